@@ -1,0 +1,31 @@
+# One verb each; `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint readme bench run
+
+help: ## list the verbs
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: ## create .venv with everything the tests need
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -e ".[test]"
+
+test: ## style, types, arrows and every test, as continuous integration runs them
+	$(BIN)/python scripts/check.py
+
+lint: ## mend style and format, then check types and arrows
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+readme: ## write the README's generated blocks anew
+	$(BIN)/python scripts/readme.py
+
+bench: ## run every benchmark; each adds a row to benchmarks/
+	$(BIN)/python -m benchmarks
+
+run: ## open the dashboard
+	$(BIN)/streamlit run app.py

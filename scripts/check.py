@@ -1,0 +1,62 @@
+"""Everything that must hold before a change lands: style, types, arrows, tests.
+
+Run it with the Python the project is installed into: `.venv/bin/python scripts/check.py`.
+Words after it go to pytest: `scripts/check.py -k policy`. Ends with 1 if any step failed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def main(pytest_arguments: Sequence[str]) -> int:
+    """Run every step, also after one failed, and name those that did."""
+    install_chromium()
+    steps = {
+        "style": ["ruff", "check", "."],
+        "format": ["ruff", "format", "--check", "."],
+        "types": ["mypy"],
+        "arrows": ["lint-imports"],
+        "tests": ["pytest", "-n", "auto", "--dist", "loadfile", *pytest_arguments],
+    }
+    failed = [name for name, command in steps.items() if not passes(name, command)]
+    print(f"\nFailed: {', '.join(failed)}" if failed else "\nAll steps passed.")
+    return 1 if failed else 0
+
+
+def passes(name: str, command: Sequence[str]) -> bool:
+    """Run one tool that is installed beside this Python, from the project's root; say how long."""
+    print(f"\n== {name}: {' '.join(command)}", flush=True)
+    started = time.monotonic()
+    tool = Path(sys.executable).parent / command[0]
+    finished = subprocess.run([tool, *command[1:]], cwd=ROOT, check=False)
+    print(f"== {name}: {time.monotonic() - started:.0f} s", flush=True)
+    return finished.returncode == 0
+
+
+def install_chromium() -> None:
+    """Give the browser tests a Chromium where there is none and this user may install one."""
+    if any(shutil.which(name) for name in CHROMIUM_NAMES) or os.environ.get("HYBRID_CHROMIUM"):
+        return
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        print("No Chromium here and no right to install one: the browser tests skip.")
+        return
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["update", "-q"],
+        ["install", "-q", "-y", "--no-install-recommends", "chromium"],
+    ):
+        if subprocess.run(["apt-get", *command], env=quiet, check=False).returncode != 0:
+            print("Chromium could not be installed: the browser tests skip.")
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
