@@ -1,0 +1,230 @@
+"""Layers of a network, priced: a census and a profile in, energy, latency and uplink out.
+
+Nothing here knows how a network is run or how often a sample takes which exit.
+
+A sample that leaves at exit e pays for the stages and all exit heads up to e; one that takes the
+final exit pays for every layer. Scopes:
+
+    compute           MACs on both sides of the cut, at the prices of one hardware profile
+    compute + memory  besides, each layer reads its weights and inputs once, writes its outputs once
+    device            edge compute + memory + radio; what the cloud spends is free to the battery
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hybrid.errors import UnknownNameError
+from hybrid.profiles import (
+    DEFAULT_LINK,
+    DEFAULT_PROFILE,
+    Link,
+    Profile,
+    link_names,
+    load_link,
+    load_profile,
+    profile_names,
+)
+
+__all__ = [
+    "DEFAULT_LINK",
+    "DEFAULT_PROFILE",
+    "SCOPES",
+    "ExitCosts",
+    "Layer",
+    "Link",
+    "Profile",
+    "by_part",
+    "check_scope",
+    "costs",
+    "layer_energy_pj",
+    "link_names",
+    "load_link",
+    "load_profile",
+    "profile_names",
+    "twin_energy_pj",
+]
+
+SCOPES = ("compute", "compute + memory", "device")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One convolution or linear layer as the census saw it on a single sample.
+
+    stage is −1 for the final classifier; exit is a head's exit index, else None. weights, inputs
+    and outputs count numbers, not bytes; packed_bytes is the weights at their bit width.
+    """
+
+    name: str
+    stage: int
+    segment: str  # edge, head or cloud
+    exit: int | None
+    kind: str  # conv or linear
+    macs: int
+    fan_in: int
+    weight_bits: int
+    activation_bits: int
+    weights: int
+    inputs: int
+    outputs: int
+    output_shape: tuple[int, ...]
+    packed_bytes: int
+
+    @property
+    def bits(self) -> int:
+        """The width a MAC of this layer is charged at: the wider of its operands."""
+        return max(self.weight_bits, self.activation_bits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitCosts:
+    """What one sample pays that takes exit i; one number per exit, the final exit last."""
+
+    energy_pj: tuple[float, ...]
+    latency_ms: tuple[float, ...]
+    uplink_bytes: tuple[float, ...]
+
+
+def check_scope(scope: str) -> str:
+    """The scope itself, if it is one; else UnknownNameError."""
+    if scope not in SCOPES:
+        raise UnknownNameError("scope", scope, SCOPES)
+    return scope
+
+
+def layer_energy_pj(layer: Layer, profile: Profile, scope: str) -> float:
+    """Energy of running one layer on one sample.
+
+    In `device` this is what the layer costs if it runs on the device.
+    """
+    compute = layer.macs * profile.mac_pj(layer.weight_bits, layer.activation_bits, layer.fan_in)
+    if check_scope(scope) == "compute":
+        return compute
+    # Outputs are written at the width this layer computes with: the next layer's quantizer, which
+    # may narrow them, reads them once more and is not priced.
+    activations = (layer.inputs + layer.outputs) * profile.access_pj(layer.activation_bits)
+    return compute + layer.weights * profile.access_pj(layer.weight_bits) + activations
+
+
+def costs(
+    layers: Sequence[Layer],
+    *,
+    exits: int,
+    uplink_bytes: float,
+    profile: Profile,
+    link: Link,
+    scope: str,
+    radio: bool,
+) -> ExitCosts:
+    """What one sample pays at each exit.
+
+    Args:
+        layers: the census of the whole network.
+        exits: number of early exits.
+        uplink_bytes: payload and header of a sample that goes on to the cloud.
+        radio: False where all layers run on the device (a static network): nothing is sent.
+    """
+    payload = float(uplink_bytes) if radio else 0.0
+    energy_pj, latency_ms = [], []
+    for taken in range(exits + 1):
+        run = [layer for layer in layers if _runs(layer, layers, taken=taken, exits=exits)]
+        sent = payload if taken == exits else 0.0
+        layers_pj = sum(_priced(layer, profile, scope, radio=radio) for layer in run)
+        energy_pj.append(layers_pj + _radio_pj(sent, link, scope))
+        travel_ms = link.round_trip_ms + link.transfer_ms(sent) if radio and taken == exits else 0.0
+        latency_ms.append(sum(_layer_ms(layer, profile, radio=radio) for layer in run) + travel_ms)
+    return ExitCosts(
+        energy_pj=tuple(energy_pj),
+        latency_ms=tuple(latency_ms),
+        uplink_bytes=(*(0.0,) * exits, payload),
+    )
+
+
+def by_part(
+    layers: Sequence[Layer],
+    *,
+    exits: int,
+    exit_fractions: Sequence[float],
+    uplink_bytes: float,
+    profile: Profile,
+    link: Link,
+    scope: str,
+    radio: bool,
+) -> dict[str, float]:
+    """Mean energy per sample of each part, in pJ; the values sum to the mean of `costs`.
+
+    The parts, in the order a sample meets them: stem, stage 1, …, classifier (where it runs on
+    the device), heads, radio, cloud. A part that costs nothing in this scope is there with 0.
+
+    Args:
+        exit_fractions: share of the samples that takes each exit, the final exit last.
+    """
+    parts: dict[str, float] = {}
+    for layer in sorted(layers, key=lambda layer: layer.stage % _AFTER_ALL_STAGES):
+        share = sum(
+            fraction
+            for taken, fraction in enumerate(exit_fractions)
+            if _runs(layer, layers, taken=taken, exits=exits)
+        )
+        part = _part(layer, radio=radio)
+        parts[part] = parts.get(part, 0.0) + share * _priced(layer, profile, scope, radio=radio)
+    sent = uplink_bytes * exit_fractions[-1] if radio else 0.0
+    ends = {"heads": 0.0, "radio": 0.0, "cloud": 0.0}
+    last = {part: parts.pop(part, 0.0) for part in ends}
+    return parts | last | {"radio": _radio_pj(sent, link, scope)}
+
+
+def twin_energy_pj(
+    layers: Sequence[Layer], *, profile: Profile, link: Link, scope: str, image_bytes: float
+) -> float:
+    """Energy per sample of what the point is compared with.
+
+    In the compute scopes the full-precision twin, every layer at 32 bits and no early exit. In
+    `device` it is sending the raw image and computing nothing at the edge.
+    """
+    if check_scope(scope) == "device":
+        return link.energy_pj(image_bytes)
+    full = (replace(layer, weight_bits=32, activation_bits=32) for layer in layers)
+    return sum(layer_energy_pj(layer, profile, scope) for layer in full if layer.exit is None)
+
+
+_AFTER_ALL_STAGES = 10**6
+
+
+def _runs(layer: Layer, layers: Sequence[Layer], *, taken: int, exits: int) -> bool:
+    """True if a sample that takes this exit runs this layer."""
+    if taken == exits:
+        return True
+    if layer.exit is not None:
+        return layer.exit <= taken
+    last_stage = max(head.stage for head in layers if head.exit == taken)
+    return 0 <= layer.stage <= last_stage
+
+
+def _on_device(layer: Layer, *, radio: bool) -> bool:
+    return not radio or layer.segment != "cloud"
+
+
+def _priced(layer: Layer, profile: Profile, scope: str, *, radio: bool) -> float:
+    if scope == "device" and not _on_device(layer, radio=radio):
+        return 0.0
+    return layer_energy_pj(layer, profile, scope)
+
+
+def _radio_pj(uplink_bytes: float, link: Link, scope: str) -> float:
+    return link.energy_pj(uplink_bytes) if scope == "device" else 0.0
+
+
+def _layer_ms(layer: Layer, profile: Profile, *, radio: bool) -> float:
+    if _on_device(layer, radio=radio):
+        return layer.macs / profile.edge_macs_per_second(layer.bits) * 1000
+    return layer.macs / profile.cloud_macs_per_second * 1000
+
+
+def _part(layer: Layer, *, radio: bool) -> str:
+    if layer.segment == "head":
+        return "heads"
+    if not _on_device(layer, radio=radio):
+        return "cloud"
+    names = {-1: "classifier", 0: "stem"}
+    return names.get(layer.stage, f"stage {layer.stage}")
