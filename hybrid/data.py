@@ -1,0 +1,286 @@
+"""Names and folders to splits of images: uint8 arrays in, nothing about networks.
+
+Every split is a list of positions in the data set's canonical order: by class, then by the
+SHA-1 of the pixels. So every source of the same images gives the same split, whatever order
+its files have. The positions are written down in `hybrid/splits/`.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid import cifar
+from hybrid.errors import DataMissingError, UnknownNameError
+
+__all__ = [
+    "DATASETS",
+    "SPLITS",
+    "DataInfo",
+    "Dataset",
+    "available",
+    "cache_folder",
+    "canonical_order",
+    "data_folder",
+    "download",
+    "draw_splits",
+    "load",
+]
+
+SPLITS = ("train", "tune", "certify", "test")
+FORMAT = 1
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One split: `images` (n, h, w, channels), `labels` (n,) as positions in `classes`."""
+
+    name: str
+    split: str
+    images: Images
+    labels: Labels
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfo:
+    """A data set known by name. `fractions` divides the pool that is not divided already."""
+
+    title: str
+    source: str
+    size: int
+    channels: int
+    fractions: Mapping[str, float]
+    download_bytes: int
+
+
+_POOL_IN_FOUR = {"train": 0.6, "tune": 0.1, "certify": 0.1, "test": 0.2}
+_TRAIN_IN_THREE = {"train": 0.9, "tune": 0.05, "certify": 0.05}
+
+DATASETS = {
+    "digits": DataInfo(
+        title="Handwritten digits, 8×8",
+        source="E. Alpaydin, C. Kaynak, UCI 1998, as shipped in scikit-learn",
+        size=8,
+        channels=1,
+        fractions=_POOL_IN_FOUR,
+        download_bytes=0,
+    ),
+    "cifar10": DataInfo(
+        title="CIFAR-10",
+        source="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        size=32,
+        channels=3,
+        fractions=_TRAIN_IN_THREE,
+        download_bytes=cifar.ARCHIVES["cifar10"].archive_bytes,
+    ),
+    "cifar100": DataInfo(
+        title="CIFAR-100",
+        source="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        size=32,
+        channels=3,
+        fractions=_TRAIN_IN_THREE,
+        download_bytes=cifar.ARCHIVES["cifar100"].archive_bytes,
+    ),
+}
+
+
+def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> Dataset:
+    """One split of a data set, the same images in the same order on every machine.
+
+    Args:
+        name: a name in `DATASETS`, or an image folder (`<class>/<image>`, or the same below
+            `train/` and `test/`).
+        size, channels: what an image folder's pictures are brought to; the named data sets
+            have sizes of their own.
+
+    Raises:
+        UnknownNameError: no such split, and neither a data set nor a folder of that name.
+        DataMissingError: the data set is not on this machine, or damaged.
+    """
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, SPLITS)
+    if name not in DATASETS:
+        raise UnknownNameError("data set", name, DATASETS)
+    name = str(name)
+    source = _source(name)
+    written = _written(name)
+    images, labels = _cached(name, split, written.key) or _build(name, split, source, written)
+    return Dataset(name=name, split=split, images=images, labels=labels, classes=written.classes)
+
+
+def available(name: str) -> bool:
+    """Whether `load` finds the data set's files on this machine."""
+    return name == "digits" or (name in DATASETS and cifar.find(name, data_folder()) is not None)
+
+
+def download(name: str, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """Fetch a data set into the data folder; `progress(done_bytes, total_bytes)` follows it.
+
+    Raises:
+        UnknownNameError, DataMissingError: no such data set; it could not be fetched.
+    """
+    if name not in DATASETS:
+        raise UnknownNameError("data set", name, DATASETS)
+    if not available(name):
+        cifar.download(name, data_folder(), progress=progress)
+
+
+def data_folder() -> Path:
+    """Where data sets lie: `HYBRID_DATA`, else `data/` in the cache folder."""
+    return Path(os.environ.get("HYBRID_DATA") or cache_folder() / "data").expanduser()
+
+
+def cache_folder() -> Path:
+    """`hybrid/` in the user's cache folder; unpacked splits are kept there."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hybrid"
+
+
+def canonical_order(images: Images, labels: Labels) -> NDArray[np.int64]:
+    """Positions (n,) that sort images by class, then by the SHA-1 of their pixels.
+
+    Equal images of one class are interchangeable, so ties need no rule.
+    """
+    digests = b"".join(
+        hashlib.sha1(image.tobytes(), usedforsecurity=False).digest()[:16] for image in images
+    )
+    halves = np.frombuffer(digests, dtype=">u8").reshape(-1, 2).astype(np.uint64)
+    return np.lexsort((halves[:, 1], halves[:, 0], labels)).astype(np.int64)
+
+
+def draw_splits(
+    labels: Labels, fractions: Mapping[str, float], *, rng: np.random.Generator
+) -> dict[str, NDArray[np.int64]]:
+    """Stratified positions for each name in `fractions`, ascending; together they are all.
+
+    >>> parts = draw_splits(np.array([0, 0, 0, 0, 1, 1, 1, 1]), {"train": 0.75, "test": 0.25},
+    ...                     rng=np.random.default_rng(0))
+    >>> len(parts["train"]), len(parts["test"])
+    (6, 2)
+    """
+    drawn: dict[str, list[NDArray[np.int64]]] = {name: [] for name in fractions}
+    edges = np.cumsum(list(fractions.values()))[:-1]
+    for label in np.unique(labels):
+        shuffled = rng.permutation(np.flatnonzero(labels == label))
+        cuts = np.rint(edges * len(shuffled)).astype(int)
+        for name, part in zip(fractions, np.split(shuffled, cuts), strict=True):
+            drawn[name].append(part)
+    return {name: np.sort(np.concatenate(parts)) for name, parts in drawn.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """A file of `hybrid/splits/`: class names, pixels' checksums by part, positions."""
+
+    key: str
+    classes: tuple[str, ...]
+    pixels_sha256: dict[str, str]
+    positions: dict[str, NDArray[np.int64]]
+
+
+@functools.cache
+def _written(name: str) -> _Written:
+    text = (resources.files("hybrid") / "splits" / f"{name}.json").read_bytes()
+    content = json.loads(text)
+    assert content["format"] == FORMAT  # the files ship with this module
+    return _Written(
+        key=hashlib.sha256(text).hexdigest()[:12],
+        classes=tuple(content["classes"]),
+        pixels_sha256=content["pixels_sha256"],
+        positions={k: np.array(v, dtype=np.int64) for k, v in content["positions"].items()},
+    )
+
+
+def _source(name: str) -> Path | None:
+    if name == "digits":
+        return None
+    source = cifar.find(name, data_folder())
+    if source is None:
+        raise DataMissingError(
+            f"{name} is not in {data_folder()}; download it on a page of the dashboard, "
+            "or name the folder it lies in with HYBRID_DATA."
+        )
+    return source
+
+
+def _build(name: str, split: str, source: Path | None, written: _Written) -> tuple[Images, Labels]:
+    """Read the part that holds `split`, put it in order, keep all its splits in the cache."""
+    part = "test" if split == "test" and source is not None else "train"
+    images, labels = _read_digits() if source is None else cifar.read(name, source, part)
+    order = canonical_order(images, labels)
+    images, labels = images[order], labels[order]
+    if _pixels_sha256(images, labels) != written.pixels_sha256[part]:
+        raise DataMissingError(
+            f"{name} in {source} is incomplete or changed; delete it and download it again."
+        )
+    positions = written.positions if part == "train" else {}
+    parts = _divide(images, labels, positions, rest=part)
+    for key, (some, some_labels) in parts.items():
+        _keep(name, key, written.key, some, some_labels)
+    return parts[split]
+
+
+def _divide(
+    images: Images, labels: Labels, positions: Mapping[str, NDArray[np.int64]], *, rest: str
+) -> dict[str, tuple[Images, Labels]]:
+    """The splits at `positions`; the split `rest` is all that no other names."""
+    left = np.ones(len(labels), dtype=bool)
+    for chosen in positions.values():
+        left[chosen] = False
+    every = {rest: np.flatnonzero(left), **positions}
+    return {name: (images[chosen], labels[chosen]) for name, chosen in every.items()}
+
+
+def _pixels_sha256(images: Images, labels: Labels) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
+    digest.update(labels.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _read_digits() -> tuple[Images, Labels]:
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # 1 s, once
+
+    bunch = load_digits()
+    images = np.minimum(bunch.images * 16, 255).astype(np.uint8)[..., None]  # (n, 8, 8, 1)
+    return images, bunch.target.astype(np.int64)
+
+
+def _cache_path(name: str, split: str, key: str) -> Path:
+    return cache_folder() / f"{name}-{split}-{key}.npz"
+
+
+def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
+    """The kept split; None where there is none or its file is damaged."""
+    try:
+        with np.load(_cache_path(name, split, key), allow_pickle=False) as kept:
+            return kept["images"], kept["labels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _keep(name: str, split: str, key: str, images: Images, labels: Labels) -> None:
+    """Write a split to the cache, whole or not at all; a full or read-only disk is no error."""
+    path = _cache_path(name, split, key)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, images=images, labels=labels)
+            Path(temporary).replace(path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError:
+        return
