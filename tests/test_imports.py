@@ -1,0 +1,94 @@
+"""Who may know whom, as far as import-linter cannot see it: what is really loaded at run time."""
+
+import ast
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hybrid.ui
+
+TORCH_FREE = [
+    "hybrid",
+    "hybrid.cli",
+    "hybrid.confidence",
+    "hybrid.data",
+    "hybrid.energy",
+    "hybrid.errors",
+    "hybrid.images",
+    "hybrid.packing",
+    "hybrid.policy",
+    "hybrid.preprocess",
+    "hybrid.trace",
+    "hybrid.zoo",
+    *(module.name for module in pkgutil.walk_packages(hybrid.ui.__path__, "hybrid.ui.")),
+]
+
+
+def loaded_after_importing(modules: list[str]) -> set[str]:
+    """Top-level packages in a fresh interpreter that imported only these modules."""
+    script = (
+        f"import importlib, sys; [importlib.import_module(name) for name in {modules!r}]; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(finished.stdout.split())
+
+
+def imported_names(file: Path) -> Iterator[str]:
+    """Every module a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def packages_imported_by(file: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported_names(file)}
+
+
+def test_everything_right_of_the_trace_loads_without_torch():
+    loaded = loaded_after_importing(TORCH_FREE)
+
+    assert loaded.isdisjoint({"torch", "torchvision", "lightning"})
+
+
+def test_the_library_loads_without_streamlit_and_plotly():
+    library = [name for name in TORCH_FREE if not name.startswith("hybrid.ui")]
+
+    assert loaded_after_importing(library).isdisjoint({"streamlit", "plotly"})
+
+
+def test_figures_are_pure_and_load_without_streamlit():
+    figures = [name for name in TORCH_FREE if name.startswith("hybrid.ui.figures.")]
+
+    assert loaded_after_importing(figures).isdisjoint({"streamlit"})
+
+
+def test_pages_are_thin_and_leave_drawing_and_computing_to_the_library(root: Path):
+    pages = sorted(root.glob("pages/*/page.py"))
+    assert pages
+
+    for page in pages:
+        assert packages_imported_by(page).isdisjoint({"torch", "plotly", "typer", "rich"}), page
+
+
+def test_no_page_lies_directly_in_pages_where_streamlit_would_find_it_by_itself(root: Path):
+    assert list(root.glob("pages/*.py")) == []
+
+
+def test_the_library_knows_neither_the_pages_nor_the_tests(root: Path):
+    for module in root.glob("hybrid/**/*.py"):
+        assert packages_imported_by(module).isdisjoint({"app", "pages", "tests"}), module
+
+
+@pytest.mark.parametrize("name", ["load", "HybridError"])
+def test_the_package_offers_what_its_all_says(name: str):
+    assert name in hybrid.__all__
+    assert hasattr(hybrid, name)
