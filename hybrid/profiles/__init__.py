@@ -32,6 +32,7 @@ FORMAT = 1
 FOLDER = Path(__file__).parent
 BASES = ("read", "computed", "assumed")
 TEXTS = ("name", "title", "source", "note")
+RATES = ("edge_macs_per_second", "cloud_macs_per_second", "uplink_mbit_per_s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +227,7 @@ def _number(key: str, value: Any, path: Path) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or value < 0:
         raise ProfileError(f"{path}: {key} is {value!r}; give a number that is 0 or more.")
-    if value == 0 and "_per_s" in key:
+    if value == 0 and key.startswith(RATES):
         raise ProfileError(f"{path}: {key} is 0; a rate must be more than that.")
     return float(value)
 
