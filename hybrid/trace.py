@@ -1,0 +1,307 @@
+"""What every exit said about every sample of a split: built from logits, kept as Parquet.
+
+Arrays in, so nothing here knows torch or a network. One row a sample, columns `sample`, `label`
+and, for exit i (the last is the final exit), `exit<i>_class` and one `exit<i>_<measure>` for each
+confidence measure; the file's metadata, under the key `hybrid`, is one JSON object.
+"""
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hybrid.confidence import MEASURES, Reliability, max_probability, reliability, softmax
+from hybrid.errors import TraceError
+
+__all__ = ["FORMAT", "Trace", "build", "load", "save"]
+
+FORMAT = 1
+_KEY = b"hybrid"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """What every exit of one variant said about every sample of one split.
+
+    | field              | shape      |                                                       |
+    |--------------------|------------|-------------------------------------------------------|
+    | labels             | (n,)       | int64, the true class                                 |
+    | classes            | (n, exits) | int64, each exit's answer, the final exit last        |
+    | confidences        | (n, exits) | float32 in [0, 1] by measure, after the temperature   |
+    | temperatures       | (exits,)   | what each exit's logits were divided by               |
+    | reliability_before | (exits,)   | of max_probability before the temperature             |
+
+    The arrays are read-only, and each exit's column lies in one piece of memory, so that a
+    threshold reads only what it needs.
+
+    Raises:
+        TraceError: arrays that do not fit together, or no sample at all.
+    """
+
+    network: str
+    variant: str
+    split: str
+    weights_sha256: str
+    temperatures: tuple[float, ...]
+    labels: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.int64]
+    confidences: Mapping[str, npt.NDArray[np.float32]]
+    reliability_before: tuple[Reliability, ...]
+
+    def __post_init__(self) -> None:
+        freeze = object.__setattr__
+        freeze(self, "labels", _frozen(self.labels, np.int64))
+        freeze(self, "classes", _frozen(self.classes, np.int64))
+        by_measure = {name: _frozen(self.confidences[name], np.float32) for name in MEASURES}
+        freeze(self, "confidences", by_measure)
+        _check(self)
+
+    @property
+    def samples(self) -> int:
+        return len(self.labels)
+
+    @property
+    def exits(self) -> int:
+        """How many exits, the final one included."""
+        return self.classes.shape[1]
+
+    @cached_property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """(n, exits): where an exit's answer is the label."""
+        right: npt.NDArray[np.bool_] = _frozen(self.classes == self.labels[:, None], np.bool_)
+        return right
+
+
+def build(
+    *,
+    logits: Sequence[npt.ArrayLike],
+    labels: npt.ArrayLike,
+    temperatures: Sequence[float],
+    network: str,
+    variant: str,
+    split: str,
+    weights_sha256: str,
+) -> Trace:
+    """A trace from the logits of every exit.
+
+    Args:
+        logits: one (n, classes) array per exit, the final exit last.
+        labels: (n,), 0 to classes - 1.
+        temperatures: one per exit, > 0.
+        network, variant, split: as in `cifar10-resnet32`, `hybrid-1bit`, `test`.
+        weights_sha256: of the weights file that gave the logits.
+
+    Raises:
+        TraceError: logits that are not finite, or arrays that do not fit together.
+    """
+    scores = [np.asarray(exit_logits, np.float64) for exit_logits in logits]
+    for number, exit_logits in enumerate(scores):
+        if not np.isfinite(exit_logits).all():
+            raise TraceError(
+                f"Exit {number} of {network} {variant} answered with numbers that are not finite; "
+                "its weights are damaged or its training diverged."
+            )
+    truth = np.asarray(labels, np.int64)
+    classes = np.stack([exit_logits.argmax(axis=1) for exit_logits in scores], axis=1)
+    tempered = [softmax(z, t) for z, t in zip(scores, temperatures, strict=True)]
+    return Trace(
+        network=network,
+        variant=variant,
+        split=split,
+        weights_sha256=weights_sha256,
+        temperatures=tuple(float(t) for t in temperatures),
+        labels=truth,
+        classes=classes,
+        confidences={
+            name: np.stack([measure(p) for p in tempered], axis=1)
+            for name, measure in MEASURES.items()
+        },
+        reliability_before=tuple(
+            reliability(max_probability(softmax(z)), classes[:, i] == truth)
+            for i, z in enumerate(scores)
+        ),
+    )
+
+
+def save(trace: Trace, path: Path | str) -> None:
+    """Write the trace as Parquet; a killed run never leaves half a file under this name."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # in the same folder, because only there is the last step one rename
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        _write(_table(trace), draft)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def load(
+    path: Path | str, *, expect_sha256: str | None = None, expect_network: str | None = None
+) -> Trace:
+    """Read a trace and check that it is whole and belongs to these weights.
+
+    Args:
+        expect_sha256: of the weights file the trace must have been recorded with.
+        expect_network: the network it must be of.
+
+    Raises:
+        TraceError: no file, a damaged file, another format, other weights or another network.
+    """
+    source = Path(path)
+    table = _read(source)
+    about = _metadata(table, source)
+    again = "record it again with `hybrid trace`"
+    if expect_network is not None and about["network"] != expect_network:
+        raise TraceError(
+            f"{source} is a trace of {about['network']}, not of {expect_network}; {again}."
+        )
+    if expect_sha256 is not None and about["weights_sha256"] != expect_sha256:
+        raise TraceError(
+            f"{source} was recorded with other weights ({about['weights_sha256'][:12]}, not "
+            f"{expect_sha256[:12]}); {again}."
+        )
+    try:
+        return _trace(table, about)
+    except (KeyError, TypeError, ValueError, TraceError) as error:
+        raise TraceError(f"{source} is damaged ({error}); {again}.") from error
+
+
+def _check(trace: Trace) -> None:
+    shape = trace.classes.shape
+    if trace.labels.ndim != 1 or len(shape) != 2 or shape[0] != trace.samples:
+        raise TraceError(f"{trace.labels.shape} labels do not fit to answers of shape {shape}.")
+    if not trace.samples or not trace.exits:
+        raise TraceError("A trace needs at least one sample and one exit.")
+    if not len(trace.temperatures) == len(trace.reliability_before) == trace.exits:
+        raise TraceError(f"{trace.exits} exits need as many temperatures and reliabilities.")
+    for measure, values in trace.confidences.items():
+        if values.shape != shape:
+            raise TraceError(f"{measure} of shape {values.shape} does not fit to {shape} answers.")
+        if not ((values >= 0) & (values <= 1)).all():
+            raise TraceError(f"{measure} has values outside 0 to 1.")
+
+
+def _frozen(values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    array = np.asfortranarray(values, dtype)
+    if array is values and array.flags.writeable:
+        array = array.copy(order="F")  # the caller's own array stays writeable
+    array.flags.writeable = False
+    return array
+
+
+def _table(trace: Trace) -> pa.Table:
+    columns: dict[str, npt.NDArray[Any]] = {
+        "sample": np.arange(trace.samples, dtype=np.int32),
+        "label": trace.labels.astype(np.int32),
+    }
+    for i in range(trace.exits):
+        columns[f"exit{i}_class"] = trace.classes[:, i].astype(np.int32)
+        for name in MEASURES:
+            columns[f"exit{i}_{name}"] = trace.confidences[name][:, i]
+    about = {
+        "format": FORMAT,
+        "network": trace.network,
+        "variant": trace.variant,
+        "split": trace.split,
+        "weights_sha256": trace.weights_sha256,
+        "temperatures": list(trace.temperatures),
+        "reliability_before": [_reliability_to_json(r) for r in trace.reliability_before],
+    }
+    return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(about, allow_nan=False)})
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    floats = [name for name in table.column_names if name.endswith(tuple(MEASURES))]
+    whole = [name for name in table.column_names if name not in floats]
+    with path.open("xb") as file:
+        # splitting float32 into byte planes lets zstd find the little that repeats in them
+        pq.write_table(
+            table, file, compression="zstd", use_dictionary=whole, use_byte_stream_split=floats
+        )
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, memory_map=False, partitioning=None)
+    except FileNotFoundError:
+        raise TraceError(
+            f"There is no trace at {path}; record one with `hybrid trace`."
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        raise TraceError(
+            f"{path} is no readable Parquet file; record it again with `hybrid trace`."
+        ) from error
+
+
+def _metadata(table: pa.Table, path: Path) -> dict[str, Any]:
+    written = (table.schema.metadata or {}).get(_KEY)
+    if written is None:
+        raise TraceError(f"{path} is a Parquet file but no trace; name one from `hybrid trace`.")
+    about: dict[str, Any] = json.loads(written)
+    if about.get("format") != FORMAT:
+        raise TraceError(
+            f"{path} is a trace of format {about.get('format')}, and this version reads format "
+            f"{FORMAT}; record it again with `hybrid trace`."
+        )
+    return about
+
+
+def _trace(table: pa.Table, about: dict[str, Any]) -> Trace:
+    def column(name: str) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = table.column(name).to_numpy()
+        return values
+
+    def exits(name: str) -> npt.NDArray[Any]:
+        parts = [column(f"exit{i}_{name}") for i in range(len(about["temperatures"]))]
+        return np.stack(parts).T  # (n, exits)
+
+    if not np.array_equal(column("sample"), np.arange(table.num_rows)):
+        raise TraceError("its samples are not in the split's order")
+    return Trace(
+        network=about["network"],
+        variant=about["variant"],
+        split=about["split"],
+        weights_sha256=about["weights_sha256"],
+        temperatures=tuple(about["temperatures"]),
+        labels=column("label"),
+        classes=exits("class"),
+        confidences={name: exits(name) for name in MEASURES},
+        reliability_before=tuple(_reliability_from_json(r) for r in about["reliability_before"]),
+    )
+
+
+def _reliability_to_json(diagram: Reliability) -> dict[str, Any]:
+    # JSON knows no NaN; an empty bin has null
+    def numbers(values: npt.NDArray[Any]) -> list[float | None]:
+        return [None if math.isnan(value) else value for value in values.tolist()]
+
+    return {
+        "edges": diagram.edges.tolist(),
+        "counts": diagram.counts.tolist(),
+        "mean_confidence": numbers(diagram.mean_confidence),
+        "accuracy": numbers(diagram.accuracy),
+        "expected_calibration_error": diagram.expected_calibration_error,
+    }
+
+
+def _reliability_from_json(written: dict[str, Any]) -> Reliability:
+    return Reliability(
+        edges=np.array(written["edges"], np.float64),
+        counts=np.array(written["counts"], np.int64),
+        mean_confidence=np.array(written["mean_confidence"], np.float64),  # None becomes NaN
+        accuracy=np.array(written["accuracy"], np.float64),
+        expected_calibration_error=float(written["expected_calibration_error"]),
+    )
