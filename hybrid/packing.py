@@ -33,7 +33,7 @@ def pack(codes: npt.NDArray[np.integer], *, bits: int) -> bytes:
     """
     _check_bits(bits)
     flat = np.ravel(codes)
-    if flat.size and not (0 <= int(flat.min()) and int(flat.max()) < 1 << bits):
+    if flat.size and not (int(flat.min()) >= 0 and int(flat.max()) < 1 << bits):
         given = f"{int(flat.min())} to {int(flat.max())}"
         raise ValueError(f"{bits}-bit codes run from 0 to {(1 << bits) - 1}, not from {given}.")
     if not np.issubdtype(flat.dtype, np.integer) and flat.size:

@@ -237,9 +237,7 @@ def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, memory_map=False, partitioning=None)
     except FileNotFoundError:
-        raise TraceError(
-            f"There is no trace at {path}; record one with `hybrid trace`."
-        ) from None
+        raise TraceError(f"There is no trace at {path}; record one with `hybrid trace`.") from None
     except (pa.ArrowException, OSError) as error:
         raise TraceError(
             f"{path} is no readable Parquet file; record it again with `hybrid trace`."

@@ -1,0 +1,54 @@
+"""Thresholds to operating points. Arrays in, arrays out; nothing here knows a network.
+
+Every count is a whole number and exact to the last sample. Every mean per sample is one sum over
+exits, first exit first, divided by the samples (`mean_cost`), so that a browser that adds in the
+same order gets the same float64.
+"""
+
+from hybrid.policy.browser import payload
+from hybrid.policy.curves import (
+    GRID,
+    AllPoints,
+    Sweep,
+    all_points,
+    frontier,
+    sweep,
+    threshold_grid,
+)
+from hybrid.policy.points import (
+    Costs,
+    CostsLike,
+    OperatingPoint,
+    Outcome,
+    PerClass,
+    TraceLike,
+    check_thresholds,
+    exits_taken,
+    mean_cost,
+    operating_point,
+    outcome,
+    per_class,
+)
+
+__all__ = [
+    "GRID",
+    "AllPoints",
+    "Costs",
+    "CostsLike",
+    "OperatingPoint",
+    "Outcome",
+    "PerClass",
+    "Sweep",
+    "TraceLike",
+    "all_points",
+    "check_thresholds",
+    "exits_taken",
+    "frontier",
+    "mean_cost",
+    "operating_point",
+    "outcome",
+    "payload",
+    "per_class",
+    "sweep",
+    "threshold_grid",
+]

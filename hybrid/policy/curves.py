@@ -1,0 +1,314 @@
+"""Many thresholds at once: sweeps of one, grids of all, and the frontier. Exact like one point.
+
+A sample's confidence becomes its rank: how many thresholds of the grid it reaches. Who leaves at
+which threshold then follows from histograms of ranks and their running sums, so the cost hardly
+depends on how many thresholds are asked for.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid.confidence import CODES, to_codes
+from hybrid.errors import ThresholdError
+from hybrid.policy.points import (
+    CostsLike,
+    Counts,
+    Floats,
+    TraceLike,
+    check_thresholds,
+    early_confidences,
+    exits_taken,
+    mean_cost,
+)
+
+__all__ = ["GRID", "AllPoints", "Sweep", "all_points", "frontier", "sweep", "threshold_grid"]
+
+GRID: Floats = np.arange(0, CODES + 1, 10) / CODES  # 0, 0.001, … 1
+_MOST_POINTS = 4_000_000  # 100 MB of counts for three exits
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sweep:
+    """One threshold moved over a grid, the others held; or all moved together.
+
+    | field          | shape      |                                                 |
+    |----------------|------------|-------------------------------------------------|
+    | exit           |            | the early exit whose threshold moves; None: all |
+    | grid           | (g,)       | the thresholds it takes, rising                 |
+    | exit_counts    | (g, exits) | samples that take exit i                        |
+    | correct_counts | (g, exits) | of those, who is right there                    |
+    | edge_fraction, accuracy | (g,) | fractions of all samples                     |
+    | energy_pj, latency_ms, uplink_bytes | (g,) | means per sample                 |
+    """
+
+    exit: int | None
+    grid: Floats
+    exit_counts: Counts
+    correct_counts: Counts
+    edge_fraction: Floats
+    accuracy: Floats
+    energy_pj: Floats
+    latency_ms: Floats
+    uplink_bytes: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AllPoints:
+    """Every combination of thresholds on a grid, the last exit's threshold varying fastest.
+
+    | field          | shape      |                              |
+    |----------------|------------|------------------------------|
+    | thresholds     | (m, early) |                              |
+    | exit_counts    | (m, exits) | samples that take exit i     |
+    | correct_counts | (m, exits) | of those, who is right there |
+    | edge_fraction, accuracy | (m,) | fractions of all samples  |
+    | energy_pj      | (m,)       | mean per sample              |
+    """
+
+    thresholds: Floats
+    exit_counts: Counts
+    correct_counts: Counts
+    edge_fraction: Floats
+    accuracy: Floats
+    energy_pj: Floats
+
+
+def sweep(
+    trace: TraceLike,
+    *,
+    measure: str = "max_probability",
+    costs: CostsLike,
+    exit: int | None = None,
+    others: Sequence[float] = (),
+    grid: npt.ArrayLike = GRID,
+) -> Sweep:
+    """Move one exit's threshold over a grid, or the thresholds of all exits together.
+
+    Args:
+        exit: index of the early exit whose threshold moves; None moves all of them together.
+        others: the present thresholds, one per early exit; that of `exit` is not read. With
+            `exit=None` none is read, and they can be left out.
+        grid: (g,) thresholds in [0, 1]; the sweep has them sorted.
+
+    Raises:
+        ThresholdError: no early exit of this index, or see `check_thresholds`.
+        UnknownNameError: a measure that the trace does not have.
+    """
+    confidences = early_confidences(trace, measure)
+    early = confidences.shape[1]
+    values = _checked_grid(grid)
+    if exit is None:
+        counts = _sweep_together(confidences, trace.correct, values)
+    else:
+        if not 0 <= exit < early:
+            raise ThresholdError(f"There is no early exit {exit}; this network has {early}.")
+        held = np.asarray(check_thresholds(others, early))
+        counts = _sweep_one(confidences, trace.correct, values, exit=exit, held=held)
+    edge_fraction, accuracy = _fractions(counts)
+    return Sweep(
+        exit=exit,
+        grid=values,
+        exit_counts=counts[0],
+        correct_counts=counts[1],
+        edge_fraction=edge_fraction,
+        accuracy=accuracy,
+        energy_pj=mean_cost(counts[0], costs.energy_pj),
+        latency_ms=mean_cost(counts[0], costs.latency_ms),
+        uplink_bytes=mean_cost(counts[0], costs.uplink_bytes),
+    )
+
+
+def all_points(
+    trace: TraceLike,
+    costs: CostsLike,
+    measure: str = "max_probability",
+    grid: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+) -> AllPoints:
+    """The outcome of every combination of thresholds.
+
+    Args:
+        grid: (g,) thresholds for every exit, or a list with one such array per early exit;
+            without it, `threshold_grid` of each exit.
+
+    Raises:
+        ThresholdError: more than 4 million combinations, or see `check_thresholds`.
+        UnknownNameError: a measure that the trace does not have.
+    """
+    confidences = early_confidences(trace, measure)
+    grids = _grids(confidences, grid)
+    combinations = math.prod(len(values) for values in grids)
+    if combinations > _MOST_POINTS:
+        raise ThresholdError(
+            f"{combinations:,} combinations of thresholds are too many to list; "
+            f"give a coarser grid, with at most {_MOST_POINTS:,}."
+        )
+    counts = _count_all(confidences, trace.correct, grids)
+    counts = counts.reshape(2, combinations, -1)  # (2, m, exits)
+    edge_fraction, accuracy = _fractions(counts)
+    axes = np.meshgrid(*grids, indexing="ij")
+    return AllPoints(
+        thresholds=np.stack([a.ravel() for a in axes], axis=1) if axes else np.empty((1, 0)),
+        exit_counts=counts[0],
+        correct_counts=counts[1],
+        edge_fraction=edge_fraction,
+        accuracy=accuracy,
+        energy_pj=mean_cost(counts[0], costs.energy_pj),
+    )
+
+
+def frontier(energy_pj: npt.ArrayLike, accuracy: npt.ArrayLike) -> Counts:
+    """Indices of the points that no other beats, by rising energy and rising accuracy.
+
+    A point beats another when it is at least as good on both axes and better on one. Of points
+    that are equal on both axes the first stands for all.
+
+    Args:
+        energy_pj: (m,), lower is better.
+        accuracy: (m,), higher is better.
+
+    >>> frontier([3.0, 1.0, 2.0, 2.0], [0.9, 0.5, 0.4, 0.8])
+    array([1, 3, 0])
+    """
+    spent, right = np.asarray(energy_pj, np.float64), np.asarray(accuracy, np.float64)
+    order = np.lexsort((-right, spent))  # cheapest first, the most accurate of equals first
+    best_so_far = np.maximum.accumulate(right[order])
+    better = np.ones(len(order), np.bool_)
+    better[1:] = right[order][1:] > best_so_far[:-1]
+    return order[better]
+
+
+def threshold_grid(confidences: npt.NDArray[np.float32], size: int = 101) -> Floats:
+    """Thresholds T / 10,000 that split one exit's samples into parts of about equal size.
+
+    Confidences crowd near 1, where an even grid would see none of the trade.
+
+    Args:
+        confidences: (n,) float32 in [0, 1], n > 0.
+        size: the most thresholds wanted, at least 3.
+
+    Returns:
+        (g,) rising, g <= size, with 0 and 1 among them.
+    """
+    codes = np.sort(to_codes(confidences))
+    places = np.linspace(0, len(codes) - 1, size - 2).round().astype(np.int64)
+    return np.unique(np.concatenate([[0, CODES], codes[places]])) / CODES
+
+
+def _grids(
+    confidences: npt.NDArray[np.float32],
+    grid: npt.ArrayLike | Sequence[npt.ArrayLike] | None,
+) -> list[Floats]:
+    early = confidences.shape[1]
+    if grid is None:
+        size = min(101, int(_MOST_POINTS ** (1 / early))) if early else 0
+        return [threshold_grid(confidences[:, i], size) for i in range(early)]
+    if isinstance(grid, Sequence) and any(np.ndim(values) for values in grid):
+        if len(grid) != early:
+            raise ThresholdError(f"{len(grid)} grids were given for {early} early exits.")
+        return [_checked_grid(values) for values in grid]
+    return [_checked_grid(grid)] * early
+
+
+def _checked_grid(grid: npt.ArrayLike) -> Floats:
+    values = np.sort(np.asarray(grid, np.float64), axis=-1)
+    if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
+        raise ThresholdError("A grid is a list of thresholds, at least one, each from 0 to 1.")
+    return values
+
+
+def _ranks(confidences: npt.NDArray[np.float32], grid: Floats) -> Counts:
+    """How many thresholds of a rising grid each sample reaches: it leaves at g where g < rank."""
+    return np.searchsorted(grid.astype(np.float32), confidences, side="right")
+
+
+def _staying(ranks: Counts, thresholds: int) -> Counts:
+    """(thresholds,): how many of these samples stay at each threshold, lowest first."""
+    return np.cumsum(np.bincount(ranks, minlength=thresholds + 1))[:thresholds]
+
+
+def _sweep_one(
+    confidences: npt.NDArray[np.float32],
+    correct: npt.NDArray[np.bool_],
+    grid: Floats,
+    *,
+    exit: int,
+    held: Floats,
+) -> Counts:
+    """(2, g, exits): samples, and right ones, by exit, while one exit's threshold moves."""
+    before = exits_taken(confidences[:, :exit], held[:exit])
+    after = exits_taken(confidences[:, exit + 1 :], held[exit + 1 :]) + exit + 1
+    arrives = before == exit
+    ranks = _ranks(confidences[:, exit], grid)
+    counts = np.empty((2, len(grid), correct.shape[1]), np.int64)
+    for i in range(correct.shape[1]):
+        here = before == i if i < exit else arrives & (after == i) if i > exit else arrives
+        for kind, members in enumerate((here, here & correct[:, i])):
+            if i < exit:
+                counts[kind, :, i] = np.count_nonzero(members)
+            else:
+                staying = _staying(ranks[members], len(grid))
+                leaving = np.count_nonzero(members) - staying
+                counts[kind, :, i] = leaving if i == exit else staying
+    return counts
+
+
+def _sweep_together(
+    confidences: npt.NDArray[np.float32], correct: npt.NDArray[np.bool_], grid: Floats
+) -> Counts:
+    """(2, g, exits): samples, and right ones, by exit, while all thresholds move as one."""
+    early, exits = confidences.shape[1], correct.shape[1]
+    counts = np.empty((2, len(grid), exits), np.int64)
+    reached = np.zeros(len(correct), np.int64)  # the highest rank at any exit so far
+    for i in range(exits):
+        further = np.maximum(reached, _ranks(confidences[:, i], grid)) if i < early else None
+        for kind, members in enumerate((slice(None), correct[:, i])):
+            counts[kind, :, i] = _staying(reached[members], len(grid))
+            if further is not None:
+                counts[kind, :, i] -= _staying(further[members], len(grid))
+        reached = reached if further is None else further
+    return counts
+
+
+def _count_all(
+    confidences: npt.NDArray[np.float32],
+    correct: npt.NDArray[np.bool_],
+    grids: Sequence[Floats],
+) -> Counts:
+    """(2, g₀, g₁, …, exits): samples, and right ones, by exit, for every combination."""
+    sizes = tuple(len(grid) for grid in grids)
+    counts = np.empty((2, *sizes, len(sizes) + 1), np.int64)
+    cells = np.zeros(len(correct), np.int64)  # row-major in the ranks at the exits so far
+    for i in range(len(sizes) + 1):
+        last = i == len(sizes)
+        if not last:
+            cells = cells * (sizes[i] + 1) + _ranks(confidences[:, i], grids[i])
+        shape = sizes[: i + 1]
+        for kind, members in enumerate((slice(None), correct[:, i])):
+            table = _histogram(cells[members], shape)
+            for axis in range(len(shape)):
+                table = _running(table, axis, leaving=axis == i)
+            # later thresholds change nothing for who has left
+            counts[kind, ..., i] = table.reshape(shape + (1,) * (len(sizes) - len(shape)))
+    return counts
+
+
+def _histogram(cells: Counts, sizes: tuple[int, ...]) -> Counts:
+    shape = tuple(size + 1 for size in sizes)
+    return np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
+
+
+def _running(table: Counts, axis: int, *, leaving: bool) -> Counts:
+    """From samples by rank to samples that stay (rank <= g), or leave (rank > g), at each g."""
+    staying = np.cumsum(table, axis=axis)
+    below = np.take(staying, range(table.shape[axis] - 1), axis=axis)
+    return np.take(staying, [-1], axis=axis) - below if leaving else below
+
+
+def _fractions(counts: Counts) -> tuple[Floats, Floats]:
+    """(..., exits) counts of samples and right ones to the edge fraction and the accuracy."""
+    samples = counts[0].sum(axis=-1)
+    return counts[0, ..., :-1].sum(axis=-1) / samples, counts[1].sum(axis=-1) / samples

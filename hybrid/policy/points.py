@@ -1,0 +1,389 @@
+"""Thresholds and a trace to one operating point: who leaves where, how right, at what cost."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid.errors import ThresholdError, TraceError, UnknownNameError
+
+__all__ = [
+    "Costs",
+    "CostsLike",
+    "OperatingPoint",
+    "Outcome",
+    "PerClass",
+    "TraceLike",
+    "check_thresholds",
+    "early_confidences",
+    "exits_taken",
+    "mean_cost",
+    "operating_point",
+    "outcome",
+    "per_class",
+]
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+# samples counted at a time: their rows stay in the cache, and 10 million need no more memory
+_CHUNK = 1 << 16
+
+
+class TraceLike(Protocol):
+    """What a policy reads of a trace: (n, exits) arrays, the final exit last."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]: ...
+    @property
+    def confidences(self) -> Mapping[str, npt.NDArray[np.float32]]: ...
+
+
+class CostsLike(Protocol):
+    """What one sample pays that takes exit i: one number per exit, the final exit last."""
+
+    @property
+    def energy_pj(self) -> tuple[float, ...]: ...
+    @property
+    def latency_ms(self) -> tuple[float, ...]: ...
+    @property
+    def uplink_bytes(self) -> tuple[float, ...]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What one sample pays that takes exit i: one number per exit, the final exit last."""
+
+    energy_pj: tuple[float, ...]
+    latency_ms: tuple[float, ...]
+    uplink_bytes: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Who leaves where and how many of them are right; whole numbers, one per exit, final last."""
+
+    samples: int
+    thresholds: tuple[float, ...]
+    measure: str
+    exit_counts: tuple[int, ...]
+    correct_counts: tuple[int, ...]  # of those who take exit i, how many are right there
+    final_exit_correct: int  # of all samples, how many the final exit would answer rightly
+
+    @property
+    def exit_fractions(self) -> tuple[float, ...]:
+        return tuple(count / self.samples for count in self.exit_counts)
+
+    @property
+    def edge_fraction(self) -> float:
+        """Fraction that leaves at an early exit; 0 for a network without one."""
+        return sum(self.exit_counts[:-1]) / self.samples
+
+    @property
+    def accuracy(self) -> float:
+        return sum(self.correct_counts) / self.samples
+
+    @property
+    def final_exit_accuracy(self) -> float:
+        """What the accuracy would be if nobody left early."""
+        return self.final_exit_correct / self.samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """An outcome with its means per sample, beside the full-precision twin."""
+
+    outcome: Outcome
+    energy_pj: float
+    latency_ms: float
+    uplink_bytes: float
+    twin_energy_pj: float
+    twin_accuracy: float | None  # None where the twin has no trace
+
+    @property
+    def energy_reduction(self) -> float:
+        """Mean energy of the twin / mean energy of the point; infinite if the point is free."""
+        return self.twin_energy_pj / self.energy_pj if self.energy_pj else math.inf
+
+    @property
+    def accuracy_difference(self) -> float | None:
+        """Accuracy minus the twin's: negative where the twin is better."""
+        return None if self.twin_accuracy is None else self.outcome.accuracy - self.twin_accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: means per sample, lists for tuples, None for what is not finite."""
+        reduction = self.energy_reduction
+        return {
+            "samples": self.outcome.samples,
+            "thresholds": list(self.outcome.thresholds),
+            "measure": self.outcome.measure,
+            "exit_counts": list(self.outcome.exit_counts),
+            "exit_fractions": list(self.outcome.exit_fractions),
+            "edge_fraction": self.outcome.edge_fraction,
+            "accuracy": self.outcome.accuracy,
+            "final_exit_accuracy": self.outcome.final_exit_accuracy,
+            "twin_accuracy": self.twin_accuracy,
+            "energy_pj": self.energy_pj,
+            "twin_energy_pj": self.twin_energy_pj,
+            "energy_reduction": reduction if math.isfinite(reduction) else None,
+            "latency_ms": self.latency_ms,
+            "uplink_bytes": self.uplink_bytes,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PerClass:
+    """An outcome by true class.
+
+    | field              | shape            |                                            |
+    |--------------------|------------------|--------------------------------------------|
+    | samples            | (classes,)       | samples of the class                       |
+    | exit_counts        | (classes, exits) | of those, who takes exit i                 |
+    | correct_counts     | (classes, exits) | of those, who is right there               |
+    | final_exit_correct | (classes,)       | whom the final exit would answer rightly   |
+    """
+
+    samples: Counts
+    exit_counts: Counts
+    correct_counts: Counts
+    final_exit_correct: Counts
+
+    @property
+    def exit_fractions(self) -> Floats:
+        """(classes, exits); NaN for a class without samples."""
+        fractions: Floats = self.exit_counts / self._divisor[:, None]
+        return fractions
+
+    @property
+    def accuracy(self) -> Floats:
+        """(classes,); NaN for a class without samples."""
+        accuracy: Floats = self.correct_counts.sum(axis=1) / self._divisor
+        return accuracy
+
+    @property
+    def final_exit_accuracy(self) -> Floats:
+        """(classes,); NaN for a class without samples."""
+        accuracy: Floats = self.final_exit_correct / self._divisor
+        return accuracy
+
+    @property
+    def _divisor(self) -> Floats:
+        return np.where(self.samples, self.samples, np.nan)
+
+
+def check_thresholds(values: object, exits: int) -> tuple[float, ...]:
+    """Thresholds as a user gave them, checked.
+
+    Args:
+        values: numbers or texts, or one text with commas such as "0.9,0.8".
+        exits: how many early exits the network has; it takes one threshold for each.
+
+    Raises:
+        ThresholdError: not numbers, NaN, outside 0 to 1, too many or too few.
+
+    >>> check_thresholds("0.9, 0.8", exits=2)
+    (0.9, 0.8)
+    """
+    given = _split(values)
+    checked = tuple(_check_threshold(value) for value in given)
+    if exits == 0 and checked:
+        raise ThresholdError(
+            f"This network has no early exit and takes no threshold; leave out the {len(given)} "
+            "that were given."
+        )
+    if len(checked) != exits:
+        amount = "Too many" if len(checked) > exits else "Too few"
+        raise ThresholdError(
+            f"{amount} thresholds: {len(checked)} given, and this network has {exits} early "
+            f"exit{'s' if exits > 1 else ''}; give one for each."
+        )
+    return checked
+
+
+def exits_taken(confidences: npt.ArrayLike, thresholds: npt.ArrayLike) -> Counts:
+    """The exit each sample takes: the first whose confidence is >= its threshold, as float32.
+
+    Args:
+        confidences: (n, early); NaN, where an exit was not computed, never leaves.
+        thresholds: (early,) in [0, 1].
+
+    Returns:
+        (n,), 0 to early; `early` is the final exit.
+
+    >>> exits_taken(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0.5, 0.5]))
+    array([0, 1])
+    """
+    sure = np.asarray(confidences, np.float32)
+    limits = np.asarray(thresholds, np.float32)
+    taken = np.full(len(sure), len(limits), np.int64)
+    for i in reversed(range(len(limits))):  # the first exit writes last and so wins
+        taken[sure[:, i] >= limits[i]] = i
+    return taken
+
+
+def outcome(
+    trace: TraceLike, thresholds: Sequence[float], measure: str = "max_probability"
+) -> Outcome:
+    """Count who leaves where, and who is right there.
+
+    Args:
+        thresholds: one per early exit.
+        measure: a name of `hybrid.confidence.MEASURES`.
+
+    Raises:
+        ThresholdError: see `check_thresholds`.
+        UnknownNameError: a measure that the trace does not have.
+        TraceError: a trace without samples.
+    """
+    confidences = early_confidences(trace, measure)
+    checked = check_thresholds(thresholds, confidences.shape[1])
+    correct = trace.correct
+    limits = np.asarray(checked, np.float32)
+    # exits in rows here: the two rows of counts are (exits,) wide
+    counts = np.zeros((2, len(limits) + 1), np.int64)
+    for start in range(0, len(correct), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        counts += _count(confidences[part], correct[part], limits)
+    return Outcome(
+        samples=len(correct),
+        thresholds=checked,
+        measure=measure,
+        exit_counts=tuple(counts[0].tolist()),
+        correct_counts=tuple(counts[1].tolist()),
+        final_exit_correct=int(np.count_nonzero(correct[:, -1])),
+    )
+
+
+def operating_point(
+    trace: TraceLike,
+    thresholds: Sequence[float],
+    *,
+    measure: str = "max_probability",
+    costs: CostsLike,
+    twin_energy_pj: float,
+    twin_accuracy: float | None,
+) -> OperatingPoint:
+    """An outcome with its mean energy, latency and uplink, beside the twin.
+
+    Args and errors as in `outcome`; `costs` and `twin_energy_pj` are per sample.
+    """
+    result = outcome(trace, thresholds, measure)
+    counts = np.array(result.exit_counts)
+    return OperatingPoint(
+        outcome=result,
+        energy_pj=float(mean_cost(counts, costs.energy_pj)),
+        latency_ms=float(mean_cost(counts, costs.latency_ms)),
+        uplink_bytes=float(mean_cost(counts, costs.uplink_bytes)),
+        twin_energy_pj=twin_energy_pj,
+        twin_accuracy=twin_accuracy,
+    )
+
+
+def per_class(
+    trace: TraceLike,
+    thresholds: Sequence[float],
+    measure: str = "max_probability",
+    *,
+    classes: int | None = None,
+) -> PerClass:
+    """The outcome by true class.
+
+    Args:
+        classes: how many there are; without it, the highest label + 1.
+
+    Args and errors otherwise as in `outcome`.
+    """
+    confidences = early_confidences(trace, measure)
+    taken = exits_taken(confidences, check_thresholds(thresholds, confidences.shape[1]))
+    labels, correct = trace.labels, trace.correct
+    rows, exits = classes or int(labels.max()) + 1, correct.shape[1]
+    cell = labels * exits + taken  # (n,), row-major in (classes, exits)
+    right = correct[np.arange(len(labels)), taken]
+
+    def table(cells: Counts) -> Counts:
+        return np.bincount(cells, minlength=rows * exits).reshape(rows, exits)
+
+    return PerClass(
+        samples=np.bincount(labels, minlength=rows),
+        exit_counts=table(cell),
+        correct_counts=table(cell[right]),
+        final_exit_correct=np.bincount(labels[correct[:, -1]], minlength=rows),
+    )
+
+
+def mean_cost(exit_counts: Counts, per_exit: Sequence[float]) -> Floats:
+    """Mean cost per sample: sum over exits, first exit first, of count * cost, / samples.
+
+    Args:
+        exit_counts: (..., exits).
+        per_exit: (exits,).
+
+    Returns:
+        (...), float64. A plain loop and not a dot product, whose order of adding, and so the last
+        place of its result, differs between machines.
+    """
+    total = np.zeros(exit_counts.shape[:-1])
+    for i, cost in enumerate(per_exit):
+        total = total + exit_counts[..., i] * cost
+    return np.asarray(total / exit_counts.sum(axis=-1))
+
+
+def early_confidences(trace: TraceLike, measure: str) -> npt.NDArray[np.float32]:
+    """(n, early): the confidences that decide, without the final exit's."""
+    if measure not in trace.confidences:
+        raise UnknownNameError("confidence measure", measure, trace.confidences)
+    if not len(trace.correct):
+        raise TraceError("This trace has no sample, so there is nothing to count; record another.")
+    return trace.confidences[measure][:, : trace.correct.shape[1] - 1]
+
+
+def _count(
+    confidences: npt.NDArray[np.float32],
+    correct: npt.NDArray[np.bool_],
+    limits: npt.NDArray[np.float32],
+) -> list[list[int]]:
+    stays = np.ones(len(correct), np.bool_)
+    leaves = np.empty_like(stays)
+    counts, right = [], []
+    for i, limit in enumerate(limits):
+        np.greater_equal(confidences[:, i], limit, out=leaves)
+        leaves &= stays
+        stays ^= leaves
+        counts.append(np.count_nonzero(leaves))
+        leaves &= correct[:, i]
+        right.append(np.count_nonzero(leaves))
+    counts.append(np.count_nonzero(stays))
+    stays &= correct[:, -1]
+    right.append(np.count_nonzero(stays))
+    return [counts, right]
+
+
+def _split(values: object) -> list[object]:
+    if isinstance(values, str):
+        return list(values.split(",")) if values.strip() else []
+    if isinstance(values, Iterable):
+        return list(values)
+    raise ThresholdError(f"{values!r} is no list of thresholds; give one per exit, as in 0.9,0.8.")
+
+
+def _check_threshold(value: object) -> float:
+    shown = repr(value.strip()) if isinstance(value, str) else str(value)
+    try:
+        number = float(value)  # type: ignore[arg-type]  # what float refuses is the user's error
+    except (TypeError, ValueError):
+        raise ThresholdError(
+            f"Threshold {shown} is not a number; give one from 0 to 1, such as 0.9."
+        ) from None
+    if math.isnan(number):
+        raise ThresholdError("A threshold is NaN, which nothing exceeds; give one from 0 to 1.")
+    if not 0 <= number <= 1:
+        raise ThresholdError(
+            f"Threshold {shown} lies outside 0 to 1; 0 lets every sample leave, 1 only the "
+            "certain ones."
+        )
+    return number
