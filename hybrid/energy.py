@@ -93,12 +93,11 @@ def check_scope(scope: str) -> str:
 
 
 def layer_energy_pj(layer: Layer, profile: Profile, scope: str) -> float:
-    """Energy of running one layer on one sample.
-
-    In `device` this is what the layer costs if it runs on the device.
-    """
+    """Energy of running one layer on one sample; in `device` a cloud layer is free."""
+    if check_scope(scope) == "device" and layer.segment == "cloud":
+        return 0.0
     compute = layer.macs * profile.mac_pj(layer.weight_bits, layer.activation_bits, layer.fan_in)
-    if check_scope(scope) == "compute":
+    if scope == "compute":
         return compute
     # Outputs are written at the width this layer computes with: the next layer's quantizer, which
     # may narrow them, reads them once more and is not priced.
@@ -122,17 +121,17 @@ def costs(
         layers: the census of the whole network.
         exits: number of early exits.
         uplink_bytes: payload and header of a sample that goes on to the cloud.
-        radio: False where all layers run on the device (a static network): nothing is sent.
+        radio: False where nothing is sent: a static network, whose layers are all edge layers.
     """
     payload = float(uplink_bytes) if radio else 0.0
     energy_pj, latency_ms = [], []
     for taken in range(exits + 1):
         run = [layer for layer in layers if _runs(layer, layers, taken=taken, exits=exits)]
         sent = payload if taken == exits else 0.0
-        layers_pj = sum(_priced(layer, profile, scope, radio=radio) for layer in run)
+        layers_pj = sum(layer_energy_pj(layer, profile, scope) for layer in run)
         energy_pj.append(layers_pj + _radio_pj(sent, link, scope))
         travel_ms = link.round_trip_ms + link.transfer_ms(sent) if radio and taken == exits else 0.0
-        latency_ms.append(sum(_layer_ms(layer, profile, radio=radio) for layer in run) + travel_ms)
+        latency_ms.append(sum(_layer_ms(layer, profile) for layer in run) + travel_ms)
     return ExitCosts(
         energy_pj=tuple(energy_pj),
         latency_ms=tuple(latency_ms),
@@ -153,21 +152,21 @@ def by_part(
 ) -> dict[str, float]:
     """Mean energy per sample of each part, in pJ; the values sum to the mean of `costs`.
 
-    The parts, in the order a sample meets them: stem, stage 1, …, classifier (where it runs on
-    the device), heads, radio, cloud. A part that costs nothing in this scope is there with 0.
+    The parts, in the order a sample meets them: stem, stage 1, …, classifier (of a static
+    network), heads, radio, cloud. A part that costs nothing in this scope is there with 0.
 
     Args:
         exit_fractions: share of the samples that takes each exit, the final exit last.
     """
     parts: dict[str, float] = {}
-    for layer in sorted(layers, key=lambda layer: layer.stage % _AFTER_ALL_STAGES):
+    for layer in layers:
         share = sum(
             fraction
             for taken, fraction in enumerate(exit_fractions)
             if _runs(layer, layers, taken=taken, exits=exits)
         )
-        part = _part(layer, radio=radio)
-        parts[part] = parts.get(part, 0.0) + share * _priced(layer, profile, scope, radio=radio)
+        part = _part(layer)
+        parts[part] = parts.get(part, 0.0) + share * layer_energy_pj(layer, profile, scope)
     sent = uplink_bytes * exit_fractions[-1] if radio else 0.0
     ends = {"heads": 0.0, "radio": 0.0, "cloud": 0.0}
     last = {part: parts.pop(part, 0.0) for part in ends}
@@ -188,9 +187,6 @@ def twin_energy_pj(
     return sum(layer_energy_pj(layer, profile, scope) for layer in full if layer.exit is None)
 
 
-_AFTER_ALL_STAGES = 10**6
-
-
 def _runs(layer: Layer, layers: Sequence[Layer], *, taken: int, exits: int) -> bool:
     """True if a sample that takes this exit runs this layer."""
     if taken == exits:
@@ -201,30 +197,17 @@ def _runs(layer: Layer, layers: Sequence[Layer], *, taken: int, exits: int) -> b
     return 0 <= layer.stage <= last_stage
 
 
-def _on_device(layer: Layer, *, radio: bool) -> bool:
-    return not radio or layer.segment != "cloud"
-
-
-def _priced(layer: Layer, profile: Profile, scope: str, *, radio: bool) -> float:
-    if scope == "device" and not _on_device(layer, radio=radio):
-        return 0.0
-    return layer_energy_pj(layer, profile, scope)
-
-
 def _radio_pj(uplink_bytes: float, link: Link, scope: str) -> float:
     return link.energy_pj(uplink_bytes) if scope == "device" else 0.0
 
 
-def _layer_ms(layer: Layer, profile: Profile, *, radio: bool) -> float:
-    if _on_device(layer, radio=radio):
-        return layer.macs / profile.edge_macs_per_second(layer.bits) * 1000
-    return layer.macs / profile.cloud_macs_per_second * 1000
+def _layer_ms(layer: Layer, profile: Profile) -> float:
+    if layer.segment == "cloud":
+        return layer.macs / profile.cloud_macs_per_second * 1000
+    return layer.macs / profile.edge_macs_per_second(layer.bits) * 1000
 
 
-def _part(layer: Layer, *, radio: bool) -> str:
-    if layer.segment == "head":
-        return "heads"
-    if not _on_device(layer, radio=radio):
-        return "cloud"
-    names = {-1: "classifier", 0: "stem"}
-    return names.get(layer.stage, f"stage {layer.stage}")
+def _part(layer: Layer) -> str:
+    if layer.segment != "edge":
+        return {"head": "heads", "cloud": "cloud"}[layer.segment]
+    return {-1: "classifier", 0: "stem"}.get(layer.stage, f"stage {layer.stage}")

@@ -1,5 +1,7 @@
 """Energy, latency and uplink of a small made-up census, against arithmetic done by hand."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,7 @@ LAYERS = [
     layer("cloud", 3, macs=5000),
     layer("cloud", -1, macs=400),
 ]
+ALONE = [replace(one, segment="edge") for one in LAYERS if one.exit is None]  # a static network
 MAC_1, MAC_32 = 3.1 / 32 + 0.1, 3.2  # pJ
 ACCESS_1, ACCESS_32 = (10 + 20 + 30) * 2.5, (10 + 20 + 30) * 2.5 * 32  # pJ a layer
 
@@ -105,13 +108,11 @@ def test_only_the_final_exit_sends() -> None:
 
 @every_scope
 def test_a_static_network_sends_nothing_and_runs_on_the_device(scope: str) -> None:
-    alone = [one for one in LAYERS if one.exit is None]
-
     found = energy.costs(
-        alone, exits=0, uplink_bytes=64, profile=PURDUE, link=BLE, scope=scope, radio=False
+        ALONE, exits=0, uplink_bytes=64, profile=PURDUE, link=BLE, scope=scope, radio=False
     )
 
-    priced = sum(energy.layer_energy_pj(one, PURDUE, scope) for one in alone)
+    priced = sum(energy.layer_energy_pj(one, PURDUE, scope) for one in ALONE)
     assert found.energy_pj == pytest.approx((priced,))
     assert found.latency_ms == pytest.approx((11400 / 1e10 * 1000,))
     assert found.uplink_bytes == (0,)
@@ -150,10 +151,8 @@ def test_the_parts_sum_to_the_mean_energy(scope: str, counts: list[int]) -> None
 
 
 def test_a_static_network_has_a_classifier_and_no_cloud_among_its_parts() -> None:
-    alone = [one for one in LAYERS if one.exit is None]
-
     parts = energy.by_part(
-        alone,
+        ALONE,
         exits=0,
         exit_fractions=[1.0],
         uplink_bytes=0,

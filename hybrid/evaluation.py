@@ -1,0 +1,100 @@
+"""A variant and thresholds to an operating point, from what lies in pretrained/. No torch.
+
+Here the census of a card meets the prices of a profile and the counts of a trace.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hybrid import energy, policy, zoo
+from hybrid.energy import ExitCosts, Link, Profile
+from hybrid.errors import DataMissingError, UnknownNameError
+
+__all__ = ["Prices", "costs", "evaluate", "twin_accuracy", "twin_energy_pj"]
+
+TWIN = zoo.variant_name(32, static=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What energy is counted, and at whose prices."""
+
+    profile: Profile = field(default_factory=lambda: energy.load_profile(energy.DEFAULT_PROFILE))
+    link: Link = field(default_factory=lambda: energy.load_link(energy.DEFAULT_LINK))
+    scope: str = energy.SCOPES[0]
+
+    def __post_init__(self) -> None:
+        """Refuse a scope that there is not."""
+        energy.check_scope(self.scope)
+
+
+def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
+    """What one sample pays at each exit of a variant, the final exit last."""
+    return energy.costs(
+        variant.layers,
+        exits=variant.exits,
+        uplink_bytes=variant.uplink_bytes,
+        profile=prices.profile,
+        link=prices.link,
+        scope=prices.scope,
+        radio=variant.kind == "hybrid",
+    )
+
+
+def twin_energy_pj(card: zoo.Card, variant: zoo.Variant, prices: Prices) -> float:
+    """Energy per sample that a variant is compared with; see `energy.twin_energy_pj`.
+
+    Without the twin's own census the variant's layers stand in, all at 32 bits and without heads:
+    the architecture is the same.
+    """
+    return energy.twin_energy_pj(
+        card.variants.get(TWIN, variant).layers,
+        profile=prices.profile,
+        link=prices.link,
+        scope=prices.scope,
+        image_bytes=card.image_bytes,
+    )
+
+
+def twin_accuracy(network: str, split: str) -> float | None:
+    """The full-precision twin's accuracy on a split; None where no trace of it is here."""
+    if TWIN not in zoo.card(network).variants:
+        return None
+    try:
+        return float(zoo.trace(network, TWIN, split).correct[:, -1].mean())
+    except DataMissingError:
+        return None
+
+
+def evaluate(
+    network: str,
+    bits: int,
+    thresholds: Sequence[float] | str,
+    *,
+    static: bool = False,
+    measure: str = "max_probability",
+    split: str = "test",
+    prices: Prices | None = None,
+) -> policy.OperatingPoint:
+    """The operating point of a variant at these thresholds.
+
+    Args:
+        thresholds: one per early exit, as numbers or as text with commas.
+        static: the static network of that bit width, which takes no threshold.
+        measure: a name in `hybrid.confidence.MEASURES`.
+    Raises:
+        UnknownNameError, BitWidthError, ThresholdError: for what there is not.
+        DataMissingError, TraceError: where the split has no trace here, or a damaged one.
+    """
+    prices = prices or Prices()
+    if split not in zoo.SPLITS:
+        raise UnknownNameError("split", split, zoo.SPLITS)
+    variant = zoo.variant(network, bits, static=static)
+    return policy.operating_point(
+        zoo.trace(network, variant.name, split),
+        policy.check_thresholds(thresholds, variant.exits),
+        measure=measure,
+        costs=costs(variant, prices),
+        twin_energy_pj=twin_energy_pj(zoo.card(network), variant, prices),
+        twin_accuracy=twin_accuracy(network, split),
+    )
