@@ -1,0 +1,48 @@
+"""The dashboard: navigation and page set-up, nothing else."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from hybrid.ui import shell
+
+PAGES = Path(__file__).parent / "pages"
+OFFERED = (
+    (
+        "explore",
+        "Explore",
+        ":material/tune:",
+        "Drag thresholds and see accuracy, energy, latency and traffic follow.",
+    ),
+    (
+        "try_image",
+        "Try an image",
+        ":material/image_search:",
+        "Send your own image through the network and see where it leaves.",
+    ),
+    (
+        "live",
+        "Live run",
+        ":material/play_circle:",
+        "Run the network over a test split at the present thresholds.",
+    ),
+    (
+        "networks",
+        "Networks",
+        ":material/deployed_code:",
+        "Cards, layers, training curves and calibration of every network here.",
+    ),
+)
+
+shell.set_up()
+# Each page in a folder of its own: Streamlit would run a file directly in pages/ without this one.
+pages = [
+    st.Page(path, title=title, icon=icon, help=words, url_path=name, default=name == "explore")
+    for name, title, icon, words in OFFERED
+    if (path := PAGES / name / "page.py").is_file()
+]
+page = st.navigation(pages, position="top")
+with shell.guard():
+    if shell.frame(folded=page.title == "Networks") is not None:
+        page.run()
+shell.settle()

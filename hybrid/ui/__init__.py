@@ -1,0 +1,1 @@
+"""The dashboard's state, controls, figures, cache and shell; pages stand on these."""

@@ -1,0 +1,333 @@
+"""What the pages read, kept in memory once for all sessions, bounded, every input in the key.
+
+    card = cache.card(view.network)
+    trace = cache.trace(view.network, view.variant)      # of the test split; see Raises
+    prices = cache.prices(view)                          # per exit, and the twin's
+    scene = cache.scene(view)                            # all of Explore that no slider changes
+
+Files are part of the key by their time of change, so a trace recorded meanwhile or a new card
+shows at the next run. What comes out is shared between sessions: never write into it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from hybrid import energy, policy, zoo
+from hybrid.errors import HybridError
+from hybrid.trace import Trace
+from hybrid.ui.state import STEPS, Offers, View
+
+__all__ = [
+    "SPLIT",
+    "Frontier",
+    "Prices",
+    "Scene",
+    "Static",
+    "card",
+    "frontiers",
+    "link_title",
+    "offers",
+    "prices",
+    "profile_title",
+    "scene",
+    "statics",
+    "sweep_together",
+    "trace",
+]
+
+SPLIT = "test"
+_GRID_POINTS = 60  # thresholds per exit and bit width that the frontier is searched on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What one sample pays at each exit, and what it is compared with.
+
+    parts: part → mean energy in pJ per sample that takes exit i, one number per exit; the values
+    of one exit sum to `costs.energy_pj` of that exit. twin_parts: part → pJ per sample.
+    """
+
+    costs: energy.ExitCosts
+    parts: dict[str, tuple[float, ...]]
+    twin_energy_pj: float
+    twin_accuracy: float | None
+    twin_parts: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static:
+    """A static network as a point: the same architecture, no early exit, all on the device."""
+
+    bits: int
+    accuracy: float
+    energy_pj: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frontier:
+    """The points of one bit width that no other of it beats, by rising energy.
+
+    thresholds (m, early); energy_pj, accuracy, edge_fraction (m,).
+    """
+
+    bits: int
+    thresholds: npt.NDArray[np.float64]
+    energy_pj: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    edge_fraction: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """All of Explore that the sliders do not change."""
+
+    trace: Trace
+    prices: Prices
+    frontiers: tuple[Frontier, ...]
+    statics: tuple[Static, ...]
+    together: policy.Sweep
+
+
+def card(network: str) -> zoo.Card:
+    """The card of a network; the zoo keeps it in memory. UnknownNameError, WeightsError."""
+    return zoo.card(network)
+
+
+def offers() -> Offers:
+    """What can be chosen on this machine."""
+    exits = {}
+    for network in zoo.networks():
+        hybrids = [v for v in zoo.card(network).variants.values() if v.kind == "hybrid"]
+        if hybrids:
+            exits[network] = {v.bits: v.exits for v in sorted(hybrids, key=lambda v: v.bits)}
+    return Offers(exits=exits, profiles=_profile_names(), links=_link_names())
+
+
+def trace(network: str, variant: str, split: str = SPLIT) -> Trace:
+    """The recorded trace of a variant.
+
+    Raises:
+        UnknownNameError, DataMissingError, TraceError: as `zoo.trace`.
+    """
+    return _trace(network, variant, split, _stamp(network, variant, split))
+
+
+def prices(view: View) -> Prices:
+    """What the view's network costs on the view's hardware and link, in the view's scope."""
+    return _prices(
+        view.network, view.bits, view.profile, view.link, view.scope, _stamp(view.network)
+    )
+
+
+def statics(view: View) -> tuple[Static, ...]:
+    """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
+    return _statics(view.network, view.profile, view.link, view.scope, _stamps(view.network))
+
+
+def frontiers(view: View) -> tuple[Frontier, ...]:
+    """The frontier of each bit width that has a trace."""
+    return _frontiers(
+        view.network, view.measure, view.profile, view.link, view.scope, _stamps(view.network)
+    )
+
+
+def sweep_together(view: View) -> policy.Sweep:
+    """All thresholds moved as one over 0, 0.005, … 1."""
+    stamp = _stamp(view.network, view.variant, SPLIT)
+    return _sweep(view.network, view.bits, view.measure, view.profile, view.link, view.scope, stamp)
+
+
+def scene(view: View) -> Scene:
+    """All of Explore that the sliders do not change.
+
+    Raises:
+        DataMissingError, TraceError: no trace of this bit width, or a damaged one.
+    """
+    return Scene(
+        trace=trace(view.network, view.variant),
+        prices=prices(view),
+        frontiers=frontiers(view),
+        statics=statics(view),
+        together=sweep_together(view),
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def profile_title(name: str) -> str:
+    """What a reader calls the hardware profile."""
+    return energy.load_profile(name).title
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def link_title(name: str) -> str:
+    """What a reader calls the link profile."""
+    return energy.load_link(name).title
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _profile_names() -> tuple[str, ...]:
+    return tuple(energy.profile_names())
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _link_names() -> tuple[str, ...]:
+    return tuple(energy.link_names())
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _trace(network: str, variant: str, split: str, stamp: int) -> Trace:
+    return zoo.trace(network, variant, split)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _prices(network: str, bits: int, profile: str, link: str, scope: str, stamp: int) -> Prices:
+    variant = zoo.variant(network, bits)
+    priced = {
+        "exits": variant.exits,
+        "uplink_bytes": variant.uplink_bytes,
+        "profile": energy.load_profile(profile),
+        "link": energy.load_link(link),
+        "scope": scope,
+        "radio": True,
+    }
+    takes = np.eye(variant.exits + 1).tolist()  # all samples at one exit, then at the next
+    by_exit = [energy.by_part(variant.layers, exit_fractions=one, **priced) for one in takes]
+    twin_energy_pj, twin_parts = _twin(network, profile, link, scope)
+    return Prices(
+        costs=energy.costs(variant.layers, **priced),
+        parts={part: tuple(parts[part] for parts in by_exit) for part in by_exit[0]},
+        twin_energy_pj=twin_energy_pj,
+        twin_accuracy=_accuracy(network, zoo.variant_name(32, static=True)),
+        twin_parts=twin_parts,
+    )
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _statics(
+    network: str, profile: str, link: str, scope: str, stamps: tuple[int, ...]
+) -> tuple[Static, ...]:
+    found = []
+    for bits in zoo.bit_widths(network, static=True):
+        accuracy = _accuracy(network, zoo.variant_name(bits, static=True))
+        if accuracy is not None:
+            energy_pj = _static_energy_pj(network, bits, profile, link, scope)
+            found.append(Static(bits=bits, accuracy=accuracy, energy_pj=energy_pj))
+    return tuple(found)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _frontiers(
+    network: str, measure: str, profile: str, link: str, scope: str, stamps: tuple[int, ...]
+) -> tuple[Frontier, ...]:
+    found = []
+    for bits in zoo.bit_widths(network):
+        try:
+            recorded = trace(network, zoo.variant_name(bits))
+        except HybridError:
+            continue  # this bit width has no trace; the others are shown without it
+        costs = _prices(network, bits, profile, link, scope, _stamp(network)).costs
+        points = policy.all_points(recorded, costs, measure, _slider_grids(recorded, measure))
+        best = policy.frontier(points.energy_pj, points.accuracy)
+        found.append(
+            Frontier(
+                bits=bits,
+                thresholds=points.thresholds[best],
+                energy_pj=points.energy_pj[best],
+                accuracy=points.accuracy[best],
+                edge_fraction=points.edge_fraction[best],
+            )
+        )
+    return tuple(found)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _sweep(
+    network: str, bits: int, measure: str, profile: str, link: str, scope: str, stamp: int
+) -> policy.Sweep:
+    costs = _prices(network, bits, profile, link, scope, _stamp(network)).costs
+    recorded = trace(network, zoo.variant_name(bits))
+    return policy.sweep(recorded, measure=measure, costs=costs, grid=np.arange(0, 201) / 200)
+
+
+def _twin(network: str, profile: str, link: str, scope: str) -> tuple[float, dict[str, float]]:
+    """What the point is compared with: energy per sample, and by part."""
+    known = zoo.card(network)
+    layers = _twin_layers(network)
+    total = energy.twin_energy_pj(
+        layers,
+        profile=energy.load_profile(profile),
+        link=energy.load_link(link),
+        scope=scope,
+        image_bytes=known.image_bytes,
+    )
+    if scope == "device":
+        return total, {"radio": total}
+    parts = energy.by_part(
+        layers,
+        exits=0,
+        exit_fractions=(1.0,),
+        uplink_bytes=0,
+        profile=energy.load_profile(profile),
+        link=energy.load_link(link),
+        scope=scope,
+        radio=False,
+    )
+    return total, parts
+
+
+def _twin_layers(network: str) -> tuple[energy.Layer, ...]:
+    """The twin's census; without a twin, the widest hybrid's stages, which have its shapes."""
+    static = zoo.bit_widths(network, static=True)
+    if static:
+        return zoo.variant(network, static[-1], static=True).layers
+    return zoo.variant(network, zoo.bit_widths(network)[-1]).layers
+
+
+def _static_energy_pj(network: str, bits: int, profile: str, link: str, scope: str) -> float:
+    costs = energy.costs(
+        zoo.variant(network, bits, static=True).layers,
+        exits=0,
+        uplink_bytes=0,
+        profile=energy.load_profile(profile),
+        link=energy.load_link(link),
+        scope=scope,
+        radio=False,
+    )
+    return costs.energy_pj[0]
+
+
+def _accuracy(network: str, variant: str) -> float | None:
+    """Accuracy of the final exit on the test split; None where there is no such trace."""
+    try:
+        return float(trace(network, variant).correct[:, -1].mean())
+    except HybridError:
+        return None
+
+
+def _slider_grids(recorded: Trace, measure: str) -> list[npt.NDArray[np.float64]]:
+    """Thresholds per exit that a slider can stand at, close together where the samples are."""
+    early = recorded.confidences[measure][:, :-1]
+    size = min(_GRID_POINTS, int(500_000 ** (1 / max(early.shape[1], 1))))
+    grids = (policy.threshold_grid(early[:, i], size) for i in range(early.shape[1]))
+    return [np.unique(np.round(grid * STEPS)) / STEPS for grid in grids]
+
+
+def _stamps(network: str) -> tuple[int, ...]:
+    """When the card and each variant's trace of the split last changed."""
+    variants = zoo.card(network).variants
+    return (_stamp(network), *(_stamp(network, variant, SPLIT) for variant in variants))
+
+
+def _stamp(network: str, variant: str = "", split: str = "") -> int:
+    """When the card, or a trace, last changed, in nanoseconds; 0 where there is no such file."""
+    path: Path = zoo.pretrained_folder() / network / "card.toml"
+    if variant:
+        path = zoo.trace_path(network, variant, split)
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,164 @@
+"""Groups of widgets that return plain values; each widget has a key that stays.
+
+The shell draws them once per run, in app.py, so that they keep their values on every page. A page
+that wants one of its own takes a key with the page's name in front, as in `explore_table`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from hybrid.ui import cache, palette
+from hybrid.ui.state import DEFAULT_THRESHOLD, STEPS, Offers, View, on_grid, slider_keys
+
+__all__ = ["MEASURE_WORDS", "choices", "go_to", "preset", "thresholds"]
+
+MEASURE_WORDS = {
+    "max_probability": "Highest probability",
+    "margin": "Margin",
+    "entropy": "Entropy",
+}
+_SCOPE_HELP = (
+    "**compute**: multiply-accumulates on both sides of the cut.  \n"
+    "**compute + memory**: besides, each layer reads its weights and inputs and writes its "
+    "outputs once.  \n"
+    "**device**: edge compute, memory and radio; the cloud is free to the battery, and the "
+    "comparison is with sending the raw image."
+)
+_MEASURE_HELP = (
+    "What an exit calls confidence, from 0 to 1: the probability of the likeliest class; the "
+    "margin between the two likeliest; or 1 − entropy / ln(classes)."
+)
+
+
+def preset(view: View) -> None:
+    """Let the widgets start from a view; the sliders read the address by themselves."""
+    values = {
+        "network": view.network,
+        "bits": view.bits,
+        "measure": view.measure,
+        "profile": view.profile,
+        "link": view.link,
+        "scope": view.scope,
+        "sliders": "one" if view.together else "each",
+    }
+    for key, value in values.items():
+        st.session_state.setdefault(key, value)
+
+
+def choices(offers: Offers) -> dict[str, Any]:
+    """Network, bit width, measure, profiles and scope, as fields of a View."""
+    chosen: dict[str, Any] = {
+        "network": st.selectbox("Network", list(offers.exits), key="network", required=True)
+    }
+    chosen["bits"] = _bits(list(offers.exits[chosen["network"]]))
+    chosen["scope"] = st.segmented_control(
+        "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
+    )
+    chosen["profile"] = st.selectbox(
+        "Hardware profile",
+        offers.profiles,
+        key="profile",
+        format_func=cache.profile_title,
+        required=True,
+        help="What a multiply-accumulate and a memory access cost. Published models differ.",
+    )
+    chosen["link"] = st.selectbox(
+        "Link profile",
+        offers.links,
+        key="link",
+        format_func=cache.link_title,
+        required=True,
+        help="What sending a bit costs and how long it takes.",
+    )
+    chosen["measure"] = st.selectbox(
+        "Confidence measure",
+        offers.measures,
+        key="measure",
+        format_func=lambda name: MEASURE_WORDS.get(name, name),
+        required=True,
+        help=_MEASURE_HELP,
+    )
+    return chosen
+
+
+def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
+    """One slider per early exit, or one for all; the view that they complete.
+
+    Args:
+        choice: the other fields of the view, from `choices`.
+    """
+    *columns, last = st.columns([*([4] * _sliders(exits)), 2], vertical_alignment="bottom")
+    with last:
+        mode = st.segmented_control(
+            "Thresholds",
+            ("each", "one"),
+            key="sliders",
+            required=True,
+            format_func=lambda mode: {"each": "Per exit", "one": "One for all"}[mode],
+            on_change=_change_mode,
+            args=(exits,),
+            label_visibility="collapsed",
+        )
+    blank = View(thresholds=(0.0,) * exits, together=mode == "one", **choice)
+    values = []
+    for number, (key, column) in enumerate(zip(slider_keys(blank), columns, strict=False)):
+        with column:
+            values.append(_slider(key, number, together=blank.together))
+    chosen = tuple(values * exits) if blank.together else tuple(values)
+    return View(thresholds=chosen, together=blank.together, **choice)
+
+
+def go_to(bits: int, values: tuple[float, ...]) -> None:
+    """Move bit width and sliders there; only from a callback, before widgets are drawn."""
+    st.session_state["bits"] = bits
+    st.session_state["sliders"] = "each"
+    for number, value in enumerate(values):
+        st.session_state[f"t{number + 1}"] = on_grid(value)
+
+
+def _sliders(exits: int) -> int:
+    return 1 if st.session_state.get("sliders") == "one" else exits
+
+
+def _bits(offered: list[int]) -> int:
+    if st.session_state.get("bits") not in offered:
+        # The network was changed, and this one has other bit widths.
+        wished = st.session_state.get("bits", offered[0])
+        st.session_state["bits"] = min(offered, key=lambda bits: abs(bits - wished))
+    bits: int = st.segmented_control(
+        "Bit width of the edge",
+        offered,
+        key="bits",
+        required=True,
+        help="Bits of weights and activations of the quantized edge layers; the cloud has 32.",
+        wrap=True,
+    )
+    return bits
+
+
+def _slider(key: str, number: int, *, together: bool) -> float:
+    name = "All exits" if together else f":{palette.exit_markdown(number)}[●] Exit {number + 1}"
+    value: float = st.slider(
+        f"{name} threshold",
+        min_value=0.0,
+        max_value=1.0,
+        value=DEFAULT_THRESHOLD,
+        step=1 / STEPS,
+        format="%.3f",
+        key=key,
+        bind="query-params",
+        help="A sample leaves here when its confidence is at least this.",
+    )
+    return on_grid(value)
+
+
+def _change_mode(exits: int) -> None:
+    """Carry the values over: one for all starts at exit 1's, per exit at the common one."""
+    session = st.session_state
+    if session["sliders"] == "one":
+        session["t"] = session.get("t1", DEFAULT_THRESHOLD)
+    else:
+        for number in range(exits):
+            session[f"t{number + 1}"] = session.get("t", DEFAULT_THRESHOLD)

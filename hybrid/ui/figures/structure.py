@@ -1,0 +1,247 @@
+"""A network's picture: stages, exits and the cut, and what each stage computes.
+
+A census goes in; nothing here reads a card or knows a widget.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from hybrid.energy import Layer
+from hybrid.ui import numbers, palette
+
+__all__ = ["StageBox", "stage_boxes", "structure"]
+
+_MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+_FEW = 8  # so many stage names fit side by side on a phone
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageBox:
+    """One stage as it is drawn; a classifier without a stage of its own is the last.
+
+    leaves: the first exit whose samples have run this stage; the number of exits means the cloud.
+    """
+
+    name: str
+    on_device: bool
+    leaves: int
+    bits: int
+    shape: tuple[int, ...]
+    macs: int
+    packed_bytes: int
+
+
+def stage_boxes(layers: Sequence[Layer], stage_names: Sequence[str]) -> list[StageBox]:
+    """The layers by stage, in the order a sample meets them; heads are left to the exits.
+
+    Args:
+        layers: the census.
+        stage_names: of every stage, stem first.
+    """
+    heads = {layer.stage: layer.exit for layer in layers if layer.exit is not None}
+    exits = len(heads)
+    body = [layer for layer in layers if layer.exit is None]
+    stages = sorted({layer.stage for layer in body}, key=lambda stage: (stage < 0, stage))
+    boxes = []
+    for stage in stages:
+        own = [layer for layer in body if layer.stage == stage]
+        on_device = own[0].segment == "edge"
+        reached = [number for at, number in heads.items() if on_device and 0 <= stage <= at]
+        boxes.append(
+            StageBox(
+                name="classifier" if stage < 0 else stage_names[stage],
+                on_device=on_device,
+                leaves=min((number for number in reached if number is not None), default=exits),
+                # shortcuts stay at 32 bits; the stage is known by its narrow convolutions
+                bits=min(layer.bits for layer in own),
+                shape=own[-1].output_shape,
+                macs=sum(layer.macs for layer in own),
+                packed_bytes=sum(layer.packed_bytes for layer in own),
+            )
+        )
+    return boxes
+
+
+def structure(
+    layers: Sequence[Layer], *, stage_names: Sequence[str], uplink_bytes: int
+) -> go.Figure:
+    """Stages as boxes as high as their feature maps, exits below them, the cut between them.
+
+    Under the picture stand the multiply-accumulates of each stage. A stage has the colour of the
+    first exit whose samples have run it.
+
+    Args:
+        layers: the census.
+        stage_names: of every stage, stem first.
+        uplink_bytes: what crosses the cut for one sample; 0 for a network without a cut.
+    """
+    boxes = stage_boxes(layers, stage_names)
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, row_heights=[0.62, 0.38], vertical_spacing=0.04
+    )
+    _draw_boxes(figure, boxes)
+    _draw_exits(figure, layers, boxes)
+    _draw_cut(figure, boxes, uplink_bytes)
+    colours = [_box_colour(box) for box in boxes]
+    figure.add_bar(
+        x=np.arange(len(boxes)),
+        y=np.array([box.macs / 1e6 for box in boxes]),
+        marker_color=colours,
+        hovertext=[_box_words(box) for box in boxes],
+        hovertemplate="%{hovertext}<extra></extra>",
+        row=2,
+        col=1,
+    )
+    figure.update_layout(template="none", height=420, margin=_MARGIN, showlegend=False, bargap=0.2)
+    figure.update_xaxes(
+        range=[-0.6, len(boxes) - 0.4], showgrid=False, zeroline=False, fixedrange=True
+    )
+    figure.update_xaxes(
+        tickvals=np.arange(len(boxes)),
+        ticktext=[box.name for box in boxes],
+        tickangle=-90 if len(boxes) > _FEW else 0,
+        automargin=True,
+        row=2,
+        col=1,
+    )
+    figure.update_xaxes(showticklabels=False, row=1, col=1)
+    figure.update_yaxes(visible=False, range=[-1.1, 1.35], fixedrange=True, row=1, col=1)
+    figure.update_yaxes(
+        title_text="Million MACs",
+        rangemode="tozero",
+        automargin=True,
+        zeroline=False,
+        fixedrange=True,
+        gridcolor=palette.faint(palette.LINE),
+        row=2,
+        col=1,
+    )
+    return figure
+
+
+def _exit_colour(number: int, exits: int) -> str:
+    return palette.CLOUD if number == exits - 1 else palette.exit_colour(number)
+
+
+def _box_colour(box: StageBox) -> str:
+    if not box.on_device:
+        return palette.CLOUD
+    return palette.exit_colour(box.leaves)
+
+
+def _box_words(box: StageBox) -> str:
+    side = "device" if box.on_device else "cloud"
+    shape = "×".join(str(size) for size in box.shape)
+    return (
+        f"{box.name} ({side})<br>output {shape}, {box.bits} bit<br>"
+        f"{numbers.count(box.macs)} MACs, {numbers.kilobytes(box.packed_bytes)} packed"
+    )
+
+
+def _box_heights(boxes: Sequence[StageBox]) -> list[float]:
+    """Half the height of each box: in proportion to its feature map, but never a mere line."""
+    pixels = [box.shape[1] if len(box.shape) > 1 else 1 for box in boxes]
+    return [max(0.3, size / max(pixels)) for size in pixels]
+
+
+def _draw_boxes(figure: go.Figure, boxes: Sequence[StageBox]) -> None:
+    heights = _box_heights(boxes)
+    for at, (box, half) in enumerate(zip(boxes, heights, strict=True)):
+        colour = _box_colour(box)
+        figure.add_shape(
+            type="rect",
+            x0=at - 0.4,
+            x1=at + 0.4,
+            y0=-half * 0.5,
+            y1=half * 0.5,
+            fillcolor=palette.faint(colour, 0.28),
+            line={"color": colour, "width": 1.5},
+            row=1,
+            col=1,
+        )
+    figure.add_scatter(
+        x=np.arange(len(boxes)),
+        y=np.zeros(len(boxes)),
+        mode="text",
+        text=[str(box.bits) for box in boxes],
+        hovertext=[_box_words(box) for box in boxes],
+        hovertemplate="%{hovertext}<extra></extra>",
+        row=1,
+        col=1,
+    )
+
+
+def _draw_exits(figure: go.Figure, layers: Sequence[Layer], boxes: Sequence[StageBox]) -> None:
+    heights = _box_heights(boxes)
+    heads = [layer for layer in layers if layer.exit is not None]
+    ends = [(head.stage, head.exit or 0, head.macs) for head in heads]
+    final = len(boxes) - 1
+    words = palette.names(len(heads)) if not boxes[final].on_device else ["Answer"]
+    for at, number, macs in [*ends, (final, len(heads), boxes[final].macs)]:
+        colour = _exit_colour(number, len(heads) + 1)
+        figure.add_scatter(
+            x=[at, at],
+            y=[-heights[at] * 0.5, -0.72],
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            marker={"size": [0, 13], "color": colour},
+            hovertext=f"{words[number]}: {numbers.count(macs)} MACs in its classifier",
+            hovertemplate="%{hovertext}<extra></extra>",
+            row=1,
+            col=1,
+        )
+        figure.add_annotation(
+            x=at,
+            y=-0.8,
+            text=words[number],
+            showarrow=False,
+            yanchor="top",
+            xanchor="right" if at == final else "center",
+            xshift=8 if at == final else 0,
+            row=1,
+            col=1,
+        )
+
+
+def _draw_cut(figure: go.Figure, boxes: Sequence[StageBox], uplink_bytes: int) -> None:
+    on_device = sum(box.on_device for box in boxes)
+    figure.add_annotation(
+        x=-0.4, y=1.3, text="On the device", showarrow=False, xanchor="left", row=1, col=1
+    )
+    if on_device == len(boxes):
+        return
+    cut = on_device - 0.5
+    figure.add_shape(
+        type="line",
+        x0=cut,
+        x1=cut,
+        y0=-0.62,
+        y1=1.05,
+        line={"color": palette.INK, "width": 1.5, "dash": "dash"},
+        row=1,
+        col=1,
+    )
+    figure.add_annotation(
+        x=len(boxes) - 0.6,
+        y=1.3,
+        text="In the cloud",
+        showarrow=False,
+        xanchor="right",
+        row=1,
+        col=1,
+    )
+    figure.add_annotation(
+        x=cut,
+        y=1.05,
+        text=f"cut · {numbers.kilobytes(uplink_bytes)} an image",
+        showarrow=False,
+        yanchor="bottom",
+        xanchor="right" if cut > len(boxes) / 2 else "left",
+        xshift=4 if cut > len(boxes) / 2 else -4,
+        row=1,
+        col=1,
+    )

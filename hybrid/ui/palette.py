@@ -1,0 +1,74 @@
+"""One colour per exit, cloud and twin apart from them, the same in every picture and both themes.
+
+A figure names a *slot*, never a colour: Streamlit replaces the slot by an entry of the theme's
+`chartCategoricalColors` in the browser, so one figure serves the light and the dark theme and its
+specification does not change with it.
+
+    figure.add_scatter(line_color=palette.exit_colour(0))
+    figure.add_bar(marker_color=palette.faint(palette.CLOUD))
+
+`names(exits)` gives the words that stand beside the colours, in the same order.
+"""
+
+__all__ = [
+    "CLOUD",
+    "INK",
+    "LINE",
+    "RIGHT",
+    "SLOTS",
+    "TWIN",
+    "WRONG",
+    "exit_colour",
+    "exit_markdown",
+    "faint",
+    "names",
+]
+
+# The order of chartCategoricalColors in .streamlit/config.toml. Streamlit's plotly theme calls its
+# entries #000001 … #000010.
+SLOTS = (
+    "exit 1", "exit 2", "exit 3", "exit 4", "cloud", "twin", "ink", "line", "right", "wrong",
+)  # fmt: skip
+
+_EARLY = 4
+_MARKDOWN = ("blue", "orange", "green", "violet")  # theme colours set to those of the exits
+
+
+def _slot(name: str) -> str:
+    return f"#{SLOTS.index(name) + 1:06d}"
+
+
+CLOUD = _slot("cloud")
+TWIN = _slot("twin")
+INK = _slot("ink")
+LINE = _slot("line")  # what stands behind: grids, other bit widths
+RIGHT = _slot("right")
+WRONG = _slot("wrong")
+
+
+def exit_colour(number: int) -> str:
+    """Colour slot of an early exit, counted from 0; a fifth exit starts over."""
+    return _slot(f"exit {number % _EARLY + 1}")
+
+
+def exit_markdown(number: int) -> str:
+    """Theme colour of an early exit for Markdown, as in `:blue[Exit 1]`."""
+    return _MARKDOWN[number % _EARLY]
+
+
+def faint(slot: str, alpha: float = 0.4) -> str:
+    """The slot's colour, see-through.
+
+    >>> faint("#000005", 0.5)  # Streamlit puts the six digits in place and leaves the two
+    '#00000580'
+    """
+    return f"{slot}{round(alpha * 255):02x}"
+
+
+def names(exits: int) -> list[str]:
+    """What the exits are called: the early ones by number, the final one by where it runs.
+
+    >>> names(2)
+    ['Exit 1', 'Exit 2', 'Cloud']
+    """
+    return [*(f"Exit {number + 1}" for number in range(exits)), "Cloud"]

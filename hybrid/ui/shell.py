@@ -1,0 +1,119 @@
+"""The frame around every page: set-up, shared controls, and the one place errors become words.
+
+app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page calls
+
+    view = state.current()                       # what the shared controls say
+    try:
+        trace = cache.trace(view.network, view.variant)
+    except (DataMissingError, TraceError) as error:
+        shell.missing_trace(view, error)         # says so, and offers what helps
+        return
+
+and nothing else of this module; any other HybridError may simply rise.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from hybrid.errors import HybridError
+from hybrid.ui import cache, controls, state
+from hybrid.ui.state import Offers, View
+
+__all__ = ["empty", "frame", "guard", "missing_trace", "set_up", "settle"]
+
+
+def set_up() -> None:
+    """Title and layout of the browser's page."""
+    st.set_page_config(
+        page_title="hybrid",
+        page_icon=":material/alt_route:",
+        layout="wide",
+        initial_sidebar_state="auto",
+    )
+
+
+def frame(*, folded: bool = False) -> View | None:
+    """Draw the shared controls, keep what they say, and return it; None where nothing is there.
+
+    Args:
+        folded: put the sliders into an expander, on a page that does not need them.
+    """
+    offers = cache.offers()
+    if not offers.exits:
+        empty()
+        return None
+    problems = _read_address(offers)
+    with st.sidebar:
+        choice = controls.choices(offers)
+    for problem in problems:
+        st.warning(problem, icon=":material/link_off:")
+    exits = offers.exits[choice["network"]][choice["bits"]]
+    holder = (
+        st.expander("Thresholds", icon=":material/tune:")
+        if folded
+        else st.container(border=True, key="thresholds")
+    )
+    with holder:
+        view = controls.thresholds(exits, choice)
+    state.keep(view)
+    return view
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Turn a HybridError into its sentence; the rest of the page stays usable."""
+    try:
+        yield
+    except HybridError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def missing_trace(view: View, error: HybridError) -> None:
+    """Say that this bit width has no trace that can be used, and how to record one."""
+    st.warning(str(error), title="No trace to explore", icon=":material/database_off:")
+    st.caption("A trace says what every exit thought of every test image. It is recorded once:")
+    out = f"pretrained/{view.network}/{view.variant}/trace-{cache.SPLIT}.parquet"
+    st.code(
+        f"hybrid trace {view.network} --bits {view.bits} --split {cache.SPLIT} --out {out}",
+        language="bash",
+        wrap_lines=True,
+    )
+
+
+def empty() -> None:
+    """Say that there is no network at all, and how to get one."""
+    st.info(
+        "The folder of pretrained networks is empty. Train a network, or name another folder in "
+        "HYBRID_PRETRAINED, and reload this page.",
+        title="No network here yet",
+        icon=":material/deployed_code:",
+    )
+    st.code("hybrid train digits-vgg", language="bash")
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def settle() -> None:
+    """After the first page is drawn: keep what is loaded out of the garbage collector's rounds.
+
+    Streamlit collects after every run, and going through all imported modules each time was
+    measured at 120 ms a run.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _read_address(offers: Offers) -> tuple[str, ...]:
+    """On a session's first run, start from its link; what that has wrong stays said until a move."""
+    session = st.session_state
+    if "view" not in session:
+        reading = View.read(st.query_params.to_dict(), offers)
+        controls.preset(reading.view)
+        session["link_problems"] = reading.problems
+        session["link_view"] = reading.view
+    elif session["view"] != session["link_view"]:
+        session["link_problems"] = ()
+    problems: tuple[str, ...] = session["link_problems"]
+    return problems

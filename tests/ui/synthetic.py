@@ -1,0 +1,132 @@
+"""A pretrained folder made up from a seed: cards and traces, no weights, so that pages can be
+driven with as many samples and exits as a test wants, without torch."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid import trace, zoo
+from hybrid.energy import Layer
+
+CLASSES = ("oak", "elm", "ash", "fir", "yew")
+SHA256 = "0" * 64
+
+
+def write_pretrained(
+    folder: Path,
+    *,
+    network: str = "trees-toy",
+    samples: int = 500,
+    exits: int = 2,
+    bits: tuple[int, ...] = (1, 4),
+    static: tuple[int, ...] = (4, 32),
+) -> Path:
+    """A network with hybrid and static variants and their test traces; the folder itself."""
+    widths = [(width, False) for width in bits] + [(width, True) for width in static]
+    variants = {}
+    for seed, (width, is_static) in enumerate(widths):
+        early = 0 if is_static else exits
+        variant = _variant(width, exits=early, stages=exits + 2, is_static=is_static)
+        variants[variant.name] = variant
+        recorded = trace.build(
+            logits=_logits(samples, early + 1, quality=1 + 0.2 * np.log2(width), seed=seed),
+            labels=_labels(samples),
+            temperatures=(1.0,) * (early + 1),
+            network=network,
+            variant=variant.name,
+            split="test",
+            weights_sha256=SHA256,
+        )
+        trace.save(recorded, folder / network / variant.name / "trace-test.parquet")
+    zoo.save_card(_card(network, exits, variants), folder / network / "card.toml")
+    return folder
+
+
+def _labels(samples: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(0).integers(0, len(CLASSES), samples)
+
+
+def _logits(samples: int, exits: int, *, quality: float, seed: int) -> list[npt.NDArray]:
+    """Per exit (samples, classes); later exits and wider networks are right more often."""
+    rng = np.random.default_rng(seed)
+    truth = np.eye(len(CLASSES))[_labels(samples)]
+    ease = rng.gamma(2.0, 1.0, (samples, 1))
+    return [
+        3 * truth * ease * quality * (0.4 + 0.6 * (i + 1) / exits)
+        + rng.normal(0, 2.0, (samples, len(CLASSES)))
+        for i in range(exits)
+    ]
+
+
+def _card(network: str, exits: int, variants: dict[str, zoo.Variant]) -> zoo.Card:
+    return zoo.Card(
+        network=network,
+        title=f"{network}, made up",
+        description="Made up from a seed.",
+        dataset="trees",
+        classes=CLASSES,
+        architecture="toy",
+        channels=3,
+        size=32,
+        cut=exits,
+        stage_names=tuple(f"stage {i}" for i in range(exits + 2)),
+        seed=0,
+        variants=variants,
+    )
+
+
+def _variant(bits: int, *, exits: int, stages: int, is_static: bool) -> zoo.Variant:
+    name = zoo.variant_name(bits, static=is_static)
+    return zoo.Variant(
+        name=name,
+        kind="static" if is_static else "hybrid",
+        bits=bits,
+        spec={},
+        exit_stages=tuple(range(1, exits + 1)),
+        exit_names=(*(f"stage {i + 1}" for i in range(exits)), "final"),
+        layers=_layers(bits, exits=exits, stages=stages, is_static=is_static),
+        uplink_bytes=0 if is_static else 256 * bits + 24,
+        temperatures=(1.0,) * (exits + 1),
+        files={"weights.safetensors": SHA256},
+        accuracy={},
+        auroc={},
+        history=(),
+        recipe={},
+        epochs=1,
+        hours=0.1,
+        device="none",
+        versions={},
+    )
+
+
+def _layers(bits: int, *, exits: int, stages: int, is_static: bool) -> tuple[Layer, ...]:
+    layers = [_layer("stem", 0, "edge", None, 400_000, 32)]
+    for stage in range(1, stages):
+        cloud = not is_static and stage > exits
+        width = 32 if cloud else bits
+        layers.append(
+            _layer(f"stage{stage}", stage, "cloud" if cloud else "edge", None, 2_000_000, width)
+        )
+    layers += [_layer(f"head{i}", i + 1, "head", i, 5_000, 32) for i in range(exits)]
+    last = "edge" if is_static else "cloud"
+    return (*layers, _layer("classifier", -1, last, None, 5_000, 32))
+
+
+def _layer(name: str, stage: int, segment: str, exit_: int | None, macs: int, bits: int) -> Layer:
+    return Layer(
+        name=name,
+        stage=stage,
+        segment=segment,
+        exit=exit_,
+        kind="conv",
+        macs=macs,
+        fan_in=144,
+        weight_bits=bits,
+        activation_bits=bits,
+        weights=macs // 256,
+        inputs=4096,
+        outputs=4096,
+        output_shape=(16, 16, 16),
+        packed_bytes=macs // 256 * bits // 8,
+    )
