@@ -82,6 +82,7 @@ def evaluate(
         thresholds: one per early exit, as numbers or as text with commas.
         static: the static network of that bit width, which takes no threshold.
         measure: a name in `hybrid.confidence.MEASURES`.
+
     Raises:
         UnknownNameError, BitWidthError, ThresholdError: for what there is not.
         DataMissingError, TraceError: where the split has no trace here, or a damaged one.
