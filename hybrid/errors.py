@@ -1,0 +1,89 @@
+"""Every error a user can cause, as one tree; each class builds its own sentence.
+
+The sentence says what was given, what is allowed and what to do. Pages, command line and
+services each translate `HybridError` in exactly one place.
+
+    HybridError
+    ├── BitWidthError       a bit width that is not offered
+    ├── ThresholdError      thresholds outside [0, 1], not numbers, too many, too few
+    ├── UnknownNameError    a name that does not exist (did you mean …)
+    ├── ProfileError        a hardware or link profile that cannot be read
+    ├── DataMissingError    a data set that is not on this machine
+    ├── ImageError          a file that is no image we can use
+    ├── WeightsError        weights that are damaged, foreign or not safetensors
+    ├── TraceError          a trace that is damaged, older or of another network
+    ├── RecipeError         a training recipe that cannot be followed
+    └── NetworkError        an architecture description that makes no network
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BitWidthError",
+    "DataMissingError",
+    "HybridError",
+    "ImageError",
+    "NetworkError",
+    "ProfileError",
+    "RecipeError",
+    "ThresholdError",
+    "TraceError",
+    "UnknownNameError",
+    "WeightsError",
+]
+
+
+class HybridError(Exception):
+    """Something the user gave cannot be used; the message is one sentence that says what to do."""
+
+
+class BitWidthError(HybridError):
+    """A bit width that is not offered."""
+
+    def __init__(self, given: object, allowed: Iterable[int]) -> None:
+        offered = ", ".join(str(bits) for bits in allowed)
+        super().__init__(f"{given!r} bits are not offered here; choose one of {offered}.")
+
+
+class ThresholdError(HybridError):
+    """Thresholds outside [0, 1], not numbers, too many or too few."""
+
+
+class UnknownNameError(HybridError):
+    """A name that does not exist; the sentence lists what there is and the nearest match."""
+
+    def __init__(self, kind: str, given: object, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(str(given), names, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        listed = ", ".join(names) if names else "none"
+        super().__init__(f"No {kind} is called {str(given)!r}; there are: {listed}.{hint}")
+
+
+class ProfileError(HybridError):
+    """A hardware or link profile that cannot be read."""
+
+
+class DataMissingError(HybridError):
+    """A data set that is not on this machine."""
+
+
+class ImageError(HybridError):
+    """A file that is no image we can use."""
+
+
+class WeightsError(HybridError):
+    """Weights that are damaged, foreign or not safetensors."""
+
+
+class TraceError(HybridError):
+    """A trace that is damaged, older or of another network."""
+
+
+class RecipeError(HybridError):
+    """A training recipe that cannot be followed."""
+
+
+class NetworkError(HybridError):
+    """An architecture description that makes no network."""
