@@ -1,0 +1,1 @@
+"""What a device sends and a cloud receives."""

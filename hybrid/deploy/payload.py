@@ -1,0 +1,83 @@
+"""Features at the cut to the bytes that are really sent, and back; numpy only.
+
+    header (16 bytes, little-endian): "HYB1", bits u8, dimensions u8, reserved u16, step f32, crc32
+    shape: one u16 per dimension
+    codes: k bits a value, packed; at 32 bits the float32 values
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid.errors import HybridError
+from hybrid.packing import pack, packed_bytes, unpack
+
+__all__ = ["PayloadError", "Received", "decode", "encode", "payload_bytes"]
+
+_MAGIC = b"HYB1"
+_HEADER = struct.Struct("<4sBBHfI")
+_FULL_PRECISION = 32
+
+
+class PayloadError(HybridError):
+    """Bytes that are no payload."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """What arrived: features float32 of the shape sent."""
+
+    features: npt.NDArray[np.float32]
+    bits: int
+
+
+def payload_bytes(shape: tuple[int, ...], *, bits: int) -> int:
+    """Bytes that `encode` gives for features of this shape.
+
+    >>> payload_bytes((64, 8, 8), bits=4) == 16 + 3 * 2 + 64 * 8 * 8 // 2
+    True
+    """
+    values = int(np.prod(shape))
+    body = values * 4 if bits == _FULL_PRECISION else packed_bytes(shape, bits=bits)
+    return _HEADER.size + 2 * len(shape) + body
+
+
+def encode(features: npt.NDArray[np.float32], *, bits: int, step: float = 1.0) -> bytes:
+    """One sample's features as bytes.
+
+    Args:
+        features: any shape of up to 255 axes, values code · step with codes 0 … 2^bits - 1.
+        bits: of the uplink; 32 sends the values as they are.
+    """
+    if bits == _FULL_PRECISION:
+        body = np.ascontiguousarray(features, dtype="<f4").tobytes()
+    else:
+        codes = np.rint(features / np.float32(step)).astype(np.int64)
+        body = pack(codes.clip(0, 2**bits - 1), bits=bits)
+    shape = struct.pack(f"<{features.ndim}H", *features.shape)
+    check = zlib.crc32(shape + body)
+    return _HEADER.pack(_MAGIC, bits, features.ndim, 0, step, check) + shape + body
+
+
+def decode(data: bytes) -> Received:
+    """The inverse of `encode`; equal to the features sent, bit for bit.
+
+    Raises:
+        PayloadError: for anything that is not one whole payload.
+    """
+    try:
+        magic, bits, dimensions, _, step, check = _HEADER.unpack_from(data)
+        shape = struct.unpack_from(f"<{dimensions}H", data, _HEADER.size)
+    except struct.error as error:
+        raise PayloadError("The payload is cut short; send it again.") from error
+    body = data[_HEADER.size + 2 * dimensions :]
+    if magic != _MAGIC or zlib.crc32(data[_HEADER.size :]) != check:
+        raise PayloadError("The payload is damaged or of another program; send it again.")
+    if bits == _FULL_PRECISION:
+        values = np.frombuffer(body, dtype="<f4").reshape(shape).astype(np.float32)
+    else:
+        values = unpack(body, bits=bits, shape=shape).astype(np.float32) * np.float32(step)
+    return Received(features=values, bits=bits)

@@ -1,0 +1,205 @@
+"""A network in two segments: stages, a cut, exit heads; samples that exit are not run further."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hybrid import confidence
+from hybrid.errors import UnknownNameError
+from hybrid.networks.architectures import architecture
+from hybrid.networks.blocks import Classifier, ExitHead
+from hybrid.networks.spec import Spec
+from hybrid.policy import check_thresholds
+from hybrid.quant import ActivationQuantizer, QuantConv2d
+
+__all__ = ["EdgeOutput", "Inference", "Network", "build"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeOutput:
+    """What the edge segment says of a batch.
+
+    Args:
+        logits: one tensor (n, classes) per early exit.
+        features: what would be sent, (n, channels, h, w), quantized to the uplink's bits.
+    """
+
+    logits: list[Tensor]
+    features: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inference:
+    """What `Network.infer` did with n samples, as it happened.
+
+    Args:
+        exits: exit taken, (n,); the final exit has the highest number.
+        classes: answer given, (n,).
+        confidences: (n, exits) float32; NaN where the exit was not computed.
+        probabilities: (n, exits, classes) float32; NaN likewise.
+        stage_samples: how many samples each stage really computed.
+    """
+
+    exits: np.ndarray
+    classes: np.ndarray
+    confidences: np.ndarray
+    probabilities: np.ndarray
+    stage_samples: tuple[int, ...]
+
+
+class Network(nn.Module):
+    """Stages with a cut after one of them and exit heads on edge stages.
+
+    Attributes:
+        spec: what it was built from.
+        stage_names: one per stage, "stem" first.
+        temperatures: of each exit, final last; 1 until fitted.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        plans = architecture(spec.architecture).plan(spec.channels)
+        bits = spec.stage_bits(len(plans))
+        self.spec = spec
+        self.stage_names = tuple(plan.name for plan in plans)
+        self.stages = nn.ModuleList(plan.build(k) for plan, k in zip(plans, bits, strict=True))
+        self.heads = nn.ModuleDict()
+        size = spec.size
+        for index, plan in enumerate(plans):
+            size //= plan.shrink
+            if index in spec.exits:
+                self.heads[str(index)] = ExitHead(plan.outputs, size, spec.classes)
+        self.classifier = Classifier(plans[-1].outputs, spec.classes)
+        channels = plans[spec.cut].outputs
+        side = spec.size // math.prod(plan.shrink for plan in plans[: spec.cut + 1])
+        self.feature_shape = (channels, side, side)  # of one sample at the cut
+        self.uplink = ActivationQuantizer(32 if spec.static else spec.uplink_bits, channels)
+        self.temperatures: tuple[float, ...] = (1.0,) * (len(spec.exits) + 1)
+
+    @property
+    def cut(self) -> int:
+        """Index of the last edge stage."""
+        return self.spec.cut
+
+    @property
+    def exits(self) -> tuple[int, ...]:
+        """Stages that carry an exit head."""
+        return self.spec.exits
+
+    def edge(self, x: Tensor) -> EdgeOutput:
+        """Run the edge segment with all its heads on (n, channels, size, size)."""
+        logits = []
+        for index, stage in enumerate(self.stages[: self.cut + 1]):
+            x = stage(x)
+            if index in self.exits:
+                logits.append(self.heads[str(index)](x))
+        return EdgeOutput(logits=logits, features=self._sent(x))
+
+    def cloud(self, features: Tensor) -> Tensor:
+        """Run the cloud segment on the features at the cut; logits (n, classes)."""
+        for stage in self.stages[self.cut + 1 :]:
+            features = stage(features)
+        logits: Tensor = self.classifier(features)
+        return logits
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Logits of every exit, final last, each (n, classes); nothing stops early."""
+        edge = self.edge(x)
+        return [*edge.logits, self.cloud(edge.features)]
+
+    def _sent(self, x: Tensor) -> Tensor:
+        # The uplink's levels are unsigned, and a 1-bit stage may end below zero.
+        sent: Tensor = self.uplink(x) if self.spec.static else self.uplink(x.relu())
+        return sent
+
+    @torch.inference_mode()
+    def infer(
+        self, images: Tensor, thresholds: Sequence[float], *, measure: str = "max_probability"
+    ) -> Inference:
+        """Answer each image at the first exit that is sure enough; later stages do not see it.
+
+        Args:
+            images: (n, channels, size, size), preprocessed.
+            thresholds: one per early exit, in [0, 1].
+            measure: a name in `hybrid.confidence.MEASURES`.
+        Raises:
+            ThresholdError: for thresholds that are none.
+            UnknownNameError: for a measure that there is not.
+        """
+        if measure not in confidence.MEASURES:
+            raise UnknownNameError("confidence measure", measure, confidence.MEASURES)
+        limits = check_thresholds(thresholds, len(self.exits))
+        run = _Run(len(images), len(self.exits) + 1, self.spec.classes)
+        x = images
+        stage_samples = [0] * len(self.stages)
+        for index, stage in enumerate(self.stages):
+            if not len(x):
+                break
+            stage_samples[index] = len(x)
+            x = stage(x)
+            if index in self.exits:
+                exit_ = self.exits.index(index)
+                sure = run.record(
+                    exit_, self.heads[str(index)](x), self.temperatures[exit_], measure
+                ) >= np.float32(limits[exit_])
+                x = x[torch.from_numpy(~run.leave(exit_, sure))]
+            if index == self.cut and len(x):
+                x = self._sent(x)
+        if len(x):
+            last = len(self.exits)
+            run.record(last, self.classifier(x), self.temperatures[last], measure)
+            run.leave(last, np.ones(len(x), dtype=bool))
+        return run.result(tuple(stage_samples))
+
+
+class _Run:
+    """The bookkeeping of one `infer`: who is still there, and what every exit said."""
+
+    def __init__(self, samples: int, exits: int, classes: int) -> None:
+        self.alive = np.arange(samples)
+        self.exits = np.full(samples, exits - 1)
+        self.confidences = np.full((samples, exits), np.nan, dtype=np.float32)
+        self.probabilities = np.full((samples, exits, classes), np.nan, dtype=np.float32)
+
+    def record(self, exit_: int, logits: Tensor, temperature: float, measure: str) -> np.ndarray:
+        """Note what exit `exit_` says of those still there; their confidences, float32."""
+        probabilities = confidence.softmax(logits.float().cpu().numpy(), temperature)
+        sure: np.ndarray = confidence.MEASURES[measure](probabilities).astype(np.float32)
+        self.probabilities[self.alive, exit_] = probabilities
+        self.confidences[self.alive, exit_] = sure
+        return sure
+
+    def leave(self, exit_: int, sure: np.ndarray) -> np.ndarray:
+        """Let the sure ones go; returns `sure`."""
+        self.exits[self.alive[sure]] = exit_
+        self.alive = self.alive[~sure]
+        return sure
+
+    def result(self, stage_samples: tuple[int, ...]) -> Inference:
+        """All of it."""
+        taken = self.probabilities[np.arange(len(self.exits)), self.exits]
+        return Inference(
+            exits=self.exits,
+            classes=taken.argmax(axis=1) if len(taken) else np.zeros(0, dtype=np.int64),
+            confidences=self.confidences,
+            probabilities=self.probabilities,
+            stage_samples=stage_samples,
+        )
+
+
+def build(spec: Spec) -> Network:
+    """The network that `spec` describes, with fresh weights."""
+    return Network(spec)
+
+
+def quantized_layers(network: nn.Module) -> dict[str, QuantConv2d]:
+    """The convolutions below 32 bits, by name."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, QuantConv2d) and module.weight_bits != 32
+    }

@@ -1,0 +1,90 @@
+"""What a network is made of, as plain values that a card can hold; knows no torch."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from hybrid.errors import NetworkError
+
+__all__ = ["Spec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """An architecture with its cut, exits and bit widths.
+
+    Args:
+        architecture: a name in `hybrid.networks.ARCHITECTURES`.
+        classes: number of classes.
+        channels: colour channels of the input, 1 or 3.
+        size: height and width of the input in pixels.
+        cut: the last edge stage; stage 0 is the stem.
+        exits: edge stages that carry an exit head, ascending; empty for a static network.
+        bits: one bit width for every edge stage behind the stem (which then stays at 32), or one
+            per edge stage, stem included.
+        cloud_bits: bit width of the stages behind the cut.
+        static: no exit and no cut: every layer but the first and the classifier at `bits`.
+    """
+
+    architecture: str
+    classes: int
+    channels: int = 3
+    size: int = 32
+    cut: int
+    exits: tuple[int, ...] = ()
+    bits: int | tuple[int, ...] = 32
+    cloud_bits: int = 32
+    static: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no network."""
+        if list(self.exits) != sorted(set(self.exits)):
+            raise NetworkError(f"Exits must ascend without repeats, not {self.exits}; sort them.")
+        if self.exits and not 0 <= self.exits[0] <= self.exits[-1] <= self.cut:
+            raise NetworkError(f"Exits {self.exits} must lie on edge stages 0 to {self.cut}.")
+        if isinstance(self.bits, tuple) and len(self.bits) != self.cut + 1:
+            raise NetworkError(
+                f"{len(self.bits)} bit widths for {self.cut + 1} edge stages; give one per stage."
+            )
+
+    @property
+    def edge_bits(self) -> tuple[int, ...]:
+        """Bit width of each edge stage, stem first.
+
+        >>> Spec(architecture="resnet32", classes=10, cut=2, bits=4).edge_bits
+        (32, 4, 4)
+        """
+        if isinstance(self.bits, tuple):
+            return self.bits
+        return (32, *[self.bits] * self.cut)
+
+    def stage_bits(self, stages: int) -> tuple[int, ...]:
+        """Bit width of each of `stages` stages."""
+        if not 0 <= self.cut < stages:
+            raise NetworkError(f"The cut must be a stage from 0 to {stages - 1}, not {self.cut}.")
+        return self.edge_bits + (self.cloud_bits,) * (stages - self.cut - 1)
+
+    @property
+    def uplink_bits(self) -> int:
+        """Bit width of the features sent at the cut: that of the last edge stage, at least 2.
+
+        At 1 bit the features themselves are real numbers (only the next convolution would take
+        their sign), and the cloud segment needs more than a sign of them.
+        """
+        return max(2, self.edge_bits[-1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for TOML."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; lists become tuples.
+
+        Raises:
+            NetworkError: for keys that no spec has.
+        """
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise NetworkError(f"A network has no {', '.join(unknown)}; remove it from the file.")
+        plain = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**plain)
