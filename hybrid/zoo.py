@@ -1,0 +1,266 @@
+"""What lies in pretrained/: cards, traces and weights by name. Torch only inside `load`."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from hybrid import trace as trace_files
+from hybrid.energy import Layer
+from hybrid.errors import BitWidthError, DataMissingError, UnknownNameError, WeightsError
+from hybrid.files import replacing
+from hybrid.trace import Trace
+
+if TYPE_CHECKING:
+    from hybrid.networks import Network
+
+__all__ = [
+    "FORMAT",
+    "SPLITS",
+    "Card",
+    "Variant",
+    "bit_widths",
+    "card",
+    "load",
+    "load_card",
+    "networks",
+    "pretrained_folder",
+    "save_card",
+    "trace",
+    "trace_path",
+    "variant",
+    "variant_name",
+    "weights_path",
+]
+
+FORMAT = 1
+SPLITS = ("tune", "certify", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One trained set of weights of a network.
+
+    Args:
+        name: "hybrid-4bit" or "static-4bit".
+        kind: "hybrid" or "static".
+        bits: bit width of the edge stages (of all stages, where static).
+        spec: what `hybrid.networks.Spec.from_dict` reads.
+        exit_stages: stage of each early exit.
+        exit_names: of every exit, final last.
+        layers: the census.
+        uplink_bytes: sent for a sample that goes on: packed features and header; 0 where static.
+        temperatures: of every exit, final last.
+        files: file name to SHA-256.
+        accuracy: split to accuracy of every exit, final last.
+        auroc: split to AUROC of every exit's max_probability for right against wrong.
+        history: one row per epoch.
+        recipe: the plan it was trained after.
+        epochs, hours, device: of this variant alone.
+        versions: of what trained it.
+    """
+
+    name: str
+    kind: str
+    bits: int
+    spec: Mapping[str, Any]
+    exit_stages: tuple[int, ...]
+    exit_names: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    uplink_bytes: int
+    temperatures: tuple[float, ...]
+    files: Mapping[str, str]
+    accuracy: Mapping[str, tuple[float, ...]]
+    auroc: Mapping[str, tuple[float, ...]]
+    history: tuple[Mapping[str, float], ...]
+    recipe: Mapping[str, Any]
+    epochs: int
+    hours: float
+    device: str
+    versions: Mapping[str, str]
+
+    @property
+    def exits(self) -> int:
+        """Number of early exits."""
+        return len(self.exit_stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A network with everything that was trained of it."""
+
+    network: str
+    title: str
+    description: str
+    dataset: str
+    classes: tuple[str, ...]
+    architecture: str
+    channels: int
+    size: int
+    cut: int
+    stage_names: tuple[str, ...]
+    seed: int
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of a raw input image, one per pixel and channel."""
+        return self.size * self.size * self.channels
+
+
+def pretrained_folder() -> Path:
+    """The folder of networks: HYBRID_PRETRAINED, else a wheel's own, else the clone's."""
+    named = os.environ.get("HYBRID_PRETRAINED")
+    if named:
+        return Path(named)
+    package = Path(__file__).resolve().parent
+    packed = package / "pretrained"  # a wheel carries it inside, a clone has it beside
+    return packed if packed.is_dir() else package.parent / "pretrained"
+
+
+def networks() -> list[str]:
+    """Names of the networks that have a card, sorted."""
+    return sorted(path.parent.name for path in pretrained_folder().glob("*/card.toml"))
+
+
+def card(network: str) -> Card:
+    """The card of a network.
+
+    Raises:
+        UnknownNameError: where no network has that name.
+        WeightsError: where its card cannot be read.
+    """
+    if network not in networks():
+        raise UnknownNameError("network", network, networks())
+    path = pretrained_folder() / network / "card.toml"
+    return _cached_card(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _cached_card(path: Path, changed_ns: int) -> Card:
+    return load_card(path)
+
+
+def variant_name(bits: int, *, static: bool = False) -> str:
+    """The folder of a bit width.
+
+    >>> variant_name(1), variant_name(4, static=True)
+    ('hybrid-1bit', 'static-4bit')
+    """
+    return f"{'static' if static else 'hybrid'}-{bits}bit"
+
+
+def bit_widths(network: str, *, static: bool = False) -> list[int]:
+    """Bit widths on offer, ascending."""
+    kind = "static" if static else "hybrid"
+    return sorted(v.bits for v in card(network).variants.values() if v.kind == kind)
+
+
+def variant(network: str, bits: int, *, static: bool = False) -> Variant:
+    """The variant at a bit width.
+
+    Raises:
+        BitWidthError: where that bit width was not trained.
+    """
+    variants = card(network).variants
+    name = variant_name(bits, static=static)
+    if name not in variants:
+        raise BitWidthError(bits, bit_widths(network, static=static))
+    return variants[name]
+
+
+def trace_path(network: str, variant: str, split: str) -> Path:
+    """Where the trace of a split lies, or would lie."""
+    return pretrained_folder() / network / variant / f"trace-{split}.parquet"
+
+
+def weights_path(network: str, variant: str) -> Path:
+    """Where the weights lie."""
+    return pretrained_folder() / network / variant / "weights.safetensors"
+
+
+def trace(network: str, variant: str, split: str = "test") -> Trace:
+    """The recorded trace of a variant on a split.
+
+    Raises:
+        UnknownNameError: for an unknown network or variant.
+        DataMissingError: where it was not recorded here.
+        TraceError: where the file is damaged or of other weights.
+    """
+    variants = card(network).variants
+    if variant not in variants:
+        raise UnknownNameError("variant", variant, variants)
+    path = trace_path(network, variant, split)
+    if not path.is_file():
+        raise DataMissingError(
+            f"There is no trace of {network} {variant} on {split}; record it with `hybrid trace`."
+        )
+    expected = variants[variant].files["weights.safetensors"]
+    return trace_files.load(path, expect_sha256=expected, expect_network=network)
+
+
+def load(network: str, *, bits: int, static: bool = False) -> "Network":
+    """The network at a bit width, ready for `infer`.
+
+    Raises:
+        UnknownNameError, BitWidthError, WeightsError: see `card`, `variant`, `load_network`.
+    """
+    from hybrid.checkpoints import load_network  # torch: only where a network is really run
+
+    chosen = variant(network, bits, static=static)
+    path = weights_path(network, chosen.name)
+    return load_network(path, expect_sha256=chosen.files["weights.safetensors"])
+
+
+def save_card(card: Card, path: Path) -> None:
+    """Write a card as TOML."""
+    values = {"format": FORMAT} | asdict(card)
+    values["variants"] = list(values["variants"].values())
+    with replacing(path) as draft:
+        draft.write_text(tomli_w.dumps(_without_none(values)), encoding="utf-8")
+
+
+def load_card(path: Path) -> Card:
+    """Read a card.
+
+    Raises:
+        WeightsError: where it is damaged or of another format.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+        version = values.pop("format")
+        if version != FORMAT:
+            raise ValueError(f"format {version}, not {FORMAT}")
+        variants = [_variant(row) for row in values.pop("variants")]
+        return Card(**_tuples(values), variants={v.name: v for v in variants})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"The card {path} cannot be read: {error}; write it again.") from error
+
+
+def _variant(row: dict[str, Any]) -> Variant:
+    layers = tuple(Layer(**{"exit": None} | _tuples(layer)) for layer in row.pop("layers"))
+    return Variant(**_tuples(row), layers=layers)
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """TOML's lists as tuples, one level into tables too."""
+    return {
+        key: tuple(value)
+        if isinstance(value, list)
+        else _tuples(value)
+        if isinstance(value, dict)
+        else value
+        for key, value in values.items()
+    }
+
+
+def _without_none(value: Any) -> Any:
+    """TOML knows no None: leave such keys out."""
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value
