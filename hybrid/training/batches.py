@@ -1,0 +1,75 @@
+"""A training split as shuffled, augmented batches; the order depends on seed and epoch alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """Batches of one epoch, held in memory.
+
+    The random numbers come from a generator seeded by (seed, epoch), so a run that was killed and
+    resumed at an epoch's start sees what an unbroken run would have seen.
+
+    Args:
+        images: (n, channels, h, w) float32, preprocessed.
+        labels: (n,).
+        crop: pixels by which an image is shifted at most, reflected at the border.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        batch: int,
+        seed: int,
+        epoch: int = 0,
+        crop: int = 0,
+        flip: bool = False,
+        shuffle: bool = True,
+    ) -> None:
+        self.images = torch.from_numpy(images)
+        if crop:
+            self.images = functional.pad(self.images, (crop, crop, crop, crop), mode="reflect")
+        self.labels = torch.from_numpy(labels)
+        self.size = images.shape[-1]
+        self.batch, self.seed, self.epoch = batch, seed, epoch
+        self.crop, self.flip, self.shuffle = crop, flip, shuffle
+
+    def __len__(self) -> int:
+        """Number of batches; a training epoch drops the last incomplete one."""
+        n = len(self.labels)
+        return max(1, n // self.batch) if self.shuffle else -(-n // self.batch)
+
+    def at_epoch(self, epoch: int) -> "Batches":
+        """The same split as epoch `epoch` sees it."""
+        self.epoch = epoch
+        return self
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images (b, channels, h, w), labels (b,))."""
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        n = len(self.labels)
+        order = torch.randperm(n, generator=rng) if self.shuffle else torch.arange(n)
+        for index in range(len(self)):
+            rows = order[index * self.batch : (index + 1) * self.batch]
+            yield self._augment(rows, rng), self.labels[rows]
+
+    def _augment(self, rows: Tensor, rng: torch.Generator) -> Tensor:
+        images = self._shift(rows, rng) if self.crop else self.images[rows]
+        if self.flip:
+            mirror = torch.rand(len(rows), generator=rng) < 0.5
+            images = torch.where(mirror[:, None, None, None], images.flip(3), images)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _shift(self, rows: Tensor, rng: torch.Generator) -> Tensor:
+        windows = self.images.unfold(2, self.size, 1).unfold(3, self.size, 1)
+        offsets = torch.randint(0, 2 * self.crop + 1, (2, len(rows)), generator=rng)
+        # windows is a view (n, channels, 2c+1, 2c+1, h, w); the choice copies one per row
+        return windows[rows, :, offsets[0], offsets[1]]

@@ -1,0 +1,135 @@
+"""One variant in training, as Lightning sees it: loss, optimizer, validation, history."""
+
+from typing import Any
+
+import lightning as lightning_
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hybrid.networks import Network
+from hybrid.training.batches import Batches
+from hybrid.training.recipe import Plan
+
+__all__ = ["ExitTraining", "exits_loss"]
+
+
+def exits_loss(
+    logits: list[Tensor], labels: Tensor, plan: Plan, teacher: Tensor | None = None
+) -> Tensor:
+    """The exits' losses, early ones weighted by `plan.exit_weight`, the final one by 1.
+
+    Args:
+        logits: one (n, classes) per exit, final last.
+        labels: (n,).
+        teacher: logits (n, classes) of the teacher, or none.
+    """
+    loss = torch.zeros((), device=labels.device)
+    for index, exit_logits in enumerate(logits):
+        scores = exit_logits.float()
+        own = functional.cross_entropy(scores, labels, label_smoothing=plan.label_smoothing)
+        if teacher is not None:
+            soft = functional.cross_entropy(scores, teacher.float().softmax(1))
+            own = (1 - plan.teacher_weight) * own + plan.teacher_weight * soft
+        loss = loss + own * (1.0 if index == len(logits) - 1 else plan.exit_weight)
+    return loss
+
+
+class ExitTraining(lightning_.LightningModule):
+    """A network being trained after a plan; `history` has one row per finished epoch."""
+
+    def __init__(
+        self, network: Network, plan: Plan, train: Batches, tune: Batches, teacher: Network | None
+    ) -> None:
+        super().__init__()
+        self.network, self.plan = network, plan
+        self.batches, self.tune = train, tune
+        # in a list, so that the teacher's weights stay out of checkpoints and optimizers
+        self.teacher = [teacher.eval()] if teacher is not None else []
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+        self._right: list[Tensor] = []
+
+    def train_dataloader(self) -> Batches:
+        """Batches of the present epoch (Lightning asks anew at every one)."""
+        return self.batches.at_epoch(self.current_epoch)
+
+    def val_dataloader(self) -> Batches:
+        """The tune split."""
+        return self.tune
+
+    def on_train_epoch_start(self) -> None:
+        """Keep batch norm of a frozen backbone as it is."""
+        if self.plan.heads_only:
+            self.network.eval()
+
+    def on_fit_start(self) -> None:
+        """Put the teacher where the network is."""
+        for teacher in self.teacher:
+            teacher.to(self.device)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """Loss of one batch."""
+        images, labels = batch
+        teacher = None
+        if self.teacher:
+            with torch.no_grad():
+                teacher = self.teacher[0](images)[-1]
+        loss = exits_loss(self.network(images), labels, self.plan, teacher)
+        self._losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Count what every exit gets right on tune."""
+        images, labels = batch
+        answers = torch.stack([logits.argmax(1) for logits in self.network(images)], dim=1)
+        self._right.append(answers == labels[:, None])
+
+    def on_validation_epoch_end(self) -> None:
+        """Add the epoch's row to the history."""
+        accuracy = torch.cat(self._right).float().mean(0).tolist()
+        row = {"epoch": float(self.current_epoch + 1)}
+        row["loss"] = float(torch.stack(self._losses).mean())
+        row |= {f"tune_accuracy_exit{i}": round(value, 5) for i, value in enumerate(accuracy)}
+        self.history.append(row)
+        self._losses, self._right = [], []
+        self.log_dict({k: v for k, v in row.items() if k != "epoch"}, prog_bar=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the history with the weights."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history up again."""
+        self.history = checkpoint["history"]
+
+    def configure_optimizers(self) -> Any:
+        """SGD or Adam, linear up and linear down over all steps."""
+        plan, steps = self.plan, int(self.trainer.estimated_stepping_batches)
+        groups = _parameter_groups(self.network, plan)
+        optimizer: torch.optim.Optimizer
+        if plan.optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                groups, lr=plan.learning_rate, momentum=plan.momentum, nesterov=True
+            )
+        else:
+            optimizer = torch.optim.Adam(groups, lr=plan.learning_rate)
+        rise = max(1, int(plan.warmup * steps))
+
+        def factor(step: int) -> float:
+            return min((step + 1) / rise, max(0.0, (steps - step) / max(1, steps - rise)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _parameter_groups(network: Network, plan: Plan) -> list[dict[str, Any]]:
+    """Weights with decay; norms, shifts and steps without (LSQ: no decay on steps)."""
+    module: nn.Module = network.heads if plan.heads_only else network
+    decayed = [p for p in module.parameters() if p.ndim >= 2 and p.numel() > max(p.shape)]
+    ids = {id(p) for p in decayed}
+    rest = [p for p in module.parameters() if id(p) not in ids]
+    return [
+        {"params": decayed, "weight_decay": plan.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]

@@ -1,0 +1,104 @@
+"""A trained network to its place in pretrained/: weights, traces and its entry in the card."""
+
+from dataclasses import asdict, dataclass, replace
+
+from hybrid import confidence, data, record, trace, zoo
+from hybrid.census import census
+from hybrid.checkpoints import save_network
+from hybrid.deploy.payload import payload_bytes
+from hybrid.networks import Network
+from hybrid.trace import Trace
+from hybrid.training.recipe import Plan, Recipe
+
+__all__ = ["Trained", "publish"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A finished run: the network and how it came about."""
+
+    network: Network
+    history: list[dict[str, float]]
+    hours: float
+    device: str
+    versions: dict[str, str]
+
+
+def publish(recipe: Recipe, plan: Plan, trained: Trained) -> None:
+    """Fit temperatures on tune, write weights and traces, and renew the variant in the card."""
+    network = trained.network
+    record.fit_temperatures(network, data.load(recipe.dataset, "tune"))
+    sha256 = save_network(network, zoo.weights_path(recipe.network, plan.name))
+    traces = _traces(recipe, plan, network, sha256)
+    entry = zoo.Variant(
+        name=plan.name,
+        kind="static" if plan.static else "hybrid",
+        bits=plan.width,
+        spec=network.spec.to_dict(),
+        exit_stages=network.exits,
+        exit_names=tuple(network.stage_names[i] for i in network.exits) + ("final",),
+        layers=tuple(census(network)),
+        uplink_bytes=_uplink_bytes(network),
+        temperatures=network.temperatures,
+        files={"weights.safetensors": sha256},
+        accuracy={name: tuple(t.correct.mean(0).round(5).tolist()) for name, t in traces.items()},
+        auroc={name: _aurocs(t) for name, t in traces.items()},
+        history=tuple(trained.history),
+        recipe=asdict(plan),
+        epochs=plan.epochs,
+        hours=round(trained.hours, 4),
+        device=trained.device,
+        versions=trained.versions,
+    )
+    _renew_card(recipe, network, entry)
+
+
+def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[str, Trace]:
+    traces = {}
+    for split in zoo.SPLITS:
+        traces[split] = record.record(
+            network,
+            data.load(recipe.dataset, split),
+            name=recipe.network,
+            variant=plan.name,
+            weights_sha256=sha256,
+        )
+        trace.save(traces[split], zoo.trace_path(recipe.network, plan.name, split))
+    return traces
+
+
+def _aurocs(recorded: Trace) -> tuple[float, ...]:
+    sure = recorded.confidences["max_probability"]
+    return tuple(
+        round(float(confidence.auroc(sure[:, i], recorded.correct[:, i])), 5)
+        for i in range(recorded.exits)
+    )
+
+
+def _uplink_bytes(network: Network) -> int:
+    """Bytes that a sample sends at the cut, header included."""
+    if network.spec.static:
+        return 0
+    return payload_bytes(network.feature_shape, bits=network.spec.uplink_bits)
+
+
+def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
+    path = zoo.pretrained_folder() / recipe.network / "card.toml"
+    old = zoo.load_card(path).variants if path.is_file() else {}
+    card = zoo.Card(
+        network=recipe.network,
+        title=recipe.title,
+        description=recipe.description,
+        dataset=recipe.dataset,
+        classes=data.load(recipe.dataset, "tune").classes,
+        architecture=recipe.architecture,
+        channels=recipe.channels,
+        size=recipe.size,
+        cut=recipe.cut,
+        stage_names=network.stage_names,
+        seed=recipe.seed,
+    )
+    order = [plan.name for plan in recipe.plans]
+    variants = {**old, entry.name: entry}
+    known = {name: variants[name] for name in order if name in variants}
+    zoo.save_card(replace(card, variants=known), path)

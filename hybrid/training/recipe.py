@@ -1,0 +1,179 @@
+"""Recipes: a TOML file says which variants of a network are trained, in which order and how."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hybrid.errors import NetworkError, RecipeError, UnknownNameError
+from hybrid.networks.spec import Spec
+
+__all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "recipe_names"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How one variant is trained.
+
+    Args:
+        name: "hybrid-4bit" or "static-4bit"; the bit width is read from it unless `bits` is given.
+        start: variant whose weights it starts from; empty for fresh weights.
+        bits: bit width of each edge stage, where it is not one number.
+        epochs: passes over the training split; 0 quantizes after training, without any.
+        optimizer: "sgd" (Nesterov) or "adam".
+        learning_rate: at its peak; up linearly over `warmup`, then down linearly to 0.
+        warmup: fraction of all steps.
+        batch: images per step.
+        label_smoothing: of the cross entropy.
+        exit_weight: of each early exit's loss; the final exit's is 1.
+        teacher: variant whose soft answers are learned too; empty for none.
+        teacher_weight: share of the loss that the teacher has, 0..1.
+        heads_only: train the exit heads and leave everything else as it is.
+        crop: pixels by which a training image is shifted at most.
+        flip: whether training images are mirrored at random.
+    """
+
+    name: str
+    start: str = ""
+    bits: int | tuple[int, ...] = 0
+    epochs: int = 1
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup: float = 0.2
+    batch: int = 128
+    label_smoothing: float = 0.0
+    exit_weight: float = 0.5
+    teacher: str = ""
+    teacher_weight: float = 0.5
+    heads_only: bool = False
+    crop: int = 4
+    flip: bool = True
+
+    @property
+    def static(self) -> bool:
+        """Whether it has no exits."""
+        return self.name.startswith("static-")
+
+    @property
+    def width(self) -> int:
+        """The bit width in its name.
+
+        >>> Plan(name="hybrid-4bit").width
+        4
+        """
+        return int(self.name.split("-")[1].removesuffix("bit"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A network with all its variants.
+
+    Args:
+        network: its name, and that of its folder in pretrained/.
+        dataset: a name in `hybrid.data.DATASETS`.
+        title, description: for the card.
+        seed: of weights, order and augmentation.
+        architecture, classes, channels, size, cut, exits: see `Spec`.
+        plans: the variants, each after the one it starts from.
+    """
+
+    network: str
+    dataset: str
+    title: str
+    description: str
+    seed: int
+    architecture: str
+    classes: int
+    channels: int
+    size: int
+    cut: int
+    exits: tuple[int, ...]
+    stages: int
+    plans: tuple[Plan, ...]
+
+    def plan(self, variant: str) -> Plan:
+        """The plan called `variant`.
+
+        Raises:
+            UnknownNameError: where there is none.
+        """
+        for plan in self.plans:
+            if plan.name == variant:
+                return plan
+        raise UnknownNameError("variant", variant, [plan.name for plan in self.plans])
+
+    def spec(self, plan: Plan) -> Spec:
+        """What `plan` trains; a static network has every stage at the edge and no exit."""
+        return Spec(
+            architecture=self.architecture,
+            classes=self.classes,
+            channels=self.channels,
+            size=self.size,
+            cut=self.stages - 1 if plan.static else self.cut,
+            exits=() if plan.static else self.exits,
+            bits=plan.bits or plan.width,
+            static=plan.static,
+        )
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship."""
+    folder = resources.files("hybrid.training") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Read a recipe by name or by path of a TOML file.
+
+    Raises:
+        UnknownNameError: where no recipe has that name.
+        RecipeError: where the file cannot be followed.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        if str(name) not in recipe_names():
+            raise UnknownNameError("recipe", name, recipe_names())
+        text = (resources.files("hybrid.training") / "recipes" / f"{name}.toml").read_text("utf-8")
+    elif path.is_file():
+        text = path.read_text("utf-8")
+    else:
+        raise RecipeError(f"There is no recipe file {path}; name one of {recipe_names()} or a file.")
+    try:
+        return _parse(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, NetworkError) as error:
+        raise RecipeError(f"Recipe {name} cannot be read: {error}; see those that ship.") from error
+
+
+def _parse(values: dict[str, Any]) -> Recipe:
+    if values.pop("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT}")
+    defaults = values.pop("defaults", {})
+    plans = tuple(_plan(defaults | row) for row in values.pop("variant"))
+    values["exits"] = tuple(values["exits"])
+    recipe = Recipe(**values, plans=plans)
+    _check_order(recipe)
+    return recipe
+
+
+def _plan(row: dict[str, Any]) -> Plan:
+    unknown = sorted(set(row) - {field.name for field in fields(Plan)})
+    if unknown:
+        raise ValueError(f"a variant has no {', '.join(unknown)}")
+    if isinstance(row.get("bits"), list):
+        row = row | {"bits": tuple(row["bits"])}
+    return Plan(**row)
+
+
+def _check_order(recipe: Recipe) -> None:
+    seen: set[str] = set()
+    for plan in recipe.plans:
+        recipe.spec(plan)
+        for needed in (plan.start, plan.teacher):
+            if needed and needed not in seen:
+                raise ValueError(f"{plan.name} needs {needed}, which does not stand before it")
+        seen.add(plan.name)

@@ -1,0 +1,221 @@
+"""Train the variants of a recipe, one after the other, resuming where a killed run stopped."""
+
+import platform
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as lightning_
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hybrid import data, zoo
+from hybrid.checkpoints import load_network
+from hybrid.errors import RecipeError
+from hybrid.files import replacing
+from hybrid.networks import Network, build
+from hybrid.preprocess import normalise
+from hybrid.quant import QuantConv2d, calibrating
+from hybrid.training.batches import Batches
+from hybrid.training.module import ExitTraining
+from hybrid.training.publish import Trained, publish
+from hybrid.training.recipe import Plan, Recipe
+
+__all__ = ["Run", "precision", "train", "train_variant"]
+
+# steps of the learned quantizers are set from this many training images
+CALIBRATION_IMAGES = 500
+FINISHED = "finished.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where a run keeps its state and what it may use.
+
+    Args:
+        folder: checkpoints, one folder per network and variant below it.
+        limit: only this many training images, for a trial.
+        callbacks: more of Lightning's, a progress bar for one.
+    """
+
+    folder: Path
+    limit: int | None = None
+    callbacks: tuple[Callback, ...] = ()
+
+
+def precision() -> str:
+    """ "bf16-mixed" where the hardware multiplies bfloat16, else "32-true"."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    fast = flags.get("avx512_bf16") or flags.get("amx_bf16")
+    return "bf16-mixed" if fast else "32-true"
+
+
+def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> None:
+    """Train what is missing of `variants` (all, where empty) and publish each when done."""
+    for plan in recipe.plans:
+        if variants and plan.name not in variants:
+            continue
+        if not is_published(recipe, plan):
+            train_variant(recipe, plan, run)
+
+
+def is_published(recipe: Recipe, plan: Plan) -> bool:
+    """Whether pretrained/ holds this variant, trained after this very plan."""
+    if recipe.network not in zoo.networks():
+        return False
+    known = zoo.card(recipe.network).variants.get(plan.name)
+    return known is not None and dict(known.recipe) == _plain(plan)
+
+
+def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
+    """Train one variant to its end, publish it and return it."""
+    started = time.time()
+    torch.manual_seed(recipe.seed)
+    split = data.load(recipe.dataset, "train")
+    images, labels = normalise(split.images, recipe.dataset), split.labels
+    if run.limit is not None:
+        keep = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[: run.limit]
+        images, labels = images[keep.numpy()], labels[keep.numpy()]
+    network = _start(recipe, plan, run, torch.from_numpy(images[:CALIBRATION_IMAGES]))
+    batches = Batches(
+        images, labels, batch=plan.batch, seed=recipe.seed, crop=plan.crop, flip=plan.flip
+    )
+    module = ExitTraining(network, plan, batches, _tune(recipe), _teacher(recipe, plan))
+    if plan.epochs:
+        _fit(module, _run_folder(recipe, plan.name, run), run)
+    if not plan.heads_only and plan.epochs:
+        reestimate_norms(network, batches)
+    network.cpu().eval()
+    with replacing(_run_folder(recipe, plan.name, run) / FINISHED) as draft:
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, draft)
+    trained = Trained(
+        network=network,
+        history=module.history,
+        hours=(time.time() - started) / 3600,
+        device=_device(),
+        versions={name: version(name) for name in ("torch", "lightning")},
+    )
+    publish(recipe, plan, trained)
+    return network
+
+
+def _start(recipe: Recipe, plan: Plan, run: Run, images: torch.Tensor) -> Network:
+    """The network as training begins: weights from `plan.start`, quantizers set from data."""
+    network = build(recipe.spec(plan)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if plan.start:
+        _take_weights(network, _finished_weights(recipe, plan.start, run))
+    for layer in network.modules():
+        if isinstance(layer, QuantConv2d):
+            layer.fit_weight_step()
+    network.eval()
+    with torch.no_grad(), calibrating(network):
+        network(images)
+    if plan.heads_only:
+        network.requires_grad_(False)
+        network.heads.requires_grad_(True)
+    return network
+
+
+def _take_weights(network: Network, theirs: dict[str, Tensor]) -> None:
+    """Copy every tensor that both have, but the quantizers' own."""
+    ours = network.state_dict()
+    shared = {
+        name: value
+        for name, value in theirs.items()
+        if name in ours and ours[name].shape == value.shape and not name.endswith("step")
+    }
+    network.load_state_dict(shared, strict=False)
+
+
+def _finished_weights(recipe: Recipe, variant: str, run: Run) -> dict[str, Tensor]:
+    """Weights before they were quantized, where the run's folder still has them."""
+    kept = _run_folder(recipe, variant, run) / FINISHED
+    return load_file(kept) if kept.is_file() else _published(recipe, variant).state_dict()
+
+
+def _run_folder(recipe: Recipe, variant: str, run: Run) -> Path:
+    return run.folder / recipe.network / variant
+
+
+def _published(recipe: Recipe, variant: str) -> Network:
+    path = zoo.weights_path(recipe.network, variant)
+    if not path.is_file():
+        raise RecipeError(f"{variant} is needed first; train it with --variant {variant}.")
+    return load_network(path)
+
+
+def _teacher(recipe: Recipe, plan: Plan) -> Network | None:
+    if not plan.teacher:
+        return None
+    teacher = _published(recipe, plan.teacher).eval().requires_grad_(False)
+    moved: Network = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
+
+
+def _tune(recipe: Recipe) -> Batches:
+    tune = data.load(recipe.dataset, "tune")
+    images = normalise(tune.images, recipe.dataset)
+    return Batches(images, tune.labels, batch=500, seed=0, shuffle=False)
+
+
+def _fit(module: ExitTraining, folder: Path, run: Run) -> None:
+    checkpoint = folder / "last.ckpt"
+    keep = ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        save_top_k=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    trainer = lightning_.Trainer(
+        max_epochs=module.plan.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=precision(),  # type: ignore[arg-type]
+        logger=False,
+        callbacks=[keep, *run.callbacks],
+        enable_model_summary=False,
+        enable_progress_bar=any("Progress" in type(c).__name__ for c in run.callbacks),
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+    )
+    resume = checkpoint if checkpoint.is_file() else None
+    trainer.fit(module, ckpt_path=resume, weights_only=False)
+
+
+@torch.no_grad()
+def reestimate_norms(network: Network, batches: Batches, *, count: int = 50) -> None:
+    """Average batch norm's statistics anew over `count` batches of the finished weights."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain average of all batches
+        network.train()
+        device = next(network.parameters()).device
+        for index, (images, _) in enumerate(batches):
+            if index == count:
+                break
+            network(images.to(device))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        network.eval()
+
+
+def _plain(plan: Plan) -> dict[str, Any]:
+    """The plan as a card gives it back."""
+    return asdict(plan)
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} cores of a {platform.machine()} processor, {precision()}"
