@@ -182,13 +182,14 @@ def auroc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 class Reliability:
     """Confidence against accuracy, by bins of equal width.
 
-    | field                      | shape       |                                              |
-    |----------------------------|-------------|----------------------------------------------|
-    | edges                      | (bins + 1,) | bin b holds edges[b] < confidence <= edges[b+1]; 0 is in bin 0 |
-    | counts                     | (bins,)     | samples in the bin                           |
-    | mean_confidence            | (bins,)     | NaN in an empty bin                          |
-    | accuracy                   | (bins,)     | NaN in an empty bin                          |
-    | expected_calibration_error |             | mean of abs(accuracy - confidence), weighted by counts |
+    | field           | shape       |                                                             |
+    |-----------------|-------------|-------------------------------------------------------------|
+    | edges           | (bins + 1,) | bin b holds edges[b] < c <= edges[b + 1]; bin 0 holds 0 too |
+    | counts          | (bins,)     | samples in the bin                                          |
+    | mean_confidence | (bins,)     | NaN in an empty bin                                         |
+    | accuracy        | (bins,)     | NaN in an empty bin                                         |
+
+    `expected_calibration_error` is the mean of |accuracy - mean confidence|, weighted by counts.
     """
 
     edges: Floats

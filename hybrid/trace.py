@@ -7,8 +7,6 @@ confidence measure; the file's metadata, under the key `hybrid`, is one JSON obj
 
 import json
 import math
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,11 +20,14 @@ import pyarrow.parquet as pq
 
 from hybrid.confidence import MEASURES, Reliability, max_probability, reliability, softmax
 from hybrid.errors import TraceError
+from hybrid.files import replacing
 
 __all__ = ["FORMAT", "Trace", "build", "load", "save"]
 
 FORMAT = 1
-_KEY = b"hybrid"
+_KEY = b"hybrid"  # of the file's metadata
+_EMPTY = "A trace needs at least one sample and one exit; record it on a split with images."
+_AGAIN = "record it again with `hybrid trace`"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,12 +69,13 @@ class Trace:
 
     @property
     def samples(self) -> int:
+        """How many samples, n."""
         return len(self.labels)
 
     @property
     def exits(self) -> int:
         """How many exits, the final one included."""
-        return self.classes.shape[1]
+        return int(self.classes.shape[1])
 
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -104,6 +106,9 @@ def build(
     Raises:
         TraceError: logits that are not finite, or arrays that do not fit together.
     """
+    truth = np.asarray(labels, np.int64)
+    if not len(truth) or not logits:
+        raise TraceError(_EMPTY)
     scores = [np.asarray(exit_logits, np.float64) for exit_logits in logits]
     for number, exit_logits in enumerate(scores):
         if not np.isfinite(exit_logits).all():
@@ -111,7 +116,6 @@ def build(
                 f"Exit {number} of {network} {variant} answered with numbers that are not finite; "
                 "its weights are damaged or its training diverged."
             )
-    truth = np.asarray(labels, np.int64)
     classes = np.stack([exit_logits.argmax(axis=1) for exit_logits in scores], axis=1)
     tempered = [softmax(z, t) for z, t in zip(scores, temperatures, strict=True)]
     return Trace(
@@ -135,15 +139,8 @@ def build(
 
 def save(trace: Trace, path: Path | str) -> None:
     """Write the trace as Parquet; a killed run never leaves half a file under this name."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # in the same folder, because only there is the last step one rename
-    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
+    with replacing(Path(path)) as draft:
         _write(_table(trace), draft)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def load(
@@ -161,20 +158,18 @@ def load(
     source = Path(path)
     table = _read(source)
     about = _metadata(table, source)
-    again = "record it again with `hybrid trace`"
-    if expect_network is not None and about["network"] != expect_network:
+    network, weights = str(about.get("network")), str(about.get("weights_sha256"))
+    if expect_network is not None and network != expect_network:
+        raise TraceError(f"{source} is a trace of {network}, not of {expect_network}; {_AGAIN}.")
+    if expect_sha256 is not None and weights != expect_sha256:
         raise TraceError(
-            f"{source} is a trace of {about['network']}, not of {expect_network}; {again}."
-        )
-    if expect_sha256 is not None and about["weights_sha256"] != expect_sha256:
-        raise TraceError(
-            f"{source} was recorded with other weights ({about['weights_sha256'][:12]}, not "
-            f"{expect_sha256[:12]}); {again}."
+            f"{source} was recorded with other weights ({weights[:12]}, not "
+            f"{expect_sha256[:12]}); {_AGAIN}."
         )
     try:
         return _trace(table, about)
     except (KeyError, TypeError, ValueError, TraceError) as error:
-        raise TraceError(f"{source} is damaged ({error}); {again}.") from error
+        raise TraceError(f"{source} is damaged; {_AGAIN}.") from error
 
 
 def _check(trace: Trace) -> None:
@@ -182,7 +177,7 @@ def _check(trace: Trace) -> None:
     if trace.labels.ndim != 1 or len(shape) != 2 or shape[0] != trace.samples:
         raise TraceError(f"{trace.labels.shape} labels do not fit to answers of shape {shape}.")
     if not trace.samples or not trace.exits:
-        raise TraceError("A trace needs at least one sample and one exit.")
+        raise TraceError(_EMPTY)
     if not len(trace.temperatures) == len(trace.reliability_before) == trace.exits:
         raise TraceError(f"{trace.exits} exits need as many temperatures and reliabilities.")
     for measure, values in trace.confidences.items():
@@ -224,35 +219,40 @@ def _table(trace: Trace) -> pa.Table:
 def _write(table: pa.Table, path: Path) -> None:
     floats = [name for name in table.column_names if name.endswith(tuple(MEASURES))]
     whole = [name for name in table.column_names if name not in floats]
-    with path.open("xb") as file:
-        # splitting float32 into byte planes lets zstd find the little that repeats in them
-        pq.write_table(
-            table, file, compression="zstd", use_dictionary=whole, use_byte_stream_split=floats
-        )
-        file.flush()
-        os.fsync(file.fileno())
+    # splitting float32 into byte planes lets zstd find the little that repeats in them
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        use_dictionary=whole,
+        use_byte_stream_split=floats,
+        write_page_checksum=True,
+        write_statistics=False,
+    )
 
 
 def _read(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path, memory_map=False, partitioning=None)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read()
     except FileNotFoundError:
         raise TraceError(f"There is no trace at {path}; record one with `hybrid trace`.") from None
     except (pa.ArrowException, OSError) as error:
-        raise TraceError(
-            f"{path} is no readable Parquet file; record it again with `hybrid trace`."
-        ) from error
+        raise TraceError(f"{path} is no readable Parquet file; {_AGAIN}.") from error
 
 
 def _metadata(table: pa.Table, path: Path) -> dict[str, Any]:
     written = (table.schema.metadata or {}).get(_KEY)
     if written is None:
         raise TraceError(f"{path} is a Parquet file but no trace; name one from `hybrid trace`.")
-    about: dict[str, Any] = json.loads(written)
+    try:
+        about = dict(json.loads(written))
+    except (TypeError, ValueError) as error:
+        raise TraceError(f"{path} is damaged; {_AGAIN}.") from error
     if about.get("format") != FORMAT:
         raise TraceError(
             f"{path} is a trace of format {about.get('format')}, and this version reads format "
-            f"{FORMAT}; record it again with `hybrid trace`."
+            f"{FORMAT}; {_AGAIN}."
         )
     return about
 

@@ -21,7 +21,6 @@ from hybrid.policy.points import (
     TraceLike,
     check_thresholds,
     early_confidences,
-    exits_taken,
     mean_cost,
 )
 
@@ -82,7 +81,7 @@ def sweep(
     *,
     measure: str = "max_probability",
     costs: CostsLike,
-    exit: int | None = None,
+    exit: int | None = None,  # noqa: A002  # the design's word
     others: Sequence[float] = (),
     grid: npt.ArrayLike = GRID,
 ) -> Sweep:
@@ -102,12 +101,15 @@ def sweep(
     early = confidences.shape[1]
     values = _checked_grid(grid)
     if exit is None:
-        counts = _sweep_together(confidences, trace.correct, values)
+        ranks = [_ranks(confidences[:, i], values) for i in range(early)]
     else:
         if not 0 <= exit < early:
             raise ThresholdError(f"There is no early exit {exit}; this network has {early}.")
-        held = np.asarray(check_thresholds(others, early))
-        counts = _sweep_one(confidences, trace.correct, values, exit=exit, held=held)
+        # a threshold that is held is reached at every position of the moving one, or at none
+        held = np.asarray(check_thresholds(others, early), np.float32)
+        ranks = [(confidences[:, i] >= held[i]) * len(values) for i in range(early)]
+        ranks[exit] = _ranks(confidences[:, exit], values)
+    counts = _count_moving(ranks, trace.correct, len(values))
     edge_fraction, accuracy = _fractions(counts)
     return Sweep(
         exit=exit,
@@ -126,13 +128,13 @@ def all_points(
     trace: TraceLike,
     costs: CostsLike,
     measure: str = "max_probability",
-    grid: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+    grid: Floats | Sequence[Floats] | None = None,
 ) -> AllPoints:
     """The outcome of every combination of thresholds.
 
     Args:
-        grid: (g,) thresholds for every exit, or a list with one such array per early exit;
-            without it, `threshold_grid` of each exit.
+        grid: (g,) array of thresholds for every exit, or a list of one such array per early
+            exit; without it, `threshold_grid` of each exit.
 
     Raises:
         ThresholdError: more than 4 million combinations, or see `check_thresholds`.
@@ -200,17 +202,20 @@ def threshold_grid(confidences: npt.NDArray[np.float32], size: int = 101) -> Flo
 
 def _grids(
     confidences: npt.NDArray[np.float32],
-    grid: npt.ArrayLike | Sequence[npt.ArrayLike] | None,
+    grid: Floats | Sequence[Floats] | None,
 ) -> list[Floats]:
     early = confidences.shape[1]
     if grid is None:
         size = min(101, int(_MOST_POINTS ** (1 / early))) if early else 0
         return [threshold_grid(confidences[:, i], size) for i in range(early)]
-    if isinstance(grid, Sequence) and any(np.ndim(values) for values in grid):
-        if len(grid) != early:
-            raise ThresholdError(f"{len(grid)} grids were given for {early} early exits.")
-        return [_checked_grid(values) for values in grid]
-    return [_checked_grid(grid)] * early
+    if isinstance(grid, np.ndarray):
+        return [_checked_grid(grid)] * early
+    if len(grid) != early:
+        raise ThresholdError(
+            f"{len(grid)} grids of thresholds were given for {early} early exits; "
+            "give one for each."
+        )
+    return [_checked_grid(values) for values in grid]
 
 
 def _checked_grid(grid: npt.ArrayLike) -> Floats:
@@ -225,51 +230,27 @@ def _ranks(confidences: npt.NDArray[np.float32], grid: Floats) -> Counts:
     return np.searchsorted(grid.astype(np.float32), confidences, side="right")
 
 
-def _staying(ranks: Counts, thresholds: int) -> Counts:
-    """(thresholds,): how many of these samples stay at each threshold, lowest first."""
-    return np.cumsum(np.bincount(ranks, minlength=thresholds + 1))[:thresholds]
+def _staying(ranks: Counts, right: npt.NDArray[np.bool_], thresholds: int) -> Counts:
+    """(2, thresholds): samples, and right ones, with rank <= g."""
+    histograms = [np.bincount(some, minlength=thresholds + 1) for some in (ranks, ranks[right])]
+    return np.cumsum(histograms, axis=1)[:, :thresholds]
 
 
-def _sweep_one(
-    confidences: npt.NDArray[np.float32],
-    correct: npt.NDArray[np.bool_],
-    grid: Floats,
-    *,
-    exit: int,
-    held: Floats,
+def _count_moving(
+    ranks: Sequence[Counts], correct: npt.NDArray[np.bool_], thresholds: int
 ) -> Counts:
-    """(2, g, exits): samples, and right ones, by exit, while one exit's threshold moves."""
-    before = exits_taken(confidences[:, :exit], held[:exit])
-    after = exits_taken(confidences[:, exit + 1 :], held[exit + 1 :]) + exit + 1
-    arrives = before == exit
-    ranks = _ranks(confidences[:, exit], grid)
-    counts = np.empty((2, len(grid), correct.shape[1]), np.int64)
-    for i in range(correct.shape[1]):
-        here = before == i if i < exit else arrives & (after == i) if i > exit else arrives
-        for kind, members in enumerate((here, here & correct[:, i])):
-            if i < exit:
-                counts[kind, :, i] = np.count_nonzero(members)
-            else:
-                staying = _staying(ranks[members], len(grid))
-                leaving = np.count_nonzero(members) - staying
-                counts[kind, :, i] = leaving if i == exit else staying
-    return counts
+    """(2, thresholds, exits): samples, and right ones, by exit, from the ranks at every exit.
 
-
-def _sweep_together(
-    confidences: npt.NDArray[np.float32], correct: npt.NDArray[np.bool_], grid: Floats
-) -> Counts:
-    """(2, g, exits): samples, and right ones, by exit, while all thresholds move as one."""
-    early, exits = confidences.shape[1], correct.shape[1]
-    counts = np.empty((2, len(grid), exits), np.int64)
-    reached = np.zeros(len(correct), np.int64)  # the highest rank at any exit so far
-    for i in range(exits):
-        further = np.maximum(reached, _ranks(confidences[:, i], grid)) if i < early else None
-        for kind, members in enumerate((slice(None), correct[:, i])):
-            counts[kind, :, i] = _staying(reached[members], len(grid))
-            if further is not None:
-                counts[kind, :, i] -= _staying(further[members], len(grid))
-        reached = reached if further is None else further
+    With R_i the highest rank at exits 0 to i, a sample takes exit i where R_(i-1) <= g < R_i.
+    """
+    counts = np.empty((2, thresholds, correct.shape[1]), np.int64)
+    reached = np.zeros(len(correct), np.int64)
+    for i, here in enumerate(ranks):
+        further = np.maximum(reached, here)
+        arriving = _staying(reached, correct[:, i], thresholds)
+        counts[..., i] = arriving - _staying(further, correct[:, i], thresholds)
+        reached = further
+    counts[..., -1] = _staying(reached, correct[:, -1], thresholds)
     return counts
 
 
@@ -287,8 +268,8 @@ def _count_all(
         if not last:
             cells = cells * (sizes[i] + 1) + _ranks(confidences[:, i], grids[i])
         shape = sizes[: i + 1]
-        for kind, members in enumerate((slice(None), correct[:, i])):
-            table = _histogram(cells[members], shape)
+        for kind, some in enumerate((cells, cells[correct[:, i]])):
+            table = _histogram(some, shape)
             for axis in range(len(shape)):
                 table = _running(table, axis, leaving=axis == i)
             # later thresholds change nothing for who has left

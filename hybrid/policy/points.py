@@ -34,25 +34,35 @@ _CHUNK = 1 << 16
 
 
 class TraceLike(Protocol):
-    """What a policy reads of a trace: (n, exits) arrays, the final exit last."""
+    """What a policy reads of a trace."""
 
     @property
-    def labels(self) -> npt.NDArray[np.int64]: ...
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(n,): the true class."""
+
     @property
-    def correct(self) -> npt.NDArray[np.bool_]: ...
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """(n, exits): where an exit is right, the final exit last."""
+
     @property
-    def confidences(self) -> Mapping[str, npt.NDArray[np.float32]]: ...
+    def confidences(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """(n, exits) in [0, 1], by measure."""
 
 
 class CostsLike(Protocol):
     """What one sample pays that takes exit i: one number per exit, the final exit last."""
 
     @property
-    def energy_pj(self) -> tuple[float, ...]: ...
+    def energy_pj(self) -> tuple[float, ...]:
+        """Energy of one sample."""
+
     @property
-    def latency_ms(self) -> tuple[float, ...]: ...
+    def latency_ms(self) -> tuple[float, ...]:
+        """Time until one sample has its answer."""
+
     @property
-    def uplink_bytes(self) -> tuple[float, ...]: ...
+    def uplink_bytes(self) -> tuple[float, ...]:
+        """What one sample sends to the cloud."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +87,7 @@ class Outcome:
 
     @property
     def exit_fractions(self) -> tuple[float, ...]:
+        """One per exit, the final exit last; their sum is 1."""
         return tuple(count / self.samples for count in self.exit_counts)
 
     @property
@@ -86,6 +97,7 @@ class Outcome:
 
     @property
     def accuracy(self) -> float:
+        """Fraction that is right at the exit it takes."""
         return sum(self.correct_counts) / self.samples
 
     @property
@@ -354,12 +366,12 @@ def _count(
         np.greater_equal(confidences[:, i], limit, out=leaves)
         leaves &= stays
         stays ^= leaves
-        counts.append(np.count_nonzero(leaves))
+        counts.append(int(np.count_nonzero(leaves)))
         leaves &= correct[:, i]
-        right.append(np.count_nonzero(leaves))
-    counts.append(np.count_nonzero(stays))
+        right.append(int(np.count_nonzero(leaves)))
+    counts.append(int(np.count_nonzero(stays)))
     stays &= correct[:, -1]
-    right.append(np.count_nonzero(stays))
+    right.append(int(np.count_nonzero(stays)))
     return [counts, right]
 
 
