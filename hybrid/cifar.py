@@ -9,11 +9,8 @@ Three layouts are understood, in this order of preference:
 
 import hashlib
 import io
-import os
 import pickle
 import tarfile
-import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hybrid.errors import DataMissingError
+from hybrid.files import replacing
 
 __all__ = ["ARCHIVES", "Archive", "download", "find", "read"]
 
@@ -131,25 +129,21 @@ def download(
     """
     archive = ARCHIVES[name]
     opener = open_url or _open_url
+    target = folder / archive.file_name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as target, opener(archive.url) as stream:
-                digest = _copy(stream, target, archive.archive_bytes, progress)
+        with replacing(target) as draft:
+            with draft.open("wb") as file, opener(archive.url) as stream:
+                digest = _copy(stream, file, archive.archive_bytes, progress)
             if digest != archive.md5:
                 raise DataMissingError(
                     f"What {archive.url} sent is not the archive of {name}; try again later."
                 )
-            Path(temporary).replace(folder / archive.file_name)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except (OSError, urllib.error.URLError) as error:
+    except OSError as error:  # urllib's errors are among them
         raise DataMissingError(
             f"{name} could not be downloaded from {archive.url} ({error}); "
             f"check the connection, or put the archive into {folder} yourself."
         ) from error
-    return folder / archive.file_name
+    return target
 
 
 def _open_url(url: str) -> IO[bytes]:

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ from numpy.typing import NDArray
 
 from hybrid import cifar
 from hybrid.errors import DataMissingError, UnknownNameError
+from hybrid.files import replacing
+from hybrid.images import SUFFIXES, read_image
+from hybrid.preprocess import preprocess
 
 __all__ = [
     "DATASETS",
@@ -104,16 +106,19 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
         name: a name in `DATASETS`, or an image folder (`<class>/<image>`, or the same below
             `train/` and `test/`).
         size, channels: what an image folder's pictures are brought to; the named data sets
-            have sizes of their own.
+            have their own.
 
     Raises:
         UnknownNameError: no such split, and neither a data set nor a folder of that name.
-        DataMissingError: the data set is not on this machine, or damaged.
+        DataMissingError: the data set is not on this machine, damaged or too small.
+        ImageError: a picture of an image folder cannot be read.
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     if name not in DATASETS:
-        raise UnknownNameError("data set", name, DATASETS)
+        if not Path(name).is_dir():
+            raise UnknownNameError("data set or folder", name, DATASETS)
+        return _load_folder(Path(name), split, size=size, channels=channels)
     name = str(name)
     source = _source(name)
     written = _written(name)
@@ -250,11 +255,49 @@ def _pixels_sha256(images: Images, labels: Labels) -> str:
 
 
 def _read_digits() -> tuple[Images, Labels]:
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # 1 s, once
+    from sklearn.datasets import load_digits  # takes a second; the cache spares the next time
 
     bunch = load_digits()
     images = np.minimum(bunch.images * 16, 255).astype(np.uint8)[..., None]  # (n, 8, 8, 1)
     return images, bunch.target.astype(np.int64)
+
+
+def _load_folder(folder: Path, split: str, *, size: int, channels: int) -> Dataset:
+    """A split of an image folder: divided in four, or in three where `test/` is set apart."""
+    apart = (folder / "train").is_dir() and (folder / "test").is_dir()
+    classes = _class_names(folder / "train" if apart else folder)
+    pool = folder / ("test" if split == "test" else "train") if apart else folder
+    images, labels = _read_folder(pool, classes, size=size, channels=channels)
+    if len(labels) and not (apart and split == "test"):
+        fractions = _TRAIN_IN_THREE if apart else _POOL_IN_FOUR
+        chosen = draw_splits(labels, fractions, rng=np.random.default_rng(0))[split]
+        images, labels = images[chosen], labels[chosen]
+    if not len(labels):
+        raise DataMissingError(
+            f"{folder} has too few images for the split {split}; "
+            "put more into a folder for each class."
+        )
+    return Dataset(name=folder.name, split=split, images=images, labels=labels, classes=classes)
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
+
+
+def _read_folder(
+    folder: Path, classes: tuple[str, ...], *, size: int, channels: int
+) -> tuple[Images, Labels]:
+    """Every picture below `folder/<class>/`, preprocessed, in canonical order."""
+    files = [(label, p) for label, name in enumerate(classes) for p in _pictures(folder / name)]
+    pixels = [preprocess(read_image(p.name, p.read_bytes()), size, channels) for _, p in files]
+    images = np.array(pixels, dtype=np.uint8).reshape(-1, size, size, channels)
+    labels = np.array([label for label, _ in files], dtype=np.int64)
+    order = canonical_order(images, labels)
+    return images[order], labels[order]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*") if p.suffix[1:].lower() in SUFFIXES)
 
 
 def _cache_path(name: str, split: str, key: str) -> Path:
@@ -264,7 +307,10 @@ def _cache_path(name: str, split: str, key: str) -> Path:
 def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
     """The kept split; None where there is none or its file is damaged."""
     try:
-        with np.load(_cache_path(name, split, key), allow_pickle=False) as kept:
+        with (
+            _cache_path(name, split, key).open("rb") as file,  # numpy leaves a damaged one open
+            np.load(file, allow_pickle=False) as kept,
+        ):
             return kept["images"], kept["labels"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
@@ -272,15 +318,8 @@ def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
 
 def _keep(name: str, split: str, key: str, images: Images, labels: Labels) -> None:
     """Write a split to the cache, whole or not at all; a full or read-only disk is no error."""
-    path = _cache_path(name, split, key)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, images=images, labels=labels)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with replacing(_cache_path(name, split, key)) as draft, draft.open("wb") as file:
+            np.savez(file, images=images, labels=labels)
     except OSError:
         return

@@ -33,9 +33,9 @@ def declare_operators() -> tuple[str, ...]:
     if compiled is None or _loads(compiled):
         return ()
     missing = tuple(name for name in _SCHEMAS if not hasattr(torch.ops.torchvision, name))
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in missing:
-        library.define(_SCHEMAS[name])
+        library.define(_SCHEMAS[name])  # type: ignore[no-untyped-call]
     _libraries.append(library)
     return missing
 
@@ -49,7 +49,7 @@ def _compiled_half() -> Path | None:
 
 def _loads(library: Path) -> bool:
     try:
-        torch.ops.load_library(library)
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError:
         return False
     return True

@@ -1,0 +1,241 @@
+"""Files of strangers to upright RGB pictures, or one sentence why not. Knows no network.
+
+Nothing is written to disk and no file name is trusted: what a file is, its first bytes say.
+Whatever the bytes are, only `ImageError` comes out.
+"""
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from hybrid.errors import ImageError
+
+__all__ = [
+    "FORMATS",
+    "MAX_FILES",
+    "MAX_FILE_BYTES",
+    "SUFFIXES",
+    "Picture",
+    "Rejected",
+    "read_image",
+    "read_upload",
+]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+SUFFIXES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff")
+
+MAX_FILE_BYTES = 16_000_000  # of one image, on its own or in a zip
+MAX_UNPACKED_BYTES = 200_000_000  # of all images of a zip together
+MAX_FILES = 200  # read of one zip
+MAX_PIXELS = 40_000_000  # 120 MB once decoded
+MIN_SIDE = 8  # the smallest network input
+KEPT_SIDE = 320  # more is never shown and no network sees it
+_NAME_LENGTH = 60
+
+# A 20 kB PNG can unpack to a gigabyte, and Pillow by itself only warns.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image that was read: RGB, upright, opaque, at most `KEPT_SIDE` pixels a side."""
+
+    name: str
+    image: Image.Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A file that was not read, and the sentence that says why and what to do."""
+
+    name: str
+    sentence: str
+
+
+def read_image(name: str, data: bytes) -> Image.Image:
+    """The first frame of an image file: RGB, upright, opaque, at most `KEPT_SIDE` a side.
+
+    16-bit grey is scaled, not cut; transparent parts become white; the suffix of `name` plays
+    no part.
+
+    Raises:
+        ImageError: whatever else `data` is; the sentence names the file.
+    """
+    shown = _shown(name)
+    _check_bytes(shown, data)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_pixels(shown, image)
+            if isinstance(image, JpegImageFile):  # decode no more pixels than will be kept
+                image.draft(None, (2 * KEPT_SIDE, 2 * KEPT_SIDE))
+            return _kept(image)
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(_unknown(shown, data)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageError(_too_many_pixels(shown)) from None
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged bytes
+        raise ImageError(f"{shown} is damaged or cut short; copy or save it again.") from error
+
+
+def read_upload(name: str, data: bytes) -> list[Picture | Rejected]:
+    """What a user gave, one image or a zip of images, in order; one bad file costs no other."""
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return list(_read_zip(name, data))
+    return [_read(name, data)]
+
+
+def _read(name: str, data: bytes) -> Picture | Rejected:
+    try:
+        return Picture(name=_shown(name), image=read_image(name, data))
+    except ImageError as error:
+        return Rejected(name=_shown(name), sentence=str(error))
+
+
+def _read_zip(name: str, data: bytes) -> Iterator[Picture | Rejected]:
+    shown = _shown(name)
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except Exception:  # a damaged directory raises more than BadZipFile
+        yield Rejected(name=shown, sentence=f"{shown} is a damaged zip; pack it again.")
+        return
+    with archive:
+        members = [member for member in archive.infolist() if not _is_clutter(member)]
+        if not members:
+            yield Rejected(name=shown, sentence=f"{shown} holds no files; pack images into it.")
+        left_bytes = MAX_UNPACKED_BYTES
+        for member in members[:MAX_FILES]:
+            result, used_bytes = _read_member(archive, member, left_bytes)
+            left_bytes -= used_bytes
+            yield result
+    if len(members) > MAX_FILES:
+        sentence = (
+            f"{shown} holds {len(members):,} files and only the first {MAX_FILES} were read; "
+            "pack the others into a zip of their own."
+        )
+        yield Rejected(name=shown, sentence=sentence)
+
+
+def _read_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, left_bytes: int
+) -> tuple[Picture | Rejected, int]:
+    """One file of a zip and how many bytes it unpacked to; its stated size is not believed."""
+    shown = _shown(member.filename)
+    if _points_outside(member.filename):
+        sentence = f"{shown} points outside its zip; pack it under a plain name."
+        return Rejected(name=shown, sentence=sentence), 0
+    if left_bytes <= 0:
+        sentence = (
+            f"{shown} was not read: its zip unpacks to more than "
+            f"{MAX_UNPACKED_BYTES // 1_000_000} MB; split the zip."
+        )
+        return Rejected(name=shown, sentence=sentence), 0
+    if member.flag_bits & 1:
+        sentence = f"{shown} is encrypted; pack it without a password."
+        return Rejected(name=shown, sentence=sentence), 0
+    try:
+        with archive.open(member) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except Exception:  # each compression method has errors of its own
+        sentence = f"{shown} is damaged inside its zip; pack it again."
+        return Rejected(name=shown, sentence=sentence), 0
+    return _read(member.filename, data), len(data)
+
+
+def _is_clutter(member: zipfile.ZipInfo) -> bool:
+    """Folders, and what systems add to a zip without being asked."""
+    if _points_outside(member.filename):
+        return False
+    path = PurePosixPath(member.filename)
+    return (
+        member.is_dir()
+        or path.parts[:1] == ("__MACOSX",)
+        or path.name.startswith(".")
+        or path.name in {"Thumbs.db", "desktop.ini"}
+    )
+
+
+def _points_outside(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
+
+
+def _check_bytes(shown: str, data: bytes) -> None:
+    if not data:
+        raise ImageError(f"{shown} is empty; choose the file again.")
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(
+            f"{shown} is larger than {MAX_FILE_BYTES // 1_000_000} MB; save a smaller copy."
+        )
+
+
+def _check_pixels(shown: str, image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(_too_many_pixels(shown))
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(
+            f"{shown} has {width} × {height} pixels; "
+            f"give an image of at least {MIN_SIDE} × {MIN_SIDE}."
+        )
+
+
+def _too_many_pixels(shown: str) -> str:
+    return (
+        f"{shown} has more than the {MAX_PIXELS // 1_000_000} million pixels that are read here; "
+        "save a smaller copy."
+    )
+
+
+def _unknown(shown: str, data: bytes) -> str:
+    if data.startswith(b"PK"):
+        return f"{shown} is a zip where an image is wanted; unpack it and give its images."
+    return f"{shown} is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
+
+
+def _kept(image: Image.Image) -> Image.Image:
+    upright = ImageOps.exif_transpose(_eight_bits(image))
+    picture = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+    if picture.mode == "RGB":
+        return picture
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Wide grey modes (16-bit, 32-bit, float) scaled to 8 bits; Pillow alone would cut them off.
+
+    White is 65,535 in 16 bits. 32-bit and float files name no white: theirs is the first of
+    1 (float only), 255 and 65,535 that no pixel exceeds, else the brightest pixel.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
+    brightest = float(values.max())
+    if image.mode.startswith("I;16"):
+        white = 65_535.0
+    else:
+        scales = (1.0, 255.0, 65_535.0) if image.mode == "F" else (255.0, 65_535.0)
+        white = next((scale for scale in scales if brightest <= scale), brightest)
+    grey = Image.fromarray(np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8))
+    grey.getexif().update(image.getexif())
+    return grey
+
+
+def _shown(name: str) -> str:
+    """A file's name as it can be printed: no control characters, not endless."""
+    printable = "".join(letter if letter.isprintable() else "�" for letter in name) or "The file"
+    if len(printable) <= _NAME_LENGTH:
+        return printable
+    return printable[: _NAME_LENGTH // 2] + "…" + printable[-_NAME_LENGTH // 2 + 1 :]

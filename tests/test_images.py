@@ -1,0 +1,406 @@
+"""Files of strangers: every format is read as it is meant, every bad one gives one sentence."""
+
+import io
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hybrid import images
+from hybrid.errors import ImageError
+from hybrid.images import Picture, Rejected, read_image, read_upload
+
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photograph(width: int = 48, height: int = 40) -> Image.Image:
+    """Red on the left, blue on the right, with some noise so that it does not compress away."""
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[:, : width // 2, 0] = 240
+    pixels[:, width // 2 :, 2] = 240
+    noise = np.random.default_rng(0).integers(0, 15, pixels.shape, dtype=np.uint8)
+    return Image.fromarray(pixels + noise)
+
+
+def zipped(files: dict[str, bytes], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def colour_at(picture: Image.Image, x: int, y: int) -> tuple[int, ...]:
+    pixel = picture.getpixel((x, y))
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+def is_like(colour: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    return max(abs(a - b) for a, b in zip(colour, expected, strict=True)) < 60
+
+
+every_format = pytest.mark.parametrize("kind", images.FORMATS)
+
+
+@every_format
+def test_every_format_is_read_upright_and_in_colour(kind: str) -> None:
+    picture = read_image("photo", encoded(photograph(), kind))
+
+    assert picture.mode == "RGB"
+    assert picture.size == (48, 40)
+    assert is_like(colour_at(picture, 10, 20), (247, 7, 7))
+    assert is_like(colour_at(picture, 40, 20), (7, 7, 247))
+
+
+@every_format
+def test_a_wrong_suffix_does_not_matter(kind: str) -> None:
+    assert read_image("notes.txt", encoded(photograph(), kind)).size == (48, 40)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "TIFF"])
+def test_of_a_moving_picture_the_first_frame_is_read(kind: str) -> None:
+    frames = [Image.new("RGB", (32, 32), colour) for colour in (RED, BLUE)]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+
+    assert is_like(colour_at(read_image("moving", data), 16, 16), RED)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_what_is_transparent_becomes_white(kind: str) -> None:
+    picture = Image.new("RGBA", (32, 32), (0, 0, 0, 0))  # black, but not to be seen
+    picture.paste((255, 0, 0, 255), (0, 0, 16, 32))
+
+    read = read_image("alpha", encoded(picture, kind))
+
+    assert is_like(colour_at(read, 4, 16), RED)
+    assert is_like(colour_at(read, 28, 16), WHITE)
+
+
+def test_a_palette_with_a_transparent_colour_is_read() -> None:
+    picture = Image.new("P", (32, 32), 1)
+    picture.putpalette([0, 0, 0, *RED])
+    picture.paste(0, (16, 0, 32, 32))
+
+    read = read_image("palette", encoded(picture, "GIF", transparency=0))
+
+    assert is_like(colour_at(read, 4, 16), RED)
+    assert is_like(colour_at(read, 28, 16), WHITE)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"])
+def test_every_colour_mode_of_a_tiff_is_read(mode: str) -> None:
+    picture = photograph().convert("RGB" if mode == "LAB" else mode)
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        to_lab = ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+        )
+        converted = ImageCms.applyTransform(picture, to_lab)
+        assert converted is not None
+        picture = converted
+
+    assert read_image("mode", encoded(picture, "TIFF")).mode == "RGB"
+
+
+def test_cmyk_as_printers_send_it_keeps_its_colours() -> None:
+    read = read_image("print.jpg", encoded(photograph().convert("CMYK"), "JPEG"))
+
+    assert is_like(colour_at(read, 10, 20), (247, 7, 7))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_and_not_cut_off(kind: str) -> None:
+    values = np.full((16, 16), 32_768, dtype=np.uint16)
+    values[0, 0] = 65_535
+
+    read = read_image("scan", encoded(Image.fromarray(values), kind))
+
+    assert colour_at(read, 8, 8) == (128, 128, 128)  # 32,768 / 65,535 · 255 = 127.5
+    assert colour_at(read, 0, 0) == WHITE
+
+
+@pytest.mark.parametrize("top, white", [(1.0, 1.0), (200.0, 255.0), (1000.0, 65_535.0)])
+def test_floating_point_greys_find_their_white(top: float, white: float) -> None:
+    values = np.full((16, 16), top / 2, dtype=np.float32)
+    values[0, 0], values[0, 1], values[0, 2] = top, np.nan, -5
+
+    read = read_image("float", encoded(Image.fromarray(values), "TIFF"))
+
+    assert colour_at(read, 8, 8)[0] == round(top / 2 / white * 255)
+    assert colour_at(read, 1, 0) == colour_at(read, 2, 0) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("orientation, red_corner", [(1, (2, 2)), (3, (45, 37)), (6, (37, 2))])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_picture_that_its_camera_turned_is_turned_back(
+    kind: str, orientation: int, red_corner: tuple[int, int]
+) -> None:
+    picture = Image.new("RGB", (48, 40), BLUE)
+    picture.paste(RED, (0, 0, 16, 16))  # top left in the file
+    exif = Image.Exif()
+    exif[274] = orientation
+
+    read = read_image("turned", encoded(picture, kind, exif=exif))
+
+    assert is_like(colour_at(read, *red_corner), RED)
+
+
+def test_a_large_photograph_is_kept_small() -> None:
+    read = read_image("large.jpg", encoded(photograph(3000, 1500), "JPEG"))
+
+    assert read.size == (320, 160)
+    assert is_like(colour_at(read, 10, 80), (247, 7, 7))
+
+
+def png_header(width: int, height: int, data: bytes = b"") -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
+
+
+BAD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "is empty; choose the file again"),
+    "text": (lambda: b"hello, I am no image", "is no PNG, JPEG, WebP, GIF, BMP or TIFF"),
+    "another format": (lambda: encoded(photograph(), "ICO"), "save it as one of these"),
+    "a zip": (lambda: zipped({"a": b"b"}), "is a zip where an image is wanted; unpack it"),
+    "1 × 1": (lambda: encoded(Image.new("RGB", (1, 1)), "PNG"), "1 × 1 pixels; give an image of"),
+    "a line": (lambda: encoded(Image.new("L", (9000, 2)), "PNG"), "9000 × 2 pixels; give an"),
+    "20,000 × 20,000": (lambda: png_header(20_000, 20_000), "40 million pixels .* smaller copy"),
+    "a bomb": (lambda: png_header(8_000, 8_000, bytes(50_000_000)), "more than the 40 million"),
+    "cut short": (lambda: encoded(photograph(), "JPEG")[:500], "is damaged or cut short"),
+    "only a header": (lambda: png_header(64, 64), "is damaged or cut short; copy or save it"),
+    "too many bytes": (lambda: bytes(16_000_001), "is larger than 16 MB; save a smaller copy"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_gives_one_sentence_with_its_name(case: str) -> None:
+    make, sentence = BAD[case]
+
+    with pytest.raises(ImageError, match=sentence) as caught:
+        read_image("holiday.png", make())
+
+    assert str(caught.value).startswith("holiday.png ")
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bomb_is_refused_also_where_warnings_are_not_errors() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+
+        with pytest.raises(ImageError, match="more than the 40 million pixels"):
+            read_image("bomb.png", png_header(7_000, 7_000))  # Pillow itself only warns here
+
+
+VALID = [encoded(photograph(), kind) for kind in images.FORMATS] + [
+    encoded(photograph().convert("P"), "PNG"),
+    encoded(photograph().convert("RGBA"), "PNG"),
+    encoded(photograph().convert("CMYK"), "JPEG"),
+    encoded(photograph(), "TIFF", compression="tiff_lzw"),
+    encoded(Image.fromarray(np.full((16, 16), 40_000, dtype=np.uint16)), "PNG"),
+]
+
+
+def only_an_image_or_a_sentence(data: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as on a user's machine: not every warning is an error
+        try:
+            said = f"read as {read_image('file', data).mode}"
+        except ImageError as error:
+            said = str(error)
+    assert said == "read as RGB" or said.startswith("file ")
+
+
+@given(st.sampled_from(VALID), st.floats(0, 1))
+@settings(max_examples=150)
+def test_cut_anywhere_a_file_gives_an_image_or_a_sentence(data: bytes, fraction: float) -> None:
+    only_an_image_or_a_sentence(data[: int(fraction * len(data))])
+
+
+@given(
+    st.sampled_from(VALID),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=20),
+    st.booleans(),
+)
+@settings(max_examples=400)
+def test_with_any_bytes_changed_a_file_gives_an_image_or_a_sentence(
+    data: bytes, changes: list[tuple[float, int]], near_the_start: bool
+) -> None:
+    changed = bytearray(data)
+    reach = min(200, len(data)) if near_the_start else len(data)  # headers hold the traps
+    for where, value in changes:
+        changed[int(where * reach)] = value
+
+    only_an_image_or_a_sentence(bytes(changed))
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", *(data[:12] for data in VALID)]))
+def test_any_bytes_after_any_signature_give_an_image_or_a_sentence(
+    data: bytes, signature: bytes
+) -> None:
+    only_an_image_or_a_sentence(signature + data)
+
+
+def pictures(results: list[Picture | Rejected]) -> list[str]:
+    return [result.name for result in results if isinstance(result, Picture)]
+
+
+def sentences(results: list[Picture | Rejected]) -> list[str]:
+    return [result.sentence for result in results if isinstance(result, Rejected)]
+
+
+def test_one_image_gives_one_picture() -> None:
+    (result,) = read_upload("cat.png", encoded(photograph(), "PNG"))
+
+    assert isinstance(result, Picture)
+    assert result.name == "cat.png"
+
+
+def test_one_bad_file_in_a_zip_costs_no_other() -> None:
+    good = encoded(photograph(), "PNG")
+
+    results = read_upload("all.zip", zipped({"a.png": good, "b.png": b"bad", "sub/c.png": good}))
+
+    assert pictures(results) == ["a.png", "sub/c.png"]
+    assert sentences(results) == [
+        "b.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["../up.png", "/root.png", "a/../../b.png", "..\\up.png", "C:\\b.png", "C:b.png"]
+)
+def test_a_path_outside_the_zip_is_refused(name: str) -> None:
+    good = encoded(photograph(), "PNG")
+
+    results = read_upload("all.zip", zipped({name: good, "good.png": good}))
+
+    assert pictures(results) == ["good.png"]
+    assert sentences(results) == [f"{name} points outside its zip; pack it under a plain name."]
+
+
+def test_a_zip_in_a_zip_is_not_unpacked() -> None:
+    inner = zipped({"a.png": encoded(photograph(), "PNG")})
+
+    results = read_upload("all.zip", zipped({"inner.zip": inner}))
+
+    assert sentences(results) == [
+        "inner.zip is a zip where an image is wanted; unpack it and give its images."
+    ]
+
+
+def test_of_a_thousand_files_the_first_are_read_and_the_rest_is_counted() -> None:
+    good = encoded(Image.new("L", (8, 8)), "PNG")
+
+    results = read_upload("all.zip", zipped({f"{n:04}.png": good for n in range(1000)}))
+
+    assert len(pictures(results)) == images.MAX_FILES
+    (sentence,) = sentences(results)
+    assert sentence.startswith("all.zip holds 1,000 files and only the first 200 were read; pack")
+
+
+def test_what_systems_add_to_a_zip_is_passed_over() -> None:
+    files = {
+        "a.png": encoded(photograph(), "PNG"),
+        "folder/": b"",
+        "__MACOSX/._a.png": b"x",
+        ".DS_Store": b"x",
+        "folder/Thumbs.db": b"x",
+    }
+
+    results = read_upload("all.zip", zipped(files))
+
+    assert [result.name for result in results] == ["a.png"]
+
+
+def test_a_zip_that_unpacks_to_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = encoded(photograph(), "BMP")
+    monkeypatch.setattr(images, "MAX_UNPACKED_BYTES", 2 * len(good))
+
+    results = read_upload(
+        "all.zip", zipped({f"{n}.bmp": good for n in range(4)}, compression=zipfile.ZIP_DEFLATED)
+    )
+
+    assert pictures(results) == ["0.bmp", "1.bmp"]
+    assert len(sentences(results)) == 2
+    assert "split the zip" in sentences(results)[0]
+
+
+def test_a_huge_file_in_a_small_zip_is_read_no_further_than_allowed() -> None:
+    data = zipped({"zeros.bmp": bytes(100_000_000)}, compression=zipfile.ZIP_DEFLATED)
+    assert len(data) < 200_000
+
+    results = read_upload("all.zip", data)
+
+    assert sentences(results) == ["zeros.bmp is larger than 16 MB; save a smaller copy."]
+
+
+def test_an_encrypted_file_says_so() -> None:
+    data = bytearray(zipped({"a.png": b"secret"}))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1  # the flag of both headers
+
+    results = read_upload("all.zip", bytes(data))
+
+    assert sentences(results) == ["a.png is encrypted; pack it without a password."]
+
+
+@pytest.mark.parametrize(
+    "data, sentence",
+    [
+        (zipped({}), "all.zip holds no files; pack images into it."),
+        (zipped({"a": b"b"})[:20], "all.zip is a damaged zip; pack it again."),
+    ],
+)
+def test_a_zip_with_nothing_to_read_says_why(data: bytes, sentence: str) -> None:
+    assert sentences(read_upload("all.zip", data)) == [sentence]
+
+
+@given(
+    st.floats(0, 1),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+)
+@settings(max_examples=200)
+def test_a_damaged_zip_gives_pictures_or_sentences(
+    cut: float, changes: list[tuple[float, int]]
+) -> None:
+    good = encoded(Image.new("L", (8, 8)), "PNG")
+    data = bytearray(zipped({f"{n}.png": good for n in range(4)}, compression=zipfile.ZIP_LZMA))
+    for where, value in changes:
+        data[int(where * len(data))] = value
+
+    for result in read_upload("all.zip", bytes(data[: int(cut * len(data))])):
+        assert isinstance(result, Picture | Rejected)
+
+
+def test_a_name_is_shown_without_control_characters_and_not_endless() -> None:
+    (result,) = read_upload("a\x1b[31m\n" + "x" * 300 + ".png", b"bad")
+
+    assert result.name.startswith("a�[31m�xxx")
+    assert result.name.endswith("xxx.png")
+    assert len(result.name) <= 60
