@@ -243,7 +243,7 @@ def train(
 @app.command(epilog="Example: hybrid profiles")
 def profiles(*, as_json: AsJson = False) -> None:
     """List the hardware and link profiles with their sources."""
-    found = {
+    found: dict[str, Sequence[energy.Profile | energy.Link]] = {
         "hardware": [energy.load_profile(name) for name in energy.profile_names()],
         "links": [energy.load_link(name) for name in energy.link_names()],
     }
