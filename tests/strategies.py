@@ -88,14 +88,14 @@ def random_traces(draw: st.DrawFn, *, max_samples: int = 12, max_exits: int = 4)
     exits = draw(st.integers(1, max_exits))
     classes = draw(st.integers(1, 4))
     answers = st.integers(0, classes - 1)
+    sure = draw(npst.arrays(np.float32, (samples, exits), elements=near_thresholds()))
+    # the same numbers in other places: measures that disagree, for a third of the drawing
+    orders = np.s_[:], np.s_[::-1], np.s_[:, ::-1]
     return replace(
         synthetic_trace(samples=1, exits=exits),
         labels=draw(npst.arrays(np.int64, samples, elements=answers)),
         classes=draw(npst.arrays(np.int64, (samples, exits), elements=answers)),
-        confidences={
-            name: draw(npst.arrays(np.float32, (samples, exits), elements=near_thresholds()))
-            for name in MEASURES
-        },
+        confidences={name: sure[order] for name, order in zip(MEASURES, orders, strict=True)},
     )
 
 

@@ -22,13 +22,12 @@ from hybrid.policy.points import (
     Outcome,
     PerClass,
     TraceLike,
-    check_thresholds,
-    exits_taken,
     mean_cost,
     operating_point,
     outcome,
     per_class,
 )
+from hybrid.policy.thresholds import check_thresholds, exits_taken
 
 __all__ = [
     "GRID",

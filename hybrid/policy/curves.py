@@ -19,10 +19,10 @@ from hybrid.policy.points import (
     Counts,
     Floats,
     TraceLike,
-    check_thresholds,
     early_confidences,
     mean_cost,
 )
+from hybrid.policy.thresholds import check_thresholds
 
 __all__ = ["GRID", "AllPoints", "Sweep", "all_points", "frontier", "sweep", "threshold_grid"]
 
@@ -219,10 +219,10 @@ def _grids(
 
 
 def _checked_grid(grid: npt.ArrayLike) -> Floats:
-    values = np.sort(np.asarray(grid, np.float64), axis=-1)
+    values = np.asarray(grid, np.float64)
     if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
         raise ThresholdError("A grid is a list of thresholds, at least one, each from 0 to 1.")
-    return values
+    return np.sort(values)
 
 
 def _ranks(confidences: npt.NDArray[np.float32], grid: Floats) -> Counts:

@@ -1,14 +1,15 @@
 """Thresholds and a trace to one operating point: who leaves where, how right, at what cost."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from hybrid.errors import ThresholdError, TraceError, UnknownNameError
+from hybrid.errors import TraceError, UnknownNameError
+from hybrid.policy.thresholds import check_thresholds, exits_taken
 
 __all__ = [
     "Costs",
@@ -17,9 +18,7 @@ __all__ = [
     "Outcome",
     "PerClass",
     "TraceLike",
-    "check_thresholds",
     "early_confidences",
-    "exits_taken",
     "mean_cost",
     "operating_point",
     "outcome",
@@ -188,56 +187,6 @@ class PerClass:
         return np.where(self.samples, self.samples, np.nan)
 
 
-def check_thresholds(values: object, exits: int) -> tuple[float, ...]:
-    """Thresholds as a user gave them, checked.
-
-    Args:
-        values: numbers or texts, or one text with commas such as "0.9,0.8".
-        exits: how many early exits the network has; it takes one threshold for each.
-
-    Raises:
-        ThresholdError: not numbers, NaN, outside 0 to 1, too many or too few.
-
-    >>> check_thresholds("0.9, 0.8", exits=2)
-    (0.9, 0.8)
-    """
-    given = _split(values)
-    checked = tuple(_check_threshold(value) for value in given)
-    if exits == 0 and checked:
-        raise ThresholdError(
-            f"This network has no early exit and takes no threshold; leave out the {len(given)} "
-            "that were given."
-        )
-    if len(checked) != exits:
-        amount = "Too many" if len(checked) > exits else "Too few"
-        raise ThresholdError(
-            f"{amount} thresholds: {len(checked)} given, and this network has {exits} early "
-            f"exit{'s' if exits > 1 else ''}; give one for each."
-        )
-    return checked
-
-
-def exits_taken(confidences: npt.ArrayLike, thresholds: npt.ArrayLike) -> Counts:
-    """The exit each sample takes: the first whose confidence is >= its threshold, as float32.
-
-    Args:
-        confidences: (n, early); NaN, where an exit was not computed, never leaves.
-        thresholds: (early,) in [0, 1].
-
-    Returns:
-        (n,), 0 to early; `early` is the final exit.
-
-    >>> exits_taken(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0.5, 0.5]))
-    array([0, 1])
-    """
-    sure = np.asarray(confidences, np.float32)
-    limits = np.asarray(thresholds, np.float32)
-    taken = np.full(len(sure), len(limits), np.int64)
-    for i in reversed(range(len(limits))):  # the first exit writes last and so wins
-        taken[sure[:, i] >= limits[i]] = i
-    return taken
-
-
 def outcome(
     trace: TraceLike, thresholds: Sequence[float], measure: str = "max_probability"
 ) -> Outcome:
@@ -338,7 +287,13 @@ def mean_cost(exit_counts: Counts, per_exit: Sequence[float]) -> Floats:
     Returns:
         (...), float64. A plain loop and not a dot product, whose order of adding, and so the last
         place of its result, differs between machines.
+
+    Raises:
+        ValueError: costs of a network with another number of exits.
     """
+    exits = exit_counts.shape[-1]
+    if len(per_exit) != exits:
+        raise ValueError(f"{len(per_exit)} costs were given for {exits} exits.")
     total = np.zeros(exit_counts.shape[:-1])
     for i, cost in enumerate(per_exit):
         total = total + exit_counts[..., i] * cost
@@ -373,29 +328,3 @@ def _count(
     stays &= correct[:, -1]
     right.append(int(np.count_nonzero(stays)))
     return [counts, right]
-
-
-def _split(values: object) -> list[object]:
-    if isinstance(values, str):
-        return list(values.split(",")) if values.strip() else []
-    if isinstance(values, Iterable):
-        return list(values)
-    raise ThresholdError(f"{values!r} is no list of thresholds; give one per exit, as in 0.9,0.8.")
-
-
-def _check_threshold(value: object) -> float:
-    shown = repr(value.strip()) if isinstance(value, str) else str(value)
-    try:
-        number = float(value)  # type: ignore[arg-type]  # what float refuses is the user's error
-    except (TypeError, ValueError):
-        raise ThresholdError(
-            f"Threshold {shown} is not a number; give one from 0 to 1, such as 0.9."
-        ) from None
-    if math.isnan(number):
-        raise ThresholdError("A threshold is NaN, which nothing exceeds; give one from 0 to 1.")
-    if not 0 <= number <= 1:
-        raise ThresholdError(
-            f"Threshold {shown} lies outside 0 to 1; 0 lets every sample leave, 1 only the "
-            "certain ones."
-        )
-    return number
