@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hybrid.confidence import Reliability
-from hybrid.ui import numbers, palette
+from hybrid.ui import palette
 
 __all__ = ["auroc", "reliability", "training"]
 
@@ -61,49 +61,32 @@ def training(history: Sequence[Mapping[str, float]], *, exit_names: Sequence[str
     return figure
 
 
-def reliability(
-    before: Sequence[Reliability], after: Sequence[Reliability], *, exit_names: Sequence[str]
-) -> go.Figure:
-    """How often each exit is right against how sure it is, one panel per exit.
+def reliability(before: Reliability, after: Reliability, *, colour: str) -> go.Figure:
+    """How often one exit is right against how sure it is.
 
     The line is after the temperature, the hollow points before it; on the diagonal an exit that
-    says 0.8 is right eight times in ten. The size of a point is the share of samples in its bin.
+    says 0.8 is right eight times in ten. The larger a point, the more samples are in its bin.
 
     Args:
-        before, after: of every exit, final last.
-        exit_names: the panels' titles.
+        before, after: of the same exit.
+        colour: the exit's slot in the palette.
     """
-    figure = make_subplots(
-        rows=1,
-        cols=len(exit_names),
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        subplot_titles=[
-            f"{name}<br>error {_error(old)} → {_error(new)}"
-            for name, old, new in zip(exit_names, before, after, strict=True)
-        ],
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=[0, 1], showlegend=False, **_DIAGONAL)
+    figure.add_scatter(
+        **_diagram(before), name="before", mode="markers", marker=_hollow(before, colour)
     )
-    for number, (old, new) in enumerate(zip(before, after, strict=True)):
-        colour = _exit_colour(number, len(exit_names))
-        place = {"row": 1, "col": number + 1}
-        figure.add_scatter(x=[0, 1], y=[0, 1], **_DIAGONAL, **place)
-        figure.add_scatter(
-            **_diagram(old), name="before", mode="markers", marker=_hollow(old, colour), **place
-        )
-        figure.add_scatter(
-            **_diagram(new),
-            name="after",
-            mode="lines+markers",
-            line_color=colour,
-            marker={"size": _sizes(new), "color": colour, "line_width": 0},
-            **place,
-        )
+    figure.add_scatter(
+        **_diagram(after),
+        name="after",
+        mode="lines+markers",
+        line_color=colour,
+        marker={"size": _sizes(after), "color": colour, "line_width": 0},
+    )
     _plain_axes(figure)
-    figure.update_layout(height=320, margin={**_MARGIN, "t": 48}, showlegend=False)
-    figure.update_annotations(font_size=13)
-    figure.update_xaxes(range=[-0.03, 1.03], tickvals=[0, 0.5, 1], title_text="Confidence")
-    figure.update_yaxes(range=[-0.03, 1.03], tickvals=[0, 0.5, 1])
-    figure.update_yaxes(title_text="Accuracy", col=1)
+    figure.update_layout(height=280, legend=_LEGEND)
+    figure.update_xaxes(range=[-0.04, 1.04], tickvals=[0, 0.5, 1], title_text="Confidence")
+    figure.update_yaxes(range=[-0.04, 1.04], tickvals=[0, 0.5, 1], title_text="Accuracy")
     return figure
 
 
@@ -154,7 +137,7 @@ def _diagram(diagram: Reliability) -> dict[str, Any]:
         "x": diagram.mean_confidence[filled],
         "y": diagram.accuracy[filled],
         "customdata": diagram.counts[filled],
-        "hovertemplate": "sure %{x:.3f}, right %{y:.3f}, %{customdata} images",
+        "hovertemplate": "sure %{x:.3f}, right %{y:.3f}, %{customdata} samples",
     }
 
 
@@ -169,10 +152,6 @@ def _hollow(diagram: Reliability, colour: str) -> dict[str, Any]:
         "color": "rgba(0,0,0,0)",
         "line": {"color": palette.faint(colour, 0.8), "width": 1.5},
     }
-
-
-def _error(diagram: Reliability) -> str:
-    return numbers.percent(diagram.expected_calibration_error)
 
 
 def _plain_axes(figure: go.Figure) -> None:

@@ -23,12 +23,12 @@ _FEW = 8  # so many stage names fit side by side on a phone
 class StageBox:
     """One stage as it is drawn; a classifier without a stage of its own is the last.
 
-    leaves: the first exit whose samples have run this stage; the number of exits means the cloud.
+    leaves: the first early exit whose samples have run this stage; None where there is none.
     """
 
     name: str
     on_device: bool
-    leaves: int
+    leaves: int | None
     bits: int
     shape: tuple[int, ...]
     macs: int
@@ -42,20 +42,19 @@ def stage_boxes(layers: Sequence[Layer], stage_names: Sequence[str]) -> list[Sta
         layers: the census.
         stage_names: of every stage, stem first.
     """
-    heads = {layer.stage: layer.exit for layer in layers if layer.exit is not None}
-    exits = len(heads)
+    heads = [(layer.exit, layer.stage) for layer in layers if layer.exit is not None]
     body = [layer for layer in layers if layer.exit is None]
     stages = sorted({layer.stage for layer in body}, key=lambda stage: (stage < 0, stage))
     boxes = []
     for stage in stages:
         own = [layer for layer in body if layer.stage == stage]
         on_device = own[0].segment == "edge"
-        reached = [number for at, number in heads.items() if on_device and 0 <= stage <= at]
+        reached = [number for number, at in heads if on_device and 0 <= stage <= at]
         boxes.append(
             StageBox(
                 name="classifier" if stage < 0 else stage_names[stage],
                 on_device=on_device,
-                leaves=min((number for number in reached if number is not None), default=exits),
+                leaves=min(reached, default=None),
                 # shortcuts stay at 32 bits; the stage is known by its narrow convolutions
                 bits=min(layer.bits for layer in own),
                 shape=own[-1].output_shape,
@@ -67,16 +66,21 @@ def stage_boxes(layers: Sequence[Layer], stage_names: Sequence[str]) -> list[Sta
 
 
 def structure(
-    layers: Sequence[Layer], *, stage_names: Sequence[str], uplink_bytes: int
+    layers: Sequence[Layer],
+    *,
+    stage_names: Sequence[str],
+    exit_names: Sequence[str],
+    uplink_bytes: int,
 ) -> go.Figure:
     """Stages as boxes as high as their feature maps, exits below them, the cut between them.
 
-    Under the picture stand the multiply-accumulates of each stage. A stage has the colour of the
-    first exit whose samples have run it.
+    The number in a box is its bit width. Under the picture stand the multiply-accumulates of each
+    stage. A stage has the colour of the first exit whose samples have run it.
 
     Args:
         layers: the census.
         stage_names: of every stage, stem first.
+        exit_names: of every exit, final last.
         uplink_bytes: what crosses the cut for one sample; 0 for a network without a cut.
     """
     boxes = stage_boxes(layers, stage_names)
@@ -84,7 +88,7 @@ def structure(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.62, 0.38], vertical_spacing=0.04
     )
     _draw_boxes(figure, boxes)
-    _draw_exits(figure, layers, boxes)
+    _draw_exits(figure, layers, boxes, exit_names)
     _draw_cut(figure, boxes, uplink_bytes)
     colours = [_box_colour(box) for box in boxes]
     figure.add_bar(
@@ -123,14 +127,10 @@ def structure(
     return figure
 
 
-def _exit_colour(number: int, exits: int) -> str:
-    return palette.CLOUD if number == exits - 1 else palette.exit_colour(number)
-
-
 def _box_colour(box: StageBox) -> str:
     if not box.on_device:
         return palette.CLOUD
-    return palette.exit_colour(box.leaves)
+    return palette.TWIN if box.leaves is None else palette.exit_colour(box.leaves)
 
 
 def _box_words(box: StageBox) -> str:
@@ -175,21 +175,32 @@ def _draw_boxes(figure: go.Figure, boxes: Sequence[StageBox]) -> None:
     )
 
 
-def _draw_exits(figure: go.Figure, layers: Sequence[Layer], boxes: Sequence[StageBox]) -> None:
+def _draw_exits(
+    figure: go.Figure,
+    layers: Sequence[Layer],
+    boxes: Sequence[StageBox],
+    names: Sequence[str],
+) -> None:
     heights = _box_heights(boxes)
-    heads = [layer for layer in layers if layer.exit is not None]
-    ends = [(head.stage, head.exit or 0, head.macs) for head in heads]
+    macs: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    for layer in layers:
+        if layer.exit is not None:
+            macs[layer.exit] = macs.get(layer.exit, 0) + layer.macs
+            ends[layer.exit] = layer.stage
     final = len(boxes) - 1
-    words = palette.names(len(heads)) if not boxes[final].on_device else ["Answer"]
-    for at, number, macs in [*ends, (final, len(heads), boxes[final].macs)]:
-        colour = _exit_colour(number, len(heads) + 1)
+    early = [(ends[number], number, palette.exit_colour(number), macs[number]) for number in ends]
+    for at, number, colour, own in [
+        *early,
+        (final, len(ends), _box_colour(boxes[final]), boxes[final].macs),
+    ]:
         figure.add_scatter(
             x=[at, at],
             y=[-heights[at] * 0.5, -0.72],
             mode="lines+markers",
             line={"color": colour, "width": 2},
             marker={"size": [0, 13], "color": colour},
-            hovertext=f"{words[number]}: {numbers.count(macs)} MACs in its classifier",
+            hovertext=f"{names[number]}: {numbers.count(own)} MACs in its classifier",
             hovertemplate="%{hovertext}<extra></extra>",
             row=1,
             col=1,
@@ -197,7 +208,7 @@ def _draw_exits(figure: go.Figure, layers: Sequence[Layer], boxes: Sequence[Stag
         figure.add_annotation(
             x=at,
             y=-0.8,
-            text=words[number],
+            text=names[number],
             showarrow=False,
             yanchor="top",
             xanchor="right" if at == final else "center",

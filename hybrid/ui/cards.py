@@ -1,0 +1,136 @@
+"""A card and a trace to what the Networks page shows: tables and measures, no widget.
+
+variants_table(card)                            # a row per variant
+layer_table(variant, card, profile, scope)      # a row per layer, priced
+calibration(trace)                              # how far each exit can be believed
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hybrid.confidence import MEASURES, Reliability, auroc, reliability
+from hybrid.energy import Profile, layer_energy_pj
+from hybrid.trace import Trace
+from hybrid.ui import palette
+from hybrid.zoo import Card, Variant
+
+__all__ = [
+    "Calibration",
+    "calibration",
+    "describe",
+    "exit_names",
+    "layer_table",
+    "variant_title",
+    "variants_table",
+]
+
+TWIN = "static-32bit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How far each exit's confidence can be believed.
+
+    before, after: of every exit's max_probability, without and with its temperature. auroc:
+    measure to one value per exit, final last.
+    """
+
+    before: tuple[Reliability, ...]
+    after: tuple[Reliability, ...]
+    auroc: Mapping[str, tuple[float, ...]]
+
+
+def calibration(trace: Trace) -> Calibration:
+    """Every exit's reliability and AUROC on the trace's split."""
+    exits = range(trace.exits)
+    sure = trace.confidences["max_probability"]
+    return Calibration(
+        before=trace.reliability_before,
+        after=tuple(reliability(sure[:, i], trace.correct[:, i]) for i in exits),
+        auroc={
+            measure: tuple(
+                auroc(trace.confidences[measure][:, i], trace.correct[:, i]) for i in exits
+            )
+            for measure in MEASURES
+        },
+    )
+
+
+def exit_names(variant: Variant) -> list[str]:
+    """What the exits of a variant are called; a static network only answers at its end."""
+    return palette.names(variant.exits) if variant.exits else ["Final exit"]
+
+
+def variant_title(variant: Variant) -> str:
+    """What a reader calls a variant.
+
+    The static 32-bit network is the full-precision twin that the others are compared with.
+    """
+    if variant.name == TWIN:
+        return "Full-precision twin"
+    kind = "Hybrid" if variant.kind == "hybrid" else "Static"
+    return f"{kind} {variant.bits} bit"
+
+
+def describe(variant: Variant) -> str:
+    """One sentence: what runs where, at how many bits."""
+    if variant.name == TWIN:
+        return "Every layer at 32 bits, no early exit: what the hybrids are compared with."
+    if variant.kind == "static":
+        return (
+            f"Every layer but the first and the classifier at {variant.bits} bits, no early exit; "
+            "it runs wholly on the device."
+        )
+    exits = "one exit" if variant.exits == 1 else f"{variant.exits} exits"
+    return f"The edge segment at {variant.bits} bits with {exits}, the cloud segment at 32 bits."
+
+
+def variants_table(card: Card, *, split: str) -> pd.DataFrame:
+    """A row per variant, as the card says it; accuracies in percent on the split.
+
+    Columns that a variant does not have (the exits of a static network) are empty in its row.
+    """
+    rows = []
+    for variant in card.variants.values():
+        *early, final = variant.accuracy.get(split, (math.nan,) * (variant.exits + 1))
+        rows.append(
+            {"Variant": variant_title(variant)}
+            | {f"Exit {i + 1} (%)": 100 * value for i, value in enumerate(early)}
+            | {
+                "Final exit (%)": 100 * final,
+                "Mega-MACs": sum(layer.macs for layer in variant.layers) / 1e6,
+                "Weights (kB)": sum(layer.packed_bytes for layer in variant.layers) / 1e3,
+                "Uplink (B)": variant.uplink_bytes,
+                "Epochs": variant.epochs,
+                "Hours": variant.hours,
+            }
+        )
+    table = pd.DataFrame(rows)
+    early_columns = sorted(name for name in table.columns if name.startswith("Exit "))
+    return table[["Variant", *early_columns, *table.columns.drop(["Variant", *early_columns])]]
+
+
+def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -> pd.DataFrame:
+    """A row per layer in the order a sample meets them: place, shape, MACs, bits, energy, size.
+
+    Energy is what running the layer once costs on the profile in the scope; in `device`, if it
+    runs on the device.
+    """
+    return pd.DataFrame(
+        {
+            "Layer": layer.name,
+            "Stage": "classifier" if layer.stage < 0 else card.stage_names[layer.stage],
+            "Runs in": "exit head" if layer.segment == "head" else layer.segment,
+            "Kind": layer.kind,
+            "Output": "×".join(str(size) for size in layer.output_shape),
+            "MACs": layer.macs,
+            "Weight bits": layer.weight_bits,
+            "Activation bits": layer.activation_bits,
+            "Energy (nJ)": layer_energy_pj(layer, profile, scope) / 1e3,
+            "Packed (B)": layer.packed_bytes,
+        }
+        for layer in variant.layers
+    )
