@@ -58,11 +58,6 @@ class ExitTraining(lightning_.LightningModule):
         """The tune split."""
         return self.tune
 
-    def on_train_epoch_start(self) -> None:
-        """Keep batch norm of a frozen backbone as it is."""
-        if self.plan.heads_only:
-            self.network.eval()
-
     def on_fit_start(self) -> None:
         """Put the teacher where the network is."""
         for teacher in self.teacher:

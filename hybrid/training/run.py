@@ -116,6 +116,8 @@ def _start(recipe: Recipe, plan: Plan, run: Run, images: torch.Tensor) -> Networ
     network.eval()
     with torch.no_grad(), calibrating(network):
         network(images)
+    # Lightning leaves each module in the mode it finds: a frozen backbone's batch norm stays.
+    network.train(mode=not plan.heads_only)
     if plan.heads_only:
         network.requires_grad_(False)
         network.heads.requires_grad_(True)
