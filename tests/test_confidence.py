@@ -74,6 +74,17 @@ def test_the_order_of_classes_does_not_matter(
     assert np.allclose(measure(rows[:, order]), measure(rows), atol=1e-12)
 
 
+@every_measure
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_a_samples_confidence_does_not_depend_on_its_batch(measure: Measure, classes: int):
+    (logits,), _ = synthetic_logits(257, 1, classes, seed=2)
+    together = measure(confidence.softmax(logits, 1.3))
+
+    for start, stop in [(0, 1), (5, 6), (7, 24), (100, 257)]:
+        alone = measure(confidence.softmax(logits[start:stop], 1.3))
+        assert np.array_equal(alone, together[start:stop])
+
+
 def test_an_even_answer_has_the_least_confidence():
     even = np.full((1, 4), 0.25)
 
