@@ -1,0 +1,41 @@
+"""The photographs that ship with the project, each with author, licence and source."""
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+
+from PIL import Image
+
+from hybrid.images import read_image
+
+__all__ = ["Photograph", "photographs"]
+
+_FOLDER = resources.files("hybrid") / "samples"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photograph:
+    """A shipped photograph and what its licence asks to be named."""
+
+    file: str
+    title: str
+    author: str
+    licence: str
+    source: str
+
+    @property
+    def credit(self) -> str:
+        """Author, licence and source in one line."""
+        return f"{self.title}: {self.author}, {self.licence}. Source: {self.source}."
+
+    def read(self) -> Image.Image:
+        """The picture itself, as an upload of it would be read."""
+        return read_image(self.file, (_FOLDER / self.file).read_bytes())
+
+
+@functools.cache
+def photographs() -> tuple[Photograph, ...]:
+    """All of them, in the order of `samples/LICENSES.toml`."""
+    table = tomllib.loads((_FOLDER / "LICENSES.toml").read_text("utf-8"))
+    return tuple(Photograph(**row) for row in table["photographs"])
