@@ -9,16 +9,20 @@ Files are part of the key by their time of change, so a trace recorded meanwhile
 shows at the next run. What comes out is shared between sessions: never write into it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from hybrid import energy, policy, zoo
-from hybrid.errors import HybridError
+from hybrid import data, energy, policy, zoo
+from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.trace import Trace
+from hybrid.ui import numbers
+from hybrid.ui.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.state import STEPS, Offers, View
 
 __all__ = [
@@ -28,7 +32,9 @@ __all__ = [
     "Scene",
     "Static",
     "card",
+    "follower_data",
     "frontiers",
+    "images",
     "link_title",
     "offers",
     "prices",
@@ -52,10 +58,20 @@ class Prices:
     """
 
     costs: energy.ExitCosts
-    parts: dict[str, tuple[float, ...]]
+    parts: Mapping[str, tuple[float, ...]]
     twin_energy_pj: float
     twin_accuracy: float | None
-    twin_parts: dict[str, float]
+    twin_parts: Mapping[str, float]
+
+    @property
+    def energy_unit(self) -> tuple[float, str]:
+        """Size in pJ and name of the unit that suits what one sample can cost here."""
+        return numbers.energy_unit(max(self.costs.energy_pj))
+
+    def mean_parts(self, outcome: policy.Outcome) -> dict[str, float]:
+        """Part → mean energy in pJ per sample of an outcome."""
+        counts = np.array(outcome.exit_counts)
+        return {part: float(policy.mean_cost(counts, pj)) for part, pj in self.parts.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +157,12 @@ def sweep_together(view: View) -> policy.Sweep:
     return _sweep(view.network, view.bits, view.measure, view.profile, view.link, view.scope, stamp)
 
 
+def follower_data(view: View) -> dict[str, Any]:
+    """What the follower in the browser needs of this view; the same whatever its thresholds."""
+    still = replace(view, thresholds=(0.0,) * view.exits)
+    return _follower_data(still, _stamps(view.network))
+
+
 def scene(view: View) -> Scene:
     """All of Explore that the sliders do not change.
 
@@ -154,6 +176,14 @@ def scene(view: View) -> Scene:
         statics=statics(view),
         together=sweep_together(view),
     )
+
+
+def images(dataset: str, *, size: int, channels: int) -> npt.NDArray[np.uint8] | None:
+    """The split's images (n, h, w, channels); None where the data set is not on this machine."""
+    try:
+        return _images(dataset, size, channels)
+    except (DataMissingError, UnknownNameError):
+        return None
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -180,13 +210,15 @@ def _link_names() -> tuple[str, ...]:
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _trace(network: str, variant: str, split: str, stamp: int) -> Trace:
+    del stamp  # only in the key
     return zoo.trace(network, variant, split)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _prices(network: str, bits: int, profile: str, link: str, scope: str, stamp: int) -> Prices:
+    del stamp  # only in the key
     variant = zoo.variant(network, bits)
-    priced = {
+    priced: dict[str, Any] = {
         "exits": variant.exits,
         "uplink_bytes": variant.uplink_bytes,
         "profile": energy.load_profile(profile),
@@ -210,6 +242,7 @@ def _prices(network: str, bits: int, profile: str, link: str, scope: str, stamp:
 def _statics(
     network: str, profile: str, link: str, scope: str, stamps: tuple[int, ...]
 ) -> tuple[Static, ...]:
+    del stamps  # only in the key
     found = []
     for bits in zoo.bit_widths(network, static=True):
         accuracy = _accuracy(network, zoo.variant_name(bits, static=True))
@@ -223,6 +256,7 @@ def _statics(
 def _frontiers(
     network: str, measure: str, profile: str, link: str, scope: str, stamps: tuple[int, ...]
 ) -> tuple[Frontier, ...]:
+    del stamps  # only in the key
     found = []
     for bits in zoo.bit_widths(network):
         try:
@@ -248,9 +282,30 @@ def _frontiers(
 def _sweep(
     network: str, bits: int, measure: str, profile: str, link: str, scope: str, stamp: int
 ) -> policy.Sweep:
+    del stamp  # only in the key
     costs = _prices(network, bits, profile, link, scope, _stamp(network)).costs
     recorded = trace(network, zoo.variant_name(bits))
-    return policy.sweep(recorded, measure=measure, costs=costs, grid=np.arange(0, 201) / 200)
+    grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
+    return policy.sweep(recorded, measure=measure, costs=costs, grid=grid)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _follower_data(view: View, stamps: tuple[int, ...]) -> dict[str, Any]:
+    del stamps  # only in the key
+    priced = prices(view)
+    return payload(
+        view,
+        trace(view.network, view.variant),
+        priced,
+        statics(view),
+        classes=len(card(view.network).classes),
+        scale_pj=priced.energy_unit[0],
+    )
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _images(dataset: str, size: int, channels: int) -> npt.NDArray[np.uint8]:
+    return data.load(dataset, SPLIT, size=size, channels=channels).images
 
 
 def _twin(network: str, profile: str, link: str, scope: str) -> tuple[float, dict[str, float]]:

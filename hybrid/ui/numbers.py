@@ -6,7 +6,18 @@ away from zero, as JavaScript's toFixed does.
 
 from decimal import ROUND_HALF_UP, Decimal
 
-__all__ = ["count", "energy", "fixed", "kilobytes", "latency", "percent", "points", "ratio"]
+__all__ = [
+    "count",
+    "energy",
+    "energy_unit",
+    "fixed",
+    "kilobytes",
+    "latency",
+    "percent",
+    "points",
+    "ratio",
+    "significant",
+]
 
 _ENERGY_UNITS = ((1.0, "pJ"), (1e3, "nJ"), (1e6, "µJ"), (1e9, "mJ"), (1e12, "J"))
 _SIGNIFICANT = 3
@@ -50,8 +61,17 @@ def energy(energy_pj: float) -> str:
     """
     if energy_pj == 0:
         return "0 pJ"
-    scale, unit = max(pair for pair in _ENERGY_UNITS if pair[0] <= max(abs(energy_pj), 1.0))
+    scale, unit = energy_unit(energy_pj)
     return f"{significant(energy_pj / scale)} {unit}"
+
+
+def energy_unit(energy_pj: float) -> tuple[float, str]:
+    """The unit that leaves one to three digits before the point, and its size in pJ.
+
+    >>> energy_unit(35_640_000)
+    (1000000.0, 'µJ')
+    """
+    return max(pair for pair in _ENERGY_UNITS if pair[0] <= max(abs(energy_pj), 1.0))
 
 
 def latency(latency_ms: float) -> str:

@@ -106,7 +106,7 @@ def settle() -> None:
 
 
 def _read_address(offers: Offers) -> tuple[str, ...]:
-    """On a session's first run, start from its link; what that has wrong stays said until a move."""
+    """On a session's first run, start from its link; what it has wrong stays said until a move."""
     session = st.session_state
     if "view" not in session:
         reading = View.read(st.query_params.to_dict(), offers)

@@ -12,7 +12,7 @@ trusted.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -30,6 +30,7 @@ __all__ = [
     "current",
     "keep",
     "on_grid",
+    "same_scene",
     "slider_keys",
 ]
 
@@ -135,7 +136,7 @@ class Reading:
 
 
 def slider_keys(view: View) -> tuple[str, ...]:
-    """Keys of the sliders, which are also their names in the address: t, or t1, t2, …"""
+    """Keys of the sliders, which are also their names in the address: t, or t1, t2 and so on."""
     return ("t",) if view.together else tuple(f"t{i + 1}" for i in range(view.exits))
 
 
@@ -146,6 +147,11 @@ def on_grid(threshold: float) -> float:
     0.7
     """
     return math.floor(threshold * STEPS + 0.5) / STEPS
+
+
+def same_scene(one: View, other: View) -> bool:
+    """True if two views differ at most in their thresholds."""
+    return replace(one, thresholds=other.thresholds) == other
 
 
 def current() -> View:
@@ -185,12 +191,12 @@ def _read_thresholds(
     query: Mapping[str, str], exits: int, *, together: bool, problems: list[str]
 ) -> tuple[float, ...]:
     known = ["t"] if together else [f"t{i + 1}" for i in range(exits)]
-    for key in query:
-        if key[:1] == "t" and key[1:].isdecimal() and int(key[1:]) not in range(1, exits + 1):
-            problems.append(
-                f"The link has a threshold {key}, and this network has {exits} early exits; "
-                "it was left out."
-            )
+    problems.extend(
+        f"The link has a threshold {key[:9]}, and this network has {exits} early exits; it was "
+        "left out."
+        for key in query
+        if key[:1] == "t" and key[1:].isdecimal() and key[1:] not in map(str, range(1, exits + 1))
+    )
     values = [_read_threshold(key, query, problems) for key in known]
     return tuple(values * exits) if together else tuple(values)
 

@@ -1,5 +1,6 @@
 """A pretrained folder made up from a seed: cards and traces, no weights, so that pages can be
-driven with as many samples and exits as a test wants, without torch."""
+driven with as many samples and exits as a test wants, without torch.
+"""
 
 from pathlib import Path
 

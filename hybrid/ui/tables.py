@@ -1,0 +1,34 @@
+"""Points to a table whose columns carry their units; what Explore shows and hands out as CSV."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from hybrid.ui.cache import Frontier, Static
+
+__all__ = ["frontier"]
+
+
+def frontier(frontiers: Sequence[Frontier], statics: Sequence[Static]) -> pd.DataFrame:
+    """One row per point of every bit width's frontier, then one per static network."""
+    rows = [
+        {"variant": f"hybrid-{found.bits}bit"}
+        | {f"threshold_{i + 1}": float(t) for i, t in enumerate(found.thresholds[m])}
+        | {
+            "edge_fraction": float(found.edge_fraction[m]),
+            "accuracy": float(found.accuracy[m]),
+            "energy_pj": float(found.energy_pj[m]),
+        }
+        for found in frontiers
+        for m in range(len(found.energy_pj))
+    ]
+    rows += [
+        {
+            "variant": f"static-{static.bits}bit",
+            "edge_fraction": 1.0,
+            "accuracy": static.accuracy,
+            "energy_pj": static.energy_pj,
+        }
+        for static in statics
+    ]
+    return pd.DataFrame(rows)

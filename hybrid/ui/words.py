@@ -1,0 +1,102 @@
+"""The operating point in words: the headline figures and the verdict on the static networks.
+
+`follower.js` says the same while a slider is dragged; a browser test compares every sentence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hybrid.policy import CostsLike, OperatingPoint
+from hybrid.ui import numbers
+
+__all__ = ["Headline", "against", "headlines", "verdict"]
+
+
+class Opponent(Protocol):
+    """A static network as the verdict reads it."""
+
+    @property
+    def bits(self) -> int: ...
+    @property
+    def accuracy(self) -> float: ...
+    @property
+    def energy_pj(self) -> float: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """One headline figure: what it is, its value with its unit, and what stands below it."""
+
+    key: str
+    label: str
+    value: str
+    note: str
+
+
+def against(scope: str) -> str:
+    """What the energy is compared with in this scope."""
+    return "raw image" if scope == "device" else "twin"
+
+
+def headlines(
+    point: OperatingPoint, costs: CostsLike, *, scope: str, image_bytes: int
+) -> tuple[Headline, ...]:
+    """The headline figures of an operating point, means per image."""
+    counted = point.outcome
+    at_edge = sum(counted.exit_counts[:-1])
+    difference = point.accuracy_difference
+    return (
+        Headline(
+            key="edge",
+            label="Leave at the edge",
+            value=numbers.percent(counted.edge_fraction),
+            note=f"{numbers.count(at_edge)} of {numbers.count(counted.samples)}",
+        ),
+        Headline(
+            key="accuracy",
+            label="Accuracy",
+            value=numbers.percent(counted.accuracy, 2),
+            note="no twin" if difference is None else f"{numbers.points(difference)} to twin",
+        ),
+        Headline(
+            key="energy",
+            label="Energy per image",
+            value=numbers.energy(point.energy_pj),
+            note=f"{against(scope)} {numbers.energy(point.twin_energy_pj)}",
+        ),
+        Headline(
+            key="reduction",
+            label="Energy reduction",
+            value=numbers.ratio(point.energy_reduction),
+            note=scope,
+        ),
+        Headline(
+            key="latency",
+            label="Mean latency",
+            value=numbers.latency(point.latency_ms),
+            note=f"via cloud {numbers.latency(costs.latency_ms[-1])}",
+        ),
+        Headline(
+            key="uplink",
+            label="Uplink per image",
+            value=numbers.kilobytes(point.uplink_bytes),
+            note=f"raw image {numbers.kilobytes(image_bytes)}",
+        ),
+    )
+
+
+def verdict(point: OperatingPoint, opponents: Sequence[Opponent], *, scope: str) -> str:
+    """One sentence: which static network is both more accurate and cheaper, if one is."""
+    if not opponents:
+        return "No static network is recorded here to compare this point with."
+    accuracy = point.outcome.accuracy
+    better = [o for o in opponents if o.accuracy > accuracy and o.energy_pj < point.energy_pj]
+    if not better:
+        return f"No static network beats this point on both accuracy and energy ({scope})."
+    best = max(better, key=lambda opponent: opponent.accuracy)
+    return (
+        f"The static {best.bits}-bit network beats this point on both axes: "
+        f"{numbers.percent(best.accuracy, 2)} at {numbers.energy(best.energy_pj)} per image "
+        f"({scope}), against {numbers.percent(accuracy, 2)} at {numbers.energy(point.energy_pj)}."
+    )
