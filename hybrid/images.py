@@ -4,6 +4,7 @@ Nothing is written to disk and no file name is trusted: what a file is, its firs
 Whatever the bytes are, only `ImageError` comes out.
 """
 
+import base64
 import io
 import re
 import warnings
@@ -25,6 +26,7 @@ __all__ = [
     "SUFFIXES",
     "Picture",
     "Rejected",
+    "data_url",
     "read_image",
     "read_upload",
 ]
@@ -93,6 +95,13 @@ def read_upload(name: str, data: bytes) -> list[Picture | Rejected]:
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return list(_read_zip(name, data))
     return [_read(name, data)]
+
+
+def data_url(image: Image.Image) -> str:
+    """The picture as a PNG inside an address, as table cells in a browser want it."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _read(name: str, data: bytes) -> Picture | Rejected:

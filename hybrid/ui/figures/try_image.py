@@ -1,0 +1,158 @@
+"""What every exit said of one image, and what was run to hear it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from hybrid.ui import numbers, palette
+from hybrid.ui.trial import ExitSaid, StageRan
+
+__all__ = ["confidences", "parts_run", "probabilities"]
+
+_ROW = 34  # pixels a bar takes with its gap
+_FEW = 6  # part names that fit side by side on a phone
+
+
+def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
+    """An exit's likeliest classes as bars from 0 to 1, the likeliest on top."""
+    names = [name for name, _ in said.top]
+    values = np.array([value for _, value in said.top])
+    figure = go.Figure()
+    figure.add_bar(
+        x=values,
+        y=names,
+        orientation="h",
+        marker_color=[colour] + [palette.faint(colour)] * (len(names) - 1),
+        text=[f"{name}  {numbers.percent(value)}" for name, value in said.top],
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+    )
+    for name, value in said.top:
+        # Beside the bars and not in them, so that no name is cut where a bar is short.
+        figure.add_annotation(
+            x=1,
+            y=name,
+            text=numbers.percent(value),
+            showarrow=False,
+            xanchor="left",
+            xshift=6,
+        )
+    figure.update_layout(
+        template="none",
+        height=_ROW * len(names) + 16,
+        margin={"l": 8, "r": 64, "t": 8, "b": 8},
+        bargap=0.35,
+    )
+    figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
+    figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True, ticks="")
+    return figure
+
+
+def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figure:
+    """Each exit's confidence as a bar, its threshold as a mark; an exit not computed has no bar."""
+    names = [exit_.name for exit_ in said]
+    values = np.array([exit_.confidence or 0.0 for exit_ in said])
+    limits = [exit_.threshold for exit_ in said]
+    figure = go.Figure()
+    figure.add_bar(
+        x=values,
+        y=names,
+        orientation="h",
+        marker_color=list(colours),
+        hovertemplate="%{y}: confidence %{x:.3f}<extra></extra>",
+        name="Confidence",
+    )
+    figure.add_scatter(
+        x=np.array([np.nan if limit is None else limit for limit in limits]),
+        y=names,
+        mode="markers",
+        marker={
+            "symbol": "line-ns",
+            "size": 24,
+            "line": {"width": 3, "color": palette.INK},
+        },
+        hovertemplate="%{y}: threshold %{x:.3f}<extra></extra>",
+        name="Threshold",
+    )
+    for exit_ in said:
+        if exit_.confidence is None:
+            figure.add_annotation(
+                x=0, y=exit_.name, text="not computed", showarrow=False, xanchor="left", xshift=6
+            )
+    figure.update_layout(
+        template="none",
+        height=_ROW * len(names) + 44,
+        margin={"l": 8, "r": 16, "t": 8, "b": 28},
+        bargap=0.4,
+        showlegend=False,
+    )
+    figure.update_xaxes(
+        range=[-0.005, 1.01],
+        fixedrange=True,
+        zeroline=False,
+        tickvals=[0, 0.25, 0.5, 0.75, 1],
+        gridcolor=palette.faint(palette.LINE),
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True, ticks="")
+    return figure
+
+
+def parts_run(ran: Sequence[StageRan]) -> go.Figure:
+    """Multiply-accumulates of every part: filled where its layers were called, hollow where not."""
+    colours = [_part_colour(part, ran) for part in ran]
+    figure = go.Figure()
+    figure.add_bar(
+        x=np.arange(len(ran)),
+        y=np.array([part.macs / 1e6 for part in ran]),
+        marker={
+            "color": [
+                colour if part.called else palette.faint(colour, 0.0)
+                for part, colour in zip(ran, colours, strict=True)
+            ],
+            "line": {"color": colours, "width": 1.5},
+        },
+        hovertext=[_part_words(part) for part in ran],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    figure.update_layout(
+        template="none",
+        height=250,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        showlegend=False,
+        bargap=0.25,
+    )
+    figure.update_xaxes(
+        tickvals=np.arange(len(ran)),
+        ticktext=[part.name for part in ran],
+        tickangle=-90 if len(ran) > _FEW else 0,
+        automargin=True,
+        fixedrange=True,
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(
+        title_text="Million MACs",
+        automargin=True,
+        rangemode="tozero",
+        zeroline=False,
+        fixedrange=True,
+        gridcolor=palette.faint(palette.LINE),
+    )
+    return figure
+
+
+def _part_colour(part: StageRan, ran: Sequence[StageRan]) -> str:
+    """The cloud's, or that of the first exit at or behind the part."""
+    if part.segment == "cloud":
+        return palette.CLOUD
+    behind = list(ran)[list(ran).index(part) :]
+    exit_ = next((other.exit for other in behind if other.exit is not None), None)
+    return palette.TWIN if exit_ is None else palette.exit_colour(exit_)
+
+
+def _part_words(part: StageRan) -> str:
+    return (
+        f"{part.name} ({'device' if part.segment != 'cloud' else 'cloud'})<br>"
+        f"{part.called} of {part.layers} layers called, {numbers.count(part.macs)} MACs"
+    )

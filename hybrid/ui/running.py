@@ -1,0 +1,93 @@
+"""Networks that run for a page: loaded once for all sessions, bounded, one forward pass at a time.
+
+    with running.gate():
+        answer = running.network(name, variant).infer(…)     # never twice at once
+    trial = running.trial(pixels, name, variant, thresholds, measure)
+
+Torch is imported when the first network is loaded, not before.
+"""
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from hybrid import zoo
+from hybrid.ui import trial as trials
+from hybrid.ui.trial import Trial
+
+if TYPE_CHECKING:
+    from hybrid.networks import Network
+
+__all__ = ["gate", "network", "trial"]
+
+WEIGHTS = "weights.safetensors"
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def gate() -> threading.Lock:
+    """What a forward pass holds: torch uses all cores by itself, and two at once only wait."""
+    return threading.Lock()
+
+
+def network(name: str, variant: str) -> "Network":
+    """The variant's network, run once already, so that its first answer is as fast as the next.
+
+    Raises:
+        UnknownNameError, WeightsError: as `zoo.load`.
+    """
+    return _network(name, variant, zoo.card(name).variants[variant].files[WEIGHTS])
+
+
+def trial(
+    pixels: NDArray[np.uint8],
+    name: str,
+    variant: str,
+    thresholds: tuple[float, ...],
+    measure: str,
+) -> Trial:
+    """What happens to one image; the same question is answered from memory.
+
+    Args:
+        pixels: (h, w, channels), what the network sees.
+    """
+    sha256 = zoo.card(name).variants[variant].files[WEIGHTS]
+    return _trial(pixels.tobytes(), pixels.shape, name, variant, sha256, thresholds, measure)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _network(name: str, variant: str, sha256: str) -> "Network":  # noqa: ARG001  # in the key
+    import torch
+
+    chosen = zoo.card(name).variants[variant]
+    loaded = zoo.load(name, bits=chosen.bits, static=chosen.kind == "static")
+    spec = loaded.spec
+    with gate():
+        blank = torch.zeros(1, spec.channels, spec.size, spec.size)
+        loaded.infer(blank, (1.0,) * chosen.exits)
+    return loaded
+
+
+@st.cache_data(max_entries=4096, show_spinner=False)
+def _trial(
+    pixels: bytes,
+    shape: tuple[int, ...],
+    name: str,
+    variant: str,
+    sha256: str,
+    thresholds: tuple[float, ...],
+    measure: str,
+) -> Trial:
+    card = zoo.card(name)
+    loaded = _network(name, variant, sha256)
+    with gate():
+        return trials.run(
+            loaded,
+            np.frombuffer(pixels, dtype=np.uint8).reshape(shape),
+            card=card,
+            variant=card.variants[variant],
+            thresholds=thresholds,
+            measure=measure,
+        )

@@ -1,0 +1,169 @@
+"""One image through a network as it happened: what every exit said, what ran, how long it took.
+
+Nothing here is inferred from the thresholds afterwards: whether a layer ran is noted by the layer
+itself, when it is called. A network and pixels in, plain values out; no widget.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.preprocess import normalise
+from hybrid.ui import palette
+from hybrid.zoo import Card, Variant
+
+if TYPE_CHECKING:
+    from hybrid.networks import Network
+
+__all__ = ["ExitSaid", "StageRan", "Trial", "run"]
+
+TOP = 3  # classes shown of every exit
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitSaid:
+    """One exit's answer; where it was not computed, `confidence` is None and `top` empty.
+
+    threshold is None at the final exit, where every sample leaves. top: (class, probability),
+    likeliest first.
+    """
+
+    name: str
+    threshold: float | None
+    confidence: float | None
+    top: tuple[tuple[str, float], ...]
+    left: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRan:
+    """A stage or a classifier: how many of its layers there are, how many were called."""
+
+    name: str
+    segment: str  # edge, head or cloud
+    exit: int | None
+    layers: int
+    called: int
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What happened to one image. exit: position of the exit taken; the final one is last."""
+
+    exit: int
+    answer: str
+    probability: float
+    said: tuple[ExitSaid, ...]
+    ran: tuple[StageRan, ...]
+    macs: int
+    macs_run: int
+    measured_ms: float
+
+    @property
+    def not_called(self) -> tuple[str, ...]:
+        """Names of the parts of which no layer was called."""
+        return tuple(part.name for part in self.ran if not part.called)
+
+
+def run(
+    network: "Network",
+    pixels: NDArray[np.uint8],
+    *,
+    card: Card,
+    variant: Variant,
+    thresholds: Sequence[float],
+    measure: str = "max_probability",
+    clock: Callable[[], float] = time.perf_counter,
+) -> Trial:
+    """Send one image through a network and note what happens.
+
+    Args:
+        network: the variant's, ready for inference; nobody else may be running it meanwhile.
+        pixels: (h, w, channels), what the network sees.
+        thresholds: one per early exit.
+        clock: seconds; read just before and just after the run.
+    """
+    import torch
+
+    batch = torch.from_numpy(normalise(pixels[None], card.dataset))
+    with _calls(network, [layer.name for layer in variant.layers]) as called:
+        start = clock()
+        answer = network.infer(batch, thresholds, measure=measure)
+        measured_ms = (clock() - start) * 1000
+    exit_ = int(answer.exits[0])
+    probabilities = answer.probabilities[0]  # (exits, classes)
+    return Trial(
+        exit=exit_,
+        answer=card.classes[int(answer.classes[0])],
+        probability=float(probabilities[exit_].max()),
+        said=tuple(_said(answer.confidences[0], probabilities, thresholds, exit_, card.classes)),
+        ran=tuple(_parts(card, variant, called)),
+        macs=sum(layer.macs for layer in variant.layers),
+        macs_run=sum(layer.macs for layer in variant.layers if layer.name in called),
+        measured_ms=measured_ms,
+    )
+
+
+@contextmanager
+def _calls(network: "Network", names: Sequence[str]) -> Iterator[set[str]]:
+    """The names of those layers that are called inside the block, as they themselves report."""
+    called: set[str] = set()
+    modules = dict(network.named_modules())
+    handles = [
+        modules[name].register_forward_hook(lambda *_, name=name: called.add(name))
+        for name in names
+    ]
+    try:
+        yield called
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _said(
+    confidences: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
+    thresholds: Sequence[float],
+    taken: int,
+    classes: Sequence[str],
+) -> Iterator[ExitSaid]:
+    names = palette.names(len(thresholds)) if thresholds else ["Final exit"]
+    for number, name in enumerate(names):
+        computed = not np.isnan(confidences[number])
+        ranking = np.argsort(-probabilities[number], kind="stable")
+        best = ranking[: TOP if computed else 0]
+        yield ExitSaid(
+            name=name,
+            threshold=thresholds[number] if number < len(thresholds) else None,
+            confidence=float(confidences[number]) if computed else None,
+            top=tuple((classes[index], float(probabilities[number, index])) for index in best),
+            left=number == taken,
+        )
+
+
+def _parts(card: Card, variant: Variant, called: set[str]) -> Iterator[StageRan]:
+    """Stages and classifiers in the order in which a sample meets them."""
+    keys = dict.fromkeys((layer.stage, layer.segment, layer.exit) for layer in variant.layers)
+    for key in keys:
+        stage, segment, exit_ = key
+        own = [layer for layer in variant.layers if (layer.stage, layer.segment, layer.exit) == key]
+        if exit_ is not None:
+            name = f"exit {exit_ + 1}"
+        elif stage < 0:
+            name = "classifier"
+        else:
+            name = "stem" if stage == 0 else f"stage {card.stage_names[stage]}"
+        yield StageRan(
+            name=name,
+            segment=segment,
+            exit=exit_,
+            layers=len(own),
+            called=sum(layer.name in called for layer in own),
+            macs=sum(layer.macs for layer in own),
+        )

@@ -1,0 +1,424 @@
+"""Try an image: where it leaves the network, what every exit said, what that cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from hybrid import data, images
+from hybrid.errors import HybridError
+from hybrid.images import Picture, Rejected
+from hybrid.photographs import photographs
+from hybrid.preprocess import preprocess
+from hybrid.ui import cache, cards, numbers, palette, running, state
+from hybrid.ui.figures import try_image as figures
+from hybrid.ui.state import View
+from hybrid.ui.trial import ExitSaid, Trial
+from hybrid.zoo import Card
+
+STILL = {"displayModeBar": False}
+SOURCES = {
+    "samples": "Test images",
+    "photographs": "Photographs",
+    "upload": "Upload",
+    "camera": "Camera",
+}
+SHOWN_PIXELS = 256  # a side of the enlarged network input
+OFFERED = 24  # test images to choose from at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """One image to try: its name, what the network sees, and its class where that is known."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    label: str | None = None
+
+
+def main() -> None:
+    """The page: choose images, run them, show the chosen one."""
+    view = state.current()
+    card = cache.card(view.network)
+    st.header("Try an image")
+    given = choose_images(card)
+    if not given:
+        return
+    trials = run_all(given, view)
+    index = choose_one(given, trials, view) if len(given) > 1 else 0
+    show(given[index], trials[index], card, view)
+
+
+def choose_images(card: Card) -> list[Given]:
+    """The images the user points at; empty where there are none yet, which the page then says."""
+    source = st.segmented_control(
+        "Where the image comes from",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        default="samples" if data.available(card.dataset) else "photographs",
+        required=True,
+        key=f"try_source_{card.dataset}",
+        wrap=True,
+    )
+    if source == "samples":
+        return choose_samples(card)
+    if source == "photographs":
+        return as_given(choose_photograph(), card)
+    results = take_uploads() if source == "upload" else take_camera()
+    show_rejected([result for result in results if isinstance(result, Rejected)])
+    return as_given([result for result in results if isinstance(result, Picture)], card)
+
+
+def choose_samples(card: Card) -> list[Given]:
+    """Some images of the test split, or how to get it."""
+    if not data.available(card.dataset):
+        return offer_download(card.dataset)
+    test = data.load(card.dataset, "test")
+    page = st.number_input(
+        f"Test images from number (of {numbers.count(len(test.labels))})",
+        min_value=0,
+        max_value=len(test.labels) - 1,
+        value=0,
+        step=OFFERED,
+        key=f"try_sample_{card.dataset}",
+        width=280,
+    )
+    # The split is ordered by class: steps of a prime mix the classes.
+    positions = (np.arange(page, page + OFFERED) * 7919) % len(test.labels)
+    return [
+        Given(
+            name=f"{card.dataset} test {position}",
+            pixels=test.images[position],
+            label=test.classes[test.labels[position]],
+        )
+        for position in positions
+    ]
+
+
+def offer_download(name: str) -> list[Given]:
+    """Fetch the data set with a progress bar; the other sources work without it."""
+    info = data.DATASETS[name]
+    st.info(
+        f"{info.title} is not on this machine. Photographs, uploads and the camera work without.",
+        title="No test images here",
+        icon=":material/download:",
+    )
+    size = f"{info.download_bytes // 1_000_000} MB"
+    if st.button(f"Download {info.title} ({size})", key="try_download"):
+        bar = st.progress(0.0, f"Downloading {info.title} …")
+        data.download(name, progress=lambda done, total: bar.progress(min(done / total, 1.0)))
+        st.rerun()
+    return []
+
+
+def choose_photograph() -> list[Picture]:
+    """One of the shipped photographs, or all of them."""
+    offered = photographs()
+    title = st.segmented_control(
+        "Photograph",
+        ["All", *(photograph.title for photograph in offered)],
+        default=offered[0].title,
+        required=True,
+        key="try_photograph",
+        wrap=True,
+    )
+    chosen = [photograph for photograph in offered if title in ("All", photograph.title)]
+    with st.expander("Whose photographs these are", icon=":material/copyright:"):
+        for photograph in chosen:
+            st.caption(photograph.credit)
+    return [Picture(name=p.title, image=p.read()) for p in chosen]
+
+
+def take_uploads() -> list[Picture | Rejected]:
+    """What was uploaded, read once per file."""
+    files = st.file_uploader(
+        "Images, or a zip of images",
+        type=[*images.SUFFIXES, "zip"],
+        accept_multiple_files=True,
+        key="try_files",
+        help=f"PNG, JPEG, WebP, GIF (first frame), BMP or TIFF, up to "
+        f"{images.MAX_FILE_BYTES // 1_000_000} MB a file; of a zip the first "
+        f"{images.MAX_FILES} images.",
+    )
+    known = st.session_state.get("try_read", {})
+    read = {
+        file.file_id: known.get(file.file_id) or images.read_upload(file.name, file.getvalue())
+        for file in files
+    }
+    st.session_state["try_read"] = read
+    if not files:
+        st.info(
+            "Drop a picture above. It stays on the machine this page runs on.",
+            title="Nothing uploaded yet",
+            icon=":material/add_photo_alternate:",
+        )
+    return [result for results in read.values() for result in results]
+
+
+def take_camera() -> list[Picture | Rejected]:
+    """The camera's picture."""
+    shot = st.camera_input("Camera", key="try_camera", width=480)
+    return images.read_upload("Camera", shot.getvalue()) if shot else []
+
+
+def show_rejected(rejected: Sequence[Rejected]) -> None:
+    """Why files were left out, in cells that show a stranger's words as they are."""
+    if not rejected:
+        return
+    count = "One file" if len(rejected) == 1 else f"{len(rejected)} files"
+    st.warning(f"{count} could not be read; the others are below.", icon=":material/broken_image:")
+    for one in rejected[:5]:
+        st.text(one.sentence)
+    if len(rejected) > 5:
+        table = pd.DataFrame({"File": r.name, "Why": r.sentence} for r in rejected)
+        with st.expander(f"All {len(rejected)}"):
+            st.dataframe(table, hide_index=True, key="try_rejected")
+
+
+def as_given(pictures: Sequence[Picture], card: Card) -> list[Given]:
+    """Pictures as the network sees them; a grey network may see them inverted."""
+    inverted = (
+        card.channels == 1
+        and bool(pictures)
+        and st.toggle(
+            "Dark ink on light paper",
+            value=True,
+            key="try_invert",
+            help="The digits this network learned are light on dark: invert what is not.",
+        )
+    )
+    seen = [preprocess(picture.image, card.size, card.channels) for picture in pictures]
+    return [
+        Given(name=picture.name, pixels=255 - pixels if inverted else pixels)
+        for picture, pixels in zip(pictures, seen, strict=True)
+    ]
+
+
+def run_all(given: Sequence[Given], view: View) -> list[Trial]:
+    """Every image through the network, one after the other."""
+    with st.spinner(f"Running {len(given)} images …" if len(given) > 1 else "Running …"):
+        return [
+            running.trial(one.pixels, view.network, view.variant, view.thresholds, view.measure)
+            for one in given
+        ]
+
+
+def choose_one(given: Sequence[Given], trials: Sequence[Trial], view: View) -> int:
+    """A row per image; the row that is clicked is shown below."""
+    costs = cache.prices(view).costs
+    energy_unit = f"Energy, {view.scope} (µJ)"
+    rows = [
+        {
+            "Sees": sprite(one.pixels),
+            "Image": one.name,
+            "Answer": trial.answer,
+            "Probability": trial.probability,
+            "Leaves at": trial.said[trial.exit].name,
+            energy_unit: costs.energy_pj[trial.exit] / 1e6,
+            "Uplink (B)": costs.uplink_bytes[trial.exit],
+            "Measured (ms)": trial.measured_ms,
+        }
+        | ({"Truth": one.label} if one.label else {})
+        for one, trial in zip(given, trials, strict=True)
+    ]
+    stayed = sum(trial.exit < len(trial.said) - 1 for trial in trials)
+    st.caption(
+        f"{stayed} of {len(trials)} images leave at the edge, {len(trials) - stayed} go on to the "
+        "cloud. Choose a row to see one in detail."
+    )
+    chosen = st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height=280,
+        key="try_table",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=f"What the network answers for {len(given)} images and where each leaves.",
+        column_config={
+            "Sees": st.column_config.ImageColumn(width="small"),
+            "Probability": st.column_config.NumberColumn(format="%.3f"),
+            energy_unit: st.column_config.NumberColumn(format="%.3f"),
+            "Measured (ms)": st.column_config.NumberColumn(format="%.2f"),
+        },
+    )
+    picked = chosen.selection.rows
+    return picked[0] if picked and picked[0] < len(given) else 0
+
+
+def show(one: Given, trial: Trial, card: Card, view: View) -> None:
+    """One image in detail: what is seen, where it leaves, what each exit said, what ran."""
+    seen, facts = st.columns([1, 3], gap="medium")
+    with seen:
+        st.image(
+            enlarged(one.pixels),
+            caption=f"What the network sees: {card.size}×{card.size} pixels",
+            width=SHOWN_PIXELS,
+        )
+        st.text(one.name)
+    with facts:
+        show_facts(one, trial, card, view)
+        show_confidences(trial)
+    show_exits(trial)
+    show_ran(trial)
+
+
+def show_facts(one: Given, trial: Trial, card: Card, view: View) -> None:
+    """Answer, exit taken, energy, uplink and time, beside what the twin says."""
+    prices = cache.prices(view)
+    energy_pj = prices.costs.energy_pj[trial.exit]
+    uplink_bytes = prices.costs.uplink_bytes[trial.exit]
+    twin = ask_twin(one, card, view)
+    with st.container(horizontal=True, key="try_facts"):
+        st.metric(
+            "Answer",
+            trial.answer,
+            f"truth: {one.label}" if one.label else f"{numbers.percent(trial.probability)} sure",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+        st.metric(
+            "Leaves at",
+            trial.said[trial.exit].name,
+            f"{trial.macs_run / 1e6:.2f} of {trial.macs / 1e6:.2f} M MACs",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+        st.metric(
+            f"Energy ({view.scope})",
+            numbers.energy(energy_pj),
+            f"{numbers.energy(prices.twin_energy_pj)} "
+            + ("to send the image" if view.scope == "device" else "the twin"),
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+        st.metric(
+            "Uplink",
+            numbers.kilobytes(uplink_bytes),
+            f"{numbers.kilobytes(card.image_bytes)} the raw image",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+        st.metric(
+            "Measured here",
+            numbers.latency(trial.measured_ms),
+            f"{numbers.latency(twin.measured_ms)} the twin" if twin else "one run, this machine",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help="One run of the whole network on the machine of this page, without a radio.",
+        )
+        if twin:
+            st.metric(
+                "The twin says",
+                twin.answer,
+                f"{numbers.percent(twin.probability)} sure",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                help="The same architecture, every layer at 32 bits, no early exit.",
+            )
+
+
+def ask_twin(one: Given, card: Card, view: View) -> Trial | None:
+    """What the full-precision twin answers; None where it is not here or cannot be read."""
+    if cards.TWIN not in card.variants:
+        return None
+    try:
+        return running.trial(one.pixels, view.network, cards.TWIN, (), view.measure)
+    except HybridError as error:
+        st.warning(str(error), icon=":material/error:")
+        return None
+
+
+def show_confidences(trial: Trial) -> None:
+    """Each exit's confidence against its threshold."""
+    colours = [exit_colour(trial, number) for number in range(len(trial.said))]
+    st.plotly_chart(
+        figures.confidences(trial.said, colours=colours),
+        key="try_confidences",
+        config=STILL,
+        alt="Confidence of each exit against its threshold: "
+        + "; ".join(f"{said.name} {verdict(said)}" for said in trial.said),
+    )
+    st.caption("Bar: confidence. Mark: threshold. The image leaves at the first bar that reaches.")
+
+
+def show_exits(trial: Trial) -> None:
+    """Every exit's likeliest classes, or that it was never asked."""
+    st.subheader("What every exit says")
+    for number, (said, column) in enumerate(
+        zip(trial.said, st.columns(len(trial.said), border=True), strict=True)
+    ):
+        with column:
+            early = number < len(trial.said) - 1
+            dot = f":{palette.exit_markdown(number)}[●] " if early else ""
+            st.markdown(f"{dot}**{said.name}**")
+            st.caption(verdict(said))
+            if said.top:
+                st.plotly_chart(
+                    figures.probabilities(said, colour=exit_colour(trial, number)),
+                    key=f"try_exit_{number}",
+                    config=STILL,
+                    alt=f"{said.name}: "
+                    + ", ".join(f"{name} {numbers.percent(p)}" for name, p in said.top),
+                )
+
+
+def show_ran(trial: Trial) -> None:
+    """Which layers were called, as they themselves reported."""
+    st.subheader("What was run")
+    layers, called = sum(p.layers for p in trial.ran), sum(p.called for p in trial.ran)
+    share = numbers.percent(trial.macs_run / trial.macs)
+    rest = trial.not_called
+    st.write(
+        f"{called} of {layers} layers were called, {share} of the multiply-accumulates. "
+        + (f"Never called: {', '.join(rest)}." if rest else "Nothing was left out.")
+    )
+    st.plotly_chart(
+        figures.parts_run(trial.ran),
+        key="try_ran",
+        config=STILL,
+        alt="Parts that were run: "
+        + ", ".join(part.name for part in trial.ran if part.called)
+        + (f". Not run: {', '.join(rest)}." if rest else "."),
+    )
+    st.caption("Filled: run. Hollow: never called. Counted by the layers themselves in this run.")
+
+
+def verdict(said: ExitSaid) -> str:
+    """One exit's part in a few words."""
+    if said.confidence is None:
+        return "Not asked: the image had left."
+    sure = f"confidence {numbers.fixed(said.confidence, 3)}"
+    if said.threshold is None:
+        return f"Answers what is left: {sure}."
+    limit = numbers.fixed(said.threshold, 3)
+    return f"Leaves: {sure} ≥ {limit}." if said.left else f"Goes on: {sure} < {limit}."
+
+
+def exit_colour(trial: Trial, number: int) -> str:
+    """The exit's colour in every picture."""
+    return palette.CLOUD if number == len(trial.said) - 1 else palette.exit_colour(number)
+
+
+def enlarged(pixels: NDArray[np.uint8]) -> Image.Image:
+    """The network's input with every pixel as a crisp square."""
+    return Image.fromarray(pixels.squeeze()).resize(
+        (SHOWN_PIXELS, SHOWN_PIXELS), Image.Resampling.NEAREST
+    )
+
+
+def sprite(pixels: NDArray[np.uint8]) -> str:
+    """The network's input as a small picture in a table cell."""
+    return images.data_url(Image.fromarray(pixels.squeeze()))
+
+
+main()
