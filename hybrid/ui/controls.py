@@ -49,9 +49,7 @@ def preset(view: View) -> None:
 
 def choices(offers: Offers) -> dict[str, Any]:
     """Network, bit width, measure, profiles and scope, as fields of a View."""
-    chosen: dict[str, Any] = {
-        "network": st.selectbox("Network", list(offers.exits), key="network", required=True)
-    }
+    chosen: dict[str, Any] = {"network": st.selectbox("Network", list(offers.exits), key="network")}
     chosen["bits"] = _bits(list(offers.exits[chosen["network"]]))
     chosen["scope"] = st.segmented_control(
         "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
@@ -61,7 +59,6 @@ def choices(offers: Offers) -> dict[str, Any]:
         offers.profiles,
         key="profile",
         format_func=cache.profile_title,
-        required=True,
         help="What a multiply-accumulate and a memory access cost. Published models differ.",
     )
     chosen["link"] = st.selectbox(
@@ -69,7 +66,6 @@ def choices(offers: Offers) -> dict[str, Any]:
         offers.links,
         key="link",
         format_func=cache.link_title,
-        required=True,
         help="What sending a bit costs and how long it takes.",
     )
     chosen["measure"] = st.selectbox(
@@ -77,7 +73,6 @@ def choices(offers: Offers) -> dict[str, Any]:
         offers.measures,
         key="measure",
         format_func=lambda name: MEASURE_WORDS.get(name, name),
-        required=True,
         help=_MEASURE_HELP,
     )
     return chosen
@@ -127,7 +122,7 @@ def _bits(offered: list[int]) -> int:
         # The network was changed, and this one has other bit widths.
         wished = st.session_state.get("bits", offered[0])
         st.session_state["bits"] = min(offered, key=lambda bits: abs(bits - wished))
-    bits: int = st.segmented_control(
+    bits = st.segmented_control(
         "Bit width of the edge",
         offered,
         key="bits",
@@ -135,7 +130,7 @@ def _bits(offered: list[int]) -> int:
         help="Bits of weights and activations of the quantized edge layers; the cloud has 32.",
         wrap=True,
     )
-    return bits
+    return int(bits or offered[0])
 
 
 def _slider(key: str, number: int, *, together: bool) -> float:

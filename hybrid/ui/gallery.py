@@ -91,7 +91,8 @@ def _first(members: npt.NDArray[np.bool_], rank: npt.NDArray[np.float32]) -> npt
 def _hope(trace: Trace, measure: str) -> npt.NDArray[np.float32]:
     """(n,): the highest confidence of the early exits; 0 where there is none."""
     early = trace.confidences[measure][:, :-1]
-    return early.max(axis=1, initial=0.0)
+    highest: npt.NDArray[np.float32] = early.max(axis=1, initial=0.0)
+    return highest
 
 
 def _caption(trace: Trace, position: int, taken: int, classes: Sequence[str]) -> str:

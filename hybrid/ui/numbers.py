@@ -47,10 +47,10 @@ def points(difference: float, digits: int = 2) -> str:
     """A difference of two fractions in percentage points, with its sign.
 
     >>> points(-0.0041), points(0.02)
-    ('−0.41 points', '+2.00 points')
+    ('−0.41 pp', '+2.00 pp')
     """
     text = fixed(100 * difference, digits)
-    return f"{text if text.startswith('−') else '+' + text} points"
+    return f"{text if text.startswith('−') else '+' + text} pp"
 
 
 def energy(energy_pj: float) -> str:

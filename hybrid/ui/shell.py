@@ -31,7 +31,7 @@ def set_up() -> None:
         page_title="hybrid",
         page_icon=":material/alt_route:",
         layout="wide",
-        initial_sidebar_state="auto",
+        initial_sidebar_state=300,
     )
 
 

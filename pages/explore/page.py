@@ -15,6 +15,7 @@ PLOT = {"displayModeBar": False, "responsive": True}
 
 
 def main() -> None:
+    """Everything on the page, top to bottom."""
     view = state.current()
     try:
         scene = cache.scene(view)
@@ -33,6 +34,7 @@ def main() -> None:
 
 
 def operating_point(view: View, scene: Scene) -> policy.OperatingPoint:
+    """What the view's thresholds come to."""
     return policy.operating_point(
         scene.trace,
         view.thresholds,
@@ -52,6 +54,7 @@ def anchored(view: View) -> View:
 
 
 def headlines(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+    """The figures that matter, and whether a static network does better."""
     shown = words.headlines(
         point,
         scene.prices.costs,
@@ -74,6 +77,7 @@ def headlines(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
 
 
 def trade(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+    """Accuracy against energy, and the flow of the images."""
     left, right = st.columns([3, 2])
     scale_pj, unit = scene.prices.energy_unit
     with left, st.container(border=True, height="stretch"):
@@ -90,7 +94,7 @@ def trade(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
             ),
             key="explore_tradeoff",
             config=PLOT,
-            alt="Accuracy against energy per image: a line per bit width, static networks as points",
+            alt="Accuracy against energy per image, a line per bit width, static networks as points",
         )
     with right, st.container(border=True, height="stretch"):
         st.markdown("**Where images leave**")
@@ -103,6 +107,7 @@ def trade(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
 
 
 def details(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+    """Over the threshold, by part and by class."""
     over, parts, classes = st.columns(3)
     with over, st.container(border=True, height="stretch"):
         st.markdown("**Over the threshold**, the others held")
@@ -140,6 +145,7 @@ def details(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
 
 
 def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> object:
+    """Accuracy and edge fraction, each exit's threshold moved while the others are held."""
     exits = [] if view.together else range(view.exits)
     alone = [
         policy.sweep(
@@ -163,6 +169,7 @@ def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> 
 
 
 def downloads(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+    """The frontier as a table, and the point as JSON."""
     with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
         table = tables.frontier(scene.frontiers, scene.statics)
         st.dataframe(
@@ -193,12 +200,13 @@ def downloads(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
 
 
 def pictures(view: View, scene: Scene) -> None:
+    """Images that leave earliest, go furthest, or leave wrongly sure."""
     card = cache.card(view.network)
     images = cache.images(card.dataset, size=card.size, channels=card.channels)
     if images is None or len(images) != scene.trace.samples:
         st.caption(
-            f"The images of {card.dataset} are not on this machine; with them, this page also shows "
-            "which leave earliest, which go furthest and which leave wrongly sure."
+            f"The images of {card.dataset} are not on this machine; with them, this page also "
+            "shows which leave earliest, which go furthest and which leave wrongly sure."
         )
         return
     found = gallery.groups(scene.trace, view.thresholds, view.measure, card.classes)
@@ -217,6 +225,7 @@ def pictures(view: View, scene: Scene) -> None:
 
 
 def go_to_clicked() -> None:
+    """Move the controls to the frontier's point that was clicked."""
     view = state.current()
     clicked = follower.clicked_point(view.exits)
     if clicked is not None:

@@ -1,5 +1,6 @@
-"""A pretrained folder made up from a seed: cards and traces, no weights, so that pages can be
-driven with as many samples and exits as a test wants, without torch.
+"""A pretrained folder made up from a seed, so that pages can be driven without torch.
+
+Cards and traces, no weights; with as many samples and exits as a test wants.
 """
 
 from pathlib import Path
@@ -48,7 +49,9 @@ def _labels(samples: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng(0).integers(0, len(CLASSES), samples)
 
 
-def _logits(samples: int, exits: int, *, quality: float, seed: int) -> list[npt.NDArray]:
+def _logits(
+    samples: int, exits: int, *, quality: float, seed: int
+) -> list[npt.NDArray[np.float64]]:
     """Per exit (samples, classes); later exits and wider networks are right more often."""
     rng = np.random.default_rng(seed)
     truth = np.eye(len(CLASSES))[_labels(samples)]

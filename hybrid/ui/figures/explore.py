@@ -128,6 +128,7 @@ def flow(outcome: policy.Outcome) -> go.Figure:
         go.Sankey(
             meta="flow",
             arrangement="fixed",
+            textfont={"color": palette.INK, "size": 13},
             node={
                 "label": flow_labels(outcome),
                 "color": [palette.TWIN, *colours, palette.RIGHT, palette.WRONG],
@@ -194,7 +195,9 @@ def by_part(
         point, twin: part → pJ per image, in the order a sample meets the parts.
         beside: what the second bars are.
     """
-    parts = list(dict.fromkeys([*point, *twin]))
+    ends = [part for part in ("heads", "radio", "cloud") if part in point]
+    both = dict.fromkeys([*point, *twin])
+    parts = [*(part for part in both if part not in ends), *ends]
     figure = _figure(height=max(330, 90 + 24 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
@@ -268,13 +271,21 @@ def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figur
 
 
 def _legend() -> dict[str, Any]:
-    return {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"text": ""}}
+    return {
+        "orientation": "h",
+        "x": 0,
+        "y": 1.02,
+        "yanchor": "bottom",
+        "title": {"text": ""},
+        "traceorder": "normal",
+        "font": {"size": 12},
+    }
 
 
 def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatter:
     colour = palette.INK if present else palette.LINE
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
-    labels = [""] * (len(frontier.energy_pj) - 1) + [words]
+    labels = [words] + [""] * (len(frontier.energy_pj) - 1)  # the low ends lie furthest apart
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
     where = ", ".join(f"%{{customdata[{i + 1}]:.3f}}" for i in range(clicks.shape[1] - 1))
     return go.Scatter(
@@ -285,10 +296,10 @@ def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatt
         name=words,
         mode="lines+markers+text",
         text=labels,
-        textposition="top center",
+        textposition="bottom center",
         textfont={"color": colour if present else palette.TWIN, "size": 12},
         line={"color": colour, "width": 2.5 if present else 1.5},
-        marker={"color": colour, "size": 6 if present else 5},
+        marker={"color": colour, "size": 5 if present else 4},
         hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:.3~g}}<extra>"
         "Click to go there</extra>",
         cliponaxis=False,
@@ -303,7 +314,7 @@ def _static(static: Static, scale_pj: float) -> go.Scatter:
         name="Twin" if twin else f"Static {static.bits} bit",
         mode="markers+text",
         text=["twin" if twin else f"static {static.bits} bit"],
-        textposition="bottom center",
+        textposition="top center",
         textfont={"color": palette.TWIN, "size": 12},
         marker={
             "symbol": "diamond" if twin else "diamond-open",

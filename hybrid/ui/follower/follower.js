@@ -186,7 +186,7 @@ function kilobytes(size) {
 
 function pointsText(difference) {
   const text = fixed(100 * difference, 2);
-  return `${text.startsWith("−") ? text : `+${text}`} points`;
+  return `${text.startsWith("−") ? text : `+${text}`} pp`;
 }
 
 const whole = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, ",");
@@ -325,7 +325,7 @@ function draw(state) {
     const graph = figure(key);
     if (!graph || !isSeen(graph)) continue;
     if (key === "explore_tradeoff") listen(state, graph);
-    const moves = wanted(state).filter(([meta, axis, values]) => drifted(graph, meta, axis, values));
+    const moves = wanted(state, graph).filter(([meta, axis, values]) => drifted(graph, meta, axis, values));
     if (moves.length) animate(graph, moves);
   }
   drawFlow(state);
@@ -338,7 +338,7 @@ const FIGURES = {
   ],
   explore_threshold: (state) => {
     const { data, now } = state;
-    const at = state.data.sliders.map((_, i) => now.thresholds[i] / data.grid);
+    const at = data.sliders.map((_, i) => now.thresholds[i] / data.grid);
     const level = (value) => at.map(() => 100 * value);
     const marks = [
       ["accuracy marks", "x", at, "y", level(now.accuracy)],
@@ -351,9 +351,11 @@ const FIGURES = {
       [`edge_fraction ${i}`, "y", curve.edgeFraction],
     ]).concat(marks);
   },
-  explore_parts: ({ data, now }) => [
-    ["parts", "x", data.parts.map((costs) => mean(now.exitCounts, costs, data.samples) / data.scale_pj)],
-  ],
+  explore_parts: ({ data, now }, graph) => {
+    const parts = graph.data[indexOf(graph, "parts")]?.y ?? [];
+    const spent = (costs) => (costs ? mean(now.exitCounts, costs, data.samples) : 0);
+    return [["parts", "x", parts.map((part) => spent(data.parts[part]) / data.scale_pj)]];
+  },
   explore_classes: ({ data, now }) => {
     const of = (numbers) => numbers.map((n, c) => (100 * n) / data.class_samples[c]);
     const each = [...Array(data.classes).keys()];

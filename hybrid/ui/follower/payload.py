@@ -49,7 +49,7 @@ def payload(
     | labels                | base64 of uint16 (n,)       | true classes                        |
     | sliders, together     | keys of the sliders         | one for each exit, or one for all   |
     | energy_pj, latency_ms, uplink_bytes | (exits,)      | what a sample pays at each exit     |
-    | parts                 | (parts, exits)              | energy_pj by part                   |
+    | parts                 | part to (exits,)            | energy_pj by part                   |
     | scale_pj              | float                       | of the figures' energy axes         |
     """
     counted = policy.payload(recorded, view.measure)
@@ -69,7 +69,7 @@ def payload(
         "energy_pj": list(prices.costs.energy_pj),
         "latency_ms": list(prices.costs.latency_ms),
         "uplink_bytes": list(prices.costs.uplink_bytes),
-        "parts": [list(costs) for costs in prices.parts.values()],
+        "parts": {part.capitalize(): list(costs) for part, costs in prices.parts.items()},
         "twin_energy_pj": prices.twin_energy_pj,
         "twin_accuracy": prices.twin_accuracy,
         "statics": [
