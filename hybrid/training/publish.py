@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from hybrid import confidence, data, record, trace, zoo
 from hybrid.census import census
 from hybrid.checkpoints import save_network
-from hybrid.deploy.payload import payload_bytes
+from hybrid.payload import payload_bytes
+from hybrid.files import sha256_of
 from hybrid.networks import Network
 from hybrid.trace import Trace
 from hybrid.training.recipe import Plan, Recipe
@@ -40,7 +41,7 @@ def publish(recipe: Recipe, plan: Plan, trained: Trained) -> None:
         layers=tuple(census(network)),
         uplink_bytes=_uplink_bytes(network),
         temperatures=network.temperatures,
-        files={"weights.safetensors": sha256},
+        files={"weights.safetensors": sha256} | _trace_hashes(recipe, plan),
         accuracy={name: tuple(t.correct.mean(0).round(5).tolist()) for name, t in traces.items()},
         auroc={name: _aurocs(t) for name, t in traces.items()},
         history=tuple(trained.history),
@@ -65,6 +66,11 @@ def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[s
         )
         trace.save(traces[split], zoo.trace_path(recipe.network, plan.name, split))
     return traces
+
+
+def _trace_hashes(recipe: Recipe, plan: Plan) -> dict[str, str]:
+    paths = [zoo.trace_path(recipe.network, plan.name, split) for split in zoo.SPLITS]
+    return {path.name: sha256_of(path) for path in paths}
 
 
 def _aurocs(recorded: Trace) -> tuple[float, ...]:

@@ -1,1 +1,0 @@
-"""What a device sends and a cloud receives."""
