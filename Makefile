@@ -1,6 +1,8 @@
 # One verb each; `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
+# rows.py is what the others write with
+BENCHMARKS := $(filter-out rows __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint readme bench run
@@ -24,8 +26,8 @@ lint: ## mend style and format, then check types and arrows
 readme: ## write the README's generated blocks anew
 	$(BIN)/python scripts/readme.py
 
-bench: ## run every benchmark; each adds a row to benchmarks/
-	$(BIN)/python -m benchmarks
+bench: ## run every benchmark; each adds its row to benchmarks/results.txt
+	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name | tee -a benchmarks/results.txt; done
 
 run: ## open the dashboard
 	$(BIN)/streamlit run app.py

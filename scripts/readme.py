@@ -1,0 +1,103 @@
+"""The README's generated blocks: help texts and tables, written between markers.
+
+`python scripts/readme.py` writes them anew; tests/test_readme.py fails where they differ. A block
+stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from hybrid import zoo
+from hybrid.cli import app
+from hybrid.evaluation import evaluate
+from hybrid.policy import OperatingPoint
+from hybrid.ui import cards, numbers
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results.txt"
+THRESHOLD = 0.8  # where the dashboard's sliders start
+MARKED = re.compile(r"(<!-- begin: ([a-z]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Write the README with every block renewed."""
+    README.write_text(renewed(README.read_text()))
+
+
+def renewed(text: str) -> str:
+    """The same text with each marked block made anew."""
+    return MARKED.sub(lambda found: found[1] + BLOCKS[found[2]]() + found[3], text)
+
+
+def help_texts() -> str:
+    """What `hybrid --help` and every command's `--help` say, on 88 columns."""
+    commands = [command for command in typer.main.get_command(app).commands]  # type: ignore[attr-defined]
+    texts = [_help()]
+    texts += [f"<details><summary><code>hybrid {c}</code></summary>\n\n{_help(c)}\n</details>\n"
+              for c in commands]  # fmt: skip
+    return "\n".join(texts)
+
+
+def points() -> str:
+    """Every variant at the thresholds at which the dashboard opens, by network."""
+    parts = []
+    for network in zoo.networks():
+        card = zoo.card(network)
+        rows = [_point_row(network, variant) for variant in card.variants.values()]
+        parts.append(f"**{card.title}** (`{network}`)\n\n" + _table(POINT_COLUMNS, rows))
+    return "\n".join(parts)
+
+
+def speed() -> str:
+    """The last row that each benchmark wrote."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
+    last = {line.partition(",")[0]: line for line in lines if line.startswith("benchmark=")}
+    return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in last.values())
+
+
+POINT_COLUMNS = (
+    "variant", "stays at the edge", "accuracy", "final exit alone", "energy an image",
+    "energy reduction", "uplink an image", "weights",
+)  # fmt: skip
+BLOCKS: dict[str, Callable[[], str]] = {"help": help_texts, "points": points, "speed": speed}
+
+
+def _point_row(network: str, variant: zoo.Variant) -> list[str]:
+    thresholds = (THRESHOLD,) * variant.exits
+    static = variant.kind == "static"
+    point = evaluate(network, variant.bits, thresholds, static=static)
+    weights = sum(layer.packed_bytes for layer in variant.layers)
+    return [cards.variant_title(variant), *_point_words(point, static), numbers.kilobytes(weights)]
+
+
+def _point_words(point: OperatingPoint, static: bool) -> list[str]:
+    outcome = point.outcome
+    return [
+        "all of it" if static else numbers.percent(outcome.edge_fraction),
+        numbers.percent(outcome.accuracy, 2),
+        "" if static else numbers.percent(outcome.final_exit_accuracy, 2),
+        numbers.energy(point.energy_pj),
+        numbers.ratio(point.energy_reduction),
+        numbers.kilobytes(point.uplink_bytes),
+    ]
+
+
+def _help(*command: str) -> str:
+    plain = {"COLUMNS": "88", "TERM": "dumb", "NO_COLOR": "1"}
+    shown = CliRunner().invoke(app, [*command, "--help"], prog_name="hybrid", env=plain).output
+    lines = [line.rstrip() for line in shown.strip().splitlines()]
+    return "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    ruler = ["---", *["---:"] * (len(columns) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (columns, ruler, *rows))
+
+
+if __name__ == "__main__":
+    main()
