@@ -1,0 +1,362 @@
+"""A network over a split as it happens: batches in, who left where out, and what it took.
+
+    for progress in run(network, dataset, request):      # stop by asking for no more
+        print(progress.done, progress.exit_counts, progress.images_per_second)
+    against_trace(progress, trace, request)              # did it do what the trace promised?
+    against_everything(progress, layers, costs)          # what did leaving early save?
+
+Only `load` and `run` need torch, and import it when they are called.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid import data, policy, zoo
+from hybrid.data import Dataset
+from hybrid.energy import Layer
+from hybrid.policy import CostsLike
+from hybrid.preprocess import normalise
+from hybrid.trace import Trace
+
+if TYPE_CHECKING:
+    from hybrid.networks import Inference, Network
+
+__all__ = [
+    "BATCHES",
+    "AgainstEverything",
+    "AgainstTrace",
+    "Progress",
+    "Request",
+    "Seen",
+    "against_everything",
+    "against_trace",
+    "load",
+    "promised",
+    "run",
+]
+
+BATCHES = (1, 16, 64, 256)  # images at a time
+FULL_EVERY = 4  # of so many batches, one is also run to its end
+SHOWN = 12  # images kept of those that left last, per exit
+
+Clock = Callable[[], float]
+Gate = AbstractContextManager[object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to run: one threshold per early exit, `batch` images at a time."""
+
+    network: str
+    variant: str
+    split: str
+    thresholds: tuple[float, ...]
+    measure: str
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """An image that left. image: uint8 (h, w, channels); label, answer: classes."""
+
+    image: NDArray[np.uint8]
+    label: int
+    answer: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Progress:
+    """What has happened so far; everything is of the first `done` images of the split.
+
+    Args:
+        seconds: spent in the network with its exits, nothing else.
+        exit_counts: images that took each exit, the final exit last.
+        correct: images that were answered rightly at the exit they took.
+        stage_samples: how many images each stage really computed.
+        exits: exit taken, (done,).
+        confidences: (done, exits) float32, NaN where the exit was not computed.
+        recent: the last images that took each exit, the newest first.
+        full_images: images that were also run to their end.
+        full_seconds, full_images_seconds: what that took, and what leaving early took on the
+            same images.
+    """
+
+    done: int
+    samples: int
+    seconds: float
+    exit_counts: tuple[int, ...]
+    correct: int
+    stage_samples: tuple[int, ...]
+    exits: NDArray[np.int64]
+    confidences: NDArray[np.float32]
+    recent: tuple[tuple[Seen, ...], ...]
+    full_images: int
+    full_seconds: float
+    full_images_seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the network alone."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def edge_fraction(self) -> float:
+        """Fraction of the images so far that left at an early exit."""
+        return sum(self.exit_counts[:-1]) / self.done
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of the images so far that were answered rightly."""
+        return self.correct / self.done
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstTrace:
+    """A run beside its trace, over the images that were run.
+
+    Args:
+        counts: images that the trace promised at each exit, the final exit last.
+        moved: images that took another exit than promised.
+        largest_difference: of a computed confidence from the recorded one.
+        moved_distance: largest distance of a moved image's recorded confidence from the
+            threshold that decided otherwise; 0 where none moved.
+    """
+
+    counts: tuple[int, ...]
+    moved: int
+    largest_difference: float
+    moved_distance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstEverything:
+    """What leaving early took beside running every image to its end, heads included.
+
+    Args:
+        macs, everything_macs: multiply-accumulates, of the layers that really ran.
+        energy_pj, everything_pj: of all images done.
+        uplink_bytes, everything_bytes: sent to the cloud.
+        time_ratio: measured seconds to the end ÷ with leaving early, on the same images; None
+            where none was run to its end.
+    """
+
+    macs: int
+    everything_macs: int
+    energy_pj: float
+    everything_pj: float
+    uplink_bytes: float
+    everything_bytes: float
+    time_ratio: float | None
+
+
+def load(request: Request) -> tuple["Network", Dataset]:
+    """The network and the split.
+
+    Raises:
+        UnknownNameError, WeightsError, DataMissingError: as `zoo.load`, `data.load`.
+    """
+    card = zoo.card(request.network)
+    variant = card.variants[request.variant]
+    images = data.load(card.dataset, request.split, size=card.size, channels=card.channels)
+    network = zoo.load(request.network, bits=variant.bits, static=variant.kind == "static")
+    return network, images
+
+
+def run(
+    network: "Network",
+    dataset: Dataset,
+    request: Request,
+    *,
+    gate: Gate | None = None,
+    clock: Clock = time.perf_counter,
+) -> Iterator[Progress]:
+    """Run the edge segment over the split, the cloud segment for those that stay.
+
+    One batch in `FULL_EVERY` is run to its end as well, beside its own run with exits and taking
+    turns in who goes first, so that both are measured on the same images at the same time. A first
+    pass over the first batch, both ways, is not counted: it lays out memory.
+
+    Args:
+        gate: held during each forward pass, and between two of them not.
+        clock: seconds.
+
+    Yields:
+        after every batch.
+
+    Raises:
+        ThresholdError, UnknownNameError: as `Network.infer`.
+    """
+    held = gate or threading.Lock()
+    tally = _Tally(dataset, len(network.exits) + 1, len(network.stages))
+    forward = _Forward(network, request, held, clock)
+    forward.both(normalise(dataset.images[: request.batch], dataset.name), full_first=False)
+    for number, start in enumerate(range(0, len(dataset.labels), request.batch)):
+        pixels = normalise(dataset.images[start : start + request.batch], dataset.name)
+        if number % FULL_EVERY:
+            tally.add(*forward.leaving(pixels))
+        else:
+            full_first = bool(number // FULL_EVERY % 2)
+            tally.add(*forward.both(pixels, full_first=full_first))
+        yield tally.progress()
+
+
+def promised(trace: Trace, request: Request, done: int | None = None) -> tuple[int, ...]:
+    """How many of the first `done` images (of all) take each exit by the trace, final last."""
+    taken = _promised_exits(trace, request)[:done]
+    return tuple(np.bincount(taken, minlength=trace.exits).tolist())
+
+
+def against_trace(progress: Progress, trace: Trace, request: Request) -> AgainstTrace:
+    """The run beside what the trace of the same variant and split promised."""
+    recorded = trace.confidences[request.measure][: progress.done]  # (done, exits)
+    taken = _promised_exits(trace, request)[: progress.done]
+    moved = np.flatnonzero(taken != progress.exits)
+    # The two part at the earlier of both exits: there one was sure enough and the other not.
+    where = np.minimum(taken, progress.exits)[moved]
+    limits = np.asarray(request.thresholds, np.float32)[where]
+    return AgainstTrace(
+        counts=promised(trace, request, progress.done),
+        moved=len(moved),
+        largest_difference=float(np.nanmax(np.abs(progress.confidences - recorded))),
+        moved_distance=float(np.abs(recorded[moved, where] - limits).max(initial=0.0)),
+    )
+
+
+def against_everything(
+    progress: Progress, layers: Sequence[Layer], costs: CostsLike
+) -> AgainstEverything:
+    """The run beside running every image to its end.
+
+    Args:
+        layers: the variant's census.
+        costs: what one image pays at each exit, the final exit last.
+    """
+    counts = np.array(progress.exit_counts)
+    measured = progress.full_images_seconds > 0
+    return AgainstEverything(
+        macs=sum(layer.macs * _images_through(layer, progress) for layer in layers),
+        everything_macs=sum(layer.macs for layer in layers) * progress.done,
+        energy_pj=progress.done * float(policy.mean_cost(counts, costs.energy_pj)),
+        everything_pj=progress.done * costs.energy_pj[-1],
+        uplink_bytes=progress.done * float(policy.mean_cost(counts, costs.uplink_bytes)),
+        everything_bytes=progress.done * costs.uplink_bytes[-1],
+        time_ratio=progress.full_seconds / progress.full_images_seconds if measured else None,
+    )
+
+
+def _images_through(layer: Layer, progress: Progress) -> int:
+    """How many images this layer computed: its stage's; the classifier sees those that stayed."""
+    return progress.exit_counts[-1] if layer.stage < 0 else progress.stage_samples[layer.stage]
+
+
+def _promised_exits(trace: Trace, request: Request) -> NDArray[np.int64]:
+    early = trace.confidences[request.measure][:, :-1]
+    taken: NDArray[np.int64] = policy.exits_taken(early, request.thresholds)
+    return taken
+
+
+class _Forward:
+    """Forward passes behind a gate, each with the seconds it took."""
+
+    def __init__(self, network: "Network", request: Request, gate: Gate, clock: Clock) -> None:
+        self._network, self._request, self._gate, self._clock = network, request, gate, clock
+
+    def leaving(self, pixels: NDArray[np.float32]) -> tuple["Inference", float]:
+        """A batch (n, channels, h, w) whose images leave where they may."""
+        thresholds, measure = self._request.thresholds, self._request.measure
+        return self._timed(
+            pixels, lambda images: self._network.infer(images, thresholds, measure=measure)
+        )
+
+    def both(
+        self, pixels: NDArray[np.float32], *, full_first: bool
+    ) -> tuple["Inference", float, float]:
+        """A batch twice, once with exits and once to its end; the seconds of the latter last."""
+        if full_first:
+            _, full_seconds = self._timed(pixels, self._network)
+            return *self.leaving(pixels), full_seconds
+        inference, seconds = self.leaving(pixels)
+        return inference, seconds, self._timed(pixels, self._network)[1]
+
+    def _timed(
+        self, pixels: NDArray[np.float32], forward: Callable[[Any], Any]
+    ) -> tuple[Any, float]:
+        import torch
+
+        # Channels last, as when the trace was recorded: the same sums in the same order.
+        images = torch.from_numpy(pixels).to(memory_format=torch.channels_last)
+        with self._gate, torch.inference_mode():
+            start = self._clock()
+            answer = forward(images)
+            return answer, self._clock() - start
+
+
+class _Tally:
+    """The counts of a run, batch by batch."""
+
+    def __init__(self, dataset: Dataset, exits: int, stages: int) -> None:
+        samples = len(dataset.labels)
+        self._dataset = dataset
+        self._done = self._correct = self._full_images = 0
+        self._seconds = self._full_seconds = self._full_images_seconds = 0.0
+        self._exits = np.zeros(samples, np.int64)
+        self._confidences = np.full((samples, exits), np.nan, np.float32)
+        self._counts = np.zeros(exits, np.int64)
+        self._stage_samples = np.zeros(stages, np.int64)
+        self._recent: list[deque[Seen]] = [deque(maxlen=SHOWN) for _ in range(exits)]
+
+    def add(
+        self, inference: "Inference", seconds: float, full_seconds: float | None = None
+    ) -> None:
+        """A batch that was run, and perhaps also to its end."""
+        size = len(inference.exits)
+        part = slice(self._done, self._done + size)
+        self._exits[part], self._confidences[part] = inference.exits, inference.confidences
+        self._counts += np.bincount(inference.exits, minlength=len(self._counts))
+        self._correct += int(np.count_nonzero(inference.classes == self._dataset.labels[part]))
+        self._stage_samples += inference.stage_samples
+        self._seconds += seconds
+        if full_seconds is not None:
+            self._full_images += size
+            self._full_seconds += full_seconds
+            self._full_images_seconds += seconds
+        self._see(inference)
+        self._done += size
+
+    def progress(self) -> Progress:
+        """All of it so far; later batches do not change it."""
+        return Progress(
+            done=self._done,
+            samples=len(self._exits),
+            seconds=self._seconds,
+            exit_counts=tuple(self._counts.tolist()),
+            correct=self._correct,
+            stage_samples=tuple(self._stage_samples.tolist()),
+            # Views: what lies before `done` is never written again.
+            exits=self._exits[: self._done],
+            confidences=self._confidences[: self._done],
+            recent=tuple(tuple(seen) for seen in self._recent),
+            full_images=self._full_images,
+            full_seconds=self._full_seconds,
+            full_images_seconds=self._full_images_seconds,
+        )
+
+    def _see(self, inference: "Inference") -> None:
+        for exit_, recent in enumerate(self._recent):
+            for place in np.flatnonzero(inference.exits == exit_)[-SHOWN:].tolist():
+                position = self._done + place
+                recent.appendleft(
+                    Seen(
+                        image=self._dataset.images[position].copy(),
+                        label=int(self._dataset.labels[position]),
+                        answer=int(inference.classes[place]),
+                    )
+                )

@@ -1,0 +1,196 @@
+"""Long work beside the pages: a bounded pool of threads, and what a page may know of each job.
+
+    job = jobs.pool().start(work)              # work(report): calls report(progress) now and then
+    job.state, job.progress, job.error         # read at any time, from any session
+    job.stop()                                 # the next report ends the work
+    jobs.watch(job, draw)                      # draws every second; the whole page at the end
+
+The work runs without a session: it calls nothing of streamlit, and whatever goes wrong in it
+becomes the sentence in `job.error`.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import streamlit as st
+
+from hybrid.errors import HybridError
+
+__all__ = ["ALIVE", "BusyError", "Job", "Pool", "Report", "pool", "spare_a_core", "watch"]
+
+WORKERS = 2
+WAITING = 6  # jobs that may wait for a free worker; one more is refused
+ALIVE = ("waiting", "running")
+EVERY = "1s"
+
+Report = Callable[[Any], None]
+Work = Callable[[Report], None]
+
+log = logging.getLogger(__name__)
+
+
+class BusyError(HybridError):
+    """More jobs than this machine should have waiting."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} jobs already wait on this machine; try again when one of them has ended."
+        )
+
+
+class Job:
+    """One piece of work as a page sees it.
+
+    Attributes:
+        state: waiting, running, finished, stopped or failed.
+        progress: what the work reported last; None before its first report.
+        error: where it failed, the sentence to show.
+    """
+
+    def __init__(self, key: Hashable = None) -> None:
+        self.key = key
+        self.state = "waiting"
+        self.progress: Any = None
+        self.error: str | None = None
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still to end."""
+        return self.state in ALIVE
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop and has not ended yet."""
+        return self.alive and self._stop.is_set()
+
+    def stop(self) -> None:
+        """Let the work end at its next report; a job that still waits never begins."""
+        self._stop.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for its end; False if the time ran out first."""
+        return self._ended.wait(timeout_s)
+
+    def run(self, work: Work) -> None:
+        """Do the work in the calling thread and note how it ends."""
+        try:
+            self._check()
+            self.state = "running"
+            work(self._report)
+            self.state = "finished"
+        except _StoppedError:
+            self.state = "stopped"
+        except HybridError as error:
+            self.error, self.state = str(error), "failed"
+        except Exception as error:  # nobody waits for this thread: what it raises would be lost
+            log.exception("A job failed")
+            self.error = (
+                f"This ended with an error that should not happen ({type(error).__name__}); the "
+                "log of the server says more."
+            )
+            self.state = "failed"
+        finally:
+            self._ended.set()
+
+    def _report(self, progress: Any) -> None:
+        self.progress = progress
+        self._check()
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise _StoppedError
+
+
+class Pool:
+    """A few workers; jobs beyond them wait in turn, and too many waiting are refused."""
+
+    def __init__(self, *, workers: int = WORKERS, waiting: int = WAITING) -> None:
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="hybrid-job")
+        self._waiting = waiting
+        self._lock = threading.Lock()
+        self._alive: list[Job] = []
+
+    def start(self, work: Work, *, key: Hashable = None) -> Job:
+        """Hand over work; with a key, the job that already does the same is returned instead.
+
+        Raises:
+            BusyError: as many jobs wait as may.
+        """
+        with self._lock:
+            for other in self._alive:
+                if key is not None and other.key == key and not other.stopping:
+                    return other
+            waiting = sum(other.state == "waiting" for other in self._alive)
+            if waiting >= self._waiting:
+                raise BusyError(waiting)
+            job = Job(key)
+            self._alive.append(job)
+        self._executor.submit(self._run, job, work)
+        return job
+
+    def find(self, key: Hashable) -> Job | None:
+        """The job with this key that has not ended, if there is one."""
+        with self._lock:
+            return next((job for job in self._alive if job.key == key), None)
+
+    def before(self, job: Job) -> int:
+        """How many waiting jobs come before this one."""
+        with self._lock:
+            waiting = [other for other in self._alive if other.state == "waiting"]
+        return waiting.index(job) if job in waiting else 0
+
+    def close(self) -> None:
+        """Stop every job and wait until all have ended."""
+        with self._lock:
+            for job in self._alive:
+                job.stop()
+        self._executor.shutdown()
+
+    def _run(self, job: Job, work: Work) -> None:
+        job.run(work)
+        with self._lock:
+            self._alive.remove(job)
+
+
+class _StoppedError(Exception):
+    """Raised by a report inside the work of a job that was told to stop."""
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def pool() -> Pool:
+    """The pool of all sessions."""
+    return Pool()
+
+
+def spare_a_core() -> int:
+    """Let torch compute on all cores but one, which stays with the pages; how many it uses.
+
+    Measured on two cores of which one is busy: with two threads that wait for each other at every
+    layer, a small network runs at 19 images/s one by one, with one thread at 775.
+    """
+    import torch
+
+    threads = max(1, (os.cpu_count() or 1) - 1)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def watch(job: Job, draw: Callable[[Job], None]) -> None:
+    """Draw what the job says, again every second while it lives; at its end the whole page runs.
+
+    Only this part of the page is drawn again, so a slider above it is not disturbed.
+    """
+    polled = job.alive
+    st.fragment(_watch, run_every=EVERY if polled else None)(job, draw, polled=polled)
+
+
+def _watch(job: Job, draw: Callable[[Job], None], *, polled: bool) -> None:
+    if polled and not job.alive:
+        st.rerun()
+    draw(job)
