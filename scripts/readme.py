@@ -36,7 +36,7 @@ def renewed(text: str) -> str:
 
 def help_texts() -> str:
     """What `hybrid --help` and every command's `--help` say, on 88 columns."""
-    commands = [command for command in typer.main.get_command(app).commands]  # type: ignore[attr-defined]
+    commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     texts = [_help()]
     texts += [f"<details><summary><code>hybrid {c}</code></summary>\n\n{_help(c)}\n</details>\n"
               for c in commands]  # fmt: skip

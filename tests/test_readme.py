@@ -36,7 +36,9 @@ def test_a_block_that_was_edited_by_hand_is_written_over(text: str):
 
 
 def test_every_command_of_the_command_line_is_in_the_readme(text: str):
-    commands = re.findall(r"^│ ([a-z]+)  ", readme.help_texts().split("Commands", 1)[1], re.M)
+    commands = re.findall(
+        r"^│ ([a-z]+)  ", readme.help_texts().split("Commands", 1)[1], re.MULTILINE
+    )
 
     assert {"evaluate", "trace", "energy", "predict"} <= set(commands)
     assert all(f"<code>hybrid {command}</code>" in text for command in commands)

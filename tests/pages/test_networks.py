@@ -1,0 +1,137 @@
+"""The Networks page, driven without a browser on a made-up folder of networks."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from hybrid import zoo
+from tests.ui.synthetic import write_pretrained
+
+NETWORK = "trees-toy"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Networks of 1 and 4 bits, static ones of 4 and 32, with epochs to show for the 1-bit one."""
+    write_pretrained(tmp_path, network=NETWORK, samples=300)
+    path = tmp_path / NETWORK / "card.toml"
+    card = zoo.load_card(path)
+    row = {"loss": 1.0, "tune_accuracy_exit0": 0.5, "tune_accuracy_exit1": 0.6}
+    history = tuple(row | {"epoch": float(e), "tune_accuracy_exit2": 0.7} for e in (1, 2, 3))
+    variants = dict(card.variants)
+    variants["hybrid-1bit"] = replace(variants["hybrid-1bit"], history=history)
+    zoo.save_card(replace(card, variants=variants), path)
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def page(folder: Path, root: Path) -> AppTest:
+    """The page after its first run."""
+    app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
+    app.run()
+    app.switch_page("pages/networks/page.py").run()
+    assert not app.exception
+    return app
+
+
+def variant_control(page: AppTest):
+    return next(c for c in page.segmented_control if (c.key or "").startswith("networks_variant"))
+
+
+def charts(page: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+def headings(page: AppTest) -> list[str]:
+    return [heading.value for heading in page.subheader]
+
+
+def test_the_page_shows_every_part_of_a_network(page: AppTest):
+    assert page.header[0].value == f"{NETWORK}, made up"
+    assert headings(page) == [
+        "Stages, exits and cut",
+        "Layers",
+        "Training",
+        "How far its exits can be believed",
+    ]
+    # the picture, training, three exits' reliability, AUROC
+    assert len(charts(page)) == 6
+
+
+def test_the_first_table_lists_every_variant_and_the_second_every_layer(page: AppTest):
+    variants, layers = page.dataframe
+
+    assert len(variants.value) == 4
+    assert list(variants.value["Variant"]) == [
+        "Hybrid 1 bit", "Hybrid 4 bit", "Static 4 bit", "Full-precision twin",
+    ]  # fmt: skip
+    assert len(layers.value) == 7  # stem, three stages, two heads, classifier
+
+
+def test_it_starts_at_the_bit_width_of_the_sidebar(page: AppTest):
+    assert variant_control(page).value == "hybrid-1bit"
+
+    page.segmented_control(key="bits").set_value(4).run()
+
+    assert variant_control(page).value == "hybrid-4bit"
+
+
+def test_a_static_network_has_one_exit_and_no_cut(page: AppTest):
+    variant_control(page).set_value("static-32bit").run()
+
+    assert not page.exception
+    assert "cut ·" not in json.dumps(charts(page)[0], ensure_ascii=False)
+    assert [metric.label for metric in page.metric] == ["Final exit: calibration error"]
+
+
+def test_a_variant_without_epochs_of_its_own_says_so(page: AppTest):
+    variant_control(page).set_value("hybrid-4bit").run()
+
+    assert "not trained further" in page.info[0].value
+
+
+def test_the_layers_energy_follows_profile_and_scope(page: AppTest):
+    before = page.dataframe[1].value["Energy (nJ)"].sum()
+
+    page.segmented_control(key="scope").set_value("compute + memory").run()
+
+    assert page.dataframe[1].value["Energy (nJ)"].sum() > before
+    assert any("scope compute + memory" in caption.value for caption in page.caption)
+
+
+def test_without_a_trace_the_rest_of_the_page_still_works(folder: Path, page: AppTest):
+    (folder / NETWORK / "hybrid-1bit" / "trace-test.parquet").unlink()
+
+    page.run()
+
+    assert not page.exception
+    assert "hybrid trace" in page.warning[0].value
+    assert len(page.dataframe) == 2
+    assert len(charts(page)) == 2  # the picture and training
+
+
+def test_a_damaged_trace_is_one_sentence(folder: Path, page: AppTest):
+    (folder / NETWORK / "hybrid-1bit" / "trace-test.parquet").write_bytes(b"PAR1 no more")
+
+    page.run()
+
+    assert not page.exception
+    assert re.search("no readable Parquet file; record it again", page.warning[0].value)
+
+
+def test_a_damaged_card_is_one_sentence_and_not_a_traceback(folder: Path, page: AppTest):
+    (folder / NETWORK / "card.toml").write_text("format = 1\nnetwork = [")
+
+    page.run()
+
+    assert not page.exception
+    assert "cannot be read" in page.error[0].value
+
+
+def test_every_chart_says_in_words_what_it_shows(page: AppTest):
+    assert all(chart.proto.alt for chart in page.get("plotly_chart"))
