@@ -1,6 +1,8 @@
 """A network's weights to a safetensors file and back, quantized ones packed at their bit width."""
 
+import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,23 @@ from hybrid.files import replacing, sha256_of
 from hybrid.networks import Network, Spec, build
 from hybrid.networks.network import quantized_layers
 from hybrid.packing import pack, packed_bytes, unpack
-from hybrid.quant import QuantConv2d, to_codes, weight_levels
+from hybrid.quant import QuantConv2d
 
 __all__ = ["FORMAT", "load_network", "save_network"]
 
 FORMAT = 1
 _CODES, _SCALE = "weight.codes", "weight.scale"
+# what reading, building and filling raise where a file's words or numbers are not what we wrote
+_DAMAGE = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
 
 
 def save_network(network: Network, path: Path) -> str:
@@ -35,7 +48,7 @@ def save_network(network: Network, path: Path) -> str:
         "spec": json.dumps(network.spec.to_dict()),
         "temperatures": json.dumps(network.temperatures),
     }
-    data = save_tensors(_packed(network), metadata=about)
+    data = _in_order(save_tensors(_packed(network), metadata=about))
     with replacing(path) as draft:
         draft.write_bytes(data)
     return sha256_of(path)
@@ -46,6 +59,7 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
 
     Args:
         expect_sha256: what the card says of the file.
+
     Raises:
         WeightsError: no such file, a damaged or foreign one, or no safetensors at all.
     """
@@ -53,20 +67,26 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"There are no weights at {path}; train the network first.") from error
-    if expect_sha256 is not None and sha256_of(path) != expect_sha256:
+    if expect_sha256 is not None and hashlib.sha256(data).hexdigest() != expect_sha256:
         raise WeightsError(
             f"{path} is not the file its card describes (SHA-256 differs); fetch or train it again."
         )
     about = _metadata(data, path)
     try:
         spec = Spec.from_dict(json.loads(about["spec"]))
-        network = build(spec)
+        with torch.device("meta"):  # what a damaged header asks for is never allocated
+            network = build(spec)
         _unpack_into(network, load_tensors(data))
-        network.temperatures = tuple(float(t) for t in json.loads(about["temperatures"]))
-    except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise WeightsError(f"{path} does not hold this network's weights: {error}.") from error
+        network.temperatures = _checked_temperatures(
+            json.loads(about["temperatures"]), exits=len(spec.exits) + 1
+        )
     except HybridError as error:
         raise WeightsError(f"{path} describes no network: {error}") from error
+    except _DAMAGE as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise WeightsError(
+            f"{path} does not hold this network's weights ({reason}); fetch or train it again."
+        ) from error
     return network.eval()
 
 
@@ -86,50 +106,70 @@ def _metadata(data: bytes, path: Path) -> dict[str, Any]:
     return dict(about)
 
 
+def _in_order(data: bytes) -> bytes:
+    """The same file with a sorted header, so that equal weights have equal SHA-256s."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)  # safetensors keeps tensors at multiples of 8
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+
+
 @torch.no_grad()
 def _packed(network: Network) -> dict[str, Tensor]:
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}
     for name, layer in quantized_layers(network).items():
-        codes, scale = _encode(layer)
-        bits = layer.weight_bits
-        packed = np.frombuffer(pack(codes.cpu().numpy(), bits=bits), dtype=np.uint8)
+        layer.freeze()
+        codes, scale = layer.weight_codes()
+        packed = np.frombuffer(pack(codes.cpu().numpy(), bits=layer.weight_bits), dtype=np.uint8)
         del tensors[f"{name}.weight"]
         tensors.pop(f"{name}.weight_log_step", None)
         tensors[f"{name}.{_CODES}"] = torch.from_numpy(packed.copy())
         tensors[f"{name}.{_SCALE}"] = scale.cpu().flatten().contiguous().clone()
-        layer.weight.copy_(_decode(codes, scale, bits=bits))
-        layer.frozen = True
     return tensors
-
-
-def _encode(layer: QuantConv2d) -> tuple[Tensor, Tensor]:
-    """Codes from 0 (uint8, the weight's shape) and one scale per output channel."""
-    weight = layer.weight
-    if layer.weight_bits == 1:
-        scale = weight.abs().mean(dim=(1, 2, 3), keepdim=True)
-        return (weight >= 0).to(torch.uint8), scale
-    step = layer.weight_step
-    return to_codes(weight, step, weight_levels(layer.weight_bits)), step
-
-
-def _decode(codes: Tensor, scale: Tensor, *, bits: int) -> Tensor:
-    if bits == 1:
-        return torch.where(codes > 0, scale, -scale)
-    levels = weight_levels(bits)
-    return (codes.float() + levels.low + levels.offset) * scale
 
 
 @torch.no_grad()
 def _unpack_into(network: Network, tensors: dict[str, Tensor]) -> None:
+    """Give a network on the meta device the tensors of a file; nothing is allocated beside them.
+
+    Raises:
+        ValueError: tensors missing, too many, or of another shape or type.
+    """
     for name, layer in quantized_layers(network).items():
-        bits, shape = layer.weight_bits, tuple(layer.weight.shape)
-        data = tensors.pop(f"{name}.{_CODES}").numpy()
-        if data.dtype != np.uint8 or data.size != packed_bytes(shape, bits=bits):
-            raise ValueError(f"{name} has {data.size} packed bytes for {shape} at {bits} bits")
-        codes = torch.from_numpy(unpack(data, bits=bits, shape=shape))
-        scale = tensors.pop(f"{name}.{_SCALE}").reshape(-1, 1, 1, 1)
-        tensors[f"{name}.weight"] = _decode(codes, scale, bits=bits)
-        if bits != 1:
-            tensors[f"{name}.weight_log_step"] = scale.log()
-        layer.frozen = True
-    network.load_state_dict(tensors)
+        codes, scale = tensors.pop(f"{name}.{_CODES}"), tensors.pop(f"{name}.{_SCALE}")
+        layer.frozen_scale = _checked_scale(name, scale, channels=layer.out_channels)
+        weight = layer.decoded(_unpacked(name, layer, codes), layer.frozen_scale)
+        tensors[f"{name}.weight"] = weight
+        if layer.weight_bits != 1:
+            tensors[f"{name}.weight_log_step"] = layer.frozen_scale.log()
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors or name not in expected:
+            raise ValueError(f"{name} is {'missing' if name in expected else 'unknown'}")
+        ours, theirs = expected[name], tensors[name]
+        if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
+            raise ValueError(f"{name} is {theirs.dtype} of shape {tuple(theirs.shape)}")
+    network.load_state_dict(tensors, assign=True)
+
+
+def _unpacked(name: str, layer: QuantConv2d, packed: Tensor) -> Tensor:
+    bits, shape = layer.weight_bits, tuple(layer.weight.shape)
+    if packed.dtype != torch.uint8 or packed.numel() != packed_bytes(shape, bits=bits):
+        raise ValueError(f"{name} has {packed.numel()} packed values for {shape} at {bits} bits")
+    return torch.from_numpy(unpack(packed.numpy().ravel(), bits=bits, shape=shape))
+
+
+def _checked_scale(name: str, scale: Tensor, *, channels: int) -> Tensor:
+    whole = scale.dtype == torch.float32 and scale.shape == (channels,)
+    if not (whole and bool((scale.isfinite() & (scale >= 0)).all())):
+        raise ValueError(f"{name} has no scale of 0 or more for each of its {channels} channels")
+    return scale.reshape(-1, 1, 1, 1)
+
+
+def _checked_temperatures(values: object, *, exits: int) -> tuple[float, ...]:
+    if not isinstance(values, list) or len(values) != exits:
+        raise ValueError(f"{exits} exits need as many temperatures")
+    checked = tuple(float(value) for value in values)
+    if not all(0 < value < math.inf for value in checked):
+        raise ValueError(f"temperatures {checked} must be above 0")
+    return checked

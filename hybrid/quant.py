@@ -118,12 +118,17 @@ def quantize(x: Tensor, step: Tensor, levels: Levels) -> Tensor:
     Forward: (clip(round(x/step - offset), low, high) + offset) · step.
     Gradient: of x, 1 where low+offset <= x/step <= high+offset, else 0 (straight-through);
         of step, code - x/step inside and the code outside, times 1/√(N·max level).
+
     Args:
         x: any shape.
         step: scalar, or broadcastable to x with one step per output channel; positive.
         levels: the codes allowed.
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, equations 1–3.
     """
+    if torch.is_inference_mode_enabled():
+        # the same arithmetic in place: an autograd function keeps three tensors and twice the time
+        codes = (x.float() / step).sub_(levels.offset).round_().clamp_(levels.low, levels.high)
+        return codes.add_(levels.offset).mul_(step).to(x.dtype)
     result: Tensor = _Quantize.apply(x, step, levels)  # type: ignore[no-untyped-call]
     return result
 
@@ -154,6 +159,7 @@ def binarize_weights(weight: Tensor) -> Tensor:
 
     Forward: sign(w) · mean|w| over the channel; sign(0) is +1, so there is no third level.
     Gradient: 1 where |w| <= 1, else 0 (straight-through); the scale passes none.
+
     Args:
         weight: (out, in, kh, kw).
     Source: Rastegari et al., "XNOR-Net", ECCV 2016, equation 6.
@@ -181,6 +187,7 @@ def binarize_activations(x: Tensor) -> Tensor:
 
     Forward: +1 where x >= 0, else -1.
     Gradient: 2 - 2|x| where |x| < 1, else 0.
+
     Args:
         x: any shape.
     Source: Liu et al., "Bi-Real Net", ECCV 2018, equation 7.
@@ -189,13 +196,16 @@ def binarize_activations(x: Tensor) -> Tensor:
     return result
 
 
-def fit_step(x: Tensor, levels: Levels, *, per_channel: bool = False, candidates: int = 60) -> Tensor:
+def fit_step(
+    x: Tensor, levels: Levels, *, per_channel: bool = False, candidates: int = 60
+) -> Tensor:
     """The step of least squared error among `candidates` fractions of the largest value.
 
     Args:
         x: values to quantize, any shape; with per_channel the first axis is the channel.
         levels: the codes allowed.
         per_channel: one step per index of the first axis, shaped (out, 1, …), else a scalar.
+
     Returns:
         positive steps, float32.
     """
@@ -203,7 +213,7 @@ def fit_step(x: Tensor, levels: Levels, *, per_channel: bool = False, candidates
     span = max(abs(levels.low + levels.offset), abs(levels.high + levels.offset))
     largest = rows.abs().amax(1, keepdim=True).clamp_min(1e-8) / span
     best, least = largest.clone(), torch.full_like(largest, float("inf"))
-    for fraction in torch.linspace(1.0, 0.05, candidates).tolist():
+    for fraction in torch.linspace(1.0, 0.05, candidates, device="cpu").tolist():
         step = largest * fraction
         codes = (rows / step - levels.offset).round_().clamp_(levels.low, levels.high)
         error = ((codes + levels.offset) * step - rows).square_().mean(1, keepdim=True)
@@ -266,11 +276,20 @@ class QuantConv2d(nn.Conv2d):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, bits: int, stride: int = 1, padding: int = 0
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        bits: int,
+        stride: int = 1,
+        padding: int = 0,
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
         self.weight_bits = self.activation_bits = check_bits(bits)
-        self.frozen = False  # weights hold k-bit values already: `freeze`
+        # per output channel, (out, 1, 1, 1), once the weights are k-bit values themselves: `freeze`
+        self.frozen_scale: Tensor | None
+        self.register_buffer("frozen_scale", None, persistent=False)
         self.activation = ActivationQuantizer(bits, inputs)
         if 2 <= bits <= 8:
             self.weight_log_step = nn.Parameter(torch.zeros(outputs, 1, 1, 1))
@@ -284,10 +303,40 @@ class QuantConv2d(nn.Conv2d):
     @torch.no_grad()
     def fit_weight_step(self) -> None:
         """Set the steps anew from the weights, one per output channel."""
-        if 2 <= self.weight_bits <= 8:
+        # a layer on the meta device has no weights yet; its file brings the steps along
+        if 2 <= self.weight_bits <= 8 and not self.weight.is_meta:
             levels = weight_levels(self.weight_bits)
             steps = fit_step(self.weight, levels, per_channel=True)
             self.weight_log_step.copy_(steps.log())
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the weights hold k-bit values already and are quantized no more."""
+        return self.frozen_scale is not None
+
+    @torch.no_grad()
+    def weight_codes(self) -> tuple[Tensor, Tensor]:
+        """The weights below 32 bits as codes from 0 (uint8, their shape) and the channels' scale.
+
+        The scale, (out, 1, 1, 1), is mean|w| at 1 bit and the step above; `decoded` inverts.
+        """
+        scale = self._scale() if self.frozen_scale is None else self.frozen_scale
+        if self.weight_bits == 1:
+            return (self.weight >= 0).to(torch.uint8), scale
+        return to_codes(self.weight, scale, weight_levels(self.weight_bits)), scale
+
+    def _scale(self) -> Tensor:
+        if self.weight_bits == 1:
+            return self.weight.abs().mean(dim=(1, 2, 3), keepdim=True)
+        return self.weight_step
+
+    @torch.no_grad()
+    def decoded(self, codes: Tensor, scale: Tensor) -> Tensor:
+        """The weights that these codes and scales stand for; equal to `quantized_weight`'s."""
+        if self.weight_bits == 1:
+            return torch.where(codes > 0, scale, -scale)
+        levels = weight_levels(self.weight_bits)
+        return (codes.float() + levels.low + levels.offset) * scale
 
     def quantized_weight(self) -> Tensor:
         """The k-bit weights as floats, (out, in, kh, kw)."""
@@ -301,15 +350,17 @@ class QuantConv2d(nn.Conv2d):
     @torch.no_grad()
     def freeze(self) -> None:
         """Replace the weights by their k-bit values, so that inference quantizes them no more."""
-        self.weight.copy_(self.quantized_weight())
-        self.frozen = True
+        if self.weight_bits != FULL_PRECISION:
+            codes, scale = self.weight_codes()
+            self.weight.copy_(self.decoded(codes, scale))
+            self.frozen_scale = scale.detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (n, in, h, w) to (n, out, h', w')."""
         padding = self.padding
         if self.weight_bits == 1 and any(padding):
             # A zero after the sign would be a third level: pad first, then quantize.
-            x = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))  # type: ignore[list-item]
+            x = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
             padding = (0, 0)
         x = self.activation(x)
         weight = self.quantized_weight()
