@@ -240,6 +240,17 @@ def train(
     train(plans, Run(folder=runs, limit=limit, callbacks=(bar,)), variants=chosen)
 
 
+@app.command(epilog="Example: hybrid card digits-vgg")
+def card(
+    recipe: Annotated[str, typer.Argument(help="A recipe that ships, or the path of your own.")],
+) -> None:
+    """Record all traces of a network anew and write its card from them; weights stay."""
+    from hybrid.training.publish import renew
+    from hybrid.training.recipe import load_recipe
+
+    renew(load_recipe(recipe))
+
+
 @app.command(epilog="Example: hybrid profiles")
 def profiles(*, as_json: AsJson = False) -> None:
     """List the hardware and link profiles with their sources."""

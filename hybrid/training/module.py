@@ -1,5 +1,6 @@
 """One variant in training, as Lightning sees it: loss, optimizer, validation, history."""
 
+import time
 from typing import Any
 
 import lightning as lightning_
@@ -36,7 +37,12 @@ def exits_loss(
 
 
 class ExitTraining(lightning_.LightningModule):
-    """A network being trained after a plan; `history` has one row per finished epoch."""
+    """A network being trained after a plan.
+
+    Attributes:
+        history: one row per finished epoch.
+        seconds: of training so far, over all its resumptions.
+    """
 
     def __init__(
         self, network: Network, plan: Plan, train: Batches, tune: Batches, teacher: Network | None
@@ -47,6 +53,7 @@ class ExitTraining(lightning_.LightningModule):
         # in a list, so that the teacher's weights stay out of checkpoints and optimizers
         self.teacher = [teacher.eval()] if teacher is not None else []
         self.history: list[dict[str, float]] = []
+        self.seconds = 0.0
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
 
@@ -59,7 +66,8 @@ class ExitTraining(lightning_.LightningModule):
         return self.tune
 
     def on_fit_start(self) -> None:
-        """Put the teacher where the network is."""
+        """Put the teacher where the network is, and start the clock."""
+        self._since = time.monotonic()
         for teacher in self.teacher:
             teacher.to(self.device)
 
@@ -91,12 +99,14 @@ class ExitTraining(lightning_.LightningModule):
         self.log_dict({k: v for k, v in row.items() if k != "epoch"}, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history with the weights."""
-        checkpoint["history"] = self.history
+        """Keep the history and the time with the weights."""
+        now = time.monotonic()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        checkpoint |= {"history": self.history, "seconds": self.seconds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history up again."""
-        self.history = checkpoint["history"]
+        """Take the history and the time up again."""
+        self.history, self.seconds = checkpoint["history"], checkpoint["seconds"]
 
     def configure_optimizers(self) -> Any:
         """SGD or Adam, linear up and linear down over all steps."""

@@ -1,37 +1,61 @@
 """A trained network to its place in pretrained/: weights, traces and its entry in the card."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from hybrid import confidence, data, record, trace, zoo
 from hybrid.census import census
-from hybrid.checkpoints import save_network
-from hybrid.payload import payload_bytes
+from hybrid.checkpoints import load_network, save_network
 from hybrid.files import sha256_of
 from hybrid.networks import Network
+from hybrid.payload import payload_bytes
 from hybrid.trace import Trace
 from hybrid.training.recipe import Plan, Recipe
 
-__all__ = ["Trained", "publish"]
+__all__ = ["Training", "publish", "renew"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A finished run: the network and how it came about."""
+class Training:
+    """How weights came about: one history row per epoch, hours of this variant alone."""
 
-    network: Network
-    history: list[dict[str, float]]
+    history: tuple[Mapping[str, float], ...]
     hours: float
     device: str
-    versions: dict[str, str]
+    versions: Mapping[str, str]
 
 
-def publish(recipe: Recipe, plan: Plan, trained: Trained) -> None:
+def publish(recipe: Recipe, plan: Plan, network: Network, training: Training) -> None:
     """Fit temperatures on tune, write weights and traces, and renew the variant in the card."""
-    network = trained.network
     record.fit_temperatures(network, data.load(recipe.dataset, "tune"))
     sha256 = save_network(network, zoo.weights_path(recipe.network, plan.name))
+    _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training))
+
+
+def renew(recipe: Recipe) -> None:
+    """Record the traces of every variant anew and write the card from them.
+
+    The weights and what the card says of their training stay.
+    """
+    for variant in zoo.card(recipe.network).variants.values():
+        path = zoo.weights_path(recipe.network, variant.name)
+        network = load_network(path, expect_sha256=variant.files[path.name])
+        training = Training(
+            history=variant.history,
+            hours=variant.hours,
+            device=variant.device,
+            versions=variant.versions,
+        )
+        plan = Plan(**variant.recipe)
+        entry = _entry(recipe, plan, network, variant.files[path.name], training)
+        _renew_card(recipe, network, entry)
+
+
+def _entry(
+    recipe: Recipe, plan: Plan, network: Network, sha256: str, training: Training
+) -> zoo.Variant:
     traces = _traces(recipe, plan, network, sha256)
-    entry = zoo.Variant(
+    return zoo.Variant(
         name=plan.name,
         kind="static" if plan.static else "hybrid",
         bits=plan.width,
@@ -44,14 +68,13 @@ def publish(recipe: Recipe, plan: Plan, trained: Trained) -> None:
         files={"weights.safetensors": sha256} | _trace_hashes(recipe, plan),
         accuracy={name: tuple(t.correct.mean(0).round(5).tolist()) for name, t in traces.items()},
         auroc={name: _aurocs(t) for name, t in traces.items()},
-        history=tuple(trained.history),
+        history=training.history,
         recipe=asdict(plan),
         epochs=plan.epochs,
-        hours=round(trained.hours, 4),
-        device=trained.device,
-        versions=trained.versions,
+        hours=round(training.hours, 4),
+        device=training.device,
+        versions=training.versions,
     )
-    _renew_card(recipe, network, entry)
 
 
 def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[str, Trace]:

@@ -142,7 +142,9 @@ def load_recipe(name: str | Path) -> Recipe:
     elif path.is_file():
         text = path.read_text("utf-8")
     else:
-        raise RecipeError(f"There is no recipe file {path}; name one of {recipe_names()} or a file.")
+        raise RecipeError(
+            f"There is no recipe file {path}; name one of {recipe_names()} or a file."
+        )
     try:
         return _parse(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, NetworkError) as error:

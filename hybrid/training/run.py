@@ -1,15 +1,16 @@
 """Train the variants of a recipe, one after the other, resuming where a killed run stopped."""
 
 import platform
-import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning as lightning_
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -22,7 +23,7 @@ from hybrid.preprocess import normalise
 from hybrid.quant import QuantConv2d, calibrating
 from hybrid.training.batches import Batches
 from hybrid.training.module import ExitTraining
-from hybrid.training.publish import Trained, publish
+from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import Plan, Recipe
 
 __all__ = ["Run", "precision", "train", "train_variant"]
@@ -38,7 +39,7 @@ class Run:
 
     Args:
         folder: checkpoints, one folder per network and variant below it.
-        limit: only this many training images, for a trial.
+        limit: only this many training images, for a trial that publishes nothing.
         callbacks: more of Lightning's, a progress bar for one.
     """
 
@@ -74,14 +75,9 @@ def is_published(recipe: Recipe, plan: Plan) -> bool:
 
 
 def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
-    """Train one variant to its end, publish it and return it."""
-    started = time.time()
+    """Train one variant to its end, publish it and return it; a trial is not published."""
     torch.manual_seed(recipe.seed)
-    split = data.load(recipe.dataset, "train")
-    images, labels = normalise(split.images, recipe.dataset), split.labels
-    if run.limit is not None:
-        keep = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[: run.limit]
-        images, labels = images[keep.numpy()], labels[keep.numpy()]
+    images, labels = _training_images(recipe, run)
     network = _start(recipe, plan, run, torch.from_numpy(images[:CALIBRATION_IMAGES]))
     batches = Batches(
         images, labels, batch=plan.batch, seed=recipe.seed, crop=plan.crop, flip=plan.flip
@@ -94,20 +90,31 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
     network.cpu().eval()
     with replacing(_run_folder(recipe, plan.name, run) / FINISHED) as draft:
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, draft)
-    trained = Trained(
-        network=network,
-        history=module.history,
-        hours=(time.time() - started) / 3600,
+    if run.limit is None:
+        publish(recipe, plan, network, _how(module))
+    return network
+
+
+def _training_images(recipe: Recipe, run: Run) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    split = data.load(recipe.dataset, "train")
+    # at random, since a split may be sorted by class
+    order = np.random.default_rng(recipe.seed).permutation(len(split.labels))
+    keep = np.arange(len(order)) if run.limit is None else order[: run.limit]
+    return normalise(split.images[keep], recipe.dataset), split.labels[keep]
+
+
+def _how(module: ExitTraining) -> Training:
+    return Training(
+        history=tuple(module.history),
+        hours=module.seconds / 3600,
         device=_device(),
         versions={name: version(name) for name in ("torch", "lightning")},
     )
-    publish(recipe, plan, trained)
-    return network
 
 
 def _start(recipe: Recipe, plan: Plan, run: Run, images: torch.Tensor) -> Network:
     """The network as training begins: weights from `plan.start`, quantizers set from data."""
-    network = build(recipe.spec(plan)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network: Network = build(recipe.spec(plan)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if plan.start:
         _take_weights(network, _finished_weights(recipe, plan.start, run))
     for layer in network.modules():
@@ -142,7 +149,8 @@ def _finished_weights(recipe: Recipe, variant: str, run: Run) -> dict[str, Tenso
 
 
 def _run_folder(recipe: Recipe, variant: str, run: Run) -> Path:
-    return run.folder / recipe.network / variant
+    folder = run.folder if run.limit is None else run.folder / f"trial-{run.limit}"
+    return folder / recipe.network / variant
 
 
 def _published(recipe: Recipe, variant: str) -> Network:
