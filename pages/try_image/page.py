@@ -79,7 +79,7 @@ def choose_samples(card: Card) -> list[Given]:
         return offer_download(card.dataset)
     test = data.load(card.dataset, "test")
     page = st.number_input(
-        f"Test images from number (of {numbers.count(len(test.labels))})",
+        f"{OFFERED} of {numbers.count(len(test.labels))} test images, from",
         min_value=0,
         max_value=len(test.labels) - 1,
         value=0,
@@ -309,11 +309,11 @@ def show_facts(one: Given, trial: Trial, card: Card, view: View) -> None:
         st.metric(
             "Measured here",
             numbers.latency(trial.measured_ms),
-            f"{numbers.latency(twin.measured_ms)} the twin" if twin else "one run, this machine",
+            f"{numbers.latency(twin.measured_ms)} the twin" if twin else "on this machine",
             delta_color="off",
             delta_arrow="off",
             border=True,
-            help="One run of the whole network on the machine of this page, without a radio.",
+            help="Median of three runs on the machine of this page, with no radio between.",
         )
         if twin:
             st.metric(

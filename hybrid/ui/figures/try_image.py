@@ -45,7 +45,13 @@ def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
         bargap=0.35,
     )
     figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
-    figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True, ticks="")
+    figure.update_yaxes(
+        type="category",  # digits are names too
+        autorange="reversed",
+        automargin=True,
+        fixedrange=True,
+        ticks="",
+    )
     return figure
 
 
