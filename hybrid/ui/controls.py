@@ -19,6 +19,7 @@ MEASURE_WORDS = {
     "margin": "Margin",
     "entropy": "Entropy",
 }
+_MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
 _SCOPE_HELP = (
     "**compute**: multiply-accumulates on both sides of the cut.  \n"
     "**compute + memory**: besides, each layer reads its weights and inputs and writes its "
@@ -84,7 +85,9 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
     Args:
         choice: the other fields of the view, from `choices`.
     """
-    *columns, last = st.columns([*([4] * _sliders(exits)), 2], vertical_alignment="bottom")
+    sliders = _sliders(exits)
+    widths = [*([(1 - _MODE_WIDTH) / sliders] * sliders), _MODE_WIDTH]
+    *columns, last = st.columns(widths, vertical_alignment="bottom")
     with last:
         mode = st.segmented_control(
             "Thresholds",
@@ -95,6 +98,7 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
             on_change=_change_mode,
             args=(exits,),
             label_visibility="collapsed",
+            wrap=True,
         )
     blank = View(thresholds=(0.0,) * exits, together=mode == "one", **choice)
     values = []

@@ -12,34 +12,27 @@ becomes the sentence in `job.error`.
 import logging
 import os
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
 
 from hybrid.errors import HybridError
 
-__all__ = ["ALIVE", "BusyError", "Job", "Pool", "Report", "pool", "spare_a_core", "watch"]
+__all__ = ["Job", "Key", "Pool", "Report", "Turns", "pool", "spare_a_core", "watch"]
 
 WORKERS = 2
 WAITING = 6  # jobs that may wait for a free worker; one more is refused
-ALIVE = ("waiting", "running")
+_ALIVE = ("waiting", "running")
 EVERY = "1s"
 
 Report = Callable[[Any], None]
 Work = Callable[[Report], None]
+Key = tuple[str, ...]  # what a job does, where another session may ask for the same
 
 log = logging.getLogger(__name__)
-
-
-class BusyError(HybridError):
-    """More jobs than this machine should have waiting."""
-
-    def __init__(self, waiting: int) -> None:
-        super().__init__(
-            f"{waiting} jobs already wait on this machine; try again when one of them has ended."
-        )
 
 
 class Job:
@@ -51,7 +44,7 @@ class Job:
         error: where it failed, the sentence to show.
     """
 
-    def __init__(self, key: Hashable = None) -> None:
+    def __init__(self, key: Key = ()) -> None:
         self.key = key
         self.state = "waiting"
         self.progress: Any = None
@@ -62,7 +55,7 @@ class Job:
     @property
     def alive(self) -> bool:
         """Whether it is still to end."""
-        return self.state in ALIVE
+        return self.state in _ALIVE
 
     @property
     def stopping(self) -> bool:
@@ -76,6 +69,11 @@ class Job:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for its end; False if the time ran out first."""
         return self._ended.wait(timeout_s)
+
+    def refuse(self, sentence: str) -> None:
+        """End it before it begins."""
+        self.error, self.state = sentence, "failed"
+        self._ended.set()
 
     def run(self, work: Work) -> None:
         """Do the work in the calling thread and note how it ends."""
@@ -116,25 +114,27 @@ class Pool:
         self._lock = threading.Lock()
         self._alive: list[Job] = []
 
-    def start(self, work: Work, *, key: Hashable = None) -> Job:
+    def start(self, work: Work, *, key: Key = ()) -> Job:
         """Hand over work; with a key, the job that already does the same is returned instead.
 
-        Raises:
-            BusyError: as many jobs wait as may.
+        Where as many jobs wait as may, the job has failed from the start, and says why.
         """
         with self._lock:
             for other in self._alive:
-                if key is not None and other.key == key and not other.stopping:
+                if key and other.key == key and not other.stopping:
                     return other
             waiting = sum(other.state == "waiting" for other in self._alive)
-            if waiting >= self._waiting:
-                raise BusyError(waiting)
             job = Job(key)
+            if waiting >= self._waiting:
+                job.refuse(
+                    f"{waiting} jobs already wait on this machine; try again when one has ended."
+                )
+                return job
             self._alive.append(job)
         self._executor.submit(self._run, job, work)
         return job
 
-    def find(self, key: Hashable) -> Job | None:
+    def find(self, key: Key) -> Job | None:
         """The job with this key that has not ended, if there is one."""
         with self._lock:
             return next((job for job in self._alive if job.key == key), None)
@@ -156,6 +156,38 @@ class Pool:
         job.run(work)
         with self._lock:
             self._alive.remove(job)
+
+
+class Turns:
+    """A lock that is given in the order in which it was asked for.
+
+    With a plain lock a loop that lets go and takes again at once mostly gets it again, and another
+    session waits for several of its rounds.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._drawn = self._called = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            mine = self._drawn
+            self._drawn += 1
+            self._changed.wait_for(lambda: self._called == mine)
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._called += 1
+            self._changed.notify_all()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the others go first for a block; only from within."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 class _StoppedError(Exception):

@@ -7,7 +7,6 @@
 Torch is imported when the first network is loaded, not before.
 """
 
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid import zoo
 from hybrid.ui import trial as trials
+from hybrid.ui.jobs import Turns, spare_a_core
 from hybrid.ui.trial import Trial
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ WEIGHTS = "weights.safetensors"
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def gate() -> threading.Lock:
+def gate() -> Turns:
     """What a forward pass holds: torch uses all cores by itself, and two at once only wait."""
-    return threading.Lock()
+    return Turns()
 
 
 def network(name: str, variant: str) -> "Network":
@@ -61,6 +61,7 @@ def trial(
 def _network(name: str, variant: str, sha256: str) -> "Network":  # noqa: ARG001  # in the key
     import torch
 
+    spare_a_core()
     chosen = zoo.card(name).variants[variant]
     loaded = zoo.load(name, bits=chosen.bits, static=chosen.kind == "static")
     spec = loaded.spec

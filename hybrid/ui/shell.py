@@ -15,6 +15,7 @@ and nothing else of this module; any other HybridError may simply rise.
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
 
@@ -24,14 +25,16 @@ from hybrid.ui.state import Offers, View
 
 __all__ = ["empty", "frame", "guard", "missing_trace", "set_up", "settle"]
 
+ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from elsewhere
+
 
 def set_up() -> None:
     """Title and layout of the browser's page."""
     st.set_page_config(
         page_title="hybrid",
-        page_icon=":material/alt_route:",
+        page_icon=str(ICON),
         layout="wide",
-        initial_sidebar_state=300,
+        initial_sidebar_state=250,
     )
 
 

@@ -94,7 +94,7 @@ def trade(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
             ),
             key="explore_tradeoff",
             config=PLOT,
-            alt="Accuracy against energy per image, a line per bit width, static networks as points",
+            alt="Accuracy against energy per image, by bit width, static networks as points",
         )
     with right, st.container(border=True, height="stretch"):
         st.markdown("**Where images leave**")

@@ -314,7 +314,7 @@ def _static(static: Static, scale_pj: float) -> go.Scatter:
         name="Twin" if twin else f"Static {static.bits} bit",
         mode="markers+text",
         text=["twin" if twin else f"static {static.bits} bit"],
-        textposition="top center",
+        textposition="bottom right" if not twin else "bottom center",
         textfont={"color": palette.TWIN, "size": 12},
         marker={
             "symbol": "diamond" if twin else "diamond-open",

@@ -1,0 +1,106 @@
+"""A server on a free port and a Chromium to drive it; both skip where the machine has none."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ui.synthetic import write_pretrained
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+STARTS_WITHIN_S = 60
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up networks with two and three early exits."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    write_pretrained(folder, network="trees-toy", samples=2000, exits=2, bits=(1, 2, 4))
+    return write_pretrained(folder, network="trees-wide", samples=10_000, exits=3, bits=(2, 4))
+
+
+@pytest.fixture(scope="session")
+def serve(root: Path) -> Iterator[Callable[[Path], str]]:
+    """Start a fresh server over a pretrained folder; its address."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: Path) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = [f"--server.port={port}", "--server.headless=true", "--server.address=127.0.0.1"]
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+                cwd=root,
+                env=os.environ | {"HYBRID_PRETRAINED": str(folder)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        address = f"http://127.0.0.1:{port}"
+        _wait_for(f"{address}/_stcore/health")
+        return address
+
+    yield start
+    for server in running:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def address(serve: Callable[[Path], str], pretrained: Path) -> str:
+    """A server that the tests of a session share."""
+    return serve(pretrained)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["sync_api.Browser"]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine; install chromium to drive the pages")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: "sync_api.Browser") -> Iterator["sync_api.Page"]:
+    """A page of its own; the test fails if the console had an error."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert errors == []
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return

@@ -1,0 +1,282 @@
+"""Explore in a real browser: dragging, clicking, links, and that both sides agree."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybrid import policy, trace
+from hybrid.ui import cache
+
+pytestmark = pytest.mark.browser
+
+READY = ".st-key-explore_flow .js-plotly-plot"
+ALIVE = "document.querySelector('.st-key-explore_follower')"
+
+
+@pytest.fixture(scope="module")
+def follower_js() -> str:
+    """Finds the follower's root, also inside a shadow root."""
+    return """() => {
+        const roots = [document];
+        for (const host of document.querySelectorAll('.st-key-explore_follower *'))
+            if (host.shadowRoot) roots.push(host.shadowRoot);
+        for (const root of roots) {
+            const found = root.querySelector('.follower');
+            if (found?.follower) return found.follower;
+        }
+        return null;
+    }"""
+
+
+def open_explore(page: Any, address: str, query: str, follower_js: str) -> None:
+    page.goto(f"{address}/?{query}")
+    page.wait_for_selector(READY, timeout=30_000)
+    page.wait_for_function(f"({follower_js})() !== null", timeout=30_000)
+    page.wait_for_timeout(800)  # the follower says that it runs, and Python runs once more
+
+
+def metric(page: Any, key: str) -> list[str]:
+    holder = page.locator(f".st-key-explore_{key}")
+    return [
+        holder.locator("[data-testid=stMetricValue]").inner_text(),
+        holder.locator("[data-testid=stMetricDelta]").inner_text(),
+    ]
+
+
+def recorded(pretrained: Path, network: str, bits: int) -> trace.Trace:
+    return trace.load(pretrained / network / f"hybrid-{bits}bit" / "trace-test.parquet")
+
+
+def slide_to(page: Any, key: str, value: float) -> None:
+    """Press the slider's thumb and drag it to a value; the button stays down."""
+    track = page.locator(f".st-key-{key} [data-rac][role=group] > div").first.bounding_box()
+    thumb = page.locator(f".st-key-{key} [data-testid=stSliderThumbValue]")
+    now = float(page.locator(f".st-key-{key} input[type=range]").input_value())
+    middle = track["y"] + track["height"] / 2
+    assert thumb.is_visible()
+    page.mouse.move(track["x"] + track["width"] * now, middle)
+    page.mouse.down()
+    page.mouse.move(track["x"] + track["width"] * value, middle, steps=12)
+
+
+@pytest.mark.parametrize("measure", ["max_probability", "entropy"])
+def test_browser_and_python_count_the_same_samples_at_200_random_thresholds(
+    page: Any, address: str, pretrained: Path, follower_js: str, measure: str
+) -> None:
+    open_explore(page, address, f"network=trees-wide&bits=2&measure={measure}", follower_js)
+    known = recorded(pretrained, "trees-wide", 2)
+    codes = np.random.default_rng(7).integers(0, 10_001, (200, 3))
+    codes[:2] = [[0, 0, 0], [10_000, 10_000, 10_000]]
+
+    counted = page.evaluate(
+        f"(all) => {{ const f = ({follower_js})(); return all.map((t) => {{ const p = f.at(t);"
+        "return [p.exitCounts, p.rightCounts, p.accuracy, p.edgeFraction, [...p.byClass]]; }); }",
+        codes.tolist(),
+    )
+
+    for thresholds, (exits, right, accuracy, edge, by_class) in zip(codes, counted, strict=True):
+        expected = policy.outcome(known, thresholds / 10_000, measure)
+        assert tuple(exits) == expected.exit_counts
+        assert tuple(right) == expected.correct_counts
+        assert (accuracy, edge) == (expected.accuracy, expected.edge_fraction)
+        table = policy.per_class(known, thresholds / 10_000, measure)
+        assert by_class == table.exit_counts.ravel().tolist()
+
+
+def test_the_curves_the_browser_draws_are_the_sweeps_that_python_computes(
+    page: Any, address: str, pretrained: Path, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-wide&bits=4", follower_js)
+    known = recorded(pretrained, "trees-wide", 4)
+    costs = policy.Costs(energy_pj=(1,) * 4, latency_ms=(1,) * 4, uplink_bytes=(0,) * 4)
+
+    for number in range(3):
+        drawn = page.evaluate(
+            f"(n) => {{ const s = ({follower_js})().sweep(n, [9000, 7000, 4000]);"
+            "return [[...s.accuracy], [...s.edgeFraction]]; }",
+            number,
+        )
+        expected = policy.sweep(
+            known, costs=costs, exit=number, others=(0.9, 0.7, 0.4), grid=np.arange(201) / 200
+        )
+        np.testing.assert_allclose(drawn[0], 100 * expected.accuracy, rtol=1e-12)
+        np.testing.assert_allclose(drawn[1], 100 * expected.edge_fraction, rtol=1e-12)
+
+
+def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
+    page: Any, address: str, pretrained: Path, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2", follower_js)
+    before = metric(page, "edge")
+    flow = "document.querySelector('.st-key-explore_flow .js-plotly-plot').data[0].link.value"
+    flow_before = page.evaluate(f"[...{flow}]")
+
+    slide_to(page, "t1", 0.35)
+    page.wait_for_timeout(400)
+    keys = ("edge", "accuracy", "energy", "reduction", "latency", "uplink")
+    dragged = {key: metric(page, key) for key in keys}
+    verdict = page.locator(".st-key-explore_verdict").inner_text()
+    flow_dragged = page.evaluate(f"[...{flow}]")
+    address_while_dragging = page.url
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+
+    assert dragged["edge"] != before
+    assert flow_dragged != flow_before
+    assert "t1=" not in address_while_dragging
+    threshold = float(page.locator(".st-key-t1 input[type=range]").input_value())
+    assert f"t1={threshold}" in page.url
+    assert {key: metric(page, key) for key in keys} == dragged
+    assert page.locator(".st-key-explore_verdict").inner_text() == verdict
+    expected = policy.outcome(recorded(pretrained, "trees-toy", 2), (threshold, 0.8))
+    assert flow_dragged[:3] == list(expected.exit_counts)
+    assert dragged["edge"][1] == f"{sum(expected.exit_counts[:-1]):,} of 2,000"
+
+
+def test_an_arrow_key_moves_the_point_and_the_screen_reader_hears_one_sentence(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2&t1=0.5", follower_js)
+    slider = page.locator(".st-key-t1 input[type=range]")
+
+    slider.focus()
+    for _ in range(25):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1200)
+
+    assert slider.input_value() == "0.525"
+    spoken = page.locator(".st-key-explore_follower output")
+    edge, accuracy = metric(page, "edge")[0], metric(page, "accuracy")[0]
+    assert spoken.inner_text().startswith(f"{edge} leave at the edge, accuracy {accuracy}")
+    assert spoken.get_attribute("aria-live") == "polite"
+
+
+def test_a_click_on_the_frontier_moves_bit_width_and_sliders_there(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=1", follower_js)
+    where = page.evaluate("""() => {
+        const graph = document.querySelector('.st-key-explore_tradeoff .js-plotly-plot');
+        const line = graph._fullData.findIndex((t) => t.name === '4 bits');
+        const point = graph._fullData[line];
+        const last = point.x.length - 1;
+        const { xaxis, yaxis } = graph._fullLayout;
+        const box = graph.querySelector('.nsewdrag').getBoundingClientRect();
+        return [box.x + xaxis.d2p(point.x[last]), box.y + yaxis.d2p(point.y[last]),
+                Array.from(point.customdata[last])];
+    }""")
+
+    page.mouse.move(where[0] - 40, where[1] + 20)
+    page.mouse.move(where[0], where[1], steps=5)
+    page.wait_for_timeout(200)
+    page.mouse.click(where[0], where[1])
+    page.wait_for_timeout(1500)
+
+    bits, *thresholds = where[2]
+    assert f"bits={bits:.0f}" in page.url
+    stands = [float(page.locator(f".st-key-t{i} input").input_value()) for i in (1, 2)]
+    assert stands == thresholds
+
+
+def test_a_copied_link_is_the_first_request_of_a_fresh_server(
+    page: Any, serve: Callable[[Path], str], pretrained: Path, follower_js: str
+) -> None:
+    query = "network=trees-toy&bits=4&t1=0.61&t2=0.33&scope=device&measure=margin&sliders=each"
+
+    open_explore(page, serve(pretrained), query, follower_js)
+
+    known = recorded(pretrained, "trees-toy", 4)
+    expected = policy.outcome(known, (0.61, 0.33), "margin")
+    assert metric(page, "edge")[1] == f"{sum(expected.exit_counts[:-1]):,} of 2,000"
+    assert metric(page, "reduction")[1] == "device"
+    assert page.locator("nav, [data-testid=stTopNavLinkContainer]").count()
+    for part in query.split("&"):
+        assert part in page.url
+
+
+def test_the_shared_controls_keep_their_values_on_another_page(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2&t1=0.4&scope=device", follower_js)
+
+    page.get_by_role("link", name="Networks").click()
+    page.wait_for_timeout(2000)
+    page.get_by_role("link", name="Explore").click()
+    page.wait_for_selector(READY)
+    page.wait_for_timeout(1000)
+
+    assert page.locator(".st-key-t1 input[type=range]").input_value() == "0.4"
+    assert "t1=0.4" in page.url
+    assert "scope=device" in page.url
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width, height", [(1440, 900), (390, 844)])
+def test_nothing_is_clipped_and_nothing_scrolls_sideways(
+    chromium: Any, address: str, follower_js: str, width: int, height: int, scheme: str
+) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    open_explore(page, address, "network=trees-wide&bits=2&scope=compute+%2B+memory", follower_js)
+
+    clipped = page.evaluate("""() => [
+        ...document.querySelectorAll('[data-testid=stMain] p')
+    ].filter((p) => p.scrollWidth > p.clientWidth + 1 && p.clientWidth > 0
+        && getComputedStyle(p).display !== 'inline').map((p) => p.innerText)""")
+    sizes = page.evaluate("""() => {
+        const main = document.querySelector('[data-testid=stMain]');
+        return [main.scrollWidth - main.clientWidth,
+                document.documentElement.scrollWidth - innerWidth];
+    }""")
+    context.close()
+
+    assert clipped == []
+    assert max(sizes) <= 0
+
+
+def test_the_colours_in_the_browser_are_those_of_the_theme(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2", follower_js)
+
+    colours = page.evaluate(
+        "document.querySelector('.st-key-explore_flow .js-plotly-plot')._fullData[0].node.color"
+    )
+
+    assert colours[1:3] == ["#1f5fd0", "#d97a12"]
+
+
+def test_twenty_users_move_sliders_at_once_without_an_error(
+    chromium: Any, address: str, follower_js: str
+) -> None:
+    errors: list[str] = []
+    pages = []
+    for _ in range(20):
+        opened = chromium.new_context(viewport={"width": 1000, "height": 700}).new_page()
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        opened.goto(f"{address}/?network=trees-toy&bits=2")
+        pages.append(opened)
+    for opened in pages:
+        opened.wait_for_selector(".st-key-t1 input[type=range]", timeout=60_000)
+        opened.locator(".st-key-t1 input[type=range]").focus()
+
+    for _ in range(3):
+        for opened in pages:
+            opened.keyboard.press("ArrowLeft")
+    for opened in pages:
+        opened.wait_for_function("location.search.includes('t1=0.797')", timeout=30_000)
+
+    alerts = [
+        opened.locator("[data-testid=stAlert], [data-testid=stException]") for opened in pages
+    ]
+    assert sum(alert.count() for alert in alerts) == 0
+    assert errors == []
+    for opened in pages:
+        opened.context.close()
+
+
+def test_the_sweep_in_the_figure_has_as_many_points_as_the_browser_redraws() -> None:
+    assert cache.SWEEP_POINTS == 201

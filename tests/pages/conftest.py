@@ -1,0 +1,5 @@
+"""A made-up pretrained folder and Explore opened upon it."""
+
+from tests.ui.fixtures import explore, toy
+
+__all__ = ["explore", "toy"]

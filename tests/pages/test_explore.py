@@ -1,0 +1,267 @@
+"""Explore through AppTest: every control, links right and wrong, figures and downloads."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from hybrid import policy, zoo
+from hybrid.ui import cache
+from hybrid.ui.state import View
+
+Explore = Callable[..., AppTest]
+TOY = {"network": "trees-toy", "bits": "2"}
+
+
+def headline(app: AppTest, label: str) -> tuple[str, str]:
+    found = next(metric for metric in app.metric if metric.label == label)
+    return found.value, found.delta
+
+
+def spec(app: AppTest, number: int) -> Any:
+    """A figure's specification, numpy arrays unpacked; the page's figures in their order."""
+    return json.loads(app.get("plotly_chart")[number].proto.spec)
+
+
+def outcome(bits: int, *thresholds: float, measure: str = "max_probability") -> policy.Outcome:
+    return policy.outcome(zoo.trace("trees-toy", f"hybrid-{bits}bit"), thresholds, measure)
+
+
+def test_the_headline_is_the_operating_point_of_the_link(explore: Explore) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.5")
+
+    counted = outcome(2, 0.6, 0.5)
+    leaving = sum(counted.exit_counts[:-1])
+    assert headline(app, "Leave at the edge")[1] == f"{leaving} of 500"
+    assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
+
+
+def test_a_slider_moves_the_point_and_the_flow(explore: Explore) -> None:
+    app = explore(**TOY)
+
+    app.slider(key="t1").set_value(0.4).run()
+
+    counted = outcome(2, 0.4, 0.8)
+    assert spec(app, 1)["data"][0]["link"]["value"][:3] == list(counted.exit_counts)
+    assert headline(app, "Leave at the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+
+
+def test_one_slider_for_all_starts_at_the_first_exits_threshold(explore: Explore) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.3")
+
+    app.segmented_control(key="sliders").set_value("one").run()
+
+    assert [slider.key for slider in app.slider] == ["t"]
+    assert app.slider(key="t").value == 0.6
+    counted = outcome(2, 0.6, 0.6)
+    assert headline(app, "Leave at the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+    app.segmented_control(key="sliders").set_value("each").run()
+    assert [slider.value for slider in app.slider] == [0.6, 0.6]
+
+
+def test_the_bit_widths_on_offer_are_those_that_are_there(explore: Explore) -> None:
+    app = explore(**TOY)
+
+    assert app.segmented_control(key="bits").options == ["1", "2", "4"]
+    app.segmented_control(key="bits").set_value(4).run()
+    assert headline(app, "Accuracy")[0] == f"{100 * outcome(4, 0.8, 0.8).accuracy:.2f} %"
+
+
+def test_another_network_brings_its_own_bit_widths_and_exits(explore: Explore) -> None:
+    app = explore(network="trees-toy", bits="4")
+
+    app.selectbox(key="network").set_value("trees-wide").run()
+
+    assert not app.exception
+    assert app.segmented_control(key="bits").options == ["2", "8"]
+    assert app.session_state["bits"] == 2
+    assert [slider.key for slider in app.slider] == ["t1", "t2", "t3"]
+
+
+def test_the_confidence_measure_decides_who_leaves(explore: Explore) -> None:
+    app = explore(**TOY)
+
+    app.selectbox(key="measure").set_value("entropy").run()
+
+    counted = outcome(2, 0.8, 0.8, measure="entropy")
+    assert headline(app, "Leave at the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+
+
+def test_the_scope_stands_beside_the_reduction_and_changes_it(explore: Explore) -> None:
+    app = explore(**TOY)
+    before = headline(app, "Energy reduction")
+
+    app.segmented_control(key="scope").set_value("device").run()
+
+    assert before[1] == "compute"
+    assert headline(app, "Energy reduction")[1] == "device"
+    assert headline(app, "Energy reduction")[0] != before[0]
+    # 3,072 bytes · 8 bit · 27 nJ = 663.552 µJ over Bluetooth LE
+    assert headline(app, "Energy per image")[1] == "raw image 664 µJ"
+
+
+def test_another_hardware_profile_changes_the_energy(explore: Explore) -> None:
+    app = explore(**TOY)
+    before = headline(app, "Energy per image")
+
+    app.selectbox(key="profile").set_value("horowitz-45nm-fp32").run()
+
+    assert headline(app, "Energy per image")[0] != before[0]
+
+
+def test_another_link_changes_the_latency_and_not_the_compute_energy(explore: Explore) -> None:
+    app = explore(**TOY)
+    energy, latency = headline(app, "Energy per image"), headline(app, "Mean latency")
+
+    app.selectbox(key="link").set_value("lora-sf12").run()
+
+    assert headline(app, "Energy per image") == energy
+    assert headline(app, "Mean latency") != latency
+
+
+@pytest.mark.parametrize(
+    "query, words",
+    [
+        ({"network": "pixel"}, "No network is called 'pixel'"),
+        ({"network": "trees-toy", "bits": "3"}, "'3' bits are not offered here"),
+        ({"network": "trees-toy", "t1": "sure"}, "t1 = 'sure'"),
+        ({"network": "trees-toy", "t2": "1.5"}, "a threshold is a number from 0 to 1"),
+        ({"network": "trees-toy", "t1": "nan"}, "a threshold is a number from 0 to 1"),
+        ({"network": "trees-toy", "t3": "0.5"}, "this network has 2 early exits"),
+        ({"t": "sure"}, "t = 'sure'"),
+        ({"profile": "abacus"}, "No hardware profile is called 'abacus'"),
+        ({"link": "pigeon"}, "No link profile is called 'pigeon'"),
+        ({"measure": "mood"}, "No confidence measure is called 'mood'"),
+        ({"scope": "galaxy"}, "No scope is called 'galaxy'"),
+        ({"sliders": "both"}, "No slider mode is called 'both'"),
+    ],
+)
+def test_what_a_link_has_wrong_gives_one_sentence_and_a_working_page(
+    explore: Explore, query: dict[str, str], words: str
+) -> None:
+    app = explore(**query)
+
+    assert len(app.warning) == 1
+    assert words in app.warning[0].value
+    assert len(app.metric) == 6
+    app.slider[0].set_value(0.3).run()
+    app.run()
+    assert not app.warning
+
+
+def test_a_missing_trace_is_said_with_the_command_that_records_it(explore: Explore) -> None:
+    app = explore(network="trees-wide", bits="8")
+
+    assert not app.exception
+    assert "There is no trace of trees-wide hybrid-8bit on test" in app.warning[0].value
+    app.segmented_control(key="bits").set_value(2).run()
+    assert len(app.metric) == 6
+
+
+def test_a_damaged_trace_is_said_and_another_bit_width_still_works(
+    explore: Explore, toy: Path
+) -> None:
+    (toy / "trees-toy" / "hybrid-1bit" / "trace-test.parquet").write_bytes(b"no Parquet")
+
+    app = explore(network="trees-toy", bits="1")
+
+    assert "is no readable Parquet file" in app.warning[0].value
+    app.segmented_control(key="bits").set_value(2).run()
+    assert len(app.metric) == 6
+
+
+def test_an_empty_folder_says_how_to_get_a_network(
+    explore: Explore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "nothing"))
+
+    app = explore()
+
+    assert "folder of pretrained networks is empty" in app.info[0].value
+
+
+def test_a_point_on_the_frontier_can_be_beaten_by_no_other_of_its_bit_width(
+    explore: Explore,
+) -> None:
+    explore(**TOY)
+    view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
+
+    found = next(f for f in cache.frontiers(view) if f.bits == 2)
+
+    assert (np.diff(found.energy_pj) > 0).all()
+    assert (np.diff(found.accuracy) > 0).all()
+    middle = len(found.accuracy) // 2
+    counted = outcome(2, *found.thresholds[middle])
+    assert counted.accuracy == found.accuracy[middle]
+
+
+def test_the_point_and_the_table_can_be_downloaded(explore: Explore) -> None:
+    app = explore(**TOY)
+
+    assert {button.proto.label for button in app.get("download_button")} == {
+        "This point (JSON)",
+        "This table (CSV)",
+    }
+    table = app.dataframe[0].value
+    assert {"variant", "threshold_1", "accuracy", "energy_pj"} <= set(table.columns)
+    assert {"hybrid-1bit", "hybrid-4bit", "static-32bit"} <= set(table["variant"])
+
+
+def test_every_chart_says_what_it_shows(explore: Explore) -> None:
+    app = explore(**TOY)
+
+    alts = [chart.proto.alt for chart in app.get("plotly_chart")]
+
+    assert len(alts) == 5
+    assert all(alts)
+
+
+def test_twenty_sessions_at_once_move_their_sliders(explore: Explore) -> None:
+    apps = [explore(**TOY) for _ in range(20)]
+    problems: list[Any] = []
+
+    def move(app: AppTest, number: int) -> None:
+        for step in range(3):
+            value = (number * 3 + step) / 100
+            app.slider(key="t1").set_value(value).run()
+            problems.extend(app.exception)
+            expected = sum(outcome(2, value, 0.8).exit_counts[:-1])
+            if headline(app, "Leave at the edge")[1] != f"{expected} of 500":
+                problems.append((number, value))
+
+    threads = [threading.Thread(target=move, args=(app, i)) for i, app in enumerate(apps)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert problems == []
+
+
+def test_explore_imports_no_torch(toy: Path, root: Path) -> None:
+    script = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        "assert not app.exception and len(app.metric) == 6\n"
+        "assert not {'torch', 'torchvision', 'lightning'} & set(sys.modules)\n"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=root,
+        env=os.environ | {"HYBRID_PRETRAINED": str(toy)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
