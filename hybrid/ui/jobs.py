@@ -21,7 +21,7 @@ import streamlit as st
 
 from hybrid.errors import HybridError
 
-__all__ = ["Job", "Key", "Pool", "Report", "Turns", "pool", "spare_a_core", "watch"]
+__all__ = ["Job", "Key", "Pool", "Report", "Turns", "pool", "spare_a_core", "threads", "watch"]
 
 WORKERS = 2
 WAITING = 6  # jobs that may wait for a free worker; one more is refused
@@ -200,17 +200,20 @@ def pool() -> Pool:
     return Pool()
 
 
-def spare_a_core() -> int:
-    """Let torch compute on all cores but one, which stays with the pages; how many it uses.
+def threads() -> int:
+    """How many threads torch computes with here: one for each core but one."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+def spare_a_core() -> None:
+    """Let torch compute on all cores but one, which stays with the pages.
 
     Measured on two cores of which one is busy: with two threads that wait for each other at every
     layer, a small network runs at 19 images/s one by one, with one thread at 775.
     """
     import torch
 
-    threads = max(1, (os.cpu_count() or 1) - 1)
-    torch.set_num_threads(threads)
-    return threads
+    torch.set_num_threads(threads())
 
 
 def watch(job: Job, draw: Callable[[Job], None]) -> None:

@@ -1,0 +1,176 @@
+"""A session's live run: what was asked for, the job that does it, and what it says in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hybrid import live
+from hybrid.live import AgainstEverything, AgainstTrace, Progress, Request, Seen
+from hybrid.ui import cache, jobs, numbers, running
+from hybrid.ui.jobs import Job, Report, Turns
+from hybrid.ui.state import View
+
+__all__ = [
+    "Run",
+    "agreement",
+    "counts_words",
+    "measurement",
+    "recent_words",
+    "request_of",
+    "savings",
+    "setting",
+    "start",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run: the view it was started from, the request, the job."""
+
+    view: View
+    request: Request
+    job: Job
+
+    def priced_as(self, view: View) -> "Run":
+        """The same run at the prices of another view."""
+        priced = replace(self.view, profile=view.profile, link=view.link, scope=view.scope)
+        return replace(self, view=priced)
+
+
+def request_of(view: View, batch: int = 1) -> Request:
+    """The view's network over the test split at the view's thresholds."""
+    return Request(
+        network=view.network,
+        variant=view.variant,
+        split=cache.SPLIT,
+        thresholds=view.thresholds,
+        measure=view.measure,
+        batch=batch,
+    )
+
+
+def start(view: View, batch: int) -> Run:
+    """Hand a run to the pool."""
+    request, gate = request_of(view, batch), running.gate()
+    job = jobs.pool().start(lambda report: _work(request, gate, report))
+    return Run(view=view, request=request, job=job)
+
+
+def _work(request: Request, gate: Turns, report: Report) -> None:
+    jobs.spare_a_core()
+    network, dataset = live.load(request)
+    for progress in live.run(network, dataset, request, gate=gate):
+        report(progress)
+
+
+def setting(view: View) -> str:
+    """What a run depends on, in words.
+
+    >>> setting(View(network="digits-vgg", bits=1, thresholds=(0.5, 0.875)))
+    'digits-vgg at 1 bit, thresholds 0.500 and 0.875 of max_probability'
+    """
+    bits = "1 bit" if view.bits == 1 else f"{view.bits} bits"
+    limits = _listed([numbers.fixed(threshold, 3) for threshold in view.thresholds])
+    noun = "threshold" if view.exits == 1 else "thresholds"
+    return f"{view.network} at {bits}, {noun} {limits} of {view.measure}"
+
+
+def counts_words(counts: Sequence[int]) -> str:
+    """Images by exit.
+
+    >>> counts_words((314, 25, 20))
+    '314 images at exit 1, 25 at exit 2 and 20 at the cloud'
+    """
+    first, *rest = (numbers.count(count) for count in counts)
+    noun = "image" if counts[0] == 1 else "images"
+    places = [f"exit {number + 1}" for number in range(len(rest))] + ["the cloud"]
+    words = [f"{first} {noun} at {places[0]}"]
+    return _listed(words + [f"{n} at {place}" for n, place in zip(rest, places[1:], strict=True)])
+
+
+def agreement(against: AgainstTrace, done: int) -> str:
+    """Whether the run did what the trace promised, and where not, why."""
+    difference = (
+        "and every confidence is equal to the last bit"
+        if not against.largest_difference
+        else f"and no confidence differs by more than {_small(against.largest_difference)}"
+    )
+    if not against.moved:
+        return f"Each of {numbers.count(done)} images took the exit it was promised, {difference}."
+    return (
+        f"{numbers.count(against.moved)} of {numbers.count(done)} images took another exit than "
+        "promised. Sums over a batch of another size are added in another order, and where a "
+        "rounded value then ends one level away, the confidence shifts: theirs were recorded "
+        f"within {_small(against.moved_distance)} of the threshold, {difference}."
+    )
+
+
+def measurement(progress: Progress, request: Request) -> str:
+    """Exactly what was measured."""
+    threads = jobs.threads()
+    return (
+        f"Measured on {numbers.count(progress.full_images)} of the "
+        f"{numbers.count(progress.done)} images: one batch in {live.FULL_EVERY} was run twice, "
+        "with exits and to its end with all heads, taking turns in who goes first: "
+        f"{numbers.significant(progress.full_images_seconds)} s against "
+        f"{numbers.significant(progress.full_seconds)} s, {request.batch} at a time, on "
+        f"{threads} thread{'s' * (threads > 1)}. Reading and normalising images is not counted. "
+        "Energy is not measured here: it is the layers that ran, at the hardware profile's prices."
+    )
+
+
+def savings(against: AgainstEverything, *, scope: str) -> tuple[tuple[str, str, str], ...]:
+    """Label, value and note of what leaving early saved."""
+    faster = "not measured" if against.time_ratio is None else numbers.ratio(against.time_ratio)
+    return (
+        (
+            "Speed-up, measured",
+            faster,
+            f"MACs promise {numbers.ratio(against.everything_macs / against.macs)}",
+        ),
+        (
+            "MACs run",
+            numbers.percent(against.macs / against.everything_macs),
+            f"{_millions(against.macs)} of {_millions(against.everything_macs)} million",
+        ),
+        (
+            f"Energy ({scope})",
+            numbers.energy(against.energy_pj),
+            f"instead of {numbers.energy(against.everything_pj)}",
+        ),
+        (
+            "Uplink",
+            numbers.kilobytes(against.uplink_bytes),
+            f"instead of {numbers.kilobytes(against.everything_bytes)}",
+        ),
+    )
+
+
+def recent_words(seen: Sequence[Seen], classes: Sequence[str]) -> str:
+    """The images that left last, by class, in the order of their pictures."""
+    return ", ".join(
+        classes[one.label]
+        if one.label == one.answer
+        else f"{classes[one.label]} taken for {classes[one.answer]}"
+        for one in seen
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def _millions(macs: int) -> str:
+    return f"{macs / 1e6:,.1f}"
+
+
+def _small(value: float) -> str:
+    """A difference near zero: two digits, never in powers of ten.
+
+    >>> _small(3.28e-06), _small(0.0123)
+    ('0.0000033', '0.012')
+    """
+    digits = 2
+    while value < 10 ** (1 - digits) and digits < 12:
+        digits += 1
+    return numbers.fixed(value, digits)

@@ -1,0 +1,203 @@
+"""What a page shows where a trace or a data set is missing: it is recorded, or offered to fetch.
+
+    try:
+        trace = cache.trace(network, variant)
+    except (DataMissingError, TraceError) as error:
+        recording.missing_trace(network, variant, error)
+    if images is None:
+        recording.missing_data(card.dataset, "With them this page also shows a gallery.")
+
+A missing trace is recorded at once, in a job that all sessions share; a damaged one only when
+somebody asks for it. The file gets its name when it is whole, and the page then runs anew.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from hybrid import data, trace, zoo
+from hybrid.errors import DataMissingError, HybridError, TraceError
+from hybrid.ui import cache, jobs, numbers, running
+from hybrid.ui.jobs import Job, Key, Report, Turns
+
+__all__ = ["missing_data", "missing_trace", "on_this_machine"]
+
+ICON = ":material/database_off:"
+
+
+def missing_trace(network: str, variant: str, error: HybridError, split: str = cache.SPLIT) -> None:
+    """Say that a trace cannot be used and record it, or say what recording needs first.
+
+    Args:
+        error: why there is none: DataMissingError where it is missing, else it is damaged.
+    """
+    dataset = cache.card(network).dataset
+    key = ("trace", network, variant, split)
+    job = _known(key)
+    if not zoo.weights_path(network, variant).is_file():
+        st.warning(str(error), title="No trace here", icon=ICON)
+        st.caption("There are no weights of it here either, and so nothing can record it. Train:")
+        st.code(f"hybrid train {network}", language="bash")
+    elif not on_this_machine(dataset):
+        st.warning(str(error), title="No trace here", icon=ICON)
+        missing_data(dataset, "With them the trace can be recorded here.")
+    else:
+        if job is None and isinstance(error, DataMissingError):
+            _start_recording(network, variant, split)
+            job = _known(key)
+        if job is not None and job.alive:
+            jobs.watch(job, _draw_recording)
+        else:
+            _offer_recording(network, variant, split, error, job)
+
+
+def missing_data(dataset: str, purpose: str) -> None:
+    """Say that a data set is not on this machine and offer to fetch it.
+
+    Args:
+        purpose: a sentence: what works with the images that does not without.
+    """
+    if dataset not in data.DATASETS:
+        st.caption(f"The images of {dataset} are not on this machine. {purpose}")
+        return
+    key = ("data", dataset)
+    job = _known(key)
+    if job is not None and job.alive:
+        jobs.watch(job, _draw_download)
+        return
+    info = data.DATASETS[dataset]
+    with st.container(border=True, key=f"missing_{dataset}"):
+        st.markdown(f"**The images of {info.title} are not on this machine.** {purpose}")
+        if job is not None and job.error:
+            st.error(job.error, icon=":material/error:")
+        st.button(
+            f"Download {info.title} ({info.download_bytes / 1e6:.0f} MB)",
+            icon=":material/download:",
+            key=f"download_{dataset}",
+            on_click=_start_download,
+            args=(dataset,),
+        )
+        st.caption(f"{info.source}. They go to {data.data_folder()}; HYBRID_DATA names another.")
+
+
+def on_this_machine(dataset: str) -> bool:
+    """Whether the images can be loaded: of a data set known by name, or of an image folder."""
+    return data.available(dataset) or Path(dataset).is_dir()
+
+
+def record(network: str, variant: str, split: str, gate: Turns, report: Report) -> None:
+    """Record a trace and keep it under its name; reports (images done, images in all).
+
+    Raises:
+        HybridError: what `zoo.load` and `data.load` raise; a TraceError where the folder of the
+            networks cannot be written.
+    """
+    from hybrid import record  # torch: only where a network is really run
+
+    jobs.spare_a_core()
+    card = zoo.card(network)
+    chosen = card.variants[variant]
+    images = data.load(card.dataset, split, size=card.size, channels=card.channels)
+    loaded = zoo.load(network, bits=chosen.bits, static=chosen.kind == "static")
+
+    def step(done: int, total: int) -> None:
+        with gate.paused():
+            report((done, total))
+
+    with gate:
+        recorded = record.record(
+            loaded,
+            images,
+            name=network,
+            variant=variant,
+            weights_sha256=chosen.files["weights.safetensors"],
+            progress=step,
+        )
+    path = zoo.trace_path(network, variant, split)
+    try:
+        trace.save(recorded, path)
+    except OSError as error:
+        raise TraceError(
+            f"The trace cannot be kept as {path} ({error.strerror}); make room or allow writing "
+            "there, or copy the networks to another folder and name it in HYBRID_PRETRAINED."
+        ) from error
+
+
+def _known(key: Key) -> Job | None:
+    """The job of any session that does this now, else the one that this session saw last."""
+    job = jobs.pool().find(key) or st.session_state.get(f"job {key}")
+    st.session_state[f"job {key}"] = job
+    return job
+
+
+def _start_recording(network: str, variant: str, split: str) -> None:
+    key = ("trace", network, variant, split)
+    gate = running.gate()
+    st.session_state[f"job {key}"] = jobs.pool().start(
+        lambda report: record(network, variant, split, gate, report), key=key
+    )
+
+
+def _offer_recording(
+    network: str, variant: str, split: str, error: HybridError, job: Job | None
+) -> None:
+    st.warning(str(error), title="No trace here", icon=ICON)
+    if job is not None and job.error:
+        st.error(job.error, icon=":material/error:")
+    elif job is not None and job.state == "stopped":
+        st.caption("Recording was stopped; nothing of it was kept.")
+    st.button(
+        f"Record the trace of {variant}",
+        icon=":material/fiber_manual_record:",
+        key="record_trace",
+        on_click=_start_recording,
+        args=(network, variant, split),
+    )
+
+
+def _start_download(dataset: str) -> None:
+    key = ("data", dataset)
+    st.session_state[f"job {key}"] = jobs.pool().start(
+        lambda report: data.download(dataset, progress=lambda done, total: report((done, total))),
+        key=key,
+    )
+
+
+def _draw_recording(job: Job) -> None:
+    _, network, variant, split = job.key
+    done, total = job.progress or (0, 0)
+    with st.container(border=True, key="recording"):
+        st.markdown(f"**Recording the trace of {network} {variant}**")
+        text = f"{numbers.count(done)} of {numbers.count(total)} {split} images"
+        st.progress(done / total if total else 0.0, text if total else _before(job))
+        st.caption(
+            "What every exit thinks of every image is noted once and kept; then this page opens."
+        )
+        _stop_button(job, "recording_stop")
+
+
+def _draw_download(job: Job) -> None:
+    _, dataset = job.key
+    done, total = job.progress or (0, 0)
+    with st.container(border=True, key=f"downloading_{dataset}"):
+        st.markdown(f"**Downloading {data.DATASETS[dataset].title}**")
+        text = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        st.progress(min(done / total, 1.0) if total else 0.0, text if total else _before(job))
+        _stop_button(job, f"stop_{dataset}")
+
+
+def _before(job: Job) -> str:
+    """What a job does that has not reported yet."""
+    if job.state == "running":
+        return "Starting"
+    return f"Waiting for a free worker, {jobs.pool().before(job)} before this one"
+
+
+def _stop_button(job: Job, key: str) -> None:
+    st.button(
+        "Stopping" if job.stopping else "Stop",
+        icon=":material/stop:",
+        key=key,
+        on_click=job.stop,
+        disabled=job.stopping,
+    )

@@ -1,0 +1,242 @@
+"""Live run: the network over the test split as it happens, at the present thresholds."""
+
+import numpy as np
+import streamlit as st
+
+from hybrid import live
+from hybrid.errors import DataMissingError, TraceError
+from hybrid.live import Progress
+from hybrid.trace import Trace
+from hybrid.ui import cache, gallery, jobs, live_run, numbers, palette, recording, state
+from hybrid.ui.figures import live as figures
+from hybrid.ui.jobs import Job
+from hybrid.ui.live_run import Run
+from hybrid.ui.state import View
+
+STILL = {"displayModeBar": False}
+DEFAULT_BATCH = 16
+RUN = "live_run"  # the session's run, while it goes on and afterwards
+
+
+def main() -> None:
+    """Buttons, then the run: promised, going on, stopped or over."""
+    view = state.current()
+    run: Run | None = st.session_state.get(RUN)
+    st.header("Live run")
+    st.write(
+        f"Runs the edge segment with its exit heads over the {cache.SPLIT} split, and the cloud "
+        "segment only for images that stay. Both segments run on this machine."
+    )
+    images_here = recording.on_this_machine(cache.card(view.network).dataset)
+    buttons(view, run, ready=images_here)
+    trace = trace_of(view, record=images_here)
+    if not images_here:
+        recording.missing_data(
+            cache.card(view.network).dataset, "A live run needs them; the other pages do not."
+        )
+    if run is None:
+        show_promise(view, trace)
+    else:
+        show_run(run.priced_as(view), view)
+
+
+def buttons(view: View, run: Run | None, *, ready: bool) -> None:
+    """How many images at a time; start, or stop."""
+    alive = run is not None and run.job.alive
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        batch = st.segmented_control(
+            "Images at a time",
+            live.BATCHES,
+            default=DEFAULT_BATCH,
+            required=True,
+            key="live_batch",
+            disabled=alive,
+            help="One at a time is how a device works; more keep a processor busier.",
+        )
+        if run is not None and alive:
+            st.button("Stop", icon=":material/stop:", key="live_stop", on_click=run.job.stop)
+        else:
+            st.button(
+                "Start" if run is None else "Start again",
+                icon=":material/play_arrow:",
+                type="primary",
+                key="live_start",
+                on_click=start,
+                args=(view, batch),
+                disabled=not ready,
+            )
+
+
+def start(view: View, batch: int) -> None:
+    """Begin a run in place of the one before."""
+    st.session_state[RUN] = live_run.start(view, batch)
+
+
+def trace_of(view: View, *, record: bool) -> Trace | None:
+    """The view's trace; None where there is none, which is then recorded if it can be."""
+    try:
+        return cache.trace(view.network, view.variant)
+    except (DataMissingError, TraceError) as error:
+        if record:
+            recording.missing_trace(view.network, view.variant, error)
+        return None
+
+
+def show_promise(view: View, trace: Trace | None) -> None:
+    """Before the first run: what the trace says will happen."""
+    if trace is None:
+        st.info("Start the run to see where images leave.", icon=":material/play_circle:")
+        return
+    counts = live.promised(trace, live_run.request_of(view))
+    st.info(
+        f"The trace promises {live_run.counts_words(counts)}. Start the run to see them counted.",
+        title="Nothing has run yet",
+        icon=":material/play_circle:",
+    )
+    with st.container(border=True):
+        show_counts((0,) * len(counts), counts)
+
+
+def show_run(run: Run, view: View) -> None:
+    """The session's run, drawn again every second while it goes on."""
+    if live_run.setting(run.view) != live_run.setting(view):
+        st.caption(
+            f"This run is of {live_run.setting(run.view)}. The controls have moved since; start "
+            "again to run at the present ones."
+        )
+    trace = trace_of(run.view, record=False)
+    jobs.watch(run.job, lambda job: show_progress(run, job, trace))
+
+
+def show_progress(run: Run, job: Job, trace: Trace | None) -> None:
+    """All of the run as the job has it now."""
+    progress: Progress | None = job.progress
+    show_state(job, progress)
+    if progress is None:
+        return
+    show_figures(progress)
+    left, right = st.columns([2, 3])
+    with left, st.container(border=True, height="stretch"):
+        st.markdown("**Images by the exit they took**")
+        promised = None if trace is None else live.promised(trace, run.request)
+        show_counts(progress.exit_counts, promised)
+    with right, st.container(border=True, height="stretch"):
+        show_recent(run.view, progress)
+    if not job.alive:
+        show_against_trace(run, progress, trace)
+        show_against_everything(run, progress)
+
+
+def show_state(job: Job, progress: Progress | None) -> None:
+    """Waiting, loading, running, finished, stopped or failed."""
+    done = "no image" if progress is None else f"{numbers.count(progress.done)} images"
+    if job.state == "failed":
+        st.error(str(job.error), title="The run ended early", icon=":material/error:")
+    elif job.state == "stopped":
+        st.info(
+            f"Stopped after {done}; what follows is of these.",
+            icon=":material/stop_circle:",
+        )
+    elif job.state == "waiting":
+        ahead = jobs.pool().before(job)
+        st.progress(0.0, f"Waiting for a free worker, {numbers.count(ahead)} before this one")
+    elif progress is None:
+        st.progress(0.0, "Loading the network and the images")
+    else:
+        words = "Stopping" if job.stopping else "Finished" if not job.alive else "Running"
+        total = numbers.count(progress.samples)
+        st.progress(progress.done / progress.samples, f"{words}: {done} of {total}")
+
+
+def show_figures(progress: Progress) -> None:
+    """The run in four numbers."""
+    at_edge = sum(progress.exit_counts[:-1])
+    shown = (
+        (
+            "Images per second",
+            numbers.significant(progress.images_per_second),
+            f"{numbers.significant(progress.seconds)} s in the network",
+        ),
+        (
+            "Leave at the edge",
+            numbers.percent(progress.edge_fraction),
+            f"{numbers.count(at_edge)} of {numbers.count(progress.done)}",
+        ),
+        (
+            "Reach the cloud",
+            numbers.percent(1 - progress.edge_fraction),
+            f"{numbers.count(progress.exit_counts[-1])} of {numbers.count(progress.done)}",
+        ),
+        (
+            "Accuracy",
+            numbers.percent(progress.accuracy, 2),
+            f"{numbers.count(progress.correct)} right",
+        ),
+    )
+    show_metrics(shown)
+
+
+def show_metrics(shown: tuple[tuple[str, str, str], ...]) -> None:
+    """Numbers in boxes: label, value with unit, note."""
+    with st.grid(len(shown), min_column_width=148):
+        for label, value, note in shown:
+            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+
+
+def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> None:
+    """A bar per exit beside its promise."""
+    st.plotly_chart(
+        figures.counted(counts, promised),
+        key="live_counts",
+        config=STILL,
+        alt=f"Counted: {live_run.counts_words(counts)}.",
+    )
+    if promised is not None:
+        st.caption("The line at a bar is what the trace promises of the whole split.")
+
+
+def show_recent(view: View, progress: Progress) -> None:
+    """The images that left last at each exit."""
+    classes = cache.card(view.network).classes
+    st.markdown("**Just left**, the newest first")
+    names = palette.names(view.exits)
+    for number, column in enumerate(st.columns(len(names))):
+        seen = progress.recent[number]
+        with column:
+            colour = f":{palette.exit_markdown(number)}[●] " if number < view.exits else ""
+            st.markdown(f"{colour}{names[number]}")
+            if not seen:
+                st.caption("No image yet.")
+                continue
+            words = live_run.recent_words(seen, classes)
+            sheet = gallery.sprites(np.stack([one.image for one in seen]), range(len(seen)))
+            st.image(sheet, width="stretch", alt=f"Left at {names[number]}: {words}")
+            st.caption(words)
+
+
+def show_against_trace(run: Run, progress: Progress, trace: Trace | None) -> None:
+    """Did the run do what the trace promised?"""
+    st.subheader("Against the trace")
+    if trace is None:
+        st.caption("There is no trace of this bit width to compare the run with.")
+        return
+    against = live.against_trace(progress, trace, run.request)
+    promise = f"Promised: {live_run.counts_words(against.counts)}. "
+    promise += f"Counted: {live_run.counts_words(progress.exit_counts)}. "
+    words = promise + live_run.agreement(against, progress.done)
+    if against.moved:
+        st.warning(words, icon=":material/difference:")
+    else:
+        st.success(words, icon=":material/check_circle:")
+
+
+def show_against_everything(run: Run, progress: Progress) -> None:
+    """What leaving early saved."""
+    st.subheader("Against running every image to its end")
+    variant = cache.card(run.view.network).variants[run.view.variant]
+    against = live.against_everything(progress, variant.layers, cache.prices(run.view).costs)
+    show_metrics(live_run.savings(against, scope=run.view.scope))
+    st.caption(live_run.measurement(progress, run.request))
+
+
+main()
