@@ -151,7 +151,8 @@ class _BinarizeWeights(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (weight,) = ctx.saved_tensors
-        return grads[0] * (weight.abs() <= 1)
+        passed: Tensor = grads[0] * (weight.abs() <= 1)
+        return passed
 
 
 def binarize_weights(weight: Tensor) -> Tensor:
@@ -179,7 +180,8 @@ class _BinarizeActivations(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return grads[0] * (2 - 2 * x.abs()).clamp_(min=0)
+        passed: Tensor = grads[0] * (2 - 2 * x.abs()).clamp_(min=0)
+        return passed
 
 
 def binarize_activations(x: Tensor) -> Tensor:
@@ -286,6 +288,7 @@ class QuantConv2d(nn.Conv2d):
         padding: int = 0,
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
+        self.border = padding
         self.weight_bits = self.activation_bits = check_bits(bits)
         # per output channel, (out, 1, 1, 1), once the weights are k-bit values themselves: `freeze`
         self.frozen_scale: Tensor | None
@@ -357,11 +360,11 @@ class QuantConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (n, in, h, w) to (n, out, h', w')."""
-        padding = self.padding
-        if self.weight_bits == 1 and any(padding):
+        padding = self.border
+        if self.weight_bits == 1 and padding:
             # A zero after the sign would be a third level: pad first, then quantize.
-            x = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-            padding = (0, 0)
+            x = functional.pad(x, (padding,) * 4)
+            padding = 0
         x = self.activation(x)
         weight = self.quantized_weight()
         return functional.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)

@@ -51,7 +51,9 @@ def _block(name: str, inputs: int, outputs: int, stride: int) -> StagePlan:
     )
 
 
-def _resnet(channels: int, *, blocks: int, widths: tuple[int, ...] = (16, 32, 64)) -> list[StagePlan]:
+def _resnet(
+    channels: int, *, blocks: int, widths: tuple[int, ...] = (16, 32, 64)
+) -> list[StagePlan]:
     plans = [_stem(channels, widths[0])]
     inputs = widths[0]
     for group, width in enumerate(widths, start=1):

@@ -126,6 +126,7 @@ class Network(nn.Module):
             images: (n, channels, size, size), preprocessed.
             thresholds: one per early exit, in [0, 1].
             measure: a name in `hybrid.confidence.MEASURES`.
+
         Raises:
             ThresholdError: for thresholds that are none.
             UnknownNameError: for a measure that there is not.

@@ -86,5 +86,7 @@ class Spec:
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise NetworkError(f"A network has no {', '.join(unknown)}; remove it from the file.")
-        plain = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        plain: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
+        }
         return cls(**plain)

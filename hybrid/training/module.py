@@ -1,6 +1,7 @@
 """One variant in training, as Lightning sees it: loss, optimizer, validation, history."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import lightning as lightning_
@@ -57,6 +58,12 @@ class ExitTraining(lightning_.LightningModule):
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a checkpoint must have been made after for this training to go on from it."""
+        batches = self.batches
+        return {"plan": asdict(self.plan), "seed": batches.seed, "images": len(batches.labels)}
+
     def train_dataloader(self) -> Batches:
         """Batches of the present epoch (Lightning asks anew at every one)."""
         return self.batches.at_epoch(self.current_epoch)
@@ -71,7 +78,7 @@ class ExitTraining(lightning_.LightningModule):
         for teacher in self.teacher:
             teacher.to(self.device)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Loss of one batch."""
         images, labels = batch
         teacher = None
@@ -82,7 +89,7 @@ class ExitTraining(lightning_.LightningModule):
         self._losses.append(loss.detach())
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Count what every exit gets right on tune."""
         images, labels = batch
         answers = torch.stack([logits.argmax(1) for logits in self.network(images)], dim=1)
@@ -102,11 +109,11 @@ class ExitTraining(lightning_.LightningModule):
         """Keep the history and the time with the weights."""
         now = time.monotonic()
         self.seconds, self._since = self.seconds + now - self._since, now
-        checkpoint |= {"history": self.history, "seconds": self.seconds}
+        checkpoint |= {"history": self.history, "seconds": self.seconds, "about": self.about}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the history and the time up again."""
-        self.history, self.seconds = checkpoint["history"], checkpoint["seconds"]
+        self.history, self.seconds = checkpoint["history"], checkpoint.get("seconds", 0.0)
 
     def configure_optimizers(self) -> Any:
         """SGD or Adam, linear up and linear down over all steps."""

@@ -4,12 +4,14 @@ import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as lightning_
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -41,18 +43,20 @@ class Run:
         folder: checkpoints, one folder per network and variant below it.
         limit: only this many training images, for a trial that publishes nothing.
         callbacks: more of Lightning's, a progress bar for one.
+        precision: Lightning's name of it; None for what the hardware is fast at.
     """
 
     folder: Path
     limit: int | None = None
     callbacks: tuple[Callback, ...] = ()
+    precision: str | None = None
 
 
 def precision() -> str:
-    """ "bf16-mixed" where the hardware multiplies bfloat16, else "32-true"."""
+    """Lightning's name for bfloat16 where the hardware multiplies it, else for float32."""
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    flags = torch.cpu.get_capabilities()  # a processor that is no x86 has neither key
     fast = flags.get("avx512_bf16") or flags.get("amx_bf16")
     return "bf16-mixed" if fast else "32-true"
 
@@ -78,7 +82,7 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
     """Train one variant to its end, publish it and return it; a trial is not published."""
     torch.manual_seed(recipe.seed)
     images, labels = _training_images(recipe, run)
-    network = _start(recipe, plan, run, torch.from_numpy(images[:CALIBRATION_IMAGES]))
+    network = _start(recipe, plan, run, _calibration(images))
     batches = Batches(
         images, labels, batch=plan.batch, seed=recipe.seed, crop=plan.crop, flip=plan.flip
     )
@@ -86,12 +90,13 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
     if plan.epochs:
         _fit(module, _run_folder(recipe, plan.name, run), run)
     if not plan.heads_only and plan.epochs:
-        reestimate_norms(network, batches)
+        # an epoch of its own: whose batches came last depends on where the run was resumed
+        reestimate_norms(network, batches.at_epoch(plan.epochs))
     network.cpu().eval()
     with replacing(_run_folder(recipe, plan.name, run) / FINISHED) as draft:
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, draft)
     if run.limit is None:
-        publish(recipe, plan, network, _how(module))
+        publish(recipe, plan, network, _how(module, run))
     return network
 
 
@@ -103,11 +108,17 @@ def _training_images(recipe: Recipe, run: Run) -> tuple[NDArray[np.float32], NDA
     return normalise(split.images[keep], recipe.dataset), split.labels[keep]
 
 
-def _how(module: ExitTraining) -> Training:
+def _calibration(images: NDArray[np.float32]) -> Tensor:
+    """Images spread evenly over the split, which is sorted by class."""
+    rows = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).astype(np.int64)
+    return torch.from_numpy(images[rows])
+
+
+def _how(module: ExitTraining, run: Run) -> Training:
     return Training(
         history=tuple(module.history),
         hours=module.seconds / 3600,
-        device=_device(),
+        device=_device(run),
         versions={name: version(name) for name in ("torch", "lightning")},
     )
 
@@ -187,7 +198,8 @@ def _fit(module: ExitTraining, folder: Path, run: Run) -> None:
         max_epochs=module.plan.epochs,
         accelerator="auto",
         devices=1,
-        precision=precision(),  # type: ignore[arg-type]
+        precision=run.precision or precision(),  # type: ignore[arg-type]
+        plugins=[_WholeCheckpoints()],
         logger=False,
         callbacks=[keep, *run.callbacks],
         enable_model_summary=False,
@@ -195,8 +207,33 @@ def _fit(module: ExitTraining, folder: Path, run: Run) -> None:
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
     )
-    resume = checkpoint if checkpoint.is_file() else None
+    resume = checkpoint if _continues(checkpoint, module) else None
     trainer.fit(module, ckpt_path=resume, weights_only=False)
+
+
+class _WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all.
+
+    Lightning's own way writes to the system's temporary folder first; where that is another disk,
+    its last step is a copy, and a kill within it leaves half a checkpoint.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        with replacing(Path(path)) as draft:
+            super().save_checkpoint(checkpoint, draft, storage_options)
+
+
+def _continues(checkpoint: Path, module: ExitTraining) -> bool:
+    """Whether there is a checkpoint of this very training to go on from."""
+    if not checkpoint.is_file():
+        return False
+    try:
+        kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise RecipeError(f"{checkpoint} is damaged; remove it to train from the start.") from error
+    return bool(kept.get("about", module.about) == module.about)
 
 
 @torch.no_grad()
@@ -225,7 +262,8 @@ def _plain(plan: Plan) -> dict[str, Any]:
     return asdict(plan)
 
 
-def _device() -> str:
+def _device(run: Run) -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} cores of a {platform.machine()} processor, {precision()}"
+    used = run.precision or precision()
+    return f"{torch.get_num_threads()} cores of a {platform.machine()} processor, {used}"
