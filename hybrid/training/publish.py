@@ -61,7 +61,7 @@ def _entry(
         bits=plan.width,
         spec=network.spec.to_dict(),
         exit_stages=network.exits,
-        exit_names=tuple(network.stage_names[i] for i in network.exits) + ("final",),
+        exit_names=(*(network.stage_names[i] for i in network.exits), "final"),
         layers=tuple(census(network)),
         uplink_bytes=_uplink_bytes(network),
         temperatures=network.temperatures,
