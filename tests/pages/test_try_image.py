@@ -1,0 +1,163 @@
+"""Try an image: every source, what is shown of an image, and bad files among good ones."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from hybrid import data, zoo
+from hybrid.photographs import photographs
+
+NETWORK = "digits-vgg"
+
+
+@pytest.fixture
+def page(root: Path) -> AppTest:
+    """The page as a newcomer finds it, on the network whose images are always there."""
+    at = AppTest.from_file(str(root / "app.py"), default_timeout=120)
+    at.query_params["network"] = NETWORK
+    at.query_params["bits"] = "2"
+    at.run()
+    return at.switch_page(str(root / "pages" / "try_image" / "page.py")).run()
+
+
+def choose(at: AppTest, source: str) -> AppTest:
+    return at.segmented_control(key="try_source_digits").select(source).run()
+
+
+def metric(at: AppTest, label: str) -> str:
+    (found,) = [one.value for one in at.metric if one.label == label]
+    return str(found)
+
+
+def words(at: AppTest) -> str:
+    every = [*at.markdown, *at.caption, *at.info, *at.warning, *at.error, *at.text]
+    return "\n".join(str(element.value) for element in every)
+
+
+def uploaded(at: AppTest, files: dict[str, bytes]) -> AppTest:
+    choose(at, "upload")
+    at.file_uploader(key="try_files").set_value(
+        [(name, content, "image/png") for name, content in files.items()]
+    )
+    return at.run()
+
+
+def picture(colour: str = "white") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_newcomer_sees_test_images_and_where_they_leave(page: AppTest) -> None:
+    assert not page.exception
+    assert len(page.dataframe[0].value) == 24
+    assert metric(page, "Leaves at") in {"Exit 1", "Exit 2", "Cloud"}
+    assert metric(page, "The twin says") in zoo.card(NETWORK).classes
+    assert page.dataframe[0].value["Truth"][0] == data.load("digits", "test").classes[0]
+
+
+def test_the_thresholds_of_the_other_pages_decide_where_an_image_leaves(page: AppTest) -> None:
+    page.slider(key="t1").set_value(0.0).run()
+
+    assert metric(page, "Leaves at") == "Exit 1"
+    assert metric(page, "Uplink") == "0 B"
+    assert "Never called: stage 2, exit 2, stage 3, classifier." in words(page)
+
+    page.slider(key="t1").set_value(1.0)
+    page.slider(key="t2").set_value(1.0).run()
+
+    assert metric(page, "Leaves at") == "Cloud"
+    assert metric(page, "Uplink") == f"{zoo.variant(NETWORK, 2).uplink_bytes}.0 B"
+    assert "10 of 10 layers were called, 100.0 % of the multiply-accumulates" in words(page)
+
+
+def test_an_exit_behind_the_one_taken_is_shown_as_not_asked(page: AppTest) -> None:
+    page.slider(key="t1").set_value(0.0).run()
+
+    assert words(page).count("Not asked: the image had left.") == 2
+
+
+def test_a_photograph_is_shown_with_author_and_licence(page: AppTest) -> None:
+    choose(page, "photographs")
+
+    assert not page.exception
+    assert photographs()[0].credit in words(page)
+    (seen,) = page.get("image")
+    assert "What the network sees: 8×8 pixels" in str(seen.proto)
+
+
+def test_all_photographs_at_once_give_a_table(page: AppTest) -> None:
+    choose(page, "photographs")
+    page.segmented_control(key="try_photograph").select("All").run()
+
+    assert list(page.dataframe[0].value["Image"]) == [p.title for p in photographs()]
+
+
+def test_before_an_upload_the_page_says_what_to_do(page: AppTest) -> None:
+    choose(page, "upload")
+
+    assert not page.exception
+    assert "Drop a picture above" in words(page)
+
+
+def test_an_upload_is_run_and_named(page: AppTest) -> None:
+    uploaded(page, {"mine.png": picture()})
+
+    assert metric(page, "Answer") in zoo.card(NETWORK).classes
+    assert "mine.png" in [text.value for text in page.text]
+
+
+def test_one_bad_file_among_good_ones_costs_none_of_them(page: AppTest) -> None:
+    uploaded(page, {"a.png": picture(), "b.png": b"no image", "c.png": picture("black")})
+
+    assert list(page.dataframe[0].value["Image"]) == ["a.png", "c.png"]
+    assert "One file could not be read" in words(page)
+    assert "b.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image" in words(page)
+
+
+def test_a_zip_gives_a_row_for_each_of_its_images(page: AppTest) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x/a.png", picture())
+        archive.writestr("../b.png", picture())
+        archive.writestr("c.png", picture("black"))
+
+    uploaded(page, {"all.zip": buffer.getvalue()})
+
+    assert list(page.dataframe[0].value["Image"]) == ["x/a.png", "c.png"]
+    assert "../b.png points outside its zip" in words(page)
+
+
+def test_a_file_name_with_markdown_is_shown_as_it_is(page: AppTest) -> None:
+    name = "**bold** :red[x].png"
+
+    uploaded(page, {name: b"no image"})
+
+    assert any(text.value.startswith(name) for text in page.text)
+    assert not any(name in str(element.value) for element in [*page.warning, *page.markdown])
+
+
+def test_ink_on_paper_is_inverted_for_a_network_of_light_digits(page: AppTest) -> None:
+    uploaded(page, {"paper.png": picture("white"), "night.png": picture("black")})
+    inverted = list(page.dataframe[0].value["Probability"])
+
+    page.toggle(key="try_invert").set_value(False).run()
+
+    assert list(page.dataframe[0].value["Probability"]) == inverted[::-1]
+
+
+def test_missing_test_images_are_offered_and_the_rest_goes_on(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "available", lambda _: False)
+
+    choose(page, "samples")
+    assert "is not on this machine" in words(page)
+    assert page.button(key="try_download").label.startswith("Download ")
+
+    choose(page, "photographs")
+    assert metric(page, "Answer") in zoo.card(NETWORK).classes
