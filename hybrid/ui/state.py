@@ -118,7 +118,9 @@ class View:
                 bits=bits,
                 together=together,
                 thresholds=_read_thresholds(query, exits, together=together, problems=problems),
-                measure=choice("measure", "measure", offers.measures, offers.measures[0]),
+                measure=choice(
+                    "measure", "confidence measure", offers.measures, offers.measures[0]
+                ),
                 profile=choice("profile", "hardware profile", offers.profiles, DEFAULT_PROFILE),
                 link=choice("link", "link profile", offers.links, DEFAULT_LINK),
                 scope=choice("scope", "scope", offers.scopes, offers.scopes[0]),

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,28 +222,6 @@ def test_every_chart_says_what_it_shows(explore: Explore) -> None:
 
     assert len(alts) == 5
     assert all(alts)
-
-
-def test_twenty_sessions_at_once_move_their_sliders(explore: Explore) -> None:
-    apps = [explore(**TOY) for _ in range(20)]
-    problems: list[Any] = []
-
-    def move(app: AppTest, number: int) -> None:
-        for step in range(3):
-            value = (number * 3 + step) / 100
-            app.slider(key="t1").set_value(value).run()
-            problems.extend(app.exception)
-            expected = sum(outcome(2, value, 0.8).exit_counts[:-1])
-            if headline(app, "Leave at the edge")[1] != f"{expected} of 500":
-                problems.append((number, value))
-
-    threads = [threading.Thread(target=move, args=(app, i)) for i, app in enumerate(apps)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert problems == []
 
 
 def test_explore_imports_no_torch(toy: Path, root: Path) -> None:
