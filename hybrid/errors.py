@@ -13,7 +13,8 @@ services each translate `HybridError` in exactly one place.
     ├── WeightsError        weights that are damaged, foreign or not safetensors
     ├── TraceError          a trace that is damaged, older or of another network
     ├── RecipeError         a training recipe that cannot be followed
-    └── NetworkError        an architecture description that makes no network
+    ├── NetworkError        an architecture description that makes no network
+    └── PayloadError        bytes from the link that are no whole payload
 """
 
 import difflib
@@ -25,6 +26,7 @@ __all__ = [
     "HybridError",
     "ImageError",
     "NetworkError",
+    "PayloadError",
     "ProfileError",
     "RecipeError",
     "ThresholdError",
@@ -87,3 +89,7 @@ class RecipeError(HybridError):
 
 class NetworkError(HybridError):
     """An architecture description that makes no network."""
+
+
+class PayloadError(HybridError):
+    """Bytes from the link that are no whole payload."""

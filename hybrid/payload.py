@@ -1,8 +1,9 @@
 """Features at the cut to the bytes that are really sent, and back; numpy only.
 
-    header (16 bytes, little-endian): "HYB1", bits u8, dimensions u8, reserved u16, step f32, crc32
-    shape: one u16 per dimension
-    codes: k bits a value, packed; at 32 bits the float32 values
+header (16 bytes, little-endian): "HYB1", bits u8, dimensions u8, reserved u16, step f32,
+crc32 of everything with this field zero
+shape: one u16 per dimension
+codes: k bits a value, packed; at 32 bits the float32 values
 """
 
 import struct
@@ -12,18 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybrid.errors import HybridError
+from hybrid.errors import BitWidthError, PayloadError
 from hybrid.packing import pack, packed_bytes, unpack
 
-__all__ = ["PayloadError", "Received", "decode", "encode", "payload_bytes"]
+__all__ = ["Received", "decode", "encode", "payload_bytes"]
 
 _MAGIC = b"HYB1"
 _HEADER = struct.Struct("<4sBBHfI")
 _FULL_PRECISION = 32
-
-
-class PayloadError(HybridError):
-    """Bytes that are no payload."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +55,8 @@ def encode(features: npt.NDArray[np.float32], *, bits: int, step: float = 1.0) -
         codes = np.rint(features / np.float32(step)).astype(np.int64)
         body = pack(codes.clip(0, 2**bits - 1), bits=bits)
     shape = struct.pack(f"<{features.ndim}H", *features.shape)
-    check = zlib.crc32(shape + body)
-    return _HEADER.pack(_MAGIC, bits, features.ndim, 0, step, check) + shape + body
+    unchecked = _HEADER.pack(_MAGIC, bits, features.ndim, 0, step, 0) + shape + body
+    return _HEADER.pack(_MAGIC, bits, features.ndim, 0, step, zlib.crc32(unchecked)) + shape + body
 
 
 def decode(data: bytes) -> Received:
@@ -69,15 +66,24 @@ def decode(data: bytes) -> Received:
         PayloadError: for anything that is not one whole payload.
     """
     try:
-        magic, bits, dimensions, _, step, check = _HEADER.unpack_from(data)
+        magic, bits, dimensions, reserved, step, check = _HEADER.unpack_from(data)
         shape = struct.unpack_from(f"<{dimensions}H", data, _HEADER.size)
     except struct.error as error:
         raise PayloadError("The payload is cut short; send it again.") from error
-    body = data[_HEADER.size + 2 * dimensions :]
-    if magic != _MAGIC or zlib.crc32(data[_HEADER.size :]) != check:
+    rest = data[_HEADER.size :]
+    header = _HEADER.pack(magic, bits, dimensions, reserved, step, 0)
+    if magic != _MAGIC or zlib.crc32(header + rest) != check:
         raise PayloadError("The payload is damaged or of another program; send it again.")
+    try:
+        features = _features(rest[2 * dimensions :], shape, bits=bits, step=step)
+    except (ValueError, BitWidthError) as error:
+        raise PayloadError(f"The payload does not fit its header: {error}") from error
+    return Received(features=features, bits=bits)
+
+
+def _features(
+    body: bytes, shape: tuple[int, ...], *, bits: int, step: float
+) -> npt.NDArray[np.float32]:
     if bits == _FULL_PRECISION:
-        values = np.frombuffer(body, dtype="<f4").reshape(shape).astype(np.float32)
-    else:
-        values = unpack(body, bits=bits, shape=shape).astype(np.float32) * np.float32(step)
-    return Received(features=values, bits=bits)
+        return np.frombuffer(body, dtype="<f4").reshape(shape).astype(np.float32)
+    return unpack(body, bits=bits, shape=shape).astype(np.float32) * np.float32(step)

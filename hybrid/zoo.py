@@ -142,7 +142,7 @@ def card(network: str) -> Card:
 
 
 @lru_cache(maxsize=32)
-def _cached_card(path: Path, changed_ns: int) -> Card:
+def _cached_card(path: Path, _changed_ns: int) -> Card:
     return load_card(path)
 
 
@@ -238,7 +238,7 @@ def load_card(path: Path) -> Card:
             raise ValueError(f"format {version}, not {FORMAT}")
         variants = [_variant(row) for row in values.pop("variants")]
         return Card(**_tuples(values), variants={v.name: v for v in variants})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"The card {path} cannot be read: {error}; write it again.") from error
 
 

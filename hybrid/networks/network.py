@@ -147,7 +147,9 @@ class Network(nn.Module):
                 sure = run.record(
                     exit_, self.heads[str(index)](x), self.temperatures[exit_], measure
                 ) >= np.float32(limits[exit_])
-                x = x[torch.from_numpy(~run.leave(exit_, sure))]
+                run.leave(exit_, sure)
+                if sure.any():  # where all stay, nothing is copied
+                    x = x[torch.from_numpy(~sure).to(x.device)]
             if index == self.cut and len(x):
                 x = self._sent(x)
         if len(x):
@@ -174,11 +176,10 @@ class _Run:
         self.confidences[self.alive, exit_] = sure
         return sure
 
-    def leave(self, exit_: int, sure: np.ndarray) -> np.ndarray:
-        """Let the sure ones go; returns `sure`."""
+    def leave(self, exit_: int, sure: np.ndarray) -> None:
+        """Let the sure ones go."""
         self.exits[self.alive[sure]] = exit_
         self.alive = self.alive[~sure]
-        return sure
 
     def result(self, stage_samples: tuple[int, ...]) -> Inference:
         """All of it."""

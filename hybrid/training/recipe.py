@@ -1,17 +1,23 @@
 """Recipes: a TOML file says which variants of a network are trained, in which order and how."""
 
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from hybrid.errors import NetworkError, RecipeError, UnknownNameError
-from hybrid.networks.spec import Spec
+from hybrid.data import DATASETS
+from hybrid.errors import HybridError, RecipeError, UnknownNameError
+from hybrid.networks import Spec
+from hybrid.networks.architectures import architecture
+from hybrid.quant import check_bits
 
 __all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "recipe_names"]
 
 FORMAT = 1
+OPTIMIZERS = ("adam", "sgd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,21 +140,29 @@ def load_recipe(name: str | Path) -> Recipe:
         UnknownNameError: where no recipe has that name.
         RecipeError: where the file cannot be followed.
     """
+    source = _source(name)
+    try:
+        return _parse(tomllib.loads(source.read_text("utf-8")))
+    except KeyError as error:
+        raise RecipeError(f"Recipe {name} does not say {error}; see those that ship.") from error
+    except (HybridError, AttributeError, OSError, TypeError, ValueError) as error:
+        reason = str(error).rstrip(".")
+        raise RecipeError(
+            f"Recipe {name} cannot be followed: {reason}; see those that ship."
+        ) from error
+
+
+def _source(name: str | Path) -> Traversable:
     path = Path(name)
     if path.suffix != ".toml":
         if str(name) not in recipe_names():
             raise UnknownNameError("recipe", name, recipe_names())
-        text = (resources.files("hybrid.training") / "recipes" / f"{name}.toml").read_text("utf-8")
-    elif path.is_file():
-        text = path.read_text("utf-8")
-    else:
+        return resources.files("hybrid.training") / "recipes" / f"{name}.toml"
+    if not path.is_file():
         raise RecipeError(
-            f"There is no recipe file {path}; name one of {recipe_names()} or a file."
+            f"There is no recipe file {path}; name a file, or one of {', '.join(recipe_names())}."
         )
-    try:
-        return _parse(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, NetworkError) as error:
-        raise RecipeError(f"Recipe {name} cannot be read: {error}; see those that ship.") from error
+    return path
 
 
 def _parse(values: dict[str, Any]) -> Recipe:
@@ -158,7 +172,7 @@ def _parse(values: dict[str, Any]) -> Recipe:
     plans = tuple(_plan(defaults | row) for row in values.pop("variant"))
     values["exits"] = tuple(values["exits"])
     recipe = Recipe(**values, plans=plans)
-    _check_order(recipe)
+    _check(recipe)
     return recipe
 
 
@@ -171,11 +185,30 @@ def _plan(row: dict[str, Any]) -> Plan:
     return Plan(**row)
 
 
-def _check_order(recipe: Recipe) -> None:
+def _check(recipe: Recipe) -> None:
+    """Refuse, before anything is trained, what would fail after hours."""
+    if recipe.dataset not in DATASETS:
+        raise UnknownNameError("data set", recipe.dataset, DATASETS)
+    stages = len(architecture(recipe.architecture).plan(recipe.channels))
+    if recipe.stages != stages:
+        raise ValueError(f"{recipe.architecture} has {stages} stages, not {recipe.stages}")
     seen: set[str] = set()
     for plan in recipe.plans:
-        recipe.spec(plan)
+        _check_plan(plan)
+        for bits in recipe.spec(plan).stage_bits(stages):
+            check_bits(bits)
         for needed in (plan.start, plan.teacher):
             if needed and needed not in seen:
                 raise ValueError(f"{plan.name} needs {needed}, which does not stand before it")
+        if plan.name in seen:
+            raise ValueError(f"{plan.name} stands there twice")
         seen.add(plan.name)
+
+
+def _check_plan(plan: Plan) -> None:
+    if not re.fullmatch(r"(hybrid|static)-\d+bit", plan.name):
+        raise ValueError(f"{plan.name!r} is no variant; name it like hybrid-4bit or static-4bit")
+    if plan.optimizer not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", plan.optimizer, OPTIMIZERS)
+    if plan.epochs < 0 or plan.batch < 1 or not 0 <= plan.warmup <= 1:
+        raise ValueError(f"{plan.name} needs epochs >= 0, batch >= 1 and a warmup from 0 to 1")
