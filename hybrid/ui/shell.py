@@ -20,7 +20,7 @@ from pathlib import Path
 import streamlit as st
 
 from hybrid.errors import HybridError
-from hybrid.ui import cache, controls, state
+from hybrid.ui import cache, controls, recording, state
 from hybrid.ui.state import Offers, View
 
 __all__ = ["empty", "frame", "guard", "missing_trace", "set_up", "settle"]
@@ -75,15 +75,8 @@ def guard() -> Iterator[None]:
 
 
 def missing_trace(view: View, error: HybridError) -> None:
-    """Say that this bit width has no trace that can be used, and how to record one."""
-    st.warning(str(error), title="No trace to explore", icon=":material/database_off:")
-    st.caption("A trace says what every exit thought of every test image. It is recorded once:")
-    out = f"pretrained/{view.network}/{view.variant}/trace-{cache.SPLIT}.parquet"
-    st.code(
-        f"hybrid trace {view.network} --bits {view.bits} --split {cache.SPLIT} --out {out}",
-        language="bash",
-        wrap_lines=True,
-    )
+    """Say that this bit width has no trace that can be used, and record one where that can be."""
+    recording.missing_trace(view.network, view.variant, error)
 
 
 def empty() -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from hybrid import energy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.ui import cache, cards, numbers, palette, state
+from hybrid.ui import cache, cards, numbers, palette, recording, state
 from hybrid.ui.figures import networks as figures
 from hybrid.ui.figures.structure import structure
 from hybrid.ui.state import View
@@ -143,7 +143,7 @@ def show_belief(card: Card, variant: Variant) -> None:
     try:
         trace = cache.trace(card.network, variant.name)
     except (DataMissingError, TraceError) as error:
-        st.warning(str(error), title="No trace to measure", icon=":material/database_off:")
+        recording.missing_trace(card.network, variant.name, error)
         return
     belief = cards.calibration(trace)
     names = cards.exit_names(variant)
