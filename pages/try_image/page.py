@@ -29,6 +29,7 @@ SOURCES = {
 }
 SHOWN_PIXELS = 256  # a side of the enlarged network input
 OFFERED = 24  # test images to choose from at a time
+ROWS_SHOWN = 7  # of the table; more scroll inside it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +234,7 @@ def choose_one(given: Sequence[Given], trials: Sequence[Trial], view: View) -> i
     chosen = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        height=280,
+        height="content" if len(given) <= ROWS_SHOWN else 280,
         key="try_table",
         on_select="rerun",
         selection_mode="single-row",

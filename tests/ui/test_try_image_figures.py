@@ -26,16 +26,23 @@ def test_classes_stand_likeliest_first_in_the_colour_of_their_exit() -> None:
     figure = figures.probabilities(FIRST, colour=COLOURS[0])
 
     (bars,) = figure.data
-    assert list(bars.y) == ["cat", "dog"]
+    assert list(figure.layout.yaxis.ticktext) == ["cat", "dog"]
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # the first row on top
     np.testing.assert_array_equal(bars.x, [0.6, 0.3])
     assert bars.marker.color[0] == COLOURS[0]
     assert [note.text for note in figure.layout.annotations] == ["60.0 %", "30.0 %"]
 
 
-def test_digits_as_class_names_stay_names() -> None:
-    digit = ExitSaid(name="Exit 1", threshold=0.5, confidence=0.6, top=(("7", 0.6),), left=True)
+def test_a_digit_as_class_name_stays_a_name_and_its_number_stands_beside_its_bar() -> None:
+    top = (("7", 0.6), ("2", 0.4))
+    digit = ExitSaid(name="Exit 1", threshold=0.5, confidence=0.6, top=top, left=True)
 
-    assert figures.probabilities(digit, colour=COLOURS[0]).layout.yaxis.type == "category"
+    figure = figures.probabilities(digit, colour=COLOURS[0])
+
+    (bars,) = figure.data
+    texts = dict(zip(bars.y, figure.layout.yaxis.ticktext, strict=True))
+    beside = {texts[note.y]: note.text for note in figure.layout.annotations}
+    assert beside == {"7": "60.0 %", "2": "40.0 %"}
 
 
 def test_every_exit_has_its_confidence_and_its_threshold() -> None:

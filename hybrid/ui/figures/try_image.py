@@ -18,21 +18,22 @@ def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
     """An exit's likeliest classes as bars from 0 to 1, the likeliest on top."""
     names = [name for name, _ in said.top]
     values = np.array([value for _, value in said.top])
+    rows = np.arange(len(names))  # not the names themselves: a digit would be taken as a place
     figure = go.Figure()
     figure.add_bar(
         x=values,
-        y=names,
+        y=rows,
         orientation="h",
         marker_color=[colour] + [palette.faint(colour)] * (len(names) - 1),
         text=[f"{name}  {numbers.percent(value)}" for name, value in said.top],
         textposition="none",
         hovertemplate="%{text}<extra></extra>",
     )
-    for name, value in said.top:
-        # Beside the bars and not in them, so that no name is cut where a bar is short.
+    for row, value in zip(rows, values, strict=True):
+        # Beside the bars and not in them, so that no number is cut where a bar is short.
         figure.add_annotation(
             x=1,
-            y=name,
+            y=row,
             text=numbers.percent(value),
             showarrow=False,
             xanchor="left",
@@ -46,8 +47,11 @@ def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
     )
     figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
     figure.update_yaxes(
-        type="category",  # digits are names too
-        autorange="reversed",
+        tickvals=rows,
+        ticktext=names,
+        range=[len(names) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
         automargin=True,
         fixedrange=True,
         ticks="",
