@@ -41,7 +41,7 @@ def tradeoff(
         energy_pj, accuracy: of the present point.
         scale_pj, unit: of the energy axis.
     """
-    figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 28, "b": 8})
+    figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8})
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
         figure.add_trace(_frontier(frontier, present=frontier.bits == bits, scale_pj=scale_pj))
     for static in statics:
@@ -59,7 +59,7 @@ def tradeoff(
         )
     )
     figure.update_xaxes(title_text=f"Energy per image ({unit}, log)", type="log", **_QUIET)
-    figure.update_xaxes(nticks=8, tickformat="~g", showgrid=True)
+    figure.update_xaxes(dtick="D2", tickformat="~g", showgrid=True)
     figure.update_yaxes(title_text="Accuracy (%)", **_QUIET)
     figure.update_layout(showlegend=False, hovermode="closest")
     return figure
@@ -123,7 +123,7 @@ def flow(outcome: policy.Outcome) -> go.Figure:
     exits = len(outcome.exit_counts) - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     right, wrong = exits + 2, exits + 3
-    figure = _figure(height=330, margin={"l": 4, "r": 4, "t": 12, "b": 16})
+    figure = _figure(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16})
     figure.add_trace(
         go.Sankey(
             meta="flow",

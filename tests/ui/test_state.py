@@ -1,0 +1,80 @@
+"""Links are parsed, never trusted: a view written and read is the same view."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybrid.ui.state import DEFAULT_THRESHOLD, Offers, View, on_grid, slider_keys
+
+OFFERS = Offers(
+    exits={"pine": {1: 2, 4: 2}, "larch": {2: 3}},
+    profiles=("purdue-45nm", "other"),
+    links=("ble-nrf52840", "lora"),
+)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> View:
+    network = draw(st.sampled_from(list(OFFERS.exits)))
+    bits = draw(st.sampled_from(list(OFFERS.exits[network])))
+    exits = OFFERS.exits[network][bits]
+    together = draw(st.booleans())
+    steps = draw(st.lists(st.integers(0, 1000), min_size=exits, max_size=exits))
+    values = [steps[0]] * exits if together else steps
+    return View(
+        network=network,
+        bits=bits,
+        thresholds=tuple(step / 1000 for step in values),
+        together=together,
+        measure=draw(st.sampled_from(OFFERS.measures)),
+        profile=draw(st.sampled_from(OFFERS.profiles)),
+        link=draw(st.sampled_from(OFFERS.links)),
+        scope=draw(st.sampled_from(OFFERS.scopes)),
+    )
+
+
+@given(views())
+def test_a_view_written_into_a_link_is_read_back_without_a_problem(view: View) -> None:
+    reading = View.read(view.write(), OFFERS)
+
+    assert reading.view == view
+    assert reading.problems == ()
+
+
+@given(
+    st.dictionaries(st.sampled_from(["network", "bits", "t", "t1", "t2", "t9", "scope"]), st.text())
+)
+def test_any_text_in_a_link_gives_a_view_that_is_on_offer(query: dict[str, str]) -> None:
+    view = View.read(query, OFFERS).view
+
+    assert view.bits in OFFERS.exits[view.network]
+    assert view.exits == OFFERS.exits[view.network][view.bits]
+    assert all(0 <= threshold <= 1 for threshold in view.thresholds)
+    assert view.scope in OFFERS.scopes
+
+
+def test_a_link_with_one_threshold_means_one_for_all() -> None:
+    view = View.read({"t": "0.5"}, OFFERS).view
+
+    assert view.together
+    assert view.thresholds == (0.5, 0.5)
+    assert slider_keys(view) == ("t",)
+
+
+def test_the_default_threshold_never_changes_because_links_leave_it_out() -> None:
+    assert View.read({}, OFFERS).view.thresholds == (0.8, 0.8)
+    assert DEFAULT_THRESHOLD == 0.8
+
+
+@pytest.mark.parametrize("given_text", ["sure", "", "nan", "inf", "-0.1", "1.01", "0,5"])
+def test_a_threshold_that_is_none_is_said_and_the_default_taken(given_text: str) -> None:
+    reading = View.read({"network": "pine", "t1": given_text, "t2": "0.4"}, OFFERS)
+
+    assert reading.view.thresholds == (0.8, 0.4)
+    assert len(reading.problems) == 1
+    assert "a threshold is a number from 0 to 1" in reading.problems[0]
+
+
+def test_a_threshold_between_two_steps_goes_to_the_nearest() -> None:
+    assert on_grid(0.12345) == 0.123
+    assert on_grid(0.9996) == 1.0
