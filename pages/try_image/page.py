@@ -14,7 +14,7 @@ from hybrid.errors import HybridError
 from hybrid.images import Picture, Rejected
 from hybrid.photographs import photographs
 from hybrid.preprocess import preprocess
-from hybrid.ui import cache, cards, numbers, palette, running, state
+from hybrid.ui import cache, cards, numbers, palette, recording, running, state
 from hybrid.ui.figures import try_image as figures
 from hybrid.ui.state import View
 from hybrid.ui.trial import ExitSaid, Trial
@@ -60,7 +60,7 @@ def choose_images(card: Card) -> list[Given]:
         "Where the image comes from",
         list(SOURCES),
         format_func=SOURCES.__getitem__,
-        default="samples" if data.available(card.dataset) else "photographs",
+        default="samples" if recording.on_this_machine(card.dataset) else "photographs",
         required=True,
         key=f"try_source_{card.dataset}",
         wrap=True,
@@ -76,9 +76,12 @@ def choose_images(card: Card) -> list[Given]:
 
 def choose_samples(card: Card) -> list[Given]:
     """Some images of the test split, or how to get it."""
-    if not data.available(card.dataset):
-        return offer_download(card.dataset)
-    test = data.load(card.dataset, "test")
+    if not recording.on_this_machine(card.dataset):
+        recording.missing_data(
+            card.dataset, "Photographs, uploads and the camera work without; this source does not."
+        )
+        return []
+    test = data.load(card.dataset, cache.SPLIT, size=card.size, channels=card.channels)
     page = st.number_input(
         f"{OFFERED} of {numbers.count(len(test.labels))} test images, from",
         min_value=0,
@@ -98,22 +101,6 @@ def choose_samples(card: Card) -> list[Given]:
         )
         for position in positions
     ]
-
-
-def offer_download(name: str) -> list[Given]:
-    """Fetch the data set with a progress bar; the other sources work without it."""
-    info = data.DATASETS[name]
-    st.info(
-        f"{info.title} is not on this machine. Photographs, uploads and the camera work without.",
-        title="No test images here",
-        icon=":material/download:",
-    )
-    size = f"{info.download_bytes // 1_000_000} MB"
-    if st.button(f"Download {info.title} ({size})", key="try_download"):
-        bar = st.progress(0.0, f"Downloading {info.title} …")
-        data.download(name, progress=lambda done, total: bar.progress(min(done / total, 1.0)))
-        st.rerun()
-    return []
 
 
 def choose_photograph() -> list[Picture]:

@@ -156,8 +156,8 @@ def test_missing_test_images_are_offered_and_the_rest_goes_on(
     monkeypatch.setattr(data, "available", lambda _: False)
 
     choose(page, "samples")
-    assert "is not on this machine" in words(page)
-    assert page.button(key="try_download").label.startswith("Download ")
+    assert "are not on this machine" in words(page)
+    assert page.button(key="download_digits").label.startswith("Download ")
 
     choose(page, "photographs")
     assert metric(page, "Answer") in zoo.card(NETWORK).classes
