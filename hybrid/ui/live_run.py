@@ -1,11 +1,16 @@
 """A session's live run: what was asked for, the job that does it, and what it says in words."""
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from PIL import Image
+
 from hybrid import live
 from hybrid.live import AgainstEverything, AgainstTrace, Progress, Request, Seen
-from hybrid.ui import cache, jobs, numbers, running
+from hybrid.ui import cache, gallery, jobs, numbers, running
 from hybrid.ui.jobs import Job, Report, Turns
 from hybrid.ui.state import View
 
@@ -14,6 +19,7 @@ __all__ = [
     "agreement",
     "counts_words",
     "measurement",
+    "recent_picture",
     "recent_words",
     "request_of",
     "savings",
@@ -114,7 +120,8 @@ def measurement(progress: Progress, request: Request) -> str:
         f"{numbers.significant(progress.full_images_seconds)} s against "
         f"{numbers.significant(progress.full_seconds)} s, {request.batch} at a time, on "
         f"{threads} thread{'s' * (threads > 1)}. Reading and normalising images is not counted. "
-        "Energy is not measured here: it is the layers that ran, at the hardware profile's prices."
+        f"Energy and uplink are of all {numbers.count(progress.done)} images, not measured: the "
+        "layers that ran, at the prices of the hardware profile."
     )
 
 
@@ -143,6 +150,18 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[tuple[str, str, 
             f"instead of {numbers.kilobytes(against.everything_bytes)}",
         ),
     )
+
+
+def recent_picture(seen: Sequence[Seen]) -> str:
+    """The images on one sheet, as a data address.
+
+    Within the address and not as a file of the server: the next drawing, a second later, takes the
+    files of this one away, and a slow browser then asks for what is no longer there.
+    """
+    sheet = gallery.sprites(np.stack([one.image for one in seen]), range(len(seen)))
+    file = io.BytesIO()
+    Image.fromarray(sheet).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def recent_words(seen: Sequence[Seen], classes: Sequence[str]) -> str:

@@ -1,13 +1,12 @@
 """Live run: the network over the test split as it happens, at the present thresholds."""
 
-import numpy as np
 import streamlit as st
 
 from hybrid import live
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.live import Progress
 from hybrid.trace import Trace
-from hybrid.ui import cache, gallery, jobs, live_run, numbers, palette, recording, state
+from hybrid.ui import cache, jobs, live_run, numbers, palette, recording, state
 from hybrid.ui.figures import live as figures
 from hybrid.ui.jobs import Job
 from hybrid.ui.live_run import Run
@@ -192,7 +191,7 @@ def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> No
         alt=f"Counted: {live_run.counts_words(counts)}.",
     )
     if promised is not None:
-        st.caption("The line at a bar is what the trace promises of the whole split.")
+        st.caption("Counted, of what the trace promises (faint) for the whole split.")
 
 
 def show_recent(view: View, progress: Progress) -> None:
@@ -209,8 +208,8 @@ def show_recent(view: View, progress: Progress) -> None:
                 st.caption("No image yet.")
                 continue
             words = live_run.recent_words(seen, classes)
-            sheet = gallery.sprites(np.stack([one.image for one in seen]), range(len(seen)))
-            st.image(sheet, width="stretch", alt=f"Left at {names[number]}: {words}")
+            picture = live_run.recent_picture(seen)
+            st.image(picture, width="stretch", alt=f"Left at {names[number]}: {words}")
             st.caption(words)
 
 

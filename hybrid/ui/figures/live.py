@@ -11,7 +11,7 @@ __all__ = ["counted"]
 
 
 def counted(exit_counts: Sequence[int], promised: Sequence[int] | None) -> go.Figure:
-    """A bar per exit, final last, and a line across it where the trace says it will end.
+    """A bar per exit, final last, that grows over the faint bar which the trace promises.
 
     Args:
         promised: of the whole split, in the same order; None where there is no trace.
@@ -27,33 +27,50 @@ def counted(exit_counts: Sequence[int], promised: Sequence[int] | None) -> go.Fi
             "dragmode": False,
             "showlegend": False,
             "bargap": 0.35,
+            "barmode": "overlay",
         }
     )
+    if promised is not None:
+        figure.add_bar(
+            name="Promised",
+            orientation="h",
+            x=np.array(promised),
+            y=names,
+            marker={"color": [palette.faint(colour, 0.25) for colour in colours]},
+            hovertemplate="%{y}: %{x:,} images<extra>promised by the trace</extra>",
+        )
     figure.add_bar(
         name="Counted",
         orientation="h",
         x=np.array(exit_counts),
         y=names,
         marker={"color": colours},
-        text=[f"{count:,}" for count in exit_counts],
-        textposition="auto",
-        textangle=0,
         hovertemplate="%{y}: %{x:,} images<extra>counted</extra>",
     )
-    ends = list(exit_counts)
-    if promised is not None:
-        ends += promised
-        figure.add_scatter(
-            name="Promised",
-            x=np.array(promised),
-            y=names,
-            mode="markers",
-            marker={"symbol": "line-ns", "size": 26, "line": {"color": palette.INK, "width": 3}},
-            hovertemplate="%{y}: %{x:,} images<extra>promised by the trace</extra>",
-            cliponaxis=False,
-        )
+    ends = np.maximum(exit_counts, exit_counts if promised is None else promised)
+    figure.add_scatter(
+        name="Words",
+        mode="text",
+        x=ends,
+        y=names,
+        text=_words(exit_counts, promised),
+        textposition="middle right",
+        textfont={"color": palette.INK, "size": 13},
+        cliponaxis=False,
+        hoverinfo="skip",
+    )
     quiet = {"zeroline": False, "showline": False, "ticks": "", "fixedrange": True}
-    figure.update_xaxes(title_text="Images", range=[0, 1.04 * max(ends, default=1)], **quiet)
+    # A quarter of the width is left for the words beside the longest bar.
+    figure.update_xaxes(title_text="Images", range=[0, 1.35 * max(1, *ends)], **quiet)
     figure.update_xaxes(automargin=True, nticks=6, tickformat=",d")
     figure.update_yaxes(autorange="reversed", automargin=True, **quiet)
     return figure
+
+
+def _words(exit_counts: Sequence[int], promised: Sequence[int] | None) -> list[str]:
+    """What stands beside the bars; a no-break space keeps it off them."""
+    if promised is None:
+        return [f"\N{NO-BREAK SPACE}{count:,}" for count in exit_counts]
+    return [
+        f"\N{NO-BREAK SPACE}{n:,} of {of:,}" for n, of in zip(exit_counts, promised, strict=True)
+    ]
