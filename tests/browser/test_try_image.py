@@ -31,6 +31,8 @@ def open_page(page: Any, address: str) -> None:
     page.goto(f"{address}/?network=digits-vgg&bits=2")
     page.get_by_role("link", name="Try an image").click()
     page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_timeout(800)  # React takes the last elements in
 
 
 def upload(page: Any, files: dict[str, bytes]) -> None:
