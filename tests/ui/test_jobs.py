@@ -1,0 +1,214 @@
+"""Long work in the pool: how it ends, how it is stopped, who waits for whom."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from hybrid.errors import DataMissingError
+from hybrid.ui.jobs import Job, Pool, Report, Turns
+
+SOON_S = 20  # far more than anything here takes, also on a busy machine
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool(workers=1, waiting=2)
+    yield made
+    made.close()
+
+
+def until_stopped(begun: threading.Event) -> Callable[[Report], None]:
+    """Work that reports without end."""
+
+    def work(report: Report) -> None:
+        for number in range(10**9):
+            begun.set()
+            report(number)
+            time.sleep(0.001)
+
+    return work
+
+
+def begin_endless(pool: Pool, **options: tuple[str, ...]) -> Job:
+    begun = threading.Event()
+    job = pool.start(until_stopped(begun), **options)
+    assert begun.wait(SOON_S)
+    return job
+
+
+def test_work_that_ends_has_finished_and_keeps_its_last_report(pool: Pool):
+    def work(report: Report) -> None:
+        report("half")
+        report("all")
+
+    job = pool.start(work)
+
+    assert job.wait(SOON_S)
+    assert (job.state, job.progress, job.error) == ("finished", "all", None)
+    assert not job.alive
+
+
+def test_a_stopped_job_ends_at_its_next_report_and_keeps_what_it_reported(pool: Pool):
+    job = begin_endless(pool)
+    assert job.alive
+    assert not job.stopping
+
+    job.stop()
+
+    assert job.wait(SOON_S)
+    assert job.state == "stopped"
+    assert job.progress >= 0
+    assert job.error is None
+
+
+def test_stopping_cleans_up_inside_the_work(pool: Pool):
+    begun, cleaned = threading.Event(), threading.Event()
+
+    def work(report: Report) -> None:
+        try:
+            until_stopped(begun)(report)
+        finally:
+            cleaned.set()
+
+    job = pool.start(work)
+    assert begun.wait(SOON_S)
+    job.stop()
+
+    assert cleaned.wait(SOON_S)
+
+
+def test_a_job_stopped_while_it_waits_never_begins(pool: Pool):
+    first = begin_endless(pool)
+    ran = []
+    second = pool.start(ran.append)
+    assert second.state == "waiting"
+
+    second.stop()
+    first.stop()
+
+    assert second.wait(SOON_S)
+    assert second.state == "stopped"
+    assert ran == []
+
+
+def test_an_error_of_ours_becomes_its_sentence(pool: Pool):
+    def work(report: Report) -> None:
+        raise DataMissingError("cifar10 is not here; download it.")
+
+    job = pool.start(work)
+
+    assert job.wait(SOON_S)
+    assert (job.state, job.error) == ("failed", "cifar10 is not here; download it.")
+
+
+def test_any_other_error_becomes_a_sentence_too_and_goes_to_the_log(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+):
+    def work(report: Report) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    with caplog.at_level(logging.ERROR, logger="hybrid.ui.jobs"):
+        job = pool.start(work)
+        assert job.wait(SOON_S)
+
+    assert job.state == "failed"
+    assert "should not happen (ZeroDivisionError)" in str(job.error)
+    assert "secret detail" not in str(job.error)
+    assert "secret detail" in caplog.text
+
+
+def test_a_job_that_failed_leaves_its_worker_to_the_next(pool: Pool):
+    def work(report: Report) -> None:
+        raise ZeroDivisionError
+
+    pool.start(work)
+    job = pool.start(lambda report: report(1))
+
+    assert job.wait(SOON_S)
+    assert job.state == "finished"
+
+
+def test_two_that_ask_for_the_same_share_one_job(pool: Pool):
+    first = begin_endless(pool, key=("trace", "a"))
+
+    second = pool.start(lambda report: report("not done twice"), key=("trace", "a"))
+    other = pool.start(lambda report: report("other"), key=("trace", "b"))
+
+    assert second is first is pool.find(("trace", "a"))
+    assert other is not first
+    first.stop()
+    assert other.wait(SOON_S)
+    assert pool.find(("trace", "a")) is None
+
+
+def test_jobs_without_a_key_are_never_shared(pool: Pool):
+    first = begin_endless(pool)
+
+    assert pool.start([].append) is not first
+
+
+def test_waiting_jobs_keep_their_order_and_too_many_are_refused_with_a_sentence(pool: Pool):
+    running = begin_endless(pool)
+    waiting = [pool.start(lambda report: report(1)) for _ in range(2)]
+
+    refused = pool.start(lambda report: report(1))
+
+    assert [pool.before(job) for job in waiting] == [0, 1]
+    assert refused.state == "failed"
+    assert refused.error == "2 jobs already wait on this machine; try again when one has ended."
+    running.stop()
+    assert all(job.wait(SOON_S) for job in waiting)
+    assert [job.state for job in waiting] == ["finished", "finished"]
+
+
+def test_no_more_jobs_run_at_once_than_there_are_workers():
+    pool = Pool(workers=2, waiting=9)
+    lock, most, now = threading.Lock(), 0, 0
+
+    def work(report: Report) -> None:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+
+    jobs = [pool.start(work) for _ in range(6)]
+
+    assert all(job.wait(SOON_S) for job in jobs)
+    assert most == 2
+    pool.close()
+
+
+def test_turns_are_given_in_the_order_in_which_they_were_asked_for():
+    turns, order = Turns(), []
+
+    def take(number: int) -> None:
+        with turns:
+            order.append(number)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(4)]
+    with turns:
+        for number, thread in enumerate(threads):
+            thread.start()
+            while turns._drawn < number + 2:  # until it has asked, after the one that is in
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(SOON_S)
+
+    assert order == [0, 1, 2, 3]
+
+
+def test_a_paused_turn_comes_back_also_after_an_error():
+    turns = Turns()
+
+    with pytest.raises(ZeroDivisionError, match="inside"), turns, turns.paused():
+        raise ZeroDivisionError("inside")
+
+    with turns:
+        entered = True
+    assert entered
