@@ -260,59 +260,43 @@ def show_facts(one: Given, trial: Trial, card: Card, view: View) -> None:
     energy_pj = prices.costs.energy_pj[trial.exit]
     uplink_bytes = prices.costs.uplink_bytes[trial.exit]
     twin = ask_twin(one, card, view)
+    against = "to send the image" if view.scope == "device" else "the twin"
     with st.container(horizontal=True, key="try_facts"):
-        st.metric(
-            "Answer",
-            trial.answer,
-            f"truth: {one.label}" if one.label else f"{numbers.percent(trial.probability)} sure",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-        )
-        st.metric(
+        sure = f"{numbers.percent(trial.probability)} sure"
+        fact("Answer", trial.answer, f"truth: {one.label}" if one.label else sure)
+        fact(
             "Leaves at",
             trial.said[trial.exit].name,
             f"{trial.macs_run / 1e6:.2f} of {trial.macs / 1e6:.2f} M MACs",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
         )
-        st.metric(
+        fact(
             f"Energy ({view.scope})",
             numbers.energy(energy_pj),
-            f"{numbers.energy(prices.twin_energy_pj)} "
-            + ("to send the image" if view.scope == "device" else "the twin"),
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
+            f"{numbers.energy(prices.twin_energy_pj)} {against}",
         )
-        st.metric(
+        fact(
             "Uplink",
             numbers.kilobytes(uplink_bytes),
             f"{numbers.kilobytes(card.image_bytes)} the raw image",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
         )
-        st.metric(
+        fact(
             "Measured here",
             numbers.latency(trial.measured_ms),
             f"{numbers.latency(twin.measured_ms)} the twin" if twin else "on this machine",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            help="Median of three runs on the machine of this page, with no radio between.",
+            "Median of three runs on the machine of this page, with no radio between.",
         )
         if twin:
-            st.metric(
+            fact(
                 "The twin says",
                 twin.answer,
                 f"{numbers.percent(twin.probability)} sure",
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-                help="The same architecture, every layer at 32 bits, no early exit.",
+                "The same architecture, every layer at 32 bits, no early exit.",
             )
+
+
+def fact(label: str, value: str, beside: str, words: str | None = None) -> None:
+    """One figure of the run with what stands below it."""
+    st.metric(label, value, beside, delta_color="off", delta_arrow="off", border=True, help=words)
 
 
 def ask_twin(one: Given, card: Card, view: View) -> Trial | None:
