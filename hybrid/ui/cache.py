@@ -9,20 +9,21 @@ Files are part of the key by their time of change, so a trace recorded meanwhile
 shows at the next run. What comes out is shared between sessions: never write into it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import streamlit as st
 
 from hybrid import data, energy, policy, zoo
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.trace import Trace
-from hybrid.ui import numbers
+from hybrid.ui import tables
 from hybrid.ui.follower.payload import SWEEP_POINTS, payload
+from hybrid.ui.scene import Frontier, Prices, Scene, Static
 from hybrid.ui.state import STEPS, Offers, View
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Static",
     "card",
     "follower_data",
+    "frontier_table",
     "frontiers",
     "images",
     "link_title",
@@ -40,6 +42,7 @@ __all__ = [
     "prices",
     "profile_title",
     "scene",
+    "stamps",
     "statics",
     "sweep_together",
     "trace",
@@ -47,65 +50,6 @@ __all__ = [
 
 SPLIT = "test"
 _GRID_POINTS = 60  # thresholds per exit and bit width that the frontier is searched on
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prices:
-    """What one sample pays at each exit, and what it is compared with.
-
-    parts: part → mean energy in pJ per sample that takes exit i, one number per exit; the values
-    of one exit sum to `costs.energy_pj` of that exit. twin_parts: part → pJ per sample.
-    """
-
-    costs: energy.ExitCosts
-    parts: Mapping[str, tuple[float, ...]]
-    twin_energy_pj: float
-    twin_accuracy: float | None
-    twin_parts: Mapping[str, float]
-
-    @property
-    def energy_unit(self) -> tuple[float, str]:
-        """Size in pJ and name of the unit that suits what one sample can cost here."""
-        return numbers.energy_unit(max(self.costs.energy_pj))
-
-    def mean_parts(self, outcome: policy.Outcome) -> dict[str, float]:
-        """Part → mean energy in pJ per sample of an outcome."""
-        counts = np.array(outcome.exit_counts)
-        return {part: float(policy.mean_cost(counts, pj)) for part, pj in self.parts.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Static:
-    """A static network as a point: the same architecture, no early exit, all on the device."""
-
-    bits: int
-    accuracy: float
-    energy_pj: float
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Frontier:
-    """The points of one bit width that no other of it beats, by rising energy.
-
-    thresholds (m, early); energy_pj, accuracy, edge_fraction (m,).
-    """
-
-    bits: int
-    thresholds: npt.NDArray[np.float64]
-    energy_pj: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-    edge_fraction: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
-    """All of Explore that the sliders do not change."""
-
-    trace: Trace
-    prices: Prices
-    frontiers: tuple[Frontier, ...]
-    statics: tuple[Static, ...]
-    together: policy.Sweep
 
 
 def card(network: str) -> zoo.Card:
@@ -141,13 +85,13 @@ def prices(view: View) -> Prices:
 
 def statics(view: View) -> tuple[Static, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
-    return _statics(view.network, view.profile, view.link, view.scope, _stamps(view.network))
+    return _statics(view.network, view.profile, view.link, view.scope, stamps(view.network))
 
 
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
     return _frontiers(
-        view.network, view.measure, view.profile, view.link, view.scope, _stamps(view.network)
+        view.network, view.measure, view.profile, view.link, view.scope, stamps(view.network)
     )
 
 
@@ -160,7 +104,20 @@ def sweep_together(view: View) -> policy.Sweep:
 def follower_data(view: View) -> dict[str, Any]:
     """What the follower in the browser needs of this view; the same whatever its thresholds."""
     still = replace(view, thresholds=(0.0,) * view.exits)
-    return _follower_data(still, _stamps(view.network))
+    return _follower_data(still, stamps(view.network))
+
+
+def stamps(network: str) -> tuple[int, ...]:
+    """When the card and each variant's trace of the split last changed."""
+    variants = zoo.card(network).variants
+    return (_stamp(network), *(_stamp(network, variant, SPLIT) for variant in variants))
+
+
+def frontier_table(view: View) -> pd.DataFrame:
+    """The frontiers and the static networks as a table; never write into it."""
+    return _frontier_table(
+        view.network, view.measure, view.profile, view.link, view.scope, stamps(view.network)
+    )
 
 
 def scene(view: View) -> Scene:
@@ -240,9 +197,9 @@ def _prices(network: str, bits: int, profile: str, link: str, scope: str, stamp:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _statics(
-    network: str, profile: str, link: str, scope: str, stamps: tuple[int, ...]
+    network: str, profile: str, link: str, scope: str, changed: tuple[int, ...]
 ) -> tuple[Static, ...]:
-    del stamps  # only in the key
+    del changed  # only in the key
     found = []
     for bits in zoo.bit_widths(network, static=True):
         accuracy = _accuracy(network, zoo.variant_name(bits, static=True))
@@ -254,9 +211,9 @@ def _statics(
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _frontiers(
-    network: str, measure: str, profile: str, link: str, scope: str, stamps: tuple[int, ...]
+    network: str, measure: str, profile: str, link: str, scope: str, changed: tuple[int, ...]
 ) -> tuple[Frontier, ...]:
-    del stamps  # only in the key
+    del changed  # only in the key
     found = []
     for bits in zoo.bit_widths(network):
         try:
@@ -290,8 +247,16 @@ def _sweep(
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _follower_data(view: View, stamps: tuple[int, ...]) -> dict[str, Any]:
-    del stamps  # only in the key
+def _frontier_table(
+    network: str, measure: str, profile: str, link: str, scope: str, changed: tuple[int, ...]
+) -> pd.DataFrame:
+    found = _frontiers(network, measure, profile, link, scope, changed)
+    return tables.frontier(found, _statics(network, profile, link, scope, changed))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _follower_data(view: View, changed: tuple[int, ...]) -> dict[str, Any]:
+    del changed  # only in the key
     priced = prices(view)
     return payload(
         view,
@@ -369,12 +334,6 @@ def _slider_grids(recorded: Trace, measure: str) -> list[npt.NDArray[np.float64]
     size = min(_GRID_POINTS, int(500_000 ** (1 / max(early.shape[1], 1))))
     grids = (policy.threshold_grid(early[:, i], size) for i in range(early.shape[1]))
     return [np.unique(np.round(grid * STEPS)) / STEPS for grid in grids]
-
-
-def _stamps(network: str) -> tuple[int, ...]:
-    """When the card and each variant's trace of the split last changed."""
-    variants = zoo.card(network).variants
-    return (_stamp(network), *(_stamp(network, variant, SPLIT) for variant in variants))
 
 
 def _stamp(network: str, variant: str = "", split: str = "") -> int:

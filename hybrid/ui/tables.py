@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from hybrid.ui.cache import Frontier, Static
+from hybrid.ui.scene import Frontier, Static
 
 __all__ = ["frontier"]
 

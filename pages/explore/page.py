@@ -2,13 +2,14 @@
 
 import json
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.ui import cache, controls, follower, gallery, shell, state, tables, words
-from hybrid.ui.cache import Scene
+from hybrid.ui import cache, controls, follower, gallery, shell, state, words
 from hybrid.ui.figures import explore as figures
+from hybrid.ui.scene import Scene
 from hybrid.ui.state import View
 
 PLOT = {"displayModeBar": False, "responsive": True}
@@ -24,11 +25,11 @@ def main() -> None:
         return
     point = operating_point(view, scene)
     headlines(view, scene, point)
-    # What the follower draws must not be drawn again: figures stay as they were when it took over.
-    anchor = anchored(view)
-    trade(view, scene, operating_point(anchor, scene))
-    details(anchor, scene, operating_point(anchor, scene))
-    downloads(view, scene, point)
+    # A figure that is sent anew is mounted anew: once the follower moves them, they stay the same.
+    drawn = drawn_figures(view, scene)
+    trade(view, drawn)
+    details(view, drawn)
+    downloads(view, point)
     pictures(view, scene)
     follower.mount(cache.follower_data(view), on_click=go_to_clicked)
 
@@ -45,12 +46,46 @@ def operating_point(view: View, scene: Scene) -> policy.OperatingPoint:
     )
 
 
-def anchored(view: View) -> View:
-    """The view whose figures are drawn: the present one, until the follower moves them itself."""
-    held: View | None = st.session_state.get("explore_anchor")
+def drawn_figures(view: View, scene: Scene) -> dict[str, go.Figure]:
+    """The figures by key: at the present point, until the follower moves them by itself."""
+    session = st.session_state
+    held: View | None = session.get("explore_anchor")
     if held is None or not follower.is_alive() or not state.same_scene(held, view):
-        st.session_state["explore_anchor"] = held = view
-    return held
+        session["explore_anchor"] = view
+        session["explore_figures"] = draw(view, scene, operating_point(view, scene))
+    elif session["explore_scene"] != cache.stamps(view.network):
+        session["explore_figures"] = draw(held, scene, operating_point(held, scene))
+    session["explore_scene"] = cache.stamps(view.network)
+    figures_by_key: dict[str, go.Figure] = session["explore_figures"]
+    return figures_by_key
+
+
+def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> dict[str, go.Figure]:
+    """Every figure of the page at a point."""
+    scale_pj, unit = scene.prices.energy_unit
+    classes = cache.card(view.network).classes
+    counted = policy.per_class(scene.trace, view.thresholds, view.measure, classes=len(classes))
+    return {
+        "tradeoff": figures.tradeoff(
+            scene.frontiers,
+            scene.statics,
+            bits=view.bits,
+            energy_pj=point.energy_pj,
+            accuracy=point.outcome.accuracy,
+            scale_pj=scale_pj,
+            unit=unit,
+        ),
+        "flow": figures.flow(point.outcome),
+        "threshold": threshold_figure(view, scene, point),
+        "parts": figures.by_part(
+            scene.prices.mean_parts(point.outcome),
+            scene.prices.twin_parts,
+            scale_pj=scale_pj,
+            unit=unit,
+            beside=words.against(view.scope).capitalize(),
+        ),
+        "classes": figures.per_class(counted, classes),
+    }
 
 
 def headlines(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
@@ -76,75 +111,59 @@ def headlines(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
         st.caption(words.verdict(point, scene.statics, scope=view.scope))
 
 
-def trade(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+def trade(view: View, drawn: dict[str, go.Figure]) -> None:
     """Accuracy against energy, and the flow of the images."""
     left, right = st.columns([3, 2])
-    scale_pj, unit = scene.prices.energy_unit
-    with left, st.container(border=True, height="stretch"):
-        st.markdown(f"**Accuracy against energy** ({view.scope}), click a point to go there")
-        st.plotly_chart(
-            figures.tradeoff(
-                scene.frontiers,
-                scene.statics,
-                bits=view.bits,
-                energy_pj=point.energy_pj,
-                accuracy=point.outcome.accuracy,
-                scale_pj=scale_pj,
-                unit=unit,
-            ),
-            key="explore_tradeoff",
-            config=PLOT,
+    with left:
+        chart(
+            "tradeoff",
+            drawn,
+            title=f"**Accuracy against energy** ({view.scope}), click a point to go there",
             alt="Accuracy against energy per image, by bit width, static networks as points",
         )
-    with right, st.container(border=True, height="stretch"):
-        st.markdown("**Where images leave**")
-        st.plotly_chart(
-            figures.flow(point.outcome),
-            key="explore_flow",
-            config=PLOT,
+    with right:
+        chart(
+            "flow",
+            drawn,
+            title="**Where images leave**",
             alt="Flow of the images to the exits and the cloud, and on to right or wrong answers",
         )
 
 
-def details(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+def details(view: View, drawn: dict[str, go.Figure]) -> None:
     """Over the threshold, by part and by class."""
     over, parts, classes = st.columns(3)
-    with over, st.container(border=True, height="stretch"):
-        st.markdown("**Over the threshold**, the others held")
-        st.plotly_chart(
-            threshold_figure(view, scene, point),
-            key="explore_threshold",
-            config=PLOT,
+    with over:
+        chart(
+            "threshold",
+            drawn,
+            title="**Over the threshold**, the others held",
             alt="Accuracy and edge exit fraction over each threshold, the present point marked",
         )
-    with parts, st.container(border=True, height="stretch"):
-        st.markdown(f"**Energy by part** ({view.scope})")
-        scale_pj, unit = scene.prices.energy_unit
-        st.plotly_chart(
-            figures.by_part(
-                scene.prices.mean_parts(point.outcome),
-                scene.prices.twin_parts,
-                scale_pj=scale_pj,
-                unit=unit,
-                beside=words.against(view.scope).capitalize(),
-            ),
-            key="explore_parts",
-            config=PLOT,
+    with parts:
+        chart(
+            "parts",
+            drawn,
+            title=f"**Energy by part** ({view.scope})",
             alt="Energy per image by part of the network, beside the full-precision twin",
         )
-    with classes, st.container(border=True, height="stretch"):
-        st.markdown("**By class**: exits and accuracy")
-        names = cache.card(view.network).classes
-        counted = policy.per_class(scene.trace, view.thresholds, view.measure, classes=len(names))
-        st.plotly_chart(
-            figures.per_class(counted, names),
-            key="explore_classes",
-            config=PLOT,
+    with classes:
+        chart(
+            "classes",
+            drawn,
+            title="**By class**: exits and accuracy",
             alt="Share of each class that takes each exit, and its accuracy",
         )
 
 
-def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> object:
+def chart(key: str, drawn: dict[str, go.Figure], *, title: str, alt: str) -> None:
+    """A figure in its frame."""
+    with st.container(border=True, height="stretch"):
+        st.markdown(title)
+        st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
+
+
+def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> go.Figure:
     """Accuracy and edge fraction, each exit's threshold moved while the others are held."""
     exits = [] if view.together else range(view.exits)
     alone = [
@@ -168,10 +187,10 @@ def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> 
     )
 
 
-def downloads(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+def downloads(view: View, point: policy.OperatingPoint) -> None:
     """The frontier as a table, and the point as JSON."""
     with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
-        table = tables.frontier(scene.frontiers, scene.statics)
+        table = cache.frontier_table(view)
         st.dataframe(
             table,
             hide_index=True,
@@ -190,7 +209,7 @@ def downloads(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
             )
             st.download_button(
                 "This table (CSV)",
-                table.to_csv(index=False),
+                lambda: table.to_csv(index=False),
                 file_name=f"{view.network}-frontier.csv",
                 mime="text/csv",
                 icon=":material/download:",

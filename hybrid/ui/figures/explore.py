@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from hybrid import policy
 from hybrid.ui import numbers, palette
-from hybrid.ui.cache import Frontier, Static
+from hybrid.ui.scene import Frontier, Static
 
 __all__ = ["by_part", "flow", "over_threshold", "per_class", "tradeoff"]
 

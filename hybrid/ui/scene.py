@@ -1,0 +1,72 @@
+"""All of Explore that the sliders do not change, as values; `hybrid.ui.cache` makes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid import energy, policy
+from hybrid.trace import Trace
+from hybrid.ui import numbers
+
+__all__ = ["Frontier", "Prices", "Scene", "Static"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What one sample pays at each exit, and what it is compared with.
+
+    parts: part → mean energy in pJ per sample that takes exit i, one number per exit; the values
+    of one exit sum to `costs.energy_pj` of that exit. twin_parts: part → pJ per sample.
+    """
+
+    costs: energy.ExitCosts
+    parts: Mapping[str, tuple[float, ...]]
+    twin_energy_pj: float
+    twin_accuracy: float | None
+    twin_parts: Mapping[str, float]
+
+    @property
+    def energy_unit(self) -> tuple[float, str]:
+        """Size in pJ and name of the unit that suits what one sample can cost here."""
+        return numbers.energy_unit(max(self.costs.energy_pj))
+
+    def mean_parts(self, outcome: policy.Outcome) -> dict[str, float]:
+        """Part → mean energy in pJ per sample of an outcome."""
+        counts = np.array(outcome.exit_counts)
+        return {part: float(policy.mean_cost(counts, pj)) for part, pj in self.parts.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static:
+    """A static network as a point: the same architecture, no early exit, all on the device."""
+
+    bits: int
+    accuracy: float
+    energy_pj: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frontier:
+    """The points of one bit width that no other of it beats, by rising energy.
+
+    thresholds (m, early); energy_pj, accuracy, edge_fraction (m,).
+    """
+
+    bits: int
+    thresholds: npt.NDArray[np.float64]
+    energy_pj: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    edge_fraction: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """All of Explore that the sliders do not change."""
+
+    trace: Trace
+    prices: Prices
+    frontiers: tuple[Frontier, ...]
+    statics: tuple[Static, ...]
+    together: policy.Sweep
