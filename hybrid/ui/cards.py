@@ -85,7 +85,8 @@ def describe(variant: Variant) -> str:
             "it runs wholly on the device."
         )
     exits = "one exit" if variant.exits == 1 else f"{variant.exits} exits"
-    return f"The edge segment at {variant.bits} bits with {exits}, the cloud segment at 32 bits."
+    bits = "1 bit" if variant.bits == 1 else f"{variant.bits} bits"
+    return f"The edge segment at {bits} with {exits}, the cloud segment at 32 bits."
 
 
 def variants_table(card: Card, *, split: str) -> pd.DataFrame:
@@ -105,7 +106,7 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
                 "Weights (kB)": sum(layer.packed_bytes for layer in variant.layers) / 1e3,
                 "Uplink (B)": variant.uplink_bytes,
                 "Epochs": variant.epochs,
-                "Hours": variant.hours,
+                "Minutes": 60 * variant.hours,
             }
         )
     table = pd.DataFrame(rows)

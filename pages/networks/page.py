@@ -32,7 +32,7 @@ def show_card(card: Card) -> None:
     st.write(card.description)
     st.caption(
         f"Data set {card.dataset}, {len(card.classes)} classes, images of {card.size}×{card.size} "
-        f"pixels and {card.channels} channels; cut after stage {card.stage_names[card.cut]}; "
+        f"pixels, {'grey' if card.channels == 1 else 'colour'}; cut after stage {card.stage_names[card.cut]}; "
         f"seed {card.seed}. Accuracies on the {cache.SPLIT} split."
     )
     table = cards.variants_table(card, split=cache.SPLIT)
@@ -41,6 +41,7 @@ def show_card(card: Card) -> None:
         table,
         hide_index=True,
         key="networks_variants",
+        placeholder="–",
         alt=f"Accuracy, size and cost of the {len(table)} variants of {card.title}.",
         column_config={
             "Variant": st.column_config.TextColumn(pinned=True),
@@ -54,7 +55,9 @@ def show_card(card: Card) -> None:
             "Uplink (B)": st.column_config.NumberColumn(
                 help="What one image that goes on sends: packed features and header."
             ),
-            "Hours": st.column_config.NumberColumn(format="%.2f", help="Of training this variant."),
+            "Minutes": st.column_config.NumberColumn(
+                format="%.1f", help="Of training this variant, without those it started from."
+            ),
         },
     )
 
@@ -199,7 +202,7 @@ def show_origin(card: Card, variant: Variant) -> None:
     """Where the weights come from: recipe, time, versions, files."""
     with st.expander("Recipe, versions and files", icon=":material/receipt_long:"):
         st.caption(
-            f"{variant.epochs} epochs in {numbers.fixed(variant.hours, 2)} hours on "
+            f"{variant.epochs} epochs in {numbers.fixed(60 * variant.hours, 1)} minutes on "
             f"{variant.device}."
         )
         st.json(
