@@ -30,9 +30,10 @@ def show_card(card: Card) -> None:
     """What the network is, and all its variants in one table."""
     st.header(card.title)
     st.write(card.description)
+    colours = "grey" if card.channels == 1 else "colour"
     st.caption(
-        f"Data set {card.dataset}, {len(card.classes)} classes, images of {card.size}×{card.size} "
-        f"pixels, {'grey' if card.channels == 1 else 'colour'}; cut after stage {card.stage_names[card.cut]}; "
+        f"Data set {card.dataset}, {len(card.classes)} classes, {colours} images of "
+        f"{card.size}×{card.size} pixels; cut after stage {card.stage_names[card.cut]}; "
         f"seed {card.seed}. Accuracies on the {cache.SPLIT} split."
     )
     table = cards.variants_table(card, split=cache.SPLIT)
