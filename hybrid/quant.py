@@ -227,8 +227,8 @@ def fit_step(
 class ActivationQuantizer(nn.Module):
     """Activations to k bits: unsigned with a learned step for k >= 2, bipolar at 1 bit.
 
-    At 1 bit a learned shift per channel stands before the sign (ReActNet's RSign). The step is
-    set from data inside `calibrating`, then learned.
+    At 1 bit a learned shift per channel stands before the sign (ReActNet's RSign). Shift (the
+    mean) and step are set from data inside `calibrating`, then learned.
     """
 
     def __init__(self, bits: int, channels: int) -> None:
@@ -251,6 +251,9 @@ class ActivationQuantizer(nn.Module):
         if self.bits == FULL_PRECISION:
             return x
         if self.bits == 1:
+            if self.calibrate:  # behind a ReLU a shift of 0 would make every sign +1
+                with torch.no_grad():
+                    self.shift.copy_(x.float().mean(dim=(0, 2, 3), keepdim=True))
             return binarize_activations(x - self.shift)
         if self.calibrate:
             with torch.no_grad():
@@ -260,7 +263,7 @@ class ActivationQuantizer(nn.Module):
 
 @contextmanager
 def calibrating(network: nn.Module) -> Iterator[None]:
-    """Within, every activation quantizer sets its step from the batch it sees."""
+    """Within, every activation quantizer sets its step or shift from the batch it sees."""
     quantizers = [m for m in network.modules() if isinstance(m, ActivationQuantizer)]
     try:
         for quantizer in quantizers:

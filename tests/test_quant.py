@@ -393,6 +393,17 @@ def test_calibrating_sets_the_steps_from_the_batch_and_ends_with_it():
     torch.testing.assert_close(layer.activation.step, expected)
 
 
+def test_at_one_bit_calibrating_puts_the_border_of_the_sign_at_each_channels_mean():
+    layer = QuantConv2d(2, 5, 3, bits=1)
+    x = spread(8, 2, 6, 6).relu() + 3
+
+    with calibrating(layer):
+        layer(x)
+
+    expected = [x[:, channel].mean().item() for channel in (0, 1)]
+    assert layer.activation.shift.flatten().tolist() == pytest.approx(expected)
+
+
 def test_calibrating_ends_also_when_the_network_fails():
     layer = QuantConv2d(3, 5, 3, bits=4)
 
