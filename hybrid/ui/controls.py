@@ -52,9 +52,11 @@ def choices(offers: Offers) -> dict[str, Any]:
     """Network, bit width, measure, profiles and scope, as fields of a View."""
     chosen: dict[str, Any] = {"network": st.selectbox("Network", list(offers.exits), key="network")}
     chosen["bits"] = _bits(list(offers.exits[chosen["network"]]))
-    chosen["scope"] = st.segmented_control(
+    scope = st.segmented_control(
         "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
     )
+    # A client that reconnects may send no value for it.
+    chosen["scope"] = scope or offers.scopes[0]
     chosen["profile"] = st.selectbox(
         "Hardware profile",
         offers.profiles,

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from hybrid import policy, trace
-from hybrid.ui import cache
 
 pytestmark = pytest.mark.browser
 
 READY = ".st-key-explore_flow .js-plotly-plot"
-ALIVE = "document.querySelector('.st-key-explore_follower')"
 
 
 @pytest.fixture(scope="module")
@@ -247,36 +245,3 @@ def test_the_colours_in_the_browser_are_those_of_the_theme(
     )
 
     assert colours[1:3] == ["#1f5fd0", "#d97a12"]
-
-
-def test_twenty_users_move_sliders_at_once_without_an_error(
-    chromium: Any, address: str, follower_js: str
-) -> None:
-    errors: list[str] = []
-    pages = []
-    for _ in range(20):
-        opened = chromium.new_context(viewport={"width": 1000, "height": 700}).new_page()
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.goto(f"{address}/?network=trees-toy&bits=2")
-        pages.append(opened)
-    for opened in pages:
-        opened.wait_for_selector(".st-key-t1 input[type=range]", timeout=60_000)
-        opened.locator(".st-key-t1 input[type=range]").focus()
-
-    for _ in range(3):
-        for opened in pages:
-            opened.keyboard.press("ArrowLeft")
-    for opened in pages:
-        opened.wait_for_function("location.search.includes('t1=0.797')", timeout=30_000)
-
-    alerts = [
-        opened.locator("[data-testid=stAlert], [data-testid=stException]") for opened in pages
-    ]
-    assert sum(alert.count() for alert in alerts) == 0
-    assert errors == []
-    for opened in pages:
-        opened.context.close()
-
-
-def test_the_sweep_in_the_figure_has_as_many_points_as_the_browser_redraws() -> None:
-    assert cache.SWEEP_POINTS == 201
