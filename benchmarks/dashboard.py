@@ -149,12 +149,13 @@ def run_users(ours: str, count: int) -> list[float]:
 
     def use(number: int) -> None:
         with connect(f"{ours.replace('http', 'ws')}/_stcore/stream", max_size=None) as socket_:
-            sliders = rerun(socket_, {})
+            kept: set[str] = set()
+            sliders = rerun(socket_, {}, kept)
             for move in range(MOVES):
                 time.sleep(0.5 + 0.05 * (number % 10))  # a user looks before the next move
                 wanted = dict.fromkeys(sliders, 0.3 + 0.02 * move)
                 start = time.perf_counter()
-                rerun(socket_, wanted)
+                rerun(socket_, wanted, kept)
                 times.append((time.perf_counter() - start) * 1e3)
 
     threads = [threading.Thread(target=use, args=(number,)) for number in range(count)]
@@ -165,10 +166,15 @@ def run_users(ours: str, count: int) -> list[float]:
     return times
 
 
-def rerun(connection: ClientConnection, sliders: dict[str, float]) -> list[str]:
-    """Ask for a run with these sliders, wait until it is finished; the ids of its sliders."""
+def rerun(connection: ClientConnection, sliders: dict[str, float], kept: set[str]) -> list[str]:
+    """Ask for a run with these sliders, wait until it is finished; the ids of its sliders.
+
+    Args:
+        kept: hashes of the messages that this client has, as a browser tells the server.
+    """
     asked = BackMsg()
     asked.rerun_script.query_string = LINK
+    asked.rerun_script.cached_message_hashes.extend(kept)
     for identity, value in sliders.items():
         state = asked.rerun_script.widget_states.widgets.add()
         state.id = identity
@@ -178,6 +184,8 @@ def rerun(connection: ClientConnection, sliders: dict[str, float]) -> list[str]:
     while True:
         answer = ForwardMsg()
         answer.ParseFromString(bytes(connection.recv(timeout=60)))
+        if answer.metadata.cacheable:
+            kept.add(answer.hash)
         slider = answer.delta.new_element.slider
         if slider.id and slider.id not in found:
             found.append(slider.id)
