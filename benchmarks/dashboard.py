@@ -40,6 +40,7 @@ with st.container(key="explore_edge"):
     st.metric("Value", f"{value:.3f}")
 """
 IMPORT = 'import streamlit as st\nst.text("Here")\n'
+FOLLOWER_ID = "-explore_follower"  # how the component's widget id ends
 USERS = 20
 MOVES = 15
 
@@ -178,7 +179,10 @@ def rerun(connection: ClientConnection, sliders: dict[str, float], kept: set[str
     for identity, value in sliders.items():
         state = asked.rerun_script.widget_states.widgets.add()
         state.id = identity
-        state.double_array_value.data.append(value)
+        if identity.endswith(FOLLOWER_ID):
+            state.json_value = '{"alive": true}'  # what the follower says of itself
+        else:
+            state.double_array_value.data.append(value)
     connection.send(asked.SerializeToString())
     found = list(sliders)
     while True:
@@ -186,9 +190,10 @@ def rerun(connection: ClientConnection, sliders: dict[str, float], kept: set[str
         answer.ParseFromString(bytes(connection.recv(timeout=60)))
         if answer.metadata.cacheable:
             kept.add(answer.hash)
-        slider = answer.delta.new_element.slider
-        if slider.id and slider.id not in found:
-            found.append(slider.id)
+        element = answer.delta.new_element
+        for identity in (element.slider.id, element.bidi_component.id):
+            if identity and identity not in found:
+                found.append(identity)
         if answer.WhichOneof("type") == "script_finished":
             return found
 
