@@ -26,9 +26,9 @@ FORMAT = 1
 _CODES, _SCALE = "weight.codes", "weight.scale"
 # what reading, building and filling raise where a file's words or numbers are not what we wrote
 _DAMAGE = (
+    ArithmeticError,
     AttributeError,
     KeyError,
-    OverflowError,
     RecursionError,
     RuntimeError,
     SafetensorError,

@@ -37,6 +37,11 @@ class Spec:
 
     def __post_init__(self) -> None:
         """Refuse what makes no network."""
+        if min(self.classes, self.channels, self.size) < 1:
+            raise NetworkError(
+                f"{self.classes} classes, {self.channels} channels and {self.size} pixels make no "
+                "network; each must be 1 or more."
+            )
         if list(self.exits) != sorted(set(self.exits)):
             raise NetworkError(f"Exits must ascend without repeats, not {self.exits}; sort them.")
         if self.exits and not 0 <= self.exits[0] <= self.exits[-1] <= self.cut:

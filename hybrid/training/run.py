@@ -231,7 +231,7 @@ def _continues(checkpoint: Path, module: ExitTraining) -> bool:
         return False
     try:
         kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
+    except (RuntimeError, EOFError, LookupError, UnpicklingError, ValueError) as error:
         raise RecipeError(f"{checkpoint} is damaged; remove it to train from the start.") from error
     return bool(kept.get("about", module.about) == module.about)
 

@@ -142,6 +142,7 @@ def test_features_are_sent_at_the_bits_of_the_last_edge_stage_and_at_two_at_leas
         ({"cut": 4, "exits": ()}, "The cut must be a stage from 0 to 3, not 4"),
         ({"cut": -1, "exits": ()}, "The cut must be a stage from 0 to 3, not -1"),
         ({"bits": (32, 4)}, "2 bit widths for 3 edge stages; give one per stage"),
+        ({"size": 0}, "10 classes, 1 channels and 0 pixels make no network"),
         ({"width": 3}, "A network has no width; remove it from the file"),
     ],
 )

@@ -1,0 +1,303 @@
+"""Weights come back as they were, or not at all and with one sentence."""
+
+import json
+import pickle
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hybrid.checkpoints import load_network, save_network
+from hybrid.errors import WeightsError
+from hybrid.files import sha256_of
+from hybrid.networks import Network, Spec, build
+from hybrid.networks.network import quantized_layers
+from hybrid.quant import BITS
+
+every_width = pytest.mark.parametrize("bits", BITS)
+one_folder = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def network_of(*, bits: int = 3, seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    spec = Spec(
+        architecture="digits-vgg", classes=10, channels=1, size=8, cut=2, exits=(1, 2), bits=bits
+    )
+    network = build(spec)
+    for parameter in network.parameters():  # none stays where it was built
+        parameter.data += 0.01 * torch.randn_like(parameter)
+    network(torch.randn(32, 1, 8, 8))
+    network.temperatures = (1.5, 0.7, 1.1)
+    return network.eval()
+
+
+@cache
+def written() -> bytes:
+    """A whole file, for tests to damage."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_network(network_of(), path)
+        return path.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "weights.safetensors"
+
+
+def changed(change: Callable[[dict[str, Any]], None]) -> bytes:
+    """A file whose header was changed."""
+    data = written()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+# ---------------------------------------------------------------- whole files
+
+
+@every_width
+def test_a_network_comes_back_with_the_same_answers_to_the_last_bit(bits: int, path: Path):
+    network, x = network_of(bits=bits), torch.randn(8, 1, 8, 8)
+    before = network(x)
+
+    save_network(network, path)
+    loaded = load_network(path)
+
+    assert loaded.spec == network.spec
+    assert loaded.temperatures == network.temperatures
+    assert not loaded.training
+    for one, other, frozen in zip(before, loaded(x), network(x), strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, frozen)
+
+
+@every_width
+def test_weights_are_packed_at_their_bit_width(bits: int, path: Path):
+    network = network_of(bits=bits)
+
+    save_network(network, path)
+
+    plain = 4 * sum(t.numel() for t in network.state_dict().values())
+    for layer in quantized_layers(network).values():
+        plain -= 4 * layer.weight.numel() - -(-layer.weight.numel() * bits // 8)
+    # the header, and 8 bytes instead of 4 for each batch norm's counter
+    assert abs(path.stat().st_size - plain) < 10_000
+    assert bits == 32 or len(quantized_layers(network)) == 4
+
+
+@every_width
+def test_saved_again_the_file_is_the_same_to_the_last_byte(bits: int, path: Path):
+    first = save_network(network_of(bits=bits), path)
+
+    again = save_network(load_network(path), path)
+
+    assert again == first == sha256_of(path)
+
+
+def test_a_loaded_network_can_be_trained_on(path: Path):
+    save_network(network_of(bits=32), path)
+    network = load_network(path).train()
+
+    sum(z.square().mean() for z in network(torch.randn(8, 1, 8, 8))).backward()
+
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_the_file_that_the_card_describes_is_taken(path: Path):
+    sha256 = save_network(network_of(), path)
+
+    assert load_network(path, expect_sha256=sha256).exits == (1, 2)
+
+
+def test_a_write_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch):
+    before = save_network(network_of(), path)
+
+    def half(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:100])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="no space left"):
+        save_network(network_of(seed=1), path)
+
+    assert sha256_of(path) == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+# ---------------------------------------------------------------- damaged files
+
+
+def test_no_file_says_what_to_do(path: Path):
+    with pytest.raises(WeightsError, match=r"There are no weights at .*; train the network first"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0" * 8, b"\xff" * 64, pickle.dumps({"weight": [1, 2]}), b"PK\3\4" + b"\0" * 60, b"{}"],
+    ids=["empty", "zeros", "ones", "pickle", "zip", "text"],
+)
+def test_what_is_no_safetensors_file_is_not_read(data: bytes, path: Path):
+    path.write_bytes(data)
+
+    with pytest.raises(WeightsError, match="is no whole safetensors file of this project"):
+        load_network(path)
+
+
+def test_a_pickle_of_torch_is_never_executed(path: Path):
+    ran = path.with_name("ran")
+
+    class Harmful:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (ran,)
+
+    torch.save({"weight": Harmful()}, path)
+
+    with pytest.raises(WeightsError, match="other formats are not read"):
+        load_network(path)
+    assert not ran.exists()
+
+
+@one_folder
+@given(st.integers(0, 10**9))
+def test_a_truncated_file_is_refused(path: Path, length: int):
+    path.write_bytes(written()[: length % len(written())])
+
+    with pytest.raises(WeightsError, match=r"^\S+ .*\.$"):
+        load_network(path)
+
+
+@one_folder
+@given(st.integers(0, 10**9), st.integers(1, 255))
+def test_one_byte_changed_is_noticed_by_its_sha256(path: Path, position: int, flip: int):
+    data = bytearray(written())
+    whole = sha256_of_bytes(bytes(data))
+    data[position % len(data)] ^= flip
+    path.write_bytes(data)
+
+    with pytest.raises(WeightsError, match="is not the file its card describes"):
+        load_network(path, expect_sha256=whole)
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+@one_folder
+@given(st.integers(0, 6000), st.integers(1, 255))
+def test_one_byte_changed_in_the_header_gives_a_network_or_one_sentence(
+    path: Path, position: int, flip: int
+):
+    data = bytearray(written())
+    data[position] ^= flip
+    path.write_bytes(data)
+
+    sentence, network = "", None
+    try:
+        network = load_network(path)
+    except WeightsError as error:
+        sentence = str(error)
+
+    assert network is not None or sentence
+    assert "\n" not in sentence
+
+
+HEADERS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "no metadata": (lambda h: h.pop("__metadata__"), "no whole safetensors file"),
+    "other format": (lambda h: h["__metadata__"].update(format="2"), "weights format 2, not 1"),
+    "no spec": (lambda h: h["__metadata__"].pop("spec"), "does not hold this network's weights"),
+    "spec is a list": (lambda h: h["__metadata__"].update(spec="[]"), "does not hold"),
+    "spec is deep": (lambda h: h["__metadata__"].update(spec="[" * 9999), "does not hold"),
+    "temperatures": (lambda h: h["__metadata__"].update(temperatures="[1.0]"), "3 exits need as"),
+    "cold": (lambda h: h["__metadata__"].update(temperatures="[1, 0, 1]"), "must be above 0"),
+    "missing": (lambda h: h.pop("classifier.linear.bias"), "does not hold"),
+    "renamed": (lambda h: h.update(x=h.pop("classifier.linear.bias")), "bias is missing"),
+    "no codes": (lambda h: h.pop("stages.1.conv1.weight.codes"), "does not hold"),
+    "shape": (
+        lambda h: h["classifier.linear.weight"].update(shape=[64, 10]),
+        r"classifier.linear.weight is torch.float32 of shape \(64, 10\)",
+    ),
+    "type": (
+        lambda h: h["classifier.linear.weight"].update(dtype="I32"),
+        "classifier.linear.weight is torch.int32",
+    ),
+}
+
+
+@pytest.mark.parametrize("change, sentence", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_does_not_fit_names_what_is_wrong(
+    change: Callable[[dict[str, Any]], None], sentence: str, path: Path
+):
+    path.write_bytes(changed(change))
+
+    with pytest.raises(WeightsError, match=sentence) as caught:
+        load_network(path)
+    assert "\n" not in str(caught.value)
+
+
+def with_spec(**values: object) -> bytes:
+    def change(header: dict[str, Any]) -> None:
+        spec = json.loads(header["__metadata__"]["spec"]) | values
+        header["__metadata__"]["spec"] = json.dumps(spec)
+
+    return changed(change)
+
+
+SPECS: list[dict[str, object]] = [
+    {"architecture": "resnet20", "channels": 3},
+    {"architecture": "resnet99"},
+    {"bits": 4},
+    {"bits": "many"},
+    {"bits": 9},
+    {"classes": 11},
+    {"classes": 10**9},
+    {"classes": -1},
+    {"classes": 10**30},
+    {"classes": 2.5},
+    {"size": 16},
+    {"size": 10**6},
+    {"size": 0},
+    {"cut": 9},
+    {"cut": "x"},
+    {"exits": [2]},
+    {"exits": 1},
+    {"channels": 3},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("values", SPECS, ids=str)
+def test_the_weights_of_another_network_are_refused_without_building_it(
+    values: dict[str, object], path: Path
+):
+    """A billion classes would fill the memory: they are compared, never allocated."""
+    path.write_bytes(with_spec(**values))
+
+    with pytest.raises(WeightsError, match=r"weights \(|describes no network") as caught:
+        load_network(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0])
+def test_scales_that_are_none_are_refused(bad: float, path: Path):
+    network = network_of()
+    network.stages[1].conv1.weight_log_step.data[0] = bad
+    network.stages[1].conv1.freeze()
+    network.stages[1].conv1.frozen_scale[0] = bad
+    save_network(network, path)
+
+    with pytest.raises(WeightsError, match="no scale of 0 or more for each of its 24 channels"):
+        load_network(path)

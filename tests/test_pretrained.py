@@ -1,0 +1,131 @@
+"""One contract for every network in pretrained/: what its card says is what its files give."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from hybrid import confidence, data, record, zoo
+from hybrid.census import census
+from hybrid.files import sha256_of
+from hybrid.packing import packed_bytes
+from hybrid.training.recipe import load_recipe, recipe_names
+
+VARIANTS = [(network, name) for network in zoo.networks() for name in zoo.card(network).variants]
+every_variant = pytest.mark.parametrize("network, name", VARIANTS)
+SAMPLES = 500
+
+
+def entry(network: str, name: str) -> zoo.Variant:
+    return zoo.card(network).variants[name]
+
+
+@cache
+def loaded(network: str, name: str) -> "zoo.Network":
+    variant = entry(network, name)
+    return zoo.load(network, bits=variant.bits, static=variant.kind == "static")
+
+
+def test_there_is_a_network_to_look_at():
+    assert ("digits-vgg", "hybrid-1bit") in VARIANTS
+
+
+@every_variant
+def test_every_file_is_the_one_its_card_describes(network: str, name: str):
+    folder = zoo.weights_path(network, name).parent
+    files = entry(network, name).files
+
+    assert {file: sha256_of(folder / file) for file in files} == dict(files)
+    assert {path.name for path in folder.iterdir()} == set(files)
+
+
+@every_variant
+def test_the_card_describes_the_network_that_is_loaded(network: str, name: str):
+    card, variant, built = zoo.card(network), entry(network, name), loaded(network, name)
+
+    assert built.spec.to_dict() == dict(variant.spec)
+    assert built.stage_names == card.stage_names
+    assert built.exits == variant.exit_stages
+    assert built.temperatures == variant.temperatures
+    assert tuple(census(built)) == variant.layers
+    assert len(variant.exit_names) == variant.exits + 1
+
+
+@every_variant
+def test_quantized_weights_are_packed_at_their_bit_width(network: str, name: str):
+    variant = entry(network, name)
+    size = zoo.weights_path(network, name).stat().st_size
+
+    weights = sum(
+        packed_bytes((x.weights,), bits=x.weight_bits) for x in variant.layers if x.weight_bits <= 8
+    )
+    weights += sum(4 * x.weights for x in variant.layers if x.weight_bits == 32)
+
+    # beside the weights: names and shapes, norms, scales and shifts, at most 1 KiB a layer and 16
+    assert weights < size < weights + len(variant.layers) * 2_048 + 16_384
+
+
+@every_variant
+@pytest.mark.parametrize("split", zoo.SPLITS)
+def test_accuracies_and_aurocs_are_those_of_the_trace(network: str, name: str, split: str):
+    variant, trace = entry(network, name), zoo.trace(network, name, split)
+    sure = trace.confidences["max_probability"]
+
+    accuracy = trace.correct.mean(axis=0)
+    aurocs = [confidence.auroc(sure[:, i], trace.correct[:, i]) for i in range(trace.exits)]
+
+    assert trace.exits == variant.exits + 1
+    assert (trace.network, trace.variant, trace.split) == (network, name, split)
+    assert trace.temperatures == variant.temperatures
+    assert variant.accuracy[split] == pytest.approx(accuracy, abs=1e-5)
+    assert variant.auroc[split] == pytest.approx(aurocs, abs=1e-5, nan_ok=True)
+
+
+@every_variant
+def test_test_images_scored_again_give_the_trace(network: str, name: str):
+    dataset = zoo.card(network).dataset
+    if not data.available(dataset):
+        pytest.skip(f"the images of {dataset} are not on this machine (HYBRID_DATA names them)")
+    trace, split = zoo.trace(network, name), data.load(dataset, "test")
+    rows = np.linspace(0, len(split.labels) - 1, min(SAMPLES, len(split.labels))).astype(int)
+    few = replace(split, images=split.images[rows], labels=split.labels[rows])
+
+    again = record.record(
+        loaded(network, name),
+        few,
+        name=network,
+        variant=name,
+        weights_sha256=trace.weights_sha256,
+    )
+
+    assert np.array_equal(again.labels, trace.labels[rows])
+    # Another processor or batch sums in another order; below 32 bits that can move a value to
+    # the next level, so a few samples in a thousand may differ more.
+    apart = np.abs(
+        again.confidences["max_probability"] - trace.confidences["max_probability"][rows]
+    )
+    assert np.quantile(apart, 0.95) < 1e-3
+    assert (again.classes == trace.classes[rows]).mean() >= 0.99
+
+
+@every_variant
+def test_every_exit_has_learned_something(network: str, name: str):
+    card, variant = zoo.card(network), entry(network, name)
+    chance = 1 / len(card.classes)
+
+    assert min(variant.accuracy["test"]) > 2 * chance
+
+
+@pytest.mark.parametrize("network", zoo.networks())
+def test_every_network_can_be_trained_again_by_its_recipe(network: str):
+    card, recipe = zoo.card(network), load_recipe(network)
+
+    assert network in recipe_names()
+    assert set(card.variants) <= {plan.name for plan in recipe.plans}
+    assert (card.architecture, card.cut, card.seed) == (
+        recipe.architecture,
+        recipe.cut,
+        recipe.seed,
+    )
+    assert zoo.bit_widths(network, static=True)[-1] == 32  # the twin that everything is beside

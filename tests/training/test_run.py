@@ -1,0 +1,321 @@
+"""Training on real digits: it learns, it resumes to the same weights, it keeps what is frozen."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hybrid import data, zoo
+from hybrid.errors import RecipeError
+from hybrid.training.batches import Batches
+from hybrid.training.recipe import Plan, Recipe, load_recipe
+
+pytest.importorskip("lightning", reason="Lightning comes with the extra `train`")
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:lightning", "ignore::Warning:torch")
+
+from lightning.pytorch.callbacks import Callback  # noqa: E402
+
+from hybrid.training import run as runs  # noqa: E402
+from hybrid.training.run import Run, train, train_variant  # noqa: E402
+
+
+def recipe(*plans: Plan) -> Recipe:
+    return replace(load_recipe("digits-vgg"), plans=plans)
+
+
+def plan(name: str, *, epochs: int = 6, **values: object) -> Plan:
+    shipped = load_recipe("digits-vgg").plans[0]
+    return replace(shipped, name=name, epochs=epochs, **values)  # type: ignore[arg-type]
+
+
+def finished(folder: Path, variant: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / "digits-vgg" / variant / runs.FINISHED)
+
+
+@pytest.mark.parametrize("bits, least", [(1, 0.80), (2, 0.85), (4, 0.90)])
+def test_a_network_learns_digits_in_seconds(bits: int, least: float, tmp_path: Path):
+    name = f"hybrid-{bits}bit"
+    made = recipe(plan("static-32bit"), plan(name, start="static-32bit", epochs=8))
+
+    train(made, Run(folder=tmp_path))
+
+    card = zoo.card("digits-vgg")
+    assert card.variants[name].accuracy["test"][-1] >= least
+    assert len(card.variants[name].history) == 8
+    losses = [row["loss"] for row in card.variants[name].history]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_what_is_published_is_not_trained_again(tmp_path: Path):
+    made = recipe(plan("static-32bit", epochs=1))
+    train(made, Run(folder=tmp_path))
+    before = zoo.weights_path("digits-vgg", "static-32bit").stat().st_mtime_ns
+
+    train(made, Run(folder=tmp_path))
+
+    assert zoo.weights_path("digits-vgg", "static-32bit").stat().st_mtime_ns == before
+
+
+def test_heads_only_leaves_everything_else_to_the_last_bit(tmp_path: Path):
+    body = plan("static-32bit", epochs=1)
+    heads = plan(
+        "hybrid-32bit", start="static-32bit", heads_only=True, epochs=3, learning_rate=0.03
+    )
+    train(recipe(body, heads), Run(folder=tmp_path))
+
+    before, after = finished(tmp_path, "static-32bit"), finished(tmp_path, "hybrid-32bit")
+
+    assert {name for name in after if name not in before} == {
+        f"heads.{stage}.linear.{kind}" for stage in (1, 2) for kind in ("weight", "bias")
+    }
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    history = zoo.card("digits-vgg").variants["hybrid-32bit"].history
+    assert history[-1]["tune_accuracy_exit1"] > 0.3
+
+
+def test_no_epoch_quantizes_without_training(tmp_path: Path):
+    body = plan("static-32bit", epochs=6)
+    train(recipe(body, plan("static-8bit", start="static-32bit", epochs=0)), Run(folder=tmp_path))
+
+    variants = zoo.card("digits-vgg").variants
+    before, after = finished(tmp_path, "static-32bit"), finished(tmp_path, "static-8bit")
+
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert variants["static-8bit"].history == ()
+    # 8 bits need no training where the steps were set from images of every class
+    lost = (
+        variants["static-32bit"].accuracy["test"][0] - variants["static-8bit"].accuracy["test"][0]
+    )
+    assert abs(lost) < 0.02
+
+
+def test_steps_are_set_from_images_of_every_class(monkeypatch: pytest.MonkeyPatch):
+    split = data.load("digits", "train")
+    images = split.labels.astype(np.float32).reshape(-1, 1, 1, 1)
+
+    chosen = runs._calibration(images)
+
+    counts = np.bincount(chosen.numpy().ravel().astype(int), minlength=10)
+    assert len(chosen) == runs.CALIBRATION_IMAGES
+    assert counts.min() > 0.8 * counts.max()
+
+
+def test_training_and_validation_touch_train_and_tune_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    load = data.load
+
+    def watched(name: str, split: str) -> data.Dataset:
+        asked.append(split)
+        return load(name, split)
+
+    monkeypatch.setattr(data, "load", watched)
+    train_variant(
+        recipe(plan("hybrid-4bit")), plan("hybrid-4bit", epochs=1), Run(folder=tmp_path, limit=200)
+    )
+
+    assert set(asked) == {"train", "tune"}
+
+
+def test_a_trial_publishes_nothing(tmp_path: Path):
+    one = plan("static-32bit", epochs=1)
+
+    train(recipe(one), Run(folder=tmp_path, limit=128))
+
+    assert zoo.networks() == []
+
+
+def test_bfloat16_can_be_asked_for_and_learns(tmp_path: Path):
+    one = plan("hybrid-4bit", epochs=5)
+
+    train(recipe(one), Run(folder=tmp_path, precision="bf16-mixed"))
+
+    variant = zoo.card("digits-vgg").variants["hybrid-4bit"]
+    assert variant.accuracy["test"][-1] > 0.3
+    assert variant.history[-1]["loss"] < 0.8 * variant.history[0]["loss"]
+    assert variant.device.endswith("bf16-mixed")
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16-mixed"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bf16-mixed"),
+        ({"avx512_bf16": False, "amx_bf16": False, "avx2": True}, "32-true"),
+        ({"neon": True}, "32-true"),
+    ],
+)
+def test_bfloat16_is_used_where_the_processor_multiplies_it(
+    flags: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+
+    assert runs.precision() == expected
+
+
+# ---------------------------------------------------------------- killed and resumed
+
+RESUMED = plan("hybrid-2bit", epochs=4, crop=1)
+
+
+class KilledAfter(Callback):
+    """Ends this process as a power cut would, when an epoch's checkpoint has been written."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: object, _module: object) -> None:
+        if trainer.current_epoch == self.epoch:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_run(folder: Path, pretrained: Path, epoch: int, root: Path) -> int:
+    """Train in a process of its own that is killed; its exit code."""
+    script = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from tests.training.test_run import *\n"
+        f"run = Run(folder=Path({str(folder)!r}), callbacks=(KilledAfter({epoch}),))\n"
+        "train(recipe(RESUMED), run)"
+    )
+    environment = os.environ | {"HYBRID_PRETRAINED": str(pretrained), "PYTHONPATH": str(root)}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        check=False,
+    ).returncode
+
+
+def test_a_killed_run_goes_on_to_the_same_weights_as_an_unbroken_one(
+    tmp_path: Path, elsewhere: Path, root: Path
+):
+    train(recipe(RESUMED), Run(folder=tmp_path / "unbroken"))
+    unbroken = zoo.card("digits-vgg").variants["hybrid-2bit"]
+    zoo.weights_path("digits-vgg", "hybrid-2bit").unlink()
+    (elsewhere / "digits-vgg" / "card.toml").unlink()
+
+    code = killed_run(tmp_path / "killed", elsewhere, 2, root)
+    left = {path.name for path in (tmp_path / "killed").rglob("*") if path.is_file()}
+    train(recipe(RESUMED), Run(folder=tmp_path / "killed"))
+
+    assert code == -signal.SIGKILL
+    assert left == {"last.ckpt"}
+    one, other = (finished(tmp_path / name, "hybrid-2bit") for name in ("unbroken", "killed"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    resumed = zoo.card("digits-vgg").variants["hybrid-2bit"]
+    assert resumed.files == unbroken.files
+    assert resumed.history == unbroken.history
+    assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
+
+
+def test_a_run_that_was_done_but_not_published_ends_in_the_same_weights(tmp_path: Path):
+    first = train_variant(recipe(RESUMED), RESUMED, Run(folder=tmp_path, limit=300))
+    again = train_variant(recipe(RESUMED), RESUMED, Run(folder=tmp_path, limit=300))
+
+    ours, theirs = first.state_dict(), again.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_checkpoint_of_another_plan_is_not_gone_on_from(tmp_path: Path):
+    run = Run(folder=tmp_path, limit=200)
+    train_variant(recipe(RESUMED), replace(RESUMED, epochs=1), run)
+
+    changed = train_variant(recipe(RESUMED), RESUMED, run)
+    fresh = train_variant(recipe(RESUMED), RESUMED, replace(run, folder=tmp_path / "fresh"))
+
+    ours, theirs = changed.state_dict(), fresh.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path):
+    path = tmp_path / "trial-200" / "digits-vgg" / "hybrid-2bit" / "last.ckpt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half a checkpoint")
+
+    with pytest.raises(RecipeError, match=r"last\.ckpt is damaged; remove it to train"):
+        train_variant(recipe(RESUMED), RESUMED, Run(folder=tmp_path, limit=200))
+
+
+def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "last.ckpt"
+    keeper = runs._WholeCheckpoints()
+    keeper.save_checkpoint({"epoch": 1}, path)
+
+    def half(checkpoint: object, draft: Path) -> None:
+        Path(draft).write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(runs.TorchCheckpointIO, "save_checkpoint", lambda _s, c, d, _o: half(c, d))
+    with pytest.raises(OSError, match="no space left"):
+        keeper.save_checkpoint({"epoch": 2}, path)
+
+    assert torch.load(path) == {"epoch": 1}
+    assert [one.name for one in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_variant_that_is_needed_first_is_named(tmp_path: Path):
+    late = plan("hybrid-4bit", start="static-32bit")
+
+    with pytest.raises(RecipeError, match="static-32bit is needed first; train it with --variant"):
+        train(recipe(plan("static-32bit"), late), Run(folder=tmp_path), variants=("hybrid-4bit",))
+
+
+# ---------------------------------------------------------------- batches
+
+
+def numbered(count: int = 20, **about: object) -> Batches:
+    images = np.arange(count, dtype=np.float32).reshape(-1, 1, 1, 1) * np.ones((1, 1, 6, 6), "f4")
+    values = {"batch": 6, "seed": 3} | about
+    return Batches(images, np.arange(count), **values)  # type: ignore[arg-type]
+
+
+def test_an_epoch_has_its_own_order_and_the_same_one_whenever_it_is_asked_for():
+    def order(epoch: int) -> list[int]:
+        return torch.cat([labels for _, labels in numbered().at_epoch(epoch)]).tolist()
+
+    assert order(4) == order(4)
+    assert order(4) != order(5)
+    assert len(set(order(4))) == 18  # 20 images in batches of 6: the incomplete one is dropped
+
+
+def test_validation_sees_every_image_once_and_in_order():
+    batches = numbered(shuffle=False)
+
+    assert torch.cat([labels for _, labels in batches]).tolist() == list(range(20))
+    assert len(batches) == len(list(batches)) == 4
+
+
+def test_a_shifted_image_stays_with_its_label():
+    for images, labels in numbered(crop=2, flip=True):
+        assert images.shape == (6, 1, 6, 6)
+        assert torch.equal(images[:, 0, 0, 0], labels.float())
+
+
+def test_a_shift_is_a_window_of_the_reflected_image():
+    picture = np.arange(36, dtype=np.float32).reshape(1, 1, 6, 6)
+    wide = np.pad(picture[0, 0], 2, mode="reflect")
+    windows = {wide[i : i + 6, j : j + 6].tobytes() for i in range(5) for j in range(5)}
+
+    drawn = {
+        images[0, 0].contiguous().numpy().tobytes()
+        for epoch in range(60)
+        for images, _ in Batches(
+            picture, np.zeros(1, np.int64), batch=1, seed=0, epoch=epoch, crop=2
+        )
+    }
+
+    assert drawn <= windows
+    assert len(drawn) > 15
