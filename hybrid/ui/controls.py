@@ -61,16 +61,17 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Hardware profile",
         offers.profiles,
         key="profile",
-        format_func=cache.profile_title,
         help="What a multiply-accumulate and a memory access cost. Published models differ.",
     )
+    # Below it, since a title is wider than a select box of the sidebar and would be cut there.
+    st.caption(cache.profile_title(chosen["profile"]))
     chosen["link"] = st.selectbox(
         "Link profile",
         offers.links,
         key="link",
-        format_func=cache.link_title,
         help="What sending a bit costs and how long it takes.",
     )
+    st.caption(cache.link_title(chosen["link"]))
     chosen["measure"] = st.selectbox(
         "Confidence measure",
         offers.measures,
