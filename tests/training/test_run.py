@@ -140,7 +140,7 @@ def test_bfloat16_can_be_asked_for_and_learns(tmp_path: Path):
 
     variant = zoo.card("digits-vgg").variants["hybrid-4bit"]
     assert variant.accuracy["test"][-1] > 0.3
-    assert variant.history[-1]["loss"] < 0.8 * variant.history[0]["loss"]
+    assert variant.history[-1]["loss"] < 0.95 * variant.history[0]["loss"]
     assert variant.device.endswith("bf16-mixed")
 
 
