@@ -1,0 +1,281 @@
+"""The Live run page through AppTest, on the shipped digits network."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from hybrid import live, policy, zoo
+from hybrid.ui import jobs, running
+from hybrid.ui.jobs import Job
+
+NETWORK = "digits-vgg"
+SAMPLES = 359
+SOON_S = 60
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The shipped digits network; the pool ends with the test."""
+    shutil.copytree(root / "pretrained" / NETWORK, tmp_path / NETWORK)
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield tmp_path
+    jobs.pool().close()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def opened(folder: Path, root: Path) -> Open:
+    """Open the page by a link; its query as keywords."""
+
+    def run(**query: str) -> AppTest:
+        app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
+        for key, value in ({"network": NETWORK, "bits": "1"} | query).items():
+            app.query_params[key] = value
+        app.run()
+        app.switch_page("pages/live/page.py").run()
+        assert not app.exception
+        return app
+
+    return run
+
+
+def job_of(app: AppTest) -> Job:
+    return app.session_state["live_run"].job
+
+
+def finish(app: AppTest) -> None:
+    assert job_of(app).wait(SOON_S)
+    app.run()
+    assert not app.exception
+
+
+def start(app: AppTest, batch: int = 64) -> None:
+    app.segmented_control(key="live_batch").set_value(batch).run()
+    app.button(key="live_start").click().run()
+    assert not app.exception
+
+
+def until_it_reports(app: AppTest) -> None:
+    deadline = time.monotonic() + SOON_S
+    while job_of(app).progress is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def metrics(app: AppTest) -> dict[str, tuple[str, str]]:
+    return {metric.label: (metric.value, metric.delta) for metric in app.metric}
+
+
+def promise(bits: int, *thresholds: float) -> policy.Outcome:
+    return policy.outcome(zoo.trace(NETWORK, zoo.variant_name(bits)), thresholds)
+
+
+def test_before_the_first_run_the_page_says_what_the_trace_promises(opened: Open):
+    app = opened(t1="0.9", t2="0.7")
+
+    first, second, stayed = promise(1, 0.9, 0.7).exit_counts
+    assert app.info[0].value == (
+        f"The trace promises {first} images at exit 1, {second} at exit 2 and {stayed} at the "
+        "cloud. Start the run to see them counted."
+    )
+    assert not app.metric
+    assert app.button(key="live_start").label == "Start"
+
+
+def test_a_finished_run_counts_what_was_promised_and_compares(opened: Open):
+    app = opened(t1="0.9", t2="0.7")
+
+    start(app)
+    finish(app)
+
+    promised = promise(1, 0.9, 0.7)
+    at_edge = sum(promised.exit_counts[:-1])
+    shown = metrics(app)
+    assert shown["Leave at the edge"][1] == f"{at_edge} of {SAMPLES}"
+    assert shown["Accuracy"] == (
+        f"{100 * promised.accuracy:.2f} %",
+        f"{sum(promised.correct_counts)} right",
+    )
+    assert f"Each of {SAMPLES} images took the exit it was promised" in app.success[0].value
+    assert [heading.value for heading in app.subheader] == [
+        "Against the trace",
+        "Against running every image to its end",
+    ]
+    assert app.get("progress")[0].proto.value == 100
+    assert app.button(key="live_start").label == "Start again"
+
+
+def test_the_energy_is_that_of_the_exits_taken_in_the_scope_of_the_sidebar(opened: Open):
+    app = opened()
+    start(app)
+    finish(app)
+    in_compute = metrics(app)["Energy (compute)"]
+
+    app.segmented_control(key="scope").set_value("device").run()
+
+    assert "Energy (compute)" not in metrics(app)
+    assert metrics(app)["Energy (device)"] != in_compute
+
+
+def test_what_was_measured_is_said_exactly(opened: Open):
+    app = opened()
+    start(app, batch=16)
+    finish(app)
+
+    measured = next(c.value for c in app.caption if c.value.startswith("Measured on"))
+    # 359 images in batches of 16 are 23 batches; the 1st, 5th, … 21st are run twice.
+    assert f"Measured on {6 * 16} of the {SAMPLES} images" in measured
+    assert f"16 at a time, on {jobs.threads()} thread" in measured
+
+
+def test_a_run_shows_how_far_it_is_and_can_be_stopped(opened: Open):
+    app = opened()
+    start(app, batch=1)
+    until_it_reports(app)
+    with running.gate():
+        app.run()
+        done = job_of(app).progress.done
+        assert app.get("progress")[0].proto.text == f"Running: {done} images of {SAMPLES}"
+        assert app.segmented_control(key="live_batch").disabled
+        app.button(key="live_stop").click().run()
+        assert "Stopping" in app.get("progress")[0].proto.text
+    finish(app)
+
+    done = job_of(app).progress.done
+    assert done < SAMPLES
+    assert app.info[0].value == f"Stopped after {done} images; what follows is of these."
+    assert f"Each of {done} images took the exit it was promised" in app.success[0].value
+    assert app.button(key="live_start").label == "Start again"
+
+
+def test_a_stopped_run_can_be_started_again_and_then_ends(opened: Open):
+    app = opened()
+    start(app, batch=1)
+    until_it_reports(app)
+    app.button(key="live_stop").click().run()
+    finish(app)
+
+    start(app)
+    finish(app)
+
+    assert job_of(app).state == "finished"
+    assert job_of(app).progress.done == SAMPLES
+
+
+def test_moved_sliders_do_not_change_a_run_and_are_said(opened: Open):
+    app = opened(t1="0.9", t2="0.7")
+    start(app)
+    finish(app)
+    before = metrics(app)
+
+    app.slider(key="t1").set_value(0.2).run()
+
+    assert metrics(app) == before
+    assert any(
+        c.value.startswith("This run is of digits-vgg at 1 bit, thresholds 0.900 and 0.700")
+        for c in app.caption
+    )
+
+
+def test_the_run_is_still_there_after_a_look_at_another_page(opened: Open):
+    app = opened()
+    start(app)
+    app.switch_page("pages/networks/page.py").run()
+    app.switch_page("pages/live/page.py").run()
+    finish(app)
+
+    assert metrics(app)["Leave at the edge"][1].endswith(f"of {SAMPLES}")
+
+
+def test_the_images_that_left_are_told_by_their_class(opened: Open):
+    app = opened(t1="1", t2="1")
+    start(app)
+    finish(app)
+
+    progress = job_of(app).progress
+    seen = progress.recent[-1]
+    words = [str(one.label) if one.label == one.answer else f"{one.label} taken for {one.answer}"
+             for one in seen]  # fmt: skip
+    assert ", ".join(words) in [caption.value for caption in app.caption]
+    assert len(app.get("image")) == sum(bool(recent) for recent in progress.recent)
+
+
+def test_damaged_weights_are_one_sentence_and_the_page_goes_on(opened: Open, folder: Path):
+    (folder / NETWORK / "hybrid-1bit" / "weights.safetensors").write_bytes(b"damaged")
+    app = opened()
+
+    start(app)
+    finish(app)
+
+    assert "is not the file its card describes" in app.error[0].value
+    app.segmented_control(key="bits").set_value(4).run()
+    start(app)
+    finish(app)
+    assert app.success
+
+
+def test_without_the_images_the_page_offers_them_and_still_tells_the_promise(
+    opened: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    card = folder / NETWORK / "card.toml"
+    card.write_text(card.read_text().replace('dataset = "digits"', 'dataset = "cifar100"'))
+    monkeypatch.setenv("HYBRID_DATA", str(folder))
+
+    app = opened()
+
+    assert app.button(key="live_start").disabled
+    assert app.button(key="download_cifar100").label == "Download CIFAR-100 (169 MB)"
+    assert "The trace promises" in app.info[0].value
+
+
+def test_without_a_trace_the_page_records_it_and_can_run_meanwhile(opened: Open, folder: Path):
+    path = folder / NETWORK / "hybrid-1bit" / "trace-test.parquet"
+    path.unlink()
+
+    with running.gate():
+        app = opened()
+        assert any("Recording the trace" in m.value for m in app.markdown)
+        start(app)
+    finish(app)
+    while jobs.pool()._alive:
+        time.sleep(0.01)
+    app.run()
+
+    assert path.is_file()
+    assert f"Each of {SAMPLES} images took the exit it was promised" in app.success[0].value
+
+
+def test_a_run_that_waits_says_for_how_many(opened: Open):
+    app = opened()
+    go_on = threading.Event()
+    try:
+        for _ in range(jobs.WORKERS):
+            jobs.pool().start(lambda report: report(go_on.wait(SOON_S)))
+        start(app)
+        waiting = app.get("progress")[0].proto.text
+        app.button(key="live_stop").click().run()
+    finally:
+        go_on.set()
+    finish(app)
+
+    assert waiting.startswith("Waiting for a free worker, 0 before")
+    assert app.info[0].value == "Stopped after no image; what follows is of these."
+
+
+def test_every_batch_size_on_offer_can_be_run(opened: Open):
+    app = opened(bits="2")
+
+    for batch in live.BATCHES:
+        start(app, batch=batch)
+        finish(app)
+        assert app.success, batch
