@@ -29,13 +29,11 @@ def digits_vgg(*, bits: int | tuple[int, ...] = 32, cut: int = 2, **about: objec
     network = build(
         Spec.from_dict({"architecture": "digits-vgg", "cut": cut, "bits": bits, **values})
     )
-    with torch.no_grad():
-        for _ in range(5):
-            network(images(64))
-        with calibrating(network.eval()):
-            network(images(64))
-        for head in network.heads.values():
-            head.linear.weight *= 8  # fresh heads say nearly the same of every sample
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.momentum = 1.0  # one batch sets the statistics
+    with torch.no_grad(), calibrating(network):
+        network(images(64))
     return network.eval()
 
 
