@@ -35,13 +35,19 @@ OFFERED = (
 )
 
 shell.set_up()
-# Each page in a folder of its own: Streamlit would run a file directly in pages/ without this one.
 pages = [
-    st.Page(path, title=title, icon=icon, help=words, url_path=name, default=name == "explore")
+    st.Page(
+        PAGES / f"{name}.py",
+        title=title,
+        icon=icon,
+        help=words,
+        url_path=name,
+        default=name == "explore",
+    )
     for name, title, icon, words in OFFERED
-    if (path := PAGES / name / "page.py").is_file()
 ]
 page = st.navigation(pages, position="top")
+shell.hold_door()
 with shell.guard():
     if shell.frame(folded=page.title == "Networks") is not None:
         page.run()

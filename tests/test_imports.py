@@ -72,15 +72,16 @@ def test_figures_draw_no_widgets(root: Path):
 
 
 def test_pages_are_thin_and_leave_drawing_and_computing_to_the_library(root: Path):
-    pages = sorted(root.glob("pages/*/page.py"))
+    pages = sorted(root.glob("pages/*.py"))
     assert pages
 
     for page in pages:
         assert packages_imported_by(page).isdisjoint({"torch", "plotly", "typer", "rich"}), page
 
 
-def test_no_page_lies_directly_in_pages_where_streamlit_would_find_it_by_itself(root: Path):
-    assert list(root.glob("pages/*.py")) == []
+def test_every_page_goes_through_app_before_it_draws(root: Path):
+    for page in root.glob("pages/*.py"):
+        assert "\nshell.through_app(__file__)\nmain()\n" in page.read_text("utf-8"), page
 
 
 def test_the_library_knows_neither_the_pages_nor_the_tests(root: Path):

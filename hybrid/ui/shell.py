@@ -23,7 +23,16 @@ from hybrid.errors import HybridError
 from hybrid.ui import cache, controls, recording, state
 from hybrid.ui.state import Offers, View
 
-__all__ = ["empty", "frame", "guard", "missing_trace", "set_up", "settle"]
+__all__ = [
+    "empty",
+    "frame",
+    "guard",
+    "hold_door",
+    "missing_trace",
+    "set_up",
+    "settle",
+    "through_app",
+]
 
 ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from elsewhere
 
@@ -63,6 +72,26 @@ def frame(*, folded: bool = False) -> View | None:
         view = controls.thresholds(exits, choice)
     state.keep(view)
     return view
+
+
+def hold_door() -> None:
+    """Tell the page about to run that app.py has framed it."""
+    st.session_state["framed"] = True
+
+
+def through_app(page: str) -> None:
+    """First line of every page: go through app.py where this run has not.
+
+    Until a server's first `st.navigation`, Streamlit takes each file in pages/ for an app of its
+    own, so a link to a page that is the server's first request would run it without its frame.
+
+    Args:
+        page: `__file__` of the page.
+    """
+    if not st.session_state.pop("framed", False):
+        # The page must not be the default one: that has no address of its own.
+        st.navigation([st.Page(set_up, default=True), st.Page(page)], position="hidden")
+        st.rerun()
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def opened(folder: Path, root: Path) -> Open:
         for key, value in ({"network": NETWORK, "bits": "1"} | query).items():
             app.query_params[key] = value
         app.run()
-        app.switch_page("pages/live/page.py").run()
+        app.switch_page("pages/live.py").run()
         assert not app.exception
         return app
 
@@ -190,8 +190,8 @@ def test_moved_sliders_do_not_change_a_run_and_are_said(opened: Open):
 def test_the_run_is_still_there_after_a_look_at_another_page(opened: Open):
     app = opened()
     start(app)
-    app.switch_page("pages/networks/page.py").run()
-    app.switch_page("pages/live/page.py").run()
+    app.switch_page("pages/networks.py").run()
+    app.switch_page("pages/live.py").run()
     finish(app)
 
     assert metrics(app)["Leave at the edge"][1].endswith(f"of {SAMPLES}")

@@ -34,7 +34,7 @@ def page(folder: Path, root: Path) -> AppTest:
     """The page after its first run."""
     app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
     app.run()
-    app.switch_page("pages/networks/page.py").run()
+    app.switch_page("pages/networks.py").run()
     assert not app.exception
     return app
 

@@ -21,7 +21,7 @@ def page(root: Path) -> AppTest:
     at.query_params["network"] = NETWORK
     at.query_params["bits"] = "2"
     at.run()
-    return at.switch_page(str(root / "pages" / "try_image" / "page.py")).run()
+    return at.switch_page(str(root / "pages" / "try_image.py")).run()
 
 
 def choose(at: AppTest, source: str) -> AppTest:

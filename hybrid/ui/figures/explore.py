@@ -15,9 +15,11 @@ from hybrid import policy
 from hybrid.ui import numbers, palette
 from hybrid.ui.scene import Frontier, Static
 
-__all__ = ["by_part", "flow", "over_threshold", "per_class", "tradeoff"]
+__all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
 
 Floats = npt.NDArray[np.float64]
+Figure = go.Figure
+Figures = dict[str, go.Figure]
 
 _RING = {"color": palette.INK, "width": 2}
 _QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True, "fixedrange": True}

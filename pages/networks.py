@@ -4,7 +4,7 @@ import streamlit as st
 
 from hybrid import energy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.ui import cache, cards, numbers, palette, recording, state
+from hybrid.ui import cache, cards, numbers, palette, recording, shell, state
 from hybrid.ui.figures import networks as figures
 from hybrid.ui.figures.structure import structure
 from hybrid.ui.state import View
@@ -217,4 +217,5 @@ def show_origin(card: Card, variant: Variant) -> None:
         )
 
 
+shell.through_app(__file__)
 main()

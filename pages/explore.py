@@ -2,7 +2,6 @@
 
 import json
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from hybrid import policy
@@ -46,7 +45,7 @@ def operating_point(view: View, scene: Scene) -> policy.OperatingPoint:
     )
 
 
-def drawn_figures(view: View, scene: Scene) -> dict[str, go.Figure]:
+def drawn_figures(view: View, scene: Scene) -> figures.Figures:
     """The figures by key: at the present point, until the follower moves them by itself."""
     session = st.session_state
     held: View | None = session.get("explore_anchor")
@@ -56,11 +55,11 @@ def drawn_figures(view: View, scene: Scene) -> dict[str, go.Figure]:
     elif session["explore_scene"] != cache.stamps(view.network):
         session["explore_figures"] = draw(held, scene, operating_point(held, scene))
     session["explore_scene"] = cache.stamps(view.network)
-    figures_by_key: dict[str, go.Figure] = session["explore_figures"]
+    figures_by_key: figures.Figures = session["explore_figures"]
     return figures_by_key
 
 
-def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> dict[str, go.Figure]:
+def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figures:
     """Every figure of the page at a point."""
     scale_pj, unit = scene.prices.energy_unit
     classes = cache.card(view.network).classes
@@ -111,7 +110,7 @@ def headlines(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
         st.caption(words.verdict(point, scene.statics, scope=view.scope))
 
 
-def trade(view: View, drawn: dict[str, go.Figure]) -> None:
+def trade(view: View, drawn: figures.Figures) -> None:
     """Accuracy against energy, and the flow of the images."""
     left, right = st.columns([3, 2])
     with left:
@@ -130,7 +129,7 @@ def trade(view: View, drawn: dict[str, go.Figure]) -> None:
         )
 
 
-def details(view: View, drawn: dict[str, go.Figure]) -> None:
+def details(view: View, drawn: figures.Figures) -> None:
     """Over the threshold, by part and by class."""
     over, parts, classes = st.columns(3)
     with over:
@@ -156,14 +155,14 @@ def details(view: View, drawn: dict[str, go.Figure]) -> None:
         )
 
 
-def chart(key: str, drawn: dict[str, go.Figure], *, title: str, alt: str) -> None:
+def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
     """A figure in its frame."""
     with st.container(border=True, height="stretch"):
         st.markdown(title)
         st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
 
 
-def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> go.Figure:
+def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy and edge fraction, each exit's threshold moved while the others are held."""
     exits = [] if view.together else range(view.exits)
     alone = [
@@ -251,4 +250,5 @@ def go_to_clicked() -> None:
         controls.go_to(*clicked)
 
 
+shell.through_app(__file__)
 main()

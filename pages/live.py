@@ -6,7 +6,7 @@ from hybrid import live
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.live import Progress
 from hybrid.trace import Trace
-from hybrid.ui import cache, jobs, live_run, numbers, palette, recording, state
+from hybrid.ui import cache, jobs, live_run, numbers, palette, recording, shell, state
 from hybrid.ui.figures import live as figures
 from hybrid.ui.jobs import Job
 from hybrid.ui.live_run import Run
@@ -154,7 +154,7 @@ def show_figures(progress: Progress) -> None:
         (
             "Images per second",
             numbers.significant(progress.images_per_second),
-            f"{numbers.significant(progress.seconds)} s in the network",
+            f"{numbers.fixed(progress.seconds, 2)} s computing",
         ),
         (
             "Leave at the edge",
@@ -238,4 +238,5 @@ def show_against_everything(run: Run, progress: Progress) -> None:
     st.caption(live_run.measurement(progress, run.request))
 
 
+shell.through_app(__file__)
 main()

@@ -14,7 +14,7 @@ from hybrid.errors import HybridError
 from hybrid.images import Picture, Rejected
 from hybrid.photographs import photographs
 from hybrid.preprocess import preprocess
-from hybrid.ui import cache, cards, numbers, palette, recording, running, state
+from hybrid.ui import cache, cards, numbers, palette, recording, running, shell, state
 from hybrid.ui.figures import try_image as figures
 from hybrid.ui.state import View
 from hybrid.ui.trial import ExitSaid, Trial
@@ -393,4 +393,5 @@ def sprite(pixels: NDArray[np.uint8]) -> str:
     return images.data_url(Image.fromarray(pixels.squeeze()))
 
 
+shell.through_app(__file__)
 main()
