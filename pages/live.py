@@ -43,7 +43,7 @@ def buttons(view: View, run: Run | None, *, ready: bool) -> None:
     """How many images at a time; start, or stop."""
     alive = run is not None and run.job.alive
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        batch = st.segmented_control(
+        st.segmented_control(
             "Images at a time",
             live.BATCHES,
             default=DEFAULT_BATCH,
@@ -61,14 +61,15 @@ def buttons(view: View, run: Run | None, *, ready: bool) -> None:
                 type="primary",
                 key="live_start",
                 on_click=start,
-                args=(view, batch),
+                args=(view,),
                 disabled=not ready,
             )
 
 
-def start(view: View, batch: int) -> None:
+def start(view: View) -> None:
     """Begin a run in place of the one before."""
-    st.session_state[RUN] = live_run.start(view, batch)
+    # Not an argument: those are of the last drawing, and the click may come before the next.
+    st.session_state[RUN] = live_run.start(view, st.session_state["live_batch"])
 
 
 def trace_of(view: View, *, record: bool) -> Trace | None:

@@ -137,7 +137,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[tuple[str, str, 
         (
             "MACs run",
             numbers.percent(against.macs / against.everything_macs),
-            f"{_millions(against.macs)} of {_millions(against.everything_macs)} million",
+            _of_macs(against.macs, against.everything_macs),
         ),
         (
             f"Energy ({scope})",
@@ -179,8 +179,20 @@ def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def _millions(macs: int) -> str:
-    return f"{macs / 1e6:,.1f}"
+def _of_macs(macs: int, everything: int) -> str:
+    """Some of all multiply-accumulates, both in the unit that suits all.
+
+    >>> _of_macs(218_000_000, 374_300_000), _of_macs(2_227_700_000, 3_743_000_000)
+    ('218 of 374 MMAC', '2.23 of 3.74 GMAC')
+    """
+    scale, unit = next(
+        (scale, unit)
+        for scale, unit in ((1e12, "TMAC"), (1e9, "GMAC"), (1e6, "MMAC"), (1.0, "MAC"))
+        if everything >= scale or scale == 1
+    )
+    return (
+        f"{numbers.significant(macs / scale)} of {numbers.significant(everything / scale)} {unit}"
+    )
 
 
 def _small(value: float) -> str:
