@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from hybrid import data, energy, zoo
 from hybrid.cli import app
 from hybrid.networks import build
-from hybrid.training.publish import Trained, publish
+from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import load_recipe
 
 EVALUATE = ["evaluate", "digits-vgg", "--bits", "4", "--thresholds", "0.9,0.8"]
@@ -42,8 +42,8 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("static-32bit", "hybrid-4bit"):
             torch.manual_seed(0)
             network = build(recipe.spec(recipe.plan(name))).eval()
-            trained = Trained(network=network, history=[], hours=0.0, device="test", versions={})
-            publish(recipe, recipe.plan(name), trained)
+            training = Training(history=(), hours=0.0, device="test", versions={})
+            publish(recipe, recipe.plan(name), network, training)
     return folder
 
 
@@ -314,7 +314,12 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
         '[[variant]]\nname = "hybrid-2bit"\nepochs = 1\nbatch = 32\nflip = false\ncrop = 0\n'
     )
 
-    trained = run("train", str(recipe), "--runs", str(tmp_path / "runs"), "--limit", "64")
+    words = ("train", str(recipe), "--runs", str(tmp_path / "runs"))
+    trial = run(*words, "--limit", "64")
+    assert trial.exit_code == 0, trial.stderr
+    assert zoo.networks() == []  # a trial publishes nothing
+
+    trained = run(*words)
 
     assert trained.exit_code == 0, trained.stderr
     assert trained.stdout == ""
