@@ -45,11 +45,16 @@ def preset(view: View) -> None:
         "sliders": "one" if view.together else "each",
     }
     for key, value in values.items():
-        st.session_state.setdefault(key, value)
+        if st.session_state.get(key) is None:
+            st.session_state[key] = value
 
 
 def choices(offers: Offers) -> dict[str, Any]:
     """Network, bit width, measure, profiles and scope, as fields of a View."""
+    if "view" in st.session_state:
+        # A client that reconnects, or whose page ran anew just after a change of page, may send
+        # no value for a widget: it stays as it was.
+        preset(st.session_state["view"])
     chosen: dict[str, Any] = {"network": st.selectbox("Network", list(offers.exits), key="network")}
     chosen["bits"] = _bits(list(offers.exits[chosen["network"]]))
     scope = st.segmented_control(
