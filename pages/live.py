@@ -114,6 +114,8 @@ def show_progress(run: Run, job: Job, trace: Trace | None) -> None:
     show_state(job, progress)
     if progress is None:
         return
+    if trace is not None and trace.samples != progress.samples:
+        trace = None  # recorded of other images than lie here now
     show_figures(progress)
     left, right = st.columns([2, 3])
     with left, st.container(border=True, height="stretch"):
@@ -218,7 +220,7 @@ def show_against_trace(run: Run, progress: Progress, trace: Trace | None) -> Non
     """Did the run do what the trace promised?"""
     st.subheader("Against the trace")
     if trace is None:
-        st.caption("There is no trace of this bit width to compare the run with.")
+        st.caption("There is no trace of this bit width over these images to compare with.")
         return
     against = live.against_trace(progress, trace, run.request)
     promise = f"Promised: {live_run.counts_words(against.counts)}. "

@@ -4,13 +4,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from hybrid import live, policy, zoo
+from hybrid import live, policy, trace, zoo
 from hybrid.ui import jobs, running
 from hybrid.ui.jobs import Job
 
@@ -253,6 +254,25 @@ def test_without_a_trace_the_page_records_it_and_can_run_meanwhile(opened: Open,
 
     assert path.is_file()
     assert f"Each of {SAMPLES} images took the exit it was promised" in app.success[0].value
+
+
+def test_a_trace_of_fewer_images_than_lie_here_is_not_compared_with(opened: Open, folder: Path):
+    path = folder / NETWORK / "hybrid-1bit" / "trace-test.parquet"
+    whole = trace.load(path)
+    half = replace(
+        whole,
+        labels=whole.labels[:100],
+        classes=whole.classes[:100],
+        confidences={name: sure[:100] for name, sure in whole.confidences.items()},
+    )
+    trace.save(half, path)
+    app = opened()
+
+    start(app)
+    finish(app)
+
+    assert not app.success
+    assert any("no trace of this bit width over these images" in c.value for c in app.caption)
 
 
 def test_a_run_that_waits_says_for_how_many(opened: Open):
