@@ -136,6 +136,8 @@ def _read_address(offers: Offers) -> tuple[str, ...]:
     if "view" not in session:
         reading = View.read(st.query_params.to_dict(), offers)
         controls.preset(reading.view)
+        # At once: a change of page while this first run goes on empties the address.
+        session["view"] = reading.view
         session["link_problems"] = reading.problems
         session["link_view"] = reading.view
     elif session["view"] != session["link_view"]:

@@ -29,6 +29,8 @@ def open_page(page: Any, address: str) -> None:
     # Through Explore, as a reader comes: by address, the server would be asked below /try_image
     # for its health first, and the console would note that it is not there.
     page.goto(f"{address}/?network=digits-vgg&bits=2")
+    page.wait_for_selector(".js-plotly-plot", timeout=60_000)
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
     page.get_by_role("link", name="Try an image").click()
     page.wait_for_selector(READY, timeout=60_000)
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
