@@ -27,8 +27,12 @@ __all__ = [
     "Picture",
     "Rejected",
     "data_url",
+    "is_clutter",
+    "member_bytes",
+    "points_outside",
     "read_image",
     "read_upload",
+    "shown_name",
 ]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -72,7 +76,7 @@ def read_image(name: str, data: bytes) -> Image.Image:
     Raises:
         ImageError: whatever else `data` is; the sentence names the file.
     """
-    shown = _shown(name)
+    shown = shown_name(name)
     _check_bytes(shown, data)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -97,6 +101,49 @@ def read_upload(name: str, data: bytes) -> list[Picture | Rejected]:
     return [_read(name, data)]
 
 
+def member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of one file of a zip, unpacked in memory; its stated size is not believed.
+
+    Raises:
+        ImageError: a name that points outside, a password, damage; the sentence names the file.
+            Of a file that is too large so many bytes come back that `read_image` refuses them.
+    """
+    shown = shown_name(member.filename)
+    if points_outside(member.filename):
+        raise ImageError(f"{shown} points outside its zip; pack it under a plain name.")
+    if member.flag_bits & 1:
+        raise ImageError(f"{shown} is encrypted; pack it without a password.")
+    try:
+        with archive.open(member) as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except Exception as error:  # each compression method has errors of its own
+        raise ImageError(f"{shown} is damaged inside its zip; pack it again.") from error
+
+
+def is_clutter(name: str) -> bool:
+    """Whether systems add a file of this name to a folder or zip without being asked."""
+    path = PurePosixPath(name)
+    return (
+        path.parts[:1] == ("__MACOSX",)
+        or path.name.startswith(".")
+        or path.name in {"Thumbs.db", "desktop.ini"}
+    )
+
+
+def points_outside(name: str) -> bool:
+    """Whether a name inside a zip leads out of the folder it would be unpacked to."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
+
+
+def shown_name(name: str) -> str:
+    """A file's name as it can be printed: no control characters, not endless."""
+    printable = "".join(letter if letter.isprintable() else "�" for letter in name) or "The file"
+    if len(printable) <= _NAME_LENGTH:
+        return printable
+    return printable[: _NAME_LENGTH // 2] + "…" + printable[-_NAME_LENGTH // 2 + 1 :]
+
+
 def data_url(image: Image.Image) -> str:
     """The picture as a PNG inside an address, as table cells in a browser want it."""
     buffer = io.BytesIO()
@@ -106,20 +153,20 @@ def data_url(image: Image.Image) -> str:
 
 def _read(name: str, data: bytes) -> Picture | Rejected:
     try:
-        return Picture(name=_shown(name), image=read_image(name, data))
+        return Picture(name=shown_name(name), image=read_image(name, data))
     except ImageError as error:
-        return Rejected(name=_shown(name), sentence=str(error))
+        return Rejected(name=shown_name(name), sentence=str(error))
 
 
 def _read_zip(name: str, data: bytes) -> Iterator[Picture | Rejected]:
-    shown = _shown(name)
+    shown = shown_name(name)
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except Exception:  # a damaged directory raises more than BadZipFile
         yield Rejected(name=shown, sentence=f"{shown} is a damaged zip; pack it again.")
         return
     with archive:
-        members = [member for member in archive.infolist() if not _is_clutter(member)]
+        members = [member for member in archive.infolist() if _is_wanted(member)]
         if not members:
             yield Rejected(name=shown, sentence=f"{shown} holds no files; pack images into it.")
         left_bytes = MAX_UNPACKED_BYTES
@@ -138,45 +185,25 @@ def _read_zip(name: str, data: bytes) -> Iterator[Picture | Rejected]:
 def _read_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, left_bytes: int
 ) -> tuple[Picture | Rejected, int]:
-    """One file of a zip and how many bytes it unpacked to; its stated size is not believed."""
-    shown = _shown(member.filename)
-    if _points_outside(member.filename):
-        sentence = f"{shown} points outside its zip; pack it under a plain name."
-        return Rejected(name=shown, sentence=sentence), 0
+    """One file of a zip and how many bytes it unpacked to."""
+    shown = shown_name(member.filename)
     if left_bytes <= 0:
         sentence = (
             f"{shown} was not read: its zip unpacks to more than "
             f"{MAX_UNPACKED_BYTES // 1_000_000} MB; split the zip."
         )
         return Rejected(name=shown, sentence=sentence), 0
-    if member.flag_bits & 1:
-        sentence = f"{shown} is encrypted; pack it without a password."
-        return Rejected(name=shown, sentence=sentence), 0
     try:
-        with archive.open(member) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except Exception:  # each compression method has errors of its own
-        sentence = f"{shown} is damaged inside its zip; pack it again."
-        return Rejected(name=shown, sentence=sentence), 0
+        data = member_bytes(archive, member)
+    except ImageError as error:
+        return Rejected(name=shown, sentence=str(error)), 0
     return _read(member.filename, data), len(data)
 
 
-def _is_clutter(member: zipfile.ZipInfo) -> bool:
-    """Folders, and what systems add to a zip without being asked."""
-    if _points_outside(member.filename):
-        return False
-    path = PurePosixPath(member.filename)
-    return (
-        member.is_dir()
-        or path.parts[:1] == ("__MACOSX",)
-        or path.name.startswith(".")
-        or path.name in {"Thumbs.db", "desktop.ini"}
-    )
-
-
-def _points_outside(name: str) -> bool:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
+def _is_wanted(member: zipfile.ZipInfo) -> bool:
+    """What points outside is wanted too: it is named, and not read."""
+    outside = points_outside(member.filename)
+    return outside or not (member.is_dir() or is_clutter(member.filename))
 
 
 def _check_bytes(shown: str, data: bytes) -> None:
@@ -240,11 +267,3 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     grey = Image.fromarray(np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8))
     grey.getexif().update(image.getexif())
     return grey
-
-
-def _shown(name: str) -> str:
-    """A file's name as it can be printed: no control characters, not endless."""
-    printable = "".join(letter if letter.isprintable() else "�" for letter in name) or "The file"
-    if len(printable) <= _NAME_LENGTH:
-        return printable
-    return printable[: _NAME_LENGTH // 2] + "…" + printable[-_NAME_LENGTH // 2 + 1 :]
