@@ -12,6 +12,7 @@ services each translate `HybridError` in exactly one place.
     ├── ImageError          a file that is no image we can use
     ├── WeightsError        weights that are damaged, foreign or not safetensors
     ├── TraceError          a trace that is damaged, older or of another network
+    ├── CertificateError    what cannot be certified: a split, a delta, a limit
     ├── RecipeError         a training recipe that cannot be followed
     ├── NetworkError        an architecture description that makes no network
     └── PayloadError        bytes from the link that are no whole payload
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "BitWidthError",
+    "CertificateError",
     "DataMissingError",
     "HybridError",
     "ImageError",
@@ -81,6 +83,10 @@ class WeightsError(HybridError):
 
 class TraceError(HybridError):
     """A trace that is damaged, older or of another network."""
+
+
+class CertificateError(HybridError):
+    """What cannot be certified: a split that was chosen on, a delta of 0 or 1, no samples."""
 
 
 class RecipeError(HybridError):

@@ -11,6 +11,7 @@ import hybrid.ui
 
 TORCH_FREE = [
     "hybrid",
+    "hybrid.certify",
     "hybrid.cli",
     "hybrid.confidence",
     "hybrid.data",
