@@ -1,0 +1,66 @@
+"""Upper bounds, at a stated confidence, of the accuracy that leaving early costs.
+
+Arrays in, numbers out. A sample's gap is D = f - e in {-1, 0, 1}: right at the final exit minus
+right at the exit it takes, so the mean gap is the accuracy lost against always asking the final
+exit. What is certified holds for images drawn like those of the trace, with probability 1 - delta
+over the draw, for thresholds that were fixed before anyone looked at its labels.
+
+    certify          one bound at thresholds that were fixed beforehand
+    fixed_sequence   how far along a path of thresholds, itself fixed on `tune`, a limit holds
+    band             bounds on a grid for a free slider, all of them at once
+
+Nothing is certified from `train`, `tune` or `test`: the first two were chosen on, the third is
+there to check what was promised.
+"""
+
+from hybrid.certify.bounds import (
+    betting_bound,
+    betting_bounds,
+    betting_p_values,
+    check_delta,
+    clopper_pearson,
+    clopper_pearson_p_values,
+)
+from hybrid.certify.certificates import (
+    METHODS,
+    Answered,
+    Certificate,
+    certify,
+    certify_exits,
+    disagreements,
+    loss_gaps,
+    regrets,
+    rounded_up,
+)
+from hybrid.certify.choosing import (
+    Band,
+    band,
+    fixed_sequence,
+    nearest,
+    slider_grid,
+    threshold_path,
+)
+
+__all__ = [
+    "METHODS",
+    "Answered",
+    "Band",
+    "Certificate",
+    "band",
+    "betting_bound",
+    "betting_bounds",
+    "betting_p_values",
+    "certify",
+    "certify_exits",
+    "check_delta",
+    "clopper_pearson",
+    "clopper_pearson_p_values",
+    "disagreements",
+    "fixed_sequence",
+    "loss_gaps",
+    "nearest",
+    "regrets",
+    "rounded_up",
+    "slider_grid",
+    "threshold_path",
+]

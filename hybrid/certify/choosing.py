@@ -1,0 +1,203 @@
+"""Many thresholds with one promise: a path that is walked down, and the grid of a free slider."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid.certify.bounds import (
+    Floats,
+    betting_p_values,
+    check_delta,
+    clopper_pearson_p_values,
+)
+from hybrid.certify.certificates import (
+    METHODS,
+    Answered,
+    Certificate,
+    check_comparisons,
+    check_trace,
+    upper_bounds,
+    value_table,
+)
+from hybrid.errors import CertificateError
+from hybrid.policy import threshold_grid
+from hybrid.policy.points import early_confidences
+
+__all__ = ["Band", "band", "fixed_sequence", "nearest", "slider_grid", "threshold_path"]
+
+# Round thresholds, closer together near 1 where confidences crowd; no data decides them.
+_AXES = {
+    1: (0.3, *(i / 100 for i in range(40, 100, 2)), 0.99, 0.995, 0.999),
+    2: (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.999),
+    3: (0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
+}
+_FEW = (0.6, 0.8, 0.95)  # for each of four exits and more
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Band:
+    """Bounds on a grid of thresholds that hold all at once, for whoever moves among them freely.
+
+    | field      | shape      |                                             |
+    |------------|------------|---------------------------------------------|
+    | thresholds | (k, early) | the grid                                    |
+    | bounds     | (k,)       | upper bounds, fractions of the images       |
+    | observed   | (k,)       | the same on the images of the trace         |
+    | comparisons|            | k times everything else on offer            |
+    """
+
+    thresholds: Floats
+    bounds: Floats
+    observed: Floats
+    method: str
+    delta: float
+    comparisons: int
+    samples: int
+    split: str
+
+    def certificate(self, thresholds: Sequence[float]) -> Certificate | None:
+        """The certificate at these thresholds; None between the points of the grid."""
+        same = np.flatnonzero((abs(self.thresholds - np.asarray(thresholds)) < 1e-9).all(axis=1))
+        return self.at(int(same[0])) if len(same) else None
+
+    def at(self, index: int) -> Certificate:
+        """The certificate at a point of the grid."""
+        return Certificate(
+            method=self.method,
+            bounds=METHODS[self.method],
+            bound=float(self.bounds[index]),
+            delta=self.delta,
+            comparisons=self.comparisons,
+            samples=self.samples,
+            observed=float(self.observed[index]),
+            split=self.split,
+        )
+
+
+def threshold_path(
+    trace: Answered, points: int = 50, measure: str = "max_probability"
+) -> tuple[tuple[float, ...], ...]:
+    """A path of thresholds from where hardly anybody leaves to where everybody does.
+
+    One threshold for all exits, lowered so that each step lets about as many more leave.
+
+    Args:
+        trace: of `tune`; the path must be fixed before anyone looks at the labels of `certify`.
+        points: at most so many, at least 3.
+
+    Raises:
+        CertificateError: a trace of `certify` or `test`.
+    """
+    if trace.split in {"certify", "test"}:
+        raise CertificateError(
+            f"A path of thresholds is fixed before {trace.split} is looked at; give the trace of "
+            "tune."
+        )
+    confidences = early_confidences(trace, measure)
+    early = confidences.shape[1]
+    if not early:
+        return ((),)
+    falling = threshold_grid(confidences.max(axis=1), points)[::-1]
+    return tuple((value,) * early for value in falling.tolist())
+
+
+def fixed_sequence(
+    trace: Answered,
+    path: Sequence[Sequence[float]],
+    *,
+    max_loss: float,
+    delta: float,
+    method: str = "betting",
+    measure: str = "max_probability",
+    seed: int = 0,
+) -> int | None:
+    """Index of the last point of a path that is certified to lose at most max_loss, or None.
+
+    The points are tested in the path's order, each at delta, until one fails; that one is not
+    certified, nor any after it, however good. So no correction is needed and no monotonicity.
+
+    Source: Angelopoulos et al., "Learn then Test" (arXiv 2110.01052), fixed sequence testing.
+
+    Args:
+        path: thresholds fixed before anyone looked at the trace's labels, as `threshold_path`.
+        max_loss: fraction of the images, as 0.01 for one point.
+
+    Raises:
+        CertificateError: as `certify`, or a max_loss outside 0 to 1.
+    """
+    check_trace(trace, method)
+    check_delta(delta)
+    if not 0 <= max_loss <= 1:
+        raise CertificateError(
+            f"A largest loss of {max_loss} is none; give a fraction from 0 to 1, such as 0.01 for "
+            "one point."
+        )
+    if not len(path):
+        return None
+    table = value_table(trace, path, method, measure)
+    if method == "betting":
+        p_values = betting_p_values(table, max_loss=max_loss, delta=delta, seed=seed)
+    else:
+        p_values = clopper_pearson_p_values(
+            table.sum(axis=1, dtype=np.int64), table.shape[1], max_rate=max_loss
+        )
+    failed = np.flatnonzero(~(p_values <= delta))
+    last = int(failed[0]) - 1 if len(failed) else len(path) - 1
+    return last if last >= 0 else None
+
+
+def slider_grid(exits: int) -> Floats:
+    """(k, exits): the round thresholds at which a slider's point is certified; 0.8 among them.
+
+    No data decides them, so they are fixed before anyone looks.
+    """
+    axis = _AXES.get(exits, _FEW)
+    if not exits:
+        return np.empty((1, 0))
+    return np.stack([a.ravel() for a in np.meshgrid(*[axis] * exits, indexing="ij")], axis=1)
+
+
+def band(
+    trace: Answered,
+    grid: npt.ArrayLike,
+    *,
+    delta: float,
+    offers: int = 1,
+    method: str = "betting",
+    measure: str = "max_probability",
+    seed: int = 0,
+) -> Band:
+    """Bounds at every point of a grid, each at delta / (k * offers), so that all hold at once.
+
+    Args:
+        grid: (k, early) thresholds, fixed before anyone looked at the trace's labels.
+        offers: how many such grids one chooses among: every network, bit width and measure that
+            is on offer counts, looked at or not.
+
+    Raises:
+        CertificateError, ThresholdError, UnknownNameError: as `certify`.
+    """
+    check_trace(trace, method)
+    points = np.asarray(grid, np.float64)
+    comparisons = len(points) * check_comparisons(offers)
+    share = check_delta(delta) / comparisons
+    table = value_table(trace, points.tolist(), method, measure)
+    return Band(
+        thresholds=points,
+        bounds=upper_bounds(table, method, share, seed),
+        observed=table.mean(axis=1),
+        method=method,
+        delta=delta,
+        comparisons=comparisons,
+        samples=table.shape[1],
+        split=trace.split,
+    )
+
+
+def nearest(of: Band, thresholds: Sequence[float]) -> tuple[float, ...]:
+    """The band's point nearest to thresholds; of equally near ones the most careful."""
+    apart = np.round(((of.thresholds - np.asarray(thresholds)) ** 2).sum(axis=1), 12)
+    first = np.lexsort((-of.thresholds.sum(axis=1), apart))[0]
+    return tuple(of.thresholds[first].tolist())
