@@ -10,9 +10,12 @@ services each translate `HybridError` in exactly one place.
     ├── ProfileError        a hardware or link profile that cannot be read
     ├── DataMissingError    a data set that is not on this machine
     ├── ImageError          a file that is no image we can use
+    ├── SourceError         a folder, zip or table of own images that makes no split
     ├── WeightsError        weights that are damaged, foreign or not safetensors
     ├── TraceError          a trace that is damaged, older or of another network
     ├── CertificateError    what cannot be certified: a split, a delta, a limit
+    ├── LimitError          a limit that is none, or nothing to choose among
+    ├── PointError          an operating-point file that cannot be used
     ├── RecipeError         a training recipe that cannot be followed
     ├── NetworkError        an architecture description that makes no network
     └── PayloadError        bytes from the link that are no whole payload
@@ -27,10 +30,13 @@ __all__ = [
     "DataMissingError",
     "HybridError",
     "ImageError",
+    "LimitError",
     "NetworkError",
     "PayloadError",
+    "PointError",
     "ProfileError",
     "RecipeError",
+    "SourceError",
     "ThresholdError",
     "TraceError",
     "UnknownNameError",
@@ -65,6 +71,14 @@ class UnknownNameError(HybridError):
         super().__init__(f"No {kind} is called {str(given)!r}; there are: {listed}.{hint}")
 
 
+class LimitError(HybridError):
+    """A limit that is none, or nothing to choose among."""
+
+
+class PointError(HybridError):
+    """An operating-point file that cannot be used."""
+
+
 class ProfileError(HybridError):
     """A hardware or link profile that cannot be read."""
 
@@ -75,6 +89,10 @@ class DataMissingError(HybridError):
 
 class ImageError(HybridError):
     """A file that is no image we can use."""
+
+
+class SourceError(HybridError):
+    """A folder, a zip or a table of a user's own images that makes no split."""
 
 
 class WeightsError(HybridError):
