@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from hybrid.errors import CertificateError
 
@@ -89,6 +88,8 @@ def clopper_pearson(failures: npt.ArrayLike, samples: int, *, delta: float) -> A
         failures: 0 to samples, one number or many; as many bounds come out.
         samples: > 0.
     """
+    from scipy import special  # a quarter of a second, and Explore's first figures need none
+
     check_delta(delta)
     if samples < 1:
         raise CertificateError(NO_SAMPLES)
@@ -105,6 +106,8 @@ def clopper_pearson_p_values(
 
     It is <= delta exactly where the Clopper-Pearson bound is <= max_rate.
     """
+    from scipy import special
+
     p_values: Floats = special.bdtr(failures, samples, max_rate)
     return p_values
 
