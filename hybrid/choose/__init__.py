@@ -1,0 +1,30 @@
+"""Limits to the best operating point, with reasons. No torch; `survey`, then `choose`.
+
+field = choose.survey(["cifar10-resnet32"])
+answer = choose.choose(field, Limits(max_loss_points=1.0, max_energy_uj=40))
+answer.best, answer.runners_up, answer.left_out, answer.proof
+"""
+
+from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
+from hybrid.choose.choosing import Considered, choose, considered, survives
+from hybrid.choose.contenders import KINDS, Contender, Field, survey
+from hybrid.choose.limits import Breach, Limits
+
+__all__ = [
+    "KINDS",
+    "Answer",
+    "Breach",
+    "Considered",
+    "Contender",
+    "Field",
+    "Figures",
+    "Limits",
+    "Point",
+    "Proof",
+    "Standing",
+    "Survival",
+    "choose",
+    "considered",
+    "survey",
+    "survives",
+]

@@ -1,0 +1,419 @@
+"""Limits to the point that keeps them at least energy, and why everything else was left out.
+
+Chosen on `tune`, certified on `certify`; `test` only reports. The candidates of a contender that
+keep every limit on tune, thinned to those that no other of them beats on energy and accuracy, are
+its path, the most accurate first: fixed before a label of certify is read. Each path is tested in
+this order until a point fails, at an equal part of delta, so with confidence 1 - delta none of the
+points that passed, of no contender, loses more than the limit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid import policy
+from hybrid.certify import certify, fixed_sequence
+from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
+from hybrid.choose.contenders import Contender, Field, Seen
+from hybrid.choose.limits import Breach, Limits, days_of_battery, misses, overshoot
+from hybrid.choose.search import Options, joined, refined
+from hybrid.energy import ExitCosts, Profile
+from hybrid.evaluation import Prices
+
+__all__ = ["Considered", "choose", "considered", "survives"]
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Table = dict[str, Floats]
+
+_LEVELS = 5  # of loss, at which a path is refined
+_PATH = 64  # points of a path; 2,500 images have no more within 2.5 points
+_AT_ONCE = 8  # of a path, between looks at whether one has failed
+_RUNNERS_UP = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Considered:
+    """Some candidates of a contender as columns, for a picture: no other of it beats them.
+
+    thresholds (m, early of the variant); figures: name of a limit → (m,); over (m,): see
+    `overshoot`, 0 where every limit that can be seen on tune is kept.
+    """
+
+    network: str
+    kind: str
+    variant: str
+    bits: int
+    thresholds: Floats
+    figures: Mapping[str, Floats]
+    over: Floats
+
+
+def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer:
+    """The point of least energy among those that keep all limits; of equals the most accurate.
+
+    Args:
+        field: from `survey`.
+        prices: hardware profile, link and scope of the energy.
+    """
+    prices = prices or Prices()
+    rated = [_rate(contender, field.measure, limits, prices) for contender in field.contenders]
+    asked = sum(one.needs_proof for one in rated) if limits.certified else 0
+    standings = [_stand(one, limits, field.measure, asked) for one in rated]
+    places = sorted(range(len(rated)), key=lambda place: _order(standings[place][0], place))
+    first = places[0]
+    best = standings[first][0].point if standings[first][0].kept else None
+    return Answer(
+        limits=limits,
+        profile=prices.profile.name,
+        link=prices.link.name,
+        scope=prices.scope,
+        measure=field.measure,
+        references=field.references,
+        best=best,
+        proof=_proof(rated[first], best, field, limits, asked) if best else None,
+        runners_up=tuple(_runners_up([standings[place] for place in places], rated, places)),
+        standings=tuple(standings[place][0] for place in places),
+        comparisons=asked,
+        candidates=sum(len(one.options.right) for one in rated),
+        exact=all(one.options.exact for one in rated),
+        absent=field.absent,
+    )
+
+
+def survives(
+    field: Field, limits: Limits, prices: Prices, best: Point, profiles: Sequence[Profile]
+) -> tuple[Survival, ...]:
+    """Whether a choice stays the choice under other energy models.
+
+    Each profile's own choice is certified by itself: who picks among them certifies anew.
+    """
+    contender = next(
+        one
+        for one in field.contenders
+        if (one.network, one.kind, one.variant.name) == best.contender
+    )
+    found = []
+    for profile in profiles:
+        there = replace(prices, profile=profile)
+        own = _point(_Rated.of(contender, field.measure, limits, there), best.thresholds)
+        found.append(
+            Survival(
+                profile=profile.name,
+                own=own,
+                breaches=misses(own.tune.by_limit, limits),
+                best=choose(field, limits, there).best,
+            )
+        )
+    return tuple(found)
+
+
+def considered(
+    field: Field, limits: Limits, prices: Prices, *, points: int = 40
+) -> tuple[Considered, ...]:
+    """Of each contender at most so many of the candidates that no other of it beats."""
+    found = []
+    for contender in field.contenders:
+        rated = _Rated.of(contender, field.measure, limits, prices)
+        best = policy.frontier(rated.table["energy_uj"], rated.options.right)
+        rows = best[_evenly(len(best), points)]
+        some = rated.options.take(rows)
+        found.append(
+            Considered(
+                network=contender.network,
+                kind=contender.kind,
+                variant=contender.variant.name,
+                bits=contender.variant.bits,
+                thresholds=_whole(contender, some.thresholds),
+                figures={name: values[rows] for name, values in rated.table.items()},
+                over=overshoot(rated.table, limits)[rows],
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rated:
+    """A contender at prices: its options, their figures, and the path it is certified along."""
+
+    contender: Contender
+    measure: str
+    limits: Limits
+    costs: ExitCosts
+    battery_costs: ExitCosts
+    options: Options
+    path: Counts  # rows of the options, the most accurate first
+
+    @classmethod
+    def of(cls, contender: Contender, measure: str, limits: Limits, prices: Prices) -> "_Rated":
+        return cls(
+            contender=contender,
+            measure=measure,
+            limits=limits,
+            costs=contender.costs(prices),
+            battery_costs=contender.costs(replace(prices, scope="device")),
+            options=contender.options,
+            path=np.empty(0, np.int64),
+        )
+
+    @cached_property
+    def table(self) -> Table:
+        """The figures of every option, (m,) each."""
+        return self.figures(self.options.exit_counts, self.options.right)
+
+    @property
+    def needs_proof(self) -> bool:
+        """True where certify is looked at: a path, labels, and something to lose."""
+        can = "certify" in self.contender.seen
+        return can and bool(len(self.path)) and not self.contender.reference
+
+    def figures(self, exit_counts: Counts, right: Counts, split: str = "tune") -> Table:
+        """Every figure that a limit can be set on, (m,) each."""
+        seen = self.contender.seen[split]
+
+        def mean(per_exit: Sequence[float]) -> Floats:
+            # As `policy.mean_cost`, which counts the samples anew each time: slow for many rows.
+            total = np.zeros(len(right))
+            for i, cost in enumerate(per_exit):
+                total += exit_counts[:, i] * cost
+            return total / seen.samples
+
+        table = {
+            "loss_points": seen.loss_points(right),
+            "energy_uj": mean(self.costs.energy_pj) / 1e6,
+            "latency_ms": mean(self.costs.latency_ms),
+            "uplink_bytes": mean(self.costs.uplink_bytes),
+            "edge_memory_kib": np.full(len(right), self.contender.edge_memory_kib),
+        }
+        if self.limits.battery_joules is None:
+            return table
+        return table | {"days": days_of_battery(mean(self.battery_costs.energy_pj), self.limits)}
+
+
+def _rate(contender: Contender, measure: str, limits: Limits, prices: Prices) -> _Rated:
+    """Price a contender, refine what it offers, and fix its path."""
+    rated = _Rated.of(contender, measure, limits, prices)
+    if not contender.options.exact:
+        more = joined(*_refined(rated))
+        rated = replace(rated, options=joined(rated.options, more))
+    return replace(rated, path=_path(rated))
+
+
+def _path(rated: _Rated) -> Counts:
+    table = rated.table
+    keeps = np.flatnonzero(overshoot(table, rated.limits) == 0)
+    best = policy.frontier(table["energy_uj"][keeps], rated.options.right[keeps])
+    return keeps[best][::-1]
+
+
+def _refined(rated: _Rated) -> Iterator[Options]:
+    """Around some points of the path, one threshold at a time: cheaper at no more loss.
+
+    Where nobody keeps the limits, around the nearest miss: nearer.
+    """
+    path, table = _path(rated), rated.table
+    if len(path):
+        starts = path[_evenly(len(path), _LEVELS)]
+        levels = [float(table["loss_points"][row]) for row in starts]
+        wanted = [replace(rated.limits, max_loss_points=max(level, 0.0)) for level in levels]
+    else:
+        starts, wanted = np.array([_best(table, rated.options.right, rated.limits)]), [rated.limits]
+    seen = rated.contender.seen["tune"]
+    for row, limits in zip(starts, wanted, strict=True):
+
+        def best(counts: Counts, right: Counts, limits: Limits = limits) -> int:
+            return _best(rated.figures(counts, right), right, limits)
+
+        yield refined(seen, rated.measure, rated.options.thresholds[row], best)
+
+
+def _best(table: Table, right: Counts, limits: Limits) -> int:
+    """The row that misses by the least, of these the cheapest, of these the most accurate."""
+    rows = np.arange(len(right))
+    for values in (overshoot(table, limits), table["energy_uj"], -right):
+        rows = rows[values[rows] == values[rows].min()]
+    return int(rows[0])
+
+
+def _stand(rated: _Rated, limits: Limits, measure: str, asked: int) -> tuple[Standing, Counts]:
+    """Where a contender stands, and the rows of its path that keep every limit."""
+    if not len(rated.path):
+        row = _best(rated.table, rated.options.right, limits)
+        point = _point(rated, _thresholds(rated, row))
+        breaches = misses(point.tune.by_limit, limits)
+        miss = float(overshoot({k: v[[row]] for k, v in rated.table.items()}, limits)[0])
+        return Standing(point=point, breaches=breaches, miss=miss), rated.path
+    proven = rated.path
+    if limits.certified and not rated.contender.reference:
+        proven = _proven(rated, limits, measure, asked)
+    if len(proven):
+        point = _point(rated, _thresholds(rated, proven[-1]))
+        return Standing(point=point, breaches=(), miss=0.0), proven
+    point = _point(rated, _thresholds(rated, rated.path[0]))
+    breach = _unproven(rated, point, limits, measure, asked)
+    miss = breach.excess / (breach.allowed or 1)
+    return Standing(point=point, breaches=(breach,), miss=miss), proven
+
+
+def _proven(rated: _Rated, limits: Limits, measure: str, asked: int) -> Counts:
+    """The first rows of the path that are certified to keep the limit of loss."""
+    if not rated.needs_proof:
+        return rated.path[:0]
+    assert limits.max_loss_points is not None  # limits.certified says so
+    assert limits.confidence is not None
+    path = rated.path[_evenly(len(rated.path), _PATH)]
+    seen = rated.contender.seen["certify"].against_reference
+    for start in range(0, len(path), _AT_ONCE):
+        part = path[start : start + _AT_ONCE]
+        last = fixed_sequence(
+            seen,
+            [_against(rated.options.thresholds[row]) for row in part],
+            max_loss=min(limits.max_loss_points / 100, 1.0),
+            delta=(1 - limits.confidence) / asked,
+            measure=measure,
+        )
+        if last is None or last + 1 < len(part):
+            return path[: start + (0 if last is None else last + 1)]
+    return path
+
+
+def _unproven(rated: _Rated, point: Point, limits: Limits, measure: str, asked: int) -> Breach:
+    """By how much the bound of a point that failed goes beyond the limit of loss."""
+    assert limits.max_loss_points is not None
+    assert limits.confidence is not None
+    bound = float("inf")  # where there is no trace of certify
+    if rated.needs_proof:
+        bound = (
+            100
+            * certify(
+                rated.contender.seen["certify"].against_reference,
+                _against(_searched(rated.contender, point.thresholds)),
+                delta=1 - limits.confidence,
+                comparisons=asked,
+                measure=measure,
+            ).bound
+        )
+    return Breach(limit="loss_points", value=bound, allowed=limits.max_loss_points, certified=True)
+
+
+def _proof(rated: _Rated, best: Point, field: Field, limits: Limits, asked: int) -> Proof | None:
+    """The certificate of the best point: of the limit, or its own bound where there is none."""
+    seen = rated.contender.seen.get("certify")
+    if limits.confidence is None or seen is None:
+        return None
+    if rated.contender.reference:
+        bound, observed, comparisons = 0.0, 0.0, max(asked, 1)
+    else:
+        own = certify(
+            seen.against_reference,
+            _against(_searched(rated.contender, best.thresholds)),
+            delta=1 - limits.confidence,
+            comparisons=max(asked, 1),
+            measure=field.measure,
+        )
+        bound, observed, comparisons = 100 * own.bound, 100 * own.observed, own.comparisons
+        if limits.certified:
+            bound = limits.max_loss_points or 0.0
+    return Proof(
+        bound_points=bound,
+        confidence=limits.confidence,
+        comparisons=comparisons,
+        samples=seen.samples,
+        observed_points=observed,
+        reference=field.references[rated.contender.card.dataset],
+    )
+
+
+def _runners_up(
+    ordered: Sequence[tuple[Standing, Counts]], rated: Sequence[_Rated], places: Sequence[int]
+) -> list[Point]:
+    """Of other variants first, then of the same in another use, then the winner's next points."""
+    kept = [standing.point for standing, _ in ordered if standing.kept]
+    if not kept:
+        return []
+    used = {(kept[0].network, kept[0].variant)}
+    others: list[Point] = []
+    rest: list[Point] = []
+    for point in kept[1:]:
+        (rest if (point.network, point.variant) in used else others).append(point)
+        used.add((point.network, point.variant))
+    chosen = (others + rest)[:_RUNNERS_UP]
+    winner, rows = rated[places[0]], ordered[0][1]
+    missing = _RUNNERS_UP - len(chosen)
+    nexts = rows[::-1][1 : 1 + missing] if missing else rows[:0]
+    return chosen + [_point(winner, _thresholds(winner, row)) for row in nexts]
+
+
+def _order(standing: Standing, place: int) -> tuple[float, ...]:
+    tune = standing.point.tune
+    return (standing.miss, not standing.kept, tune.energy_pj, tune.loss_points, place)
+
+
+def _point(rated: _Rated, thresholds: Sequence[float]) -> Point:
+    """A contender's point at all its thresholds, with figures counted anew on tune and test."""
+    contender = rated.contender
+    variant = contender.variant
+    figures = {
+        split: _figures(rated, contender.seen[split], _searched(contender, thresholds))
+        for split in ("tune", "test")
+        if split in contender.seen
+    }
+    return Point(
+        network=contender.network,
+        kind=contender.kind,
+        variant=variant.name,
+        bits=variant.bits,
+        thresholds=tuple(thresholds),
+        measure=rated.measure,
+        weights_sha256=variant.files["weights.safetensors"],
+        tune=figures["tune"],
+        test=figures.get("test"),
+    )
+
+
+def _figures(rated: _Rated, seen: Seen, searched: Sequence[float]) -> Figures:
+    counted = policy.outcome(seen, searched, rated.measure)
+    counts, right = np.array([counted.exit_counts]), np.array([sum(counted.correct_counts)])
+    table = {k: float(v[0]) for k, v in rated.figures(counts, right, seen.split).items()}
+    never = (0.0,) if rated.contender.kind == "edge" else ()
+    return Figures(
+        split=seen.split,
+        samples=seen.samples,
+        exit_fractions=(*counted.exit_fractions, *never),
+        accuracy=counted.accuracy,
+        loss_points=table["loss_points"],
+        energy_pj=float(policy.mean_cost(counts, rated.costs.energy_pj)[0]),
+        latency_ms=table["latency_ms"],
+        uplink_bytes=table["uplink_bytes"],
+        edge_memory_kib=table["edge_memory_kib"],
+        days=table.get("days"),
+    )
+
+
+def _thresholds(rated: _Rated, row: int | np.int64) -> tuple[float, ...]:
+    return rated.contender.all_thresholds(rated.options.thresholds[row])
+
+
+def _searched(contender: Contender, thresholds: Sequence[float]) -> Sequence[float]:
+    """The thresholds that the contender's own exits decide by: an `edge` ends at its last exit."""
+    return thresholds[:-1] if contender.kind == "edge" else thresholds
+
+
+def _whole(contender: Contender, searched: Floats) -> Floats:
+    """(m, early of the variant)."""
+    if contender.kind != "edge":
+        return searched
+    return np.column_stack([searched, np.zeros(len(searched))])
+
+
+def _against(searched: Sequence[float] | Floats) -> tuple[float, ...]:
+    """Thresholds for `Seen.against_reference`: at its own last exit everybody leaves."""
+    return (*map(float, searched), 0.0)
+
+
+def _evenly(size: int, wanted: int) -> Counts:
+    """At most so many of 0 … size - 1, both ends among them, evenly apart."""
+    return np.unique(np.linspace(0, size - 1, min(size, wanted)).round().astype(np.int64))

@@ -1,0 +1,334 @@
+"""What competes: each variant in each manner of use, with its traces and the points it offers.
+
+A manner of use is a kind: the cut network as it is, the same with the cloud never asked, a static
+network on the device, or the raw image sent to the full-precision network in the cloud. All are
+seen alike, as exits that a sample may take, so all are counted, priced and certified alike.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid import evaluation, zoo
+from hybrid.choose.search import Options, options
+from hybrid.confidence import MEASURES
+from hybrid.energy import ExitCosts, Layer
+from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError
+from hybrid.evaluation import Prices
+from hybrid.trace import Trace
+
+__all__ = ["KINDS", "Contender", "Field", "Seen", "contender", "edge_memory_bytes", "survey"]
+
+KINDS = {
+    "cloud": "send every image to the cloud",
+    "edge": "everything at the edge",
+    "hybrid": "leave early or ask the cloud",
+    "static": "static network on the device",
+}
+TWIN = zoo.variant_name(32, static=True)
+
+LoadTrace = Callable[[str, str, str], Trace]  # network, variant, split
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """A trace as a kind sees it, the reference's answers at hand.
+
+    | field             | shape      |                                                 |
+    |-------------------|------------|-------------------------------------------------|
+    | labels            | (n,)       | the true class                                  |
+    | correct           | (n, exits) | the exits that this kind has                    |
+    | classes           | (n, exits) | what they answer                                |
+    | confidences       | (n, exits) | by measure                                      |
+    | reference_classes | (n,)       | what the full-precision reference answers       |
+    """
+
+    split: str
+    labels: npt.NDArray[np.int64]
+    correct: npt.NDArray[np.bool_]
+    classes: npt.NDArray[np.int64]
+    confidences: Mapping[str, npt.NDArray[np.float32]]
+    reference_classes: npt.NDArray[np.int64]
+
+    @property
+    def samples(self) -> int:
+        """How many samples, n."""
+        return len(self.labels)
+
+    @cached_property
+    def reference_right(self) -> int:
+        """How many samples the reference answers rightly."""
+        return int(np.count_nonzero(self.reference_classes == self.labels))
+
+    def loss_points(self, right: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Accuracy lost against the reference, in percentage points, where so many are right."""
+        return 100 * (self.reference_right - np.asarray(right, np.int64)) / self.samples
+
+    @cached_property
+    def against_reference(self) -> "Seen":
+        """The same with the reference as its final exit, which nobody takes.
+
+        The last exit of its own becomes an early one that every threshold lets leave. So what
+        certifies leaving early against the final exit certifies any kind against the reference.
+        """
+        classes = np.column_stack([self.classes, self.reference_classes])
+        sure = {
+            name: np.column_stack([values[:, :-1], np.ones((self.samples, 2), np.float32)])
+            for name, values in self.confidences.items()
+        }
+        return Seen(
+            split=self.split,
+            labels=self.labels,
+            correct=classes == self.labels[:, None],
+            classes=classes,
+            confidences=sure,
+            reference_classes=self.reference_classes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contender:
+    """One variant in one manner of use.
+
+    Args:
+        seen: split to its trace; a split that was not recorded is not there, tune always is.
+        options: threshold combinations, counted on tune; of an `edge` without the last exit's.
+        reference: its answers are the reference's own, so it loses nothing by definition.
+    """
+
+    network: str
+    kind: str
+    variant: zoo.Variant
+    card: zoo.Card
+    seen: Mapping[str, Seen]
+    options: Options
+    reference: bool
+
+    @property
+    def exits(self) -> int:
+        """Early exits of the variant; it takes one threshold for each."""
+        return self.variant.exits
+
+    def costs(self, prices: Prices) -> ExitCosts:
+        """What one sample pays at each exit that this kind has."""
+        if self.kind == "cloud":
+            return _cloud_costs(self.card, self.variant, prices)
+        paid = evaluation.costs(self.variant, prices)
+        if self.kind != "edge":
+            return paid
+        return ExitCosts(
+            energy_pj=paid.energy_pj[:-1],
+            latency_ms=paid.latency_ms[:-1],
+            uplink_bytes=paid.uplink_bytes[:-1],
+        )
+
+    @cached_property
+    def edge_memory_kib(self) -> float:
+        """KiB that the device needs; where it only sends, those of the image."""
+        if self.kind == "cloud":
+            return self.card.image_bytes / 1024
+        return edge_memory_bytes(self.variant.layers) / 1024
+
+    def all_thresholds(self, searched: Sequence[float]) -> tuple[float, ...]:
+        """One per early exit of the variant: an `edge` lets everybody leave at the last one."""
+        return (*map(float, searched), *([0.0] if self.kind == "edge" else []))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Field:
+    """All that competes, before any price or limit is known.
+
+    Args:
+        references: data set to (network, variant) that the loss of its networks is counted
+            against: the full-precision twin that is the most accurate on tune.
+        absent: one sentence for each variant that cannot compete.
+    """
+
+    contenders: tuple[Contender, ...]
+    references: Mapping[str, tuple[str, str]]
+    measure: str
+    absent: tuple[str, ...]
+
+
+def survey(
+    networks: Sequence[str],
+    *,
+    measure: str = "max_probability",
+    load: LoadTrace = zoo.trace,
+    progress: Callable[[int, int], None] | None = None,
+) -> Field:
+    """Everything that these networks can be used as.
+
+    Args:
+        networks: names, as `zoo.networks` lists them.
+        measure: a name in `hybrid.confidence.MEASURES`.
+        load: network, variant and split to a trace.
+        progress: called with the variants done and their total.
+
+    Raises:
+        LimitError: no network, or none with a trace of tune.
+        UnknownNameError: a network or a measure that there is not.
+    """
+    if measure not in MEASURES:
+        raise UnknownNameError("confidence measure", measure, MEASURES)
+    cards = [zoo.card(name) for name in dict.fromkeys(networks)]
+    if not cards:
+        raise LimitError("No network was named to choose among; name at least one.")
+    traces, absent = _traces(cards, load)
+    references = {
+        dataset: _reference(dataset, cards, traces)
+        for dataset in dict.fromkeys(card.dataset for card in cards)
+        if any((c.network, v, "tune") in traces for c in cards for v in c.variants)
+    }
+    jobs = [
+        (card, kind, variant)
+        for card in cards
+        for variant in card.variants.values()
+        for kind in _kinds(variant)
+        if (card.network, variant.name, "tune") in traces
+    ]
+    found = []
+    for done, (card, kind, variant) in enumerate(jobs):
+        if progress:
+            progress(done, len(jobs))
+        found.append(_entered(card, kind, variant, traces, references[card.dataset], measure))
+    if not found:
+        raise LimitError(f"Nothing can be chosen: {' '.join(absent)}")
+    return Field(
+        contenders=tuple(found), references=references, measure=measure, absent=tuple(absent)
+    )
+
+
+def contender(
+    *,
+    card: zoo.Card,
+    kind: str,
+    variant: zoo.Variant,
+    seen: Mapping[str, Seen],
+    measure: str,
+    reference: bool = False,
+) -> Contender:
+    """A contender with the points it offers, searched on tune."""
+    found = options(seen["tune"], measure)
+    if kind == "hybrid" and (asks := found.exit_counts[:, -1] > 0).any():
+        found = found.take(asks)  # the others are points of an `edge`
+    return Contender(
+        network=card.network,
+        kind=kind,
+        variant=variant,
+        card=card,
+        seen=seen,
+        options=found,
+        reference=reference,
+    )
+
+
+def edge_memory_bytes(layers: Sequence[Layer]) -> float:
+    """Bytes that the device needs: packed weights, and the most that one layer holds.
+
+    A layer holds its inputs and its outputs at its activations' width. What a shortcut keeps
+    beside them, biases and the program are in no census and are not counted.
+    """
+    own = [layer for layer in layers if layer.segment != "cloud"]
+    weights = sum(layer.packed_bytes for layer in own)
+    return weights + max(((_numbers(e) * e.activation_bits / 8) for e in own), default=0.0)
+
+
+def _numbers(layer: Layer) -> int:
+    return layer.inputs + layer.outputs
+
+
+def _kinds(variant: zoo.Variant) -> list[str]:
+    """Of equally good points the earlier kind's wins: what needs no cloud comes first."""
+    if variant.kind == "hybrid":
+        return ["edge", "hybrid"] if variant.exits else ["hybrid"]
+    return ["static", "cloud"] if variant.name == TWIN else ["static"]
+
+
+def _traces(
+    cards: Sequence[zoo.Card], load: LoadTrace
+) -> tuple[dict[tuple[str, str, str], Trace], list[str]]:
+    traces, absent = {}, []
+    for card in cards:
+        for variant in card.variants:
+            for split in zoo.SPLITS:
+                try:
+                    traces[card.network, variant, split] = load(card.network, variant, split)
+                except (DataMissingError, TraceError) as error:
+                    if split == "tune":
+                        absent.append(str(error))
+                        break
+    return traces, absent
+
+
+def _reference(
+    dataset: str, cards: Sequence[zoo.Card], traces: Mapping[tuple[str, str, str], Trace]
+) -> tuple[str, str]:
+    """The most accurate twin; where none has a trace, the most accurate variant to its end."""
+    own = {card.network for card in cards if card.dataset == dataset}
+    known = [key for key in traces if key[0] in own and key[2] == "tune"]
+    twins = [key for key in known if key[1] == TWIN]
+    best = max(twins or known, key=lambda key: traces[key].correct[:, -1].mean())
+    return best[:2]
+
+
+def _entered(
+    card: zoo.Card,
+    kind: str,
+    variant: zoo.Variant,
+    traces: Mapping[tuple[str, str, str], Trace],
+    reference: tuple[str, str],
+    measure: str,
+) -> Contender:
+    seen = {}
+    for split in zoo.SPLITS:
+        own = traces.get((card.network, variant.name, split))
+        asked = traces.get((*reference, split))
+        if own is not None and asked is not None:
+            seen[split] = see(own, kind, asked)
+    return contender(
+        card=card,
+        kind=kind,
+        variant=variant,
+        seen=seen,
+        measure=measure,
+        reference=(card.network, variant.name) == reference and kind in {"static", "cloud"},
+    )
+
+
+def see(trace: Trace, kind: str, reference: Trace) -> Seen:
+    """A trace as a kind sees it.
+
+    Raises:
+        TraceError: where the reference's trace is of other images.
+    """
+    if not np.array_equal(trace.labels, reference.labels):
+        raise TraceError(
+            f"The traces of {trace.network} {trace.variant} and {reference.network} "
+            f"{reference.variant} on {trace.split} are not of the same images; record both again "
+            "with `hybrid trace`."
+        )
+    kept = slice(0, trace.exits - 1 if kind == "edge" else trace.exits)
+    return Seen(
+        split=trace.split,
+        labels=trace.labels,
+        correct=trace.correct[:, kept],
+        classes=trace.classes[:, kept],
+        confidences={name: values[:, kept] for name, values in trace.confidences.items()},
+        reference_classes=reference.classes[:, -1],
+    )
+
+
+def _cloud_costs(card: zoo.Card, twin: zoo.Variant, prices: Prices) -> ExitCosts:
+    """The raw image over the link, every MAC in the cloud at full precision."""
+    macs = sum(layer.macs for layer in twin.layers)
+    compute_ms = macs / prices.profile.cloud_macs_per_second * 1000
+    travel_ms = prices.link.round_trip_ms + prices.link.transfer_ms(card.image_bytes)
+    return ExitCosts(
+        energy_pj=(evaluation.twin_energy_pj(card, twin, prices),),
+        latency_ms=(compute_ms + travel_ms,),
+        uplink_bytes=(float(card.image_bytes),),
+    )

@@ -1,0 +1,168 @@
+"""What an engineer cannot go beyond, and by how much a figure breaks it. Knows no network."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid.errors import LimitError
+
+__all__ = ["Breach", "Limits", "days_of_battery", "misses", "overshoot"]
+
+Floats = npt.NDArray[np.float64]
+
+_SECONDS_PER_HOUR = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits on means per image; None leaves a figure free.
+
+    Args:
+        max_loss_points: accuracy that may be lost, in percentage points, against asking the
+            full-precision reference for every image.
+        confidence: of the certificate that holds the loss to its limit, between 0 and 1; None
+            holds only the loss observed on `tune`.
+        max_edge_memory_kib: packed weights of the edge and its largest activations.
+        images_per_day, battery_mah, battery_volts: together they say how many days it lasts.
+        min_days: how many it must last.
+
+    Raises:
+        LimitError: a number that no limit can be.
+    """
+
+    max_loss_points: float | None = None
+    confidence: float | None = 0.95
+    max_energy_uj: float | None = None
+    max_latency_ms: float | None = None
+    max_uplink_bytes: float | None = None
+    max_edge_memory_kib: float | None = None
+    images_per_day: float | None = None
+    battery_mah: float | None = None
+    battery_volts: float | None = None
+    min_days: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no limit, and a lifetime that nothing is known about."""
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name == "confidence":
+                _check_confidence(value)
+            elif value is not None and not 0 <= value < math.inf:
+                raise LimitError(f"{entry.name} is {value}; a limit is a number that is 0 or more.")
+        self._check_battery()
+
+    @property
+    def certified(self) -> bool:
+        """True where the loss has a limit that a certificate must hold."""
+        return self.max_loss_points is not None and self.confidence is not None
+
+    @property
+    def battery_joules(self) -> float | None:
+        """What the battery holds; None where none is described."""
+        if self.battery_mah is None or self.battery_volts is None:
+            return None
+        return self.battery_mah / 1000 * _SECONDS_PER_HOUR * self.battery_volts
+
+    @property
+    def on_figures(self) -> dict[str, float]:
+        """Figure name to the most it may be (the least, for days); only those that are set."""
+        named = {
+            "loss_points": self.max_loss_points,
+            "energy_uj": self.max_energy_uj,
+            "latency_ms": self.max_latency_ms,
+            "uplink_bytes": self.max_uplink_bytes,
+            "edge_memory_kib": self.max_edge_memory_kib,
+            "days": self.min_days,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    def to_dict(self) -> dict[str, float]:
+        """Every limit that is set, by its field's name."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _check_battery(self) -> None:
+        about = {
+            "images a day": self.images_per_day,
+            "the battery's mAh": self.battery_mah,
+            "its volts": self.battery_volts,
+        }
+        missing = [words for words, value in about.items() if not value]
+        wanted = self.min_days is not None or len(missing) < len(about)
+        if wanted and missing:
+            raise LimitError(
+                f"How long a battery lasts needs {', '.join(about)}, each more than 0; "
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breach:
+    """A limit that a point breaks. certified: the value is an upper bound, not an observation."""
+
+    limit: str  # a key of `Limits.on_figures`
+    value: float
+    allowed: float
+    certified: bool = False
+
+    @property
+    def excess(self) -> float:
+        """By how much, in the unit of the figure; for days, how many are missing."""
+        return abs(self.value - self.allowed)
+
+
+def days_of_battery(energy_pj: Floats, limits: Limits) -> Floats:
+    """Days until the battery is empty; infinite where an image costs nothing.
+
+    Args:
+        energy_pj: of one image in the scope `device`; nothing is counted for idling.
+
+    >>> one_day = Limits(images_per_day=100, battery_mah=1, battery_volts=1)  # 3.6 J
+    >>> days_of_battery(np.array([0.036e12]), one_day)  # 100 images of 36 mJ
+    array([1.])
+    """
+    assert limits.battery_joules is not None  # who asks has looked
+    assert limits.images_per_day is not None
+    with np.errstate(divide="ignore"):
+        return limits.battery_joules / (limits.images_per_day * energy_pj * 1e-12)
+
+
+def overshoot(figures: Mapping[str, Floats], limits: Limits) -> Floats:
+    """(m,): the largest share by which a point goes beyond one of its limits; 0 where it keeps all.
+
+    A share and not an amount, so that microjoules and bytes can be compared: 0.5 is half as much
+    again as is allowed. Of days it is the share of those wanted that is missing. A limit of 0 is
+    missed by the figure itself.
+
+    >>> overshoot({"energy_uj": np.array([10.0, 30.0])}, Limits(max_energy_uj=20))
+    array([0. , 0.5])
+    """
+    shares = [_share(name, figures[name], allowed) for name, allowed in limits.on_figures.items()]
+    sizes = {len(values) for values in figures.values()}
+    return np.max(shares, axis=0) if shares else np.zeros(sizes.pop())
+
+
+def misses(figures: Mapping[str, float], limits: Limits) -> tuple[Breach, ...]:
+    """The limits that one point breaks."""
+    return tuple(
+        Breach(limit=name, value=figures[name], allowed=allowed)
+        for name, allowed in limits.on_figures.items()
+        if _share(name, np.array(figures[name]), allowed) > 0
+    )
+
+
+def _share(name: str, values: Floats, allowed: float) -> Floats:
+    beyond = allowed - values if name == "days" else values - allowed
+    with np.errstate(over="ignore"):  # next to a limit of almost nothing, a miss is infinite
+        return np.asarray(np.maximum(beyond, 0) / (allowed or 1))
+
+
+def _check_confidence(value: float | None) -> None:
+    if value is not None and not 0 < value < 1:
+        raise LimitError(
+            f"A confidence of {value} cannot be had from samples; give a number between 0 and 1, "
+            "such as 0.95."
+        )

@@ -1,0 +1,215 @@
+"""A trace to the threshold combinations worth having. Arrays in, arrays out; knows no price.
+
+Two thresholds between which no confidence lies decide alike, so a trace has only so many different
+outcomes, and one threshold per outcome stands for all: the one with the fewest digits.
+
+What is exact:
+
+- one early exit: every outcome is there;
+- several: every outcome, where there are at most `COMBINATIONS` of them; else every outcome of a
+  threshold that all exits share, and every combination of a grid that halves no group of samples
+  finer than it must;
+- `refined` moves one exit's threshold at a time over every outcome it has, so what it returns can
+  be bettered by no change of a single threshold.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid import policy
+from hybrid.policy import TraceLike
+
+__all__ = ["COMBINATIONS", "Options", "cuts", "joined", "options", "refined"]
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+COMBINATIONS = 60_000  # 20 ms for 10,000 samples and three early exits
+_DIGITS = 8  # a float32 in [0, 1] needs no more to be told from its neighbour
+_ROUNDS = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Options:
+    """Threshold combinations and what they come to on one trace.
+
+    | field       | shape      |                                      |
+    |-------------|------------|--------------------------------------|
+    | thresholds  | (m, early) |                                      |
+    | exit_counts | (m, exits) | samples that take exit i             |
+    | right       | (m,)       | samples that are right where they go |
+
+    exact: every outcome that there is stands among them.
+    """
+
+    thresholds: Floats
+    exit_counts: Counts
+    right: Counts
+    exact: bool
+
+    def take(self, rows: npt.NDArray[np.int64] | Bools) -> "Options":
+        """Only these rows."""
+        return Options(
+            thresholds=self.thresholds[rows],
+            exit_counts=self.exit_counts[rows],
+            right=self.right[rows],
+            exact=self.exact,
+        )
+
+
+def options(trace: TraceLike, measure: str) -> Options:
+    """The combinations worth having; see the module for what is exact.
+
+    Raises:
+        UnknownNameError: a measure that the trace does not have.
+        TraceError: a trace without samples.
+    """
+    early = trace.correct.shape[1] - 1
+    sure = trace.confidences[measure][:, :early]
+    distinct = [cuts(sure[:, i]) for i in range(early)]
+    if math.prod(len(some) for some in distinct) <= COMBINATIONS:
+        return _all(trace, measure, distinct, exact=True)
+    size = int(COMBINATIONS ** (1 / early))
+    grid = _all(trace, measure, [_thinned(some, size) for some in distinct], exact=False)
+    return joined(_together(trace, measure, cuts(sure)), grid)
+
+
+def joined(*some: Options) -> Options:
+    """All rows of several; exact where the first is."""
+    return Options(
+        thresholds=np.concatenate([o.thresholds for o in some]),
+        exit_counts=np.concatenate([o.exit_counts for o in some]),
+        right=np.concatenate([o.right for o in some]),
+        exact=some[0].exact,
+    )
+
+
+def cuts(confidences: npt.NDArray[np.float32]) -> Floats:
+    """One threshold per outcome that a single exit can have, rising, each as short as can be.
+
+    Args:
+        confidences: any shape, float32 in [0, 1].
+
+    Returns:
+        (g,) from 0, where all leave, up to where only the surest leave, and 1, where nobody does
+        (unless somebody's confidence is 1: a threshold cannot be more).
+
+    >>> cuts(np.array([0.7312, 0.7344, 0.9], np.float32))
+    array([0.   , 0.734, 0.8  , 1.   ])
+    """
+    values = np.unique(np.asarray(confidences, np.float32))
+    shortest = values.astype(np.float64)
+    open_ = np.ones(len(values), np.bool_)
+    below = np.concatenate([[np.float32(-1)], values[:-1]])
+    for digits in range(_DIGITS + 1):
+        scale = 10.0**digits
+        rounded = np.floor(values.astype(np.float64) * scale) / scale
+        fits = open_ & (rounded.astype(np.float32) > below)
+        shortest[fits] = rounded[fits]
+        open_ &= ~fits
+    return shortest if values[-1] == 1 else np.append(shortest, 1.0)
+
+
+def refined(
+    trace: TraceLike,
+    measure: str,
+    start: Sequence[float],
+    best: Callable[[Counts, Counts], int],
+) -> Options:
+    """Move one threshold at a time to the best of all its outcomes, until none is better.
+
+    Args:
+        start: one threshold per early exit.
+        best: samples by exit (g, exits) and right ones (g,) to the row of the best of them.
+
+    Returns:
+        The combinations that were passed on the way, the best one last.
+    """
+    now = np.array(start, np.float64)
+    sure = trace.confidences[measure]
+    distinct = [cuts(sure[:, i]) for i in range(len(now))]
+    passed: list[tuple[Floats, Counts, int]] = []
+    for turn in range(_ROUNDS * len(now)):
+        exit_ = turn % len(now)
+        counts, right = _moved(sure, trace.correct, now, exit_, distinct[exit_])
+        row = best(counts, right)
+        moved = now.copy()
+        moved[exit_] = distinct[exit_][row]
+        passed.append((moved, counts[row], int(right[row])))
+        if turn >= len(now) and all((moved == old[0]).all() for old in passed[-len(now) :]):
+            break  # a whole round changed nothing
+        now = moved
+    exits = trace.correct.shape[1]
+    return Options(
+        thresholds=np.array([p[0] for p in passed]).reshape(-1, len(now)),
+        exit_counts=np.array([p[1] for p in passed], np.int64).reshape(-1, exits),
+        right=np.array([p[2] for p in passed], np.int64),
+        exact=False,
+    )
+
+
+def _all(trace: TraceLike, measure: str, grids: list[Floats], *, exact: bool) -> Options:
+    found = policy.all_points(trace, _free(trace), measure, grids)
+    return Options(
+        thresholds=found.thresholds,
+        exit_counts=found.exit_counts,
+        right=found.correct_counts.sum(axis=1),
+        exact=exact,
+    )
+
+
+def _together(trace: TraceLike, measure: str, grid: Floats) -> Options:
+    found = policy.sweep(trace, measure=measure, costs=_free(trace), grid=grid)
+    early = trace.correct.shape[1] - 1
+    return Options(
+        thresholds=np.repeat(found.grid[:, None], early, axis=1),
+        exit_counts=found.exit_counts,
+        right=found.correct_counts.sum(axis=1),
+        exact=False,
+    )
+
+
+def _moved(
+    sure: npt.NDArray[np.float32], correct: Bools, now: Floats, exit_: int, grid: Floats
+) -> tuple[Counts, Counts]:
+    """Counts (g, exits) and right ones (g,) when one exit's threshold takes each value of a grid.
+
+    Those who reach the exit, by rising confidence: at each threshold a first part of them stays,
+    and goes where the later exits send it.
+    """
+    early = len(now)
+    limits = now.astype(np.float32)
+    before = policy.exits_taken(sure[:, :exit_], limits[:exit_])
+    later = exit_ + 1 + policy.exits_taken(sure[:, exit_ + 1 : early], limits[exit_ + 1 :])
+    here = np.flatnonzero(before == exit_)
+    here = here[np.argsort(sure[here, exit_], kind="stable")]
+    staying = np.searchsorted(sure[here, exit_], grid.astype(np.float32), side="left")
+    counts = np.empty((len(grid), early + 1), np.int64)
+    counts[:, :exit_] = np.bincount(before, minlength=early + 1)[:exit_]
+    counts[:, exit_] = len(here) - staying
+    for k in range(exit_ + 1, early + 1):
+        counts[:, k] = _running(later[here] == k)[staying]
+    gone = before < exit_
+    right = _running(correct[here, later[here]])[staying]
+    right += np.count_nonzero(correct[here, exit_]) - _running(correct[here, exit_])[staying]
+    return counts, right + np.count_nonzero(correct[gone, before[gone]])
+
+
+def _running(some: Bools) -> Counts:
+    """(n + 1,): how many of the first 0, 1, … n are true."""
+    return np.concatenate([[0], np.cumsum(some)])
+
+
+def _thinned(values: Floats, size: int) -> Floats:
+    places = np.linspace(0, len(values) - 1, min(size, len(values))).round().astype(np.int64)
+    return values[places]
+
+
+def _free(trace: TraceLike) -> policy.Costs:
+    nothing = (0.0,) * trace.correct.shape[1]
+    return policy.Costs(energy_pj=nothing, latency_ms=nothing, uplink_bytes=nothing)

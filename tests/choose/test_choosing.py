@@ -1,0 +1,380 @@
+"""Choosing against a plain loop over every outcome, and what it promises of certificates."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from hybrid import certify, choose, energy, evaluation
+from hybrid.choose import Answer, Field, Limits, search
+from hybrid.choose.choosing import considered
+from hybrid.choose.contenders import Contender, see
+from hybrid.evaluation import Prices
+from hybrid.trace import Trace
+from tests.choose.made_up import card_of, contenders_of, every_outcome, looped
+from tests.strategies import random_traces, synthetic_trace
+
+MEASURE = "max_probability"
+OBSERVED = {"confidence": None}
+scopes = st.sampled_from(energy.SCOPES)
+
+
+@st.composite
+def fields(draw: st.DrawFn, max_exits: int = 3) -> tuple[Trace, Trace, Field]:
+    """A hybrid's trace of tune, its twin's, and the field of both."""
+    trace = replace(draw(random_traces(max_samples=7, max_exits=max_exits)), split="tune")
+    answers = draw(st.lists(st.integers(0, 3), min_size=trace.samples, max_size=trace.samples))
+    twin = twin_of(trace, np.array(answers))
+    certified = replace(trace, split="certify"), replace(twin, split="certify")
+    return trace, twin, contenders_of(trace, certified[0], (twin, certified[1]))
+
+
+def twin_of(trace: Trace, answers: Any) -> Trace:
+    """A static trace of the same images that answers so."""
+    made = synthetic_trace(samples=1, exits=1)
+    confidences = {name: values[:, -1:] for name, values in trace.confidences.items()}
+    about = {"labels": trace.labels, "classes": answers[:, None], "confidences": confidences}
+    return replace(made, variant="static-32bit", split=trace.split, **about)
+
+
+def drawn(samples: int, exits: int, *, seed: int = 0) -> Field:
+    """A field with splits of its own, all of the same network."""
+    splits = [synthetic_trace(samples=samples, exits=exits, seed=seed + i, split=name)
+              for i, name in enumerate(("tune", "certify"))]  # fmt: skip
+    twins = tuple(twin_of(t, t.classes[:, -1]) for t in splits)
+    return contenders_of(splits[0], splits[1], twins)
+
+
+def by_kind(field: Field) -> dict[str, Contender]:
+    return {contender.kind: contender for contender in field.contenders}
+
+
+def best_of_the_loop(trace: Trace, twin: Trace, limits: Limits, prices: Prices) -> Any:
+    """Least energy, then most right, of all outcomes that keep the limits; None if none does."""
+    card = card_of(exits=trace.exits - 1)
+    costs = evaluation.costs(card.variants["hybrid-4bit"], prices)
+    full = twin.correct[:, 0].sum()
+    rows = [looped(trace, at, MEASURE, costs) for at in every_outcome(trace, MEASURE)]
+    static = evaluation.costs(card.variants["static-32bit"], prices)
+    rows.append((full, 0, static.energy_pj[0], static.latency_ms[0], 0.0))
+    twin_pj = evaluation.twin_energy_pj(card, card.variants["static-32bit"], prices)
+    macs = sum(layer.macs for layer in card.variants["static-32bit"].layers)
+    travel_ms = prices.link.round_trip_ms + prices.link.transfer_ms(card.image_bytes)
+    cloud_ms = macs / prices.profile.cloud_macs_per_second * 1000 + travel_ms
+    rows.append((full, trace.samples, twin_pj, cloud_ms, float(card.image_bytes)))
+    kept = [
+        (pj, -right)
+        for right, _, pj, ms, sent in rows
+        if 100 * (full - right) / trace.samples <= given_or_all(limits.max_loss_points)
+        and pj / 1e6 <= given_or_all(limits.max_energy_uj)
+        and ms <= given_or_all(limits.max_latency_ms)
+        and sent <= given_or_all(limits.max_uplink_bytes)
+    ]
+    return min(kept, default=None)
+
+
+def given_or_all(limit: float | None) -> float:
+    return np.inf if limit is None else limit * (1 + 1e-12)
+
+
+def choice(answer: Answer) -> Any:
+    if answer.best is None:
+        return None
+    figures = answer.best.tune
+    return figures.energy_pj, -round(figures.accuracy * figures.samples)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@given(
+    fields(),
+    scopes,
+    st.none() | st.floats(0, 100),
+    st.none() | st.floats(0, 700),
+    st.none() | st.floats(0, 120),
+    st.none() | st.floats(0, 3500),
+)
+def test_the_choice_is_that_of_a_loop_over_every_outcome_there_is(
+    made: tuple[Trace, Trace, Field],
+    scope: str,
+    loss: float | None,
+    energy_uj: float | None,
+    latency_ms: float | None,
+    uplink_bytes: float | None,
+) -> None:
+    trace, twin, field = made
+    limits = Limits(
+        max_loss_points=loss,
+        max_energy_uj=energy_uj,
+        max_latency_ms=latency_ms,
+        max_uplink_bytes=uplink_bytes,
+        **OBSERVED,
+    )
+    prices = Prices(scope=scope)
+
+    answer = choose.choose(field, limits, prices)
+
+    expected = best_of_the_loop(trace, twin, limits, prices)
+    assert answer.exact
+    assert (answer.best is None) == (expected is None)
+    if expected is not None:
+        assert choice(answer)[0] == pytest.approx(expected[0])
+        assert choice(answer)[1] == expected[1]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+@given(fields(), scopes, st.floats(0, 40))
+def test_a_search_that_is_not_exact_never_breaks_a_limit_nor_beats_the_loop(
+    made: tuple[Trace, Trace, Field], scope: str, loss: float
+) -> None:
+    trace, twin, _ = made
+    limits, prices = Limits(max_loss_points=loss, **OBSERVED), Prices(scope=scope)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "COMBINATIONS", 8)
+        certified = replace(trace, split="certify"), replace(twin, split="certify")
+        coarse = contenders_of(trace, certified[0], (twin, certified[1]))
+
+    answer = choose.choose(coarse, limits, prices)
+
+    expected = best_of_the_loop(trace, twin, limits, prices)
+    assert expected is not None  # the twin itself loses nothing
+    assert answer.best is not None
+    assert answer.best.tune.loss_points <= loss
+    assert answer.best.tune.energy_pj >= expected[0] * (1 - 1e-12)
+
+
+def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None:
+    field = drawn(400, 3)
+    limits, prices = Limits(max_loss_points=1.5, **OBSERVED), Prices()
+    hybrid = by_kind(field)["hybrid"]
+    assert not hybrid.options.exact
+
+    answer = choose.choose(replace(field, contenders=(hybrid,)), limits, prices)
+
+    assert answer.best is not None
+    seen, best = hybrid.seen["tune"], answer.best
+    costs = hybrid.costs(prices)
+    allowed = seen.reference_right - 0.015 * seen.samples
+    for exit_ in range(2):
+        for cut in search.cuts(seen.confidences[MEASURE][:, exit_]):
+            moved = list(best.thresholds)
+            moved[exit_] = float(cut)
+            right, _, pj, *_ = looped(seen, moved, MEASURE, costs)  # type: ignore[arg-type]
+            assert right < allowed or pj >= best.tune.energy_pj * (1 - 1e-12)
+
+
+@given(random_traces(max_samples=10, max_exits=2))
+def test_the_cuts_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
+    assume(trace.exits == 2)
+    sure = trace.confidences[MEASURE][:, 0]
+
+    cuts = search.cuts(sure)
+
+    leaving = [int((sure >= np.float32(cut)).sum()) for cut in cuts]
+    values = np.unique(sure)
+    expected = [int((sure >= value).sum()) for value in values] + ([] if values[-1] == 1 else [0])
+    assert leaving == expected
+
+
+def test_an_edge_ends_at_its_last_exit_and_sends_nothing() -> None:
+    field = drawn(120, 3)
+    edge = by_kind(field)["edge"]
+
+    answer = choose.choose(replace(field, contenders=(edge,)), Limits())
+
+    assert answer.best is not None
+    assert answer.best.thresholds[-1] == 0
+    assert answer.best.tune.exit_fractions[-1] == 0
+    assert len(answer.best.tune.exit_fractions) == 3
+    assert answer.best.tune.uplink_bytes == 0
+    assert answer.best.tune.edge_fraction == 1
+
+
+def test_every_image_to_the_cloud_costs_what_the_raw_image_costs_over_the_link() -> None:
+    field = drawn(60, 2)
+    cloud = by_kind(field)["cloud"]
+    prices = Prices(scope="device")
+
+    best = choose.choose(replace(field, contenders=(cloud,)), Limits(), prices).best
+
+    assert best is not None
+    # 32 × 32 × 3 bytes over Bluetooth LE at 27 nJ a bit, and 0.7 Mbit a second
+    assert best.tune.uplink_bytes == 3072
+    assert best.tune.energy_pj == pytest.approx(3072 * 8 * 27e3)
+    assert best.tune.latency_ms > 50 + 3072 * 8 / 700
+    assert best.tune.loss_points == 0
+    assert best.tune.edge_memory_kib == 3
+
+
+def test_edge_memory_is_packed_weights_and_the_largest_activations() -> None:
+    hybrid = by_kind(drawn(20, 3))["hybrid"]
+
+    # stem at 32 bits, two stages at 4, two heads at 32; a layer holds 2,000 + 1,000 numbers
+    weights = 36_000 + 2 * 4_500 + 2 * 36_000
+    assert hybrid.edge_memory_kib == (weights + 3_000 * 32 / 8) / 1024
+
+
+def test_the_battery_lasts_by_what_the_device_alone_spends() -> None:
+    field = drawn(60, 2)
+    static = by_kind(field)["static"]
+    limits = Limits(images_per_day=1000, battery_mah=220, battery_volts=3.0)
+    alone = replace(field, contenders=(static,))
+
+    best = choose.choose(alone, limits, Prices(scope="compute")).best
+    device = choose.choose(alone, limits, Prices(scope="device")).best
+
+    assert best is not None
+    assert device is not None
+    joules = 0.220 * 3600 * 3.0
+    assert best.tune.days == pytest.approx(joules / (1000 * device.tune.energy_pj * 1e-12))
+    short = replace(limits, min_days=2 * best.tune.days)
+    breaches = choose.choose(alone, short).standings[0].breaches
+    assert [b.limit for b in breaches] == ["days"]
+    assert breaches[0].excess == pytest.approx(best.tune.days)
+
+
+def test_of_equally_cheap_points_the_more_accurate_wins() -> None:
+    field = drawn(200, 2)
+    nothing = {"mac_pj_per_bit": 0.0, "mac_pj_fixed": 0.0, "mac_pj_at_bits": {32: 0.0}}
+    prices = Prices(profile=replace(energy.load_profile("purdue-45nm"), **nothing))
+
+    answer = choose.choose(field, Limits(), prices)
+
+    assert answer.best is not None
+    assert answer.best.tune.energy_pj == 0
+    found = considered(field, Limits(), prices)
+    assert answer.best.tune.loss_points == min(one.figures["loss_points"].min() for one in found)
+
+
+def test_runners_up_are_of_other_variants_first_and_the_left_out_say_what_they_break() -> None:
+    answer = choose.choose(drawn(400, 3), Limits(max_loss_points=2.0, max_energy_uj=12, **OBSERVED))
+
+    assert answer.best is not None
+    assert len(answer.runners_up) == 3
+    costs = [point.tune.energy_pj for point in (answer.best, *answer.runners_up)]
+    assert min(costs) == costs[0]
+    for standing in answer.left_out:
+        for breach in standing.breaches:
+            assert standing.point.tune.by_limit[breach.limit] == breach.value > breach.allowed
+    broken = {s.point.kind: [b.limit for b in s.breaches] for s in answer.left_out}
+    assert broken == {"static": ["energy_uj"], "cloud": ["energy_uj"], "edge": ["loss_points"]}
+
+
+def test_limits_that_nobody_can_keep_name_the_nearest_miss() -> None:
+    answer = choose.choose(drawn(100, 2), Limits(max_energy_uj=0.001))
+
+    assert answer.best is None
+    assert answer.proof is None
+    assert answer.runners_up == ()
+    assert answer.nearest_miss is not None
+    misses = [standing.miss for standing in answer.standings]
+    assert answer.nearest_miss.miss == min(misses) > 0
+    assert answer.nearest_miss.breaches[0].allowed == 0.001
+
+
+def test_what_is_certified_is_what_the_fixed_sequence_certifies_of_a_path_fixed_on_tune() -> None:
+    field = drawn(3000, 3)
+    limits = Limits(max_loss_points=16.0, confidence=0.9)
+
+    answer = choose.choose(field, limits)
+
+    hybrid = by_kind(field)["hybrid"]
+    assert answer.comparisons == 2  # edge and hybrid; the twin loses nothing by definition
+    standing = next(s for s in answer.standings if s.point.kind == "hybrid")
+    assert standing.kept
+    seen = hybrid.seen["certify"]
+    early = exits_of(seen, standing.point.thresholds)
+    reference = (seen.reference_classes == seen.labels).astype(int)
+    gaps = reference - seen.correct[np.arange(seen.samples), early].astype(int)
+    assert certify.betting_p_values(gaps[None], max_loss=0.16, delta=0.1 / 2)[0] <= 0.05
+
+
+def exits_of(seen: Any, thresholds: tuple[float, ...]) -> Any:
+    taken = np.full(seen.samples, len(thresholds))
+    for i in reversed(range(len(thresholds))):
+        taken[seen.confidences[MEASURE][:, i] >= np.float32(thresholds[i])] = i
+    return taken
+
+
+def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound() -> None:
+    tune = synthetic_trace(samples=500, exits=2, seed=1, split="tune")
+    other = synthetic_trace(samples=500, exits=2, seed=2, split="certify")
+    wrong = replace(other, classes=(other.labels[:, None] + 1).repeat(2, axis=1) % 10)
+    twins = twin_of(tune, tune.classes[:, -1]), twin_of(other, other.labels)
+
+    answer = choose.choose(contenders_of(tune, wrong, twins), Limits(max_loss_points=5.0))
+
+    assert answer.best is not None
+    assert answer.best.kind in {"static", "cloud"}
+    left = {s.point.kind: s for s in answer.left_out}
+    assert left["hybrid"].breaches[0].certified
+    assert left["hybrid"].breaches[0].value == pytest.approx(100)  # all wrong, the twin all right
+
+
+def test_without_labels_to_certify_on_a_certified_limit_is_kept_by_the_reference_alone() -> None:
+    field = drawn(200, 2)
+    bare = [replace(c, seen={"tune": c.seen["tune"]}) for c in field.contenders]
+
+    answer = choose.choose(replace(field, contenders=tuple(bare)), Limits(max_loss_points=1.0))
+
+    assert {s.point.kind for s in answer.standings if s.kept} == {"static", "cloud"}
+    assert all(np.isinf(s.breaches[0].value) for s in answer.left_out if s.point.kind == "hybrid")
+    left = {said["point"]["kind"]: said for said in answer.to_dict()["left_out"]}
+    assert left["hybrid"]["breaches"][0]["value"] is None
+
+
+def test_a_choice_without_a_limit_of_loss_is_certified_alone() -> None:
+    answer = choose.choose(drawn(2000, 2), Limits(max_energy_uj=50))
+
+    assert answer.proof is not None
+    assert answer.proof.comparisons == 1
+    assert answer.proof.bound_points > answer.proof.observed_points
+
+
+def test_the_promise_is_broken_no_more_often_than_it_may_be() -> None:
+    """200 fields from one population: how often does the certified choice lose more than said?"""
+    exits, limit, delta, rounds = 2, 3.0, 0.1, 200
+    pool = synthetic_trace(samples=40_000, exits=exits, seed=9)
+    truth = see(pool, "hybrid", twin_of(pool, pool.classes[:, -1]))
+    rng = np.random.default_rng(0)
+    broken = chosen = 0
+    for _ in range(rounds):
+        rows = rng.integers(0, pool.samples, 800)
+        parts = {"tune": rows[:400], "certify": rows[400:]}
+        traces = {name: part(pool, some, name) for name, some in parts.items()}
+        twins = tuple(twin_of(t, t.classes[:, -1]) for t in traces.values())
+        field = contenders_of(traces["tune"], traces["certify"], twins)
+        field = replace(field, contenders=field.contenders[:2])
+        best = choose.choose(field, Limits(max_loss_points=limit, confidence=1 - delta)).best
+        if best is None:
+            continue
+        chosen += 1
+        taken = exits_of(truth, best.thresholds)
+        right = truth.correct[np.arange(truth.samples), taken].sum()
+        broken += truth.loss_points(right) > limit
+    assert chosen > rounds / 3
+    assert broken / rounds <= delta + 3 * np.sqrt(delta * (1 - delta) / rounds)
+
+
+def part(trace: Trace, rows: Any, split: str) -> Trace:
+    confidences = {name: values[rows] for name, values in trace.confidences.items()}
+    about = {"labels": trace.labels[rows], "classes": trace.classes[rows]}
+    return replace(trace, confidences=confidences, split=split, **about)
+
+
+def test_a_choice_is_compared_under_every_profile() -> None:
+    field = drawn(300, 3)
+    limits, prices = Limits(max_loss_points=2.0, **OBSERVED), Prices()
+    best = choose.choose(field, limits, prices).best
+    assert best is not None
+    profiles = [energy.load_profile(name) for name in energy.profile_names()]
+
+    found = choose.survives(field, limits, prices, best, profiles)
+
+    assert [one.profile for one in found] == energy.profile_names()
+    assert found[0].survives
+    assert found[0].own == best
+    assert found[0].excess_energy == 0
+    assert all(one.excess_energy is not None and one.excess_energy >= 0 for one in found)
