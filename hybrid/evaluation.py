@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from hybrid import energy, policy, zoo
 from hybrid.energy import ExitCosts, Link, Profile
 from hybrid.errors import DataMissingError, UnknownNameError
+from hybrid.trace import Trace
 
-__all__ = ["Prices", "costs", "evaluate", "twin_accuracy", "twin_energy_pj"]
+__all__ = ["Prices", "costs", "disagreement", "evaluate", "twin_accuracy", "twin_energy_pj"]
 
 TWIN = zoo.variant_name(32, static=True)
 
@@ -57,13 +58,14 @@ def twin_energy_pj(card: zoo.Card, variant: zoo.Variant, prices: Prices) -> floa
 
 
 def twin_accuracy(network: str, split: str) -> float | None:
-    """The full-precision twin's accuracy on a split; None where no trace of it is here."""
+    """The full-precision twin's accuracy on a split; None where no trace or no label is here."""
     if TWIN not in zoo.card(network).variants:
         return None
     try:
-        return float(zoo.trace(network, TWIN, split).correct[:, -1].mean())
+        recorded = zoo.trace(network, TWIN, split)
     except DataMissingError:
         return None
+    return float(recorded.correct[:, -1].mean()) if recorded.labelled else None
 
 
 def evaluate(
@@ -88,8 +90,8 @@ def evaluate(
         DataMissingError, TraceError: where the split has no trace here, or a damaged one.
     """
     prices = prices or Prices()
-    if split not in zoo.SPLITS:
-        raise UnknownNameError("split", split, zoo.SPLITS)
+    if split not in zoo.splits(network):
+        raise UnknownNameError("split", split, zoo.splits(network))
     variant = zoo.variant(network, bits, static=static)
     return policy.operating_point(
         zoo.trace(network, variant.name, split),
@@ -99,3 +101,11 @@ def evaluate(
         twin_energy_pj=twin_energy_pj(zoo.card(network), variant, prices),
         twin_accuracy=twin_accuracy(network, split),
     )
+
+
+def disagreement(trace: Trace, thresholds: Sequence[float], measure: str) -> float:
+    """Fraction of the images whose answer, at the exit taken, is not the final exit's.
+
+    It needs no label, and no accuracy is lost by leaving early beyond it.
+    """
+    return 1 - policy.outcome(trace.against_final, thresholds, measure).accuracy

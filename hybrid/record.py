@@ -1,18 +1,24 @@
 """Run a network over a split once and note what every exit says: the trace."""
 
-from collections.abc import Callable
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybrid import confidence, trace
+from hybrid import confidence, own_splits, trace
 from hybrid.data import Dataset
+from hybrid.errors import TraceError
+from hybrid.files import replacing
 from hybrid.networks import Network
+from hybrid.own_splits import OwnSplit, Part
 from hybrid.preprocess import normalise
 from hybrid.trace import Trace
 
-__all__ = ["exit_logits", "fit_temperatures", "record"]
+__all__ = ["exit_logits", "fit_temperatures", "record", "record_own"]
 
 Progress = Callable[[int, int], None]
 
@@ -45,6 +51,50 @@ def fit_temperatures(network: Network, tune: Dataset) -> tuple[float, ...]:
     return network.temperatures
 
 
+def record_own(
+    network: Network,
+    about: OwnSplit,
+    *,
+    variant: str,
+    weights_sha256: str,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Record the trace of an own split, a part of its images in memory at a time; its path.
+
+    What each part's logits were is kept beside until all are there, so that a killed recording
+    goes on from its last part.
+
+    Args:
+        out: where the trace goes instead of to its split.
+        progress: called with images done and images in all, after every batch.
+
+    Raises:
+        SourceError: the split's images are damaged.
+        TraceError: logits that are not finite, or a folder that cannot be written.
+    """
+    path = own_splits.trace_path(about.network, about.name, variant, weights_sha256)
+    folder = path.with_name(f".{path.stem}.parts")
+    try:
+        recorded = trace.build_in_parts(
+            parts=_logits_in_parts(network, about, folder, progress),
+            labels=own_splits.labels(about),
+            temperatures=network.temperatures,
+            network=about.network,
+            variant=variant,
+            split=about.name,
+            weights_sha256=weights_sha256,
+        )
+        trace.save(recorded, out or path)
+    except OSError as error:
+        raise TraceError(
+            f"The trace cannot be kept as {out or path} ({error.strerror}); make room or allow writing "
+            "there. What was recorded stays and the next recording goes on from there."
+        ) from error
+    shutil.rmtree(folder, ignore_errors=True)
+    return out or path
+
+
 def record(
     network: Network,
     data: Dataset,
@@ -64,3 +114,51 @@ def record(
         split=data.split,
         weights_sha256=weights_sha256,
     )
+
+
+def _logits_in_parts(
+    network: Network, about: OwnSplit, folder: Path, progress: Progress | None
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Each part's logits, from the folder where they are there already."""
+    done = 0
+    for number, part in enumerate(own_splits.parts(about)):
+        path = folder / f"part-{number:05d}.npz"
+        logits = _kept_logits(path, exits=len(network.temperatures), samples=len(part.labels))
+        if logits is None:
+            logits = exit_logits(
+                network, _dataset(about, part), progress=_moved(progress, done, about)
+            )
+            with replacing(path) as draft, draft.open("wb") as file:
+                np.savez(file, *logits)
+        done += len(part.labels)
+        if progress is not None:
+            progress(done, about.samples)
+        if len(part.labels):
+            yield logits
+
+
+def _dataset(about: OwnSplit, part: Part) -> Dataset:
+    return Dataset(
+        name=about.dataset,
+        split=about.name,
+        images=part.images,
+        labels=part.labels,
+        classes=about.classes,
+    )
+
+
+def _moved(progress: Progress | None, before: int, about: OwnSplit) -> Progress | None:
+    """The same progress for a part that begins after `before` images."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, about.samples)
+
+
+def _kept_logits(path: Path, *, exits: int, samples: int) -> list[NDArray[np.float32]] | None:
+    """Logits of a part by exit; None where they are not there, or damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            logits = [kept[f"arr_{i}"] for i in range(exits)]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return logits if all(len(rows) == samples for rows in logits) else None

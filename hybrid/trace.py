@@ -7,8 +7,8 @@ confidence measure; the file's metadata, under the key `hybrid`, is one JSON obj
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from hybrid.confidence import MEASURES, Reliability, max_probability, reliabilit
 from hybrid.errors import TraceError
 from hybrid.files import replacing
 
-__all__ = ["FORMAT", "Trace", "build", "load", "save"]
+__all__ = ["FORMAT", "UNLABELLED", "Trace", "build", "build_in_parts", "load", "save"]
 
 FORMAT = 1
+UNLABELLED = -1  # in place of a class, for every sample of a split that has no labels
 _KEY = b"hybrid"  # of the file's metadata
 _EMPTY = "A trace needs at least one sample and one exit; record it on a split with images."
 _AGAIN = "record it again with `hybrid trace`"
@@ -36,7 +37,7 @@ class Trace:
 
     | field              | shape      |                                                       |
     |--------------------|------------|-------------------------------------------------------|
-    | labels             | (n,)       | int64, the true class                                 |
+    | labels             | (n,)       | int64, the true class; -1 throughout where not known  |
     | classes            | (n, exits) | int64, each exit's answer, the final exit last        |
     | confidences        | (n, exits) | float32 in [0, 1] by measure, after the temperature   |
     | temperatures       | (exits,)   | what each exit's logits were divided by               |
@@ -77,11 +78,25 @@ class Trace:
         """How many exits, the final one included."""
         return int(self.classes.shape[1])
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the true classes are known; where not, no exit counts as right."""
+        return bool(self.labels[0] != UNLABELLED)
+
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
         """(n, exits): where an exit's answer is the label."""
         right: npt.NDArray[np.bool_] = _frozen(self.classes == self.labels[:, None], np.bool_)
         return right
+
+    @cached_property
+    def against_final(self) -> "Trace":
+        """The same trace with the final exit's answers as labels.
+
+        Its accuracy is the share that is answered as the final exit would, and what is lost
+        against that exit is the disagreement, which no loss of accuracy exceeds.
+        """
+        return replace(self, labels=self.classes[:, -1])
 
 
 def build(
@@ -98,7 +113,7 @@ def build(
 
     Args:
         logits: one (n, classes) array per exit, the final exit last.
-        labels: (n,), 0 to classes - 1.
+        labels: (n,), 0 to classes - 1; or all of them UNLABELLED.
         temperatures: one per exit, > 0.
         network, variant, split: as in `cifar10-resnet32`, `hybrid-1bit`, `test`.
         weights_sha256: of the weights file that gave the logits.
@@ -106,18 +121,44 @@ def build(
     Raises:
         TraceError: logits that are not finite, or arrays that do not fit together.
     """
+    return build_in_parts(
+        parts=[logits],
+        labels=labels,
+        temperatures=temperatures,
+        network=network,
+        variant=variant,
+        split=split,
+        weights_sha256=weights_sha256,
+    )
+
+
+def build_in_parts(
+    *,
+    parts: Iterable[Sequence[npt.ArrayLike]],
+    labels: npt.ArrayLike,
+    temperatures: Sequence[float],
+    network: str,
+    variant: str,
+    split: str,
+    weights_sha256: str,
+) -> Trace:
+    """The same trace from logits that come in parts, of which one at a time is in memory.
+
+    Args:
+        parts: each what `build` takes as logits, of the next samples.
+
+    Args and errors otherwise as in `build`.
+    """
     truth = np.asarray(labels, np.int64)
-    if not len(truth) or not logits:
+    whose = f"{network} {variant}"
+    said = [_said(logits, temperatures, whose) for logits in parts]
+    if not len(truth) or not said:
         raise TraceError(_EMPTY)
-    scores = [np.asarray(exit_logits, np.float64) for exit_logits in logits]
-    for number, exit_logits in enumerate(scores):
-        if not np.isfinite(exit_logits).all():
-            raise TraceError(
-                f"Exit {number} of {network} {variant} answered with numbers that are not finite; "
-                "its weights are damaged or its training diverged."
-            )
-    classes = np.stack([exit_logits.argmax(axis=1) for exit_logits in scores], axis=1)
-    tempered = [softmax(z, t) for z, t in zip(scores, temperatures, strict=True)]
+    classes = np.concatenate([part.classes for part in said])
+    before = np.concatenate([part.before for part in said])
+    # No label, nothing right: how far an exit can be believed is then not known either.
+    diagrams = [reliability(before[:, i], classes[:, i] == truth) for i in range(before.shape[1])]
+    known = bool((truth != UNLABELLED).any())
     return Trace(
         network=network,
         variant=variant,
@@ -127,13 +168,9 @@ def build(
         labels=truth,
         classes=classes,
         confidences={
-            name: np.stack([measure(p) for p in tempered], axis=1)
-            for name, measure in MEASURES.items()
+            name: np.concatenate([part.confidences[name] for part in said]) for name in MEASURES
         },
-        reliability_before=tuple(
-            reliability(max_probability(softmax(z)), classes[:, i] == truth)
-            for i, z in enumerate(scores)
-        ),
+        reliability_before=tuple(diagrams if known else map(_without_labels, diagrams)),
     )
 
 
@@ -172,12 +209,49 @@ def load(
         raise TraceError(f"{source} is damaged; {_AGAIN}.") from error
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Said:
+    """What some samples' logits come to; `before` is max_probability without a temperature."""
+
+    classes: npt.NDArray[np.int64]
+    confidences: Mapping[str, npt.NDArray[np.float32]]
+    before: npt.NDArray[np.float64]
+
+
+def _said(logits: Sequence[npt.ArrayLike], temperatures: Sequence[float], whose: str) -> _Said:
+    if not logits:
+        raise TraceError(_EMPTY)
+    scores = [np.asarray(exit_logits, np.float64) for exit_logits in logits]
+    for number, exit_logits in enumerate(scores):
+        if not np.isfinite(exit_logits).all():
+            raise TraceError(
+                f"Exit {number} of {whose} answered with numbers that are not finite; "
+                "its weights are damaged or its training diverged."
+            )
+    tempered = [softmax(z, t) for z, t in zip(scores, temperatures, strict=True)]
+    return _Said(
+        classes=np.stack([exit_logits.argmax(axis=1) for exit_logits in scores], axis=1),
+        confidences={
+            name: np.stack([measure(p) for p in tempered], axis=1).astype(np.float32)
+            for name, measure in MEASURES.items()
+        },
+        before=np.stack([max_probability(softmax(z)) for z in scores], axis=1),
+    )
+
+
+def _without_labels(diagram: Reliability) -> Reliability:
+    unknown = np.full_like(diagram.accuracy, np.nan)
+    return replace(diagram, accuracy=unknown, expected_calibration_error=math.nan)
+
+
 def _check(trace: Trace) -> None:
     shape = trace.classes.shape
     if trace.labels.ndim != 1 or len(shape) != 2 or shape[0] != trace.samples:
         raise TraceError(f"{trace.labels.shape} labels do not fit to answers of shape {shape}.")
     if not trace.samples or not trace.exits:
         raise TraceError(_EMPTY)
+    if (trace.labels == UNLABELLED).any() and (trace.labels != UNLABELLED).any():
+        raise TraceError("Some samples have a label and some have none; keep them apart.")
     if not len(trace.temperatures) == len(trace.reliability_before) == trace.exits:
         raise TraceError(f"{trace.exits} exits need as many temperatures and reliabilities.")
     for measure, values in trace.confidences.items():
@@ -291,7 +365,7 @@ def _reliability_to_json(diagram: Reliability) -> dict[str, Any]:
         "counts": diagram.counts.tolist(),
         "mean_confidence": numbers(diagram.mean_confidence),
         "accuracy": numbers(diagram.accuracy),
-        "expected_calibration_error": diagram.expected_calibration_error,
+        "expected_calibration_error": numbers(np.array([diagram.expected_calibration_error]))[0],
     }
 
 
@@ -301,5 +375,7 @@ def _reliability_from_json(written: dict[str, Any]) -> Reliability:
         counts=np.array(written["counts"], np.int64),
         mean_confidence=np.array(written["mean_confidence"], np.float64),  # None becomes NaN
         accuracy=np.array(written["accuracy"], np.float64),
-        expected_calibration_error=float(written["expected_calibration_error"]),
+        expected_calibration_error=float(
+            np.array(written["expected_calibration_error"], np.float64)  # None becomes NaN
+        ),
     )

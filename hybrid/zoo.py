@@ -1,4 +1,8 @@
-"""What lies in pretrained/: cards, traces and weights by name. Torch only inside `load`."""
+"""What lies in pretrained/: cards, traces and weights by name. Torch only inside `load`.
+
+A network's splits are those of its data set and the user's own, which lie elsewhere: see
+`hybrid.own_splits`.
+"""
 
 import os
 import tomllib
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from hybrid import data, own_splits
 from hybrid import trace as trace_files
 from hybrid.energy import Layer
 from hybrid.errors import BitWidthError, DataMissingError, UnknownNameError, WeightsError
@@ -26,11 +31,13 @@ __all__ = [
     "Variant",
     "bit_widths",
     "card",
+    "images",
     "load",
     "load_card",
     "networks",
     "pretrained_folder",
     "save_card",
+    "splits",
     "trace",
     "trace_path",
     "variant",
@@ -40,6 +47,7 @@ __all__ = [
 
 FORMAT = 1
 SPLITS = ("tune", "certify", "test")
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,33 +182,57 @@ def variant(network: str, bits: int, *, static: bool = False) -> Variant:
     return variants[name]
 
 
+def splits(network: str) -> tuple[str, ...]:
+    """The splits that a network can have a trace on: its data set's, then the user's own."""
+    return (*SPLITS, *own_splits.names(network))
+
+
+def images(network: str, split: str) -> data.Dataset:
+    """The images of a split, whole, at the network's size.
+
+    Raises:
+        UnknownNameError: neither a split of the data set nor an own one.
+        DataMissingError: the data set is not on this machine.
+        SourceError: the images of an own split are damaged.
+    """
+    known = card(network)
+    if split in data.SPLITS:
+        return data.load(known.dataset, split, size=known.size, channels=known.channels)
+    return own_splits.load(own_splits.split(network, split))
+
+
 def trace_path(network: str, variant: str, split: str) -> Path:
-    """Where the trace of a split lies, or would lie."""
-    return pretrained_folder() / network / variant / f"trace-{split}.parquet"
+    """Where the trace of a split lies, or would lie; of an own split, with the user's."""
+    if split in data.SPLITS:
+        return pretrained_folder() / network / variant / f"trace-{split}.parquet"
+    weights = card(network).variants[variant].files[WEIGHTS]
+    return own_splits.trace_path(network, split, variant, weights)
 
 
 def weights_path(network: str, variant: str) -> Path:
     """Where the weights lie."""
-    return pretrained_folder() / network / variant / "weights.safetensors"
+    return pretrained_folder() / network / variant / WEIGHTS
 
 
 def trace(network: str, variant: str, split: str = "test") -> Trace:
     """The recorded trace of a variant on a split.
 
     Raises:
-        UnknownNameError: for an unknown network or variant.
+        UnknownNameError: for an unknown network, variant or split.
         DataMissingError: where it was not recorded here.
         TraceError: where the file is damaged or of other weights.
     """
     variants = card(network).variants
     if variant not in variants:
         raise UnknownNameError("variant", variant, variants)
+    if split not in data.SPLITS and split not in own_splits.names(network):
+        raise UnknownNameError("split", split, splits(network))
     path = trace_path(network, variant, split)
     if not path.is_file():
         raise DataMissingError(
             f"There is no trace of {network} {variant} on {split}; record it with `hybrid trace`."
         )
-    expected = variants[variant].files["weights.safetensors"]
+    expected = variants[variant].files[WEIGHTS]
     return trace_files.load(path, expect_sha256=expected, expect_network=network)
 
 
@@ -214,7 +246,7 @@ def load(network: str, *, bits: int, static: bool = False) -> "Network":
 
     chosen = variant(network, bits, static=static)
     path = weights_path(network, chosen.name)
-    return load_network(path, expect_sha256=chosen.files["weights.safetensors"])
+    return load_network(path, expect_sha256=chosen.files[WEIGHTS])
 
 
 def save_card(card: Card, path: Path) -> None:

@@ -1,6 +1,7 @@
 """What every test can count on: where the images lie, what is skipped without them, no threads."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ BESIDE = ROOT.parent / "shared" / "data"
 
 if BESIDE.is_dir():
     os.environ.setdefault("HYBRID_DATA", str(BESIDE))
+# Whoever runs the tests may have splits of their own; a test that makes some names a folder.
+os.environ["HYBRID_TRACES"] = str(Path(tempfile.gettempdir()) / "no-own-splits" / "anywhere")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers already fill the cores; torch's threads on top only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,3 +35,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def root() -> Path:
     """The folder of the project, wherever the tests were started."""
     return ROOT
+
+
+@pytest.fixture
+def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for own splits."""
+    folder = tmp_path / "traces"
+    monkeypatch.setenv("HYBRID_TRACES", str(folder))
+    return folder

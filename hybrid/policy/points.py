@@ -37,7 +37,7 @@ class TraceLike(Protocol):
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """(n,): the true class."""
+        """(n,): the true class; -1 throughout where it is not known."""
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -75,7 +75,10 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Who leaves where and how many of them are right; whole numbers, one per exit, final last."""
+    """Who leaves where and how many of them are right; whole numbers, one per exit, final last.
+
+    Without labels nothing counts as right, and every accuracy is NaN.
+    """
 
     samples: int
     thresholds: tuple[float, ...]
@@ -83,6 +86,7 @@ class Outcome:
     exit_counts: tuple[int, ...]
     correct_counts: tuple[int, ...]  # of those who take exit i, how many are right there
     final_exit_correct: int  # of all samples, how many the final exit would answer rightly
+    labelled: bool = True
 
     @property
     def exit_fractions(self) -> tuple[float, ...]:
@@ -97,12 +101,12 @@ class Outcome:
     @property
     def accuracy(self) -> float:
         """Fraction that is right at the exit it takes."""
-        return sum(self.correct_counts) / self.samples
+        return sum(self.correct_counts) / self.samples if self.labelled else math.nan
 
     @property
     def final_exit_accuracy(self) -> float:
         """What the accuracy would be if nobody left early."""
-        return self.final_exit_correct / self.samples
+        return self.final_exit_correct / self.samples if self.labelled else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +132,6 @@ class OperatingPoint:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: means per sample, lists for tuples, None for what is not finite."""
-        reduction = self.energy_reduction
         return {
             "samples": self.outcome.samples,
             "thresholds": list(self.outcome.thresholds),
@@ -136,12 +139,12 @@ class OperatingPoint:
             "exit_counts": list(self.outcome.exit_counts),
             "exit_fractions": list(self.outcome.exit_fractions),
             "edge_fraction": self.outcome.edge_fraction,
-            "accuracy": self.outcome.accuracy,
-            "final_exit_accuracy": self.outcome.final_exit_accuracy,
+            "accuracy": _finite(self.outcome.accuracy),
+            "final_exit_accuracy": _finite(self.outcome.final_exit_accuracy),
             "twin_accuracy": self.twin_accuracy,
             "energy_pj": self.energy_pj,
             "twin_energy_pj": self.twin_energy_pj,
-            "energy_reduction": reduction if math.isfinite(reduction) else None,
+            "energy_reduction": _finite(self.energy_reduction),
             "latency_ms": self.latency_ms,
             "uplink_bytes": self.uplink_bytes,
         }
@@ -217,6 +220,7 @@ def outcome(
         exit_counts=tuple(counts[0].tolist()),
         correct_counts=tuple(counts[1].tolist()),
         final_exit_correct=int(np.count_nonzero(correct[:, -1])),
+        labelled=bool(trace.labels[0] >= 0),
     )
 
 
@@ -307,6 +311,10 @@ def early_confidences(trace: TraceLike, measure: str) -> npt.NDArray[np.float32]
     if not len(trace.correct):
         raise TraceError("This trace has no sample, so there is nothing to count; record another.")
     return trace.confidences[measure][:, : trace.correct.shape[1] - 1]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _count(

@@ -1,0 +1,285 @@
+"""A user's images to an own split of a network, streaming and resumable. No torch.
+
+    plan = collect.plan(source, card, name="mine", words=words, table=table)
+    collect.collect(plan, source.read, progress=print)
+
+A killed run goes on from its last part. What cannot be read is listed, not fatal.
+"""
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid import own_splits
+from hybrid.data import draw_splits
+from hybrid.errors import ImageError, SourceError
+from hybrid.images import Rejected, read_image, shown_name
+from hybrid.matching import LEFT_OUT, labels
+from hybrid.own_splits import OwnSplit, Part
+from hybrid.preprocess import preprocess
+from hybrid.sources import Entry, Source
+from hybrid.trace import UNLABELLED
+from hybrid.zoo import Card
+
+__all__ = ["Plan", "collect", "discard", "divided", "drafts", "pixels_of", "plan"]
+
+BATCH = 250  # the images that a network is given at once when a trace is recorded
+_PART_BYTES = 32_000_000
+_PART_BATCHES = 4
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """What becomes a split. `labels` (entries,), all UNLABELLED where nothing is known."""
+
+    about: OwnSplit
+    entries: tuple[Entry, ...]
+    labels: NDArray[np.int64]
+    refused: tuple[Rejected, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The same for the same files, labels and network, so that a killed run is known again."""
+        digest = hashlib.sha256(repr(replace(self.about, source="")).encode())
+        for entry, label in zip(self.entries, self.labels.tolist(), strict=True):
+            digest.update(f"{entry.name}\0{entry.stamp}\0{label}\n".encode(errors="replace"))
+        return digest.hexdigest()[:12]
+
+    @property
+    def draft(self) -> Path:
+        """Where the parts lie until all are there."""
+        return own_splits.draft_path(self.about.network, self.about.name, self.key)
+
+
+def plan(
+    source: Source,
+    card: Card,
+    *,
+    name: str,
+    words: Sequence[str | None] = (),
+    table: Mapping[str, str | None] | None = None,
+    inverted: bool = False,
+) -> Plan:
+    """What a source becomes for a network.
+
+    Args:
+        words: what each entry is called, from `sources.label_words`.
+        table: word → class or None; without it, the split has no labels.
+        inverted: exchange light and dark.
+
+    Raises:
+        SourceError: a name that cannot be, or no image whose word has a class.
+    """
+    own_splits.check_name(name)
+    if table is None:
+        truth = np.full(len(source.entries), UNLABELLED, np.int64)
+    else:
+        truth = labels(words, table, card.classes)
+    chosen = np.flatnonzero(truth != LEFT_OUT)
+    if not len(chosen):
+        raise SourceError(_nothing_matches(words, card))
+    out = Counter(words[i] or "" for i in np.flatnonzero(truth == LEFT_OUT).tolist())
+    about = OwnSplit(
+        network=card.network,
+        name=name,
+        dataset=card.dataset,
+        classes=card.classes,
+        size=card.size,
+        channels=card.channels,
+        samples=0,
+        labelled=table is not None,
+        purpose=own_splits.PURPOSES[0],
+        inverted=inverted,
+        source=source.title,
+        skipped=len(source.refused),
+        left_out=dict(sorted(out.items())),
+    )
+    entries = tuple(source.entries[i] for i in chosen)
+    return Plan(about=about, entries=entries, labels=truth[chosen], refused=source.refused)
+
+
+def divided(whole: Plan, *, seed: int = 0) -> tuple[Plan, Plan]:
+    """A plan as two, `<name>-tune` and `<name>-certify`: half of each class, drawn by a seed.
+
+    Thresholds that were chosen on images must not be certified on the same ones.
+
+    Raises:
+        SourceError: a class with a single image, or a name that cannot be.
+    """
+    counts = Counter(whole.labels.tolist())
+    lonely = [label for label, count in sorted(counts.items()) if count == 1]
+    if lonely:
+        what = f"{whole.about.classes[lonely[0]]} has" if lonely[0] >= 0 else "There is"
+        raise SourceError(
+            f"{what} a single image, which cannot be divided; give two or more of each class."
+        )
+    halves = draw_splits(
+        whole.labels, {"tune": 0.5, "certify": 0.5}, rng=np.random.default_rng(seed)
+    )
+    return _half(whole, "tune", halves["tune"]), _half(whole, "certify", halves["certify"])
+
+
+def collect(
+    plan: Plan, read: Callable[[Entry], bytes], *, progress: Progress | None = None
+) -> OwnSplit:
+    """Read the images into parts on disk and give them their name when all are there.
+
+    Args:
+        read: the bytes of an entry; ImageError where it has none.
+        progress: called with entries done and entries in all; what it raises ends the run, and
+            another with the same plan goes on from the last part.
+
+    Returns:
+        What the split is; at once where it is kept already, made of the same.
+
+    Raises:
+        SourceError: the name is taken, not one image could be read, or the folder cannot be
+            written.
+    """
+    network, name = plan.about.network, plan.about.name
+    if name in own_splits.names(network):
+        kept = own_splits.split(network, name)
+        if kept.key == plan.key:
+            return kept
+    own_splits.check_free(network, name)
+    try:
+        skipped, part_samples = _write_parts(plan, read, progress)
+        if not sum(part_samples):
+            shutil.rmtree(plan.draft, ignore_errors=True)
+            raise SourceError(
+                f"None of the {len(plan.entries):,} images could be read; the first: "
+                f"{skipped[0].sentence}"
+            )
+        about = replace(
+            plan.about,
+            samples=sum(part_samples),
+            skipped=len(skipped),
+            part_samples=tuple(part_samples),
+            key=plan.key,
+        )
+        own_splits.keep(plan.draft, about)
+        return about
+    except OSError as error:
+        raise SourceError(
+            f"The images cannot be kept in {own_splits.folder()} ({error.strerror}); make room or "
+            "name another folder in HYBRID_TRACES. What was read stays and the next run goes on "
+            "from there."
+        ) from error
+
+
+def pixels_of(entry: Entry, data: bytes, about: OwnSplit) -> NDArray[np.uint8]:
+    """What the network sees of an image: uint8 (size, size, channels).
+
+    Raises:
+        ImageError: the bytes are no image; the sentence names the file.
+    """
+    pixels = preprocess(read_image(entry.name, data), about.size, about.channels)
+    return 255 - pixels if about.inverted else pixels
+
+
+def drafts(network: str) -> list[Path]:
+    """Recordings of a network that were begun and are not finished."""
+    return sorted((own_splits.folder() / network).glob(".*.draft"))
+
+
+def discard(draft: Path) -> None:
+    """Take an unfinished recording away."""
+    shutil.rmtree(draft, ignore_errors=True)
+
+
+def _half(whole: Plan, purpose: str, positions: NDArray[np.int64]) -> Plan:
+    name = own_splits.check_name(f"{whole.about.name}-{purpose}")
+    return replace(
+        whole,
+        about=replace(whole.about, name=name, purpose=purpose),
+        entries=tuple(whole.entries[i] for i in positions),
+        labels=whole.labels[positions],
+    )
+
+
+def _write_parts(
+    plan: Plan, read: Callable[[Entry], bytes], progress: Progress | None
+) -> tuple[list[Rejected], list[int]]:
+    """All that was skipped, and how many images are in each part."""
+    skipped: list[Rejected] = []
+    part_samples: list[int] = []
+    start = 0
+    while start < len(plan.entries):
+        number = len(part_samples)
+        part = own_splits.load_part(plan.draft, number)
+        if part is None:
+            part = _read_part(plan, read, start, () if number else plan.refused, progress)
+            own_splits.save_part(plan.draft, number, part)
+        skipped += part.skipped
+        part_samples.append(len(part.labels))
+        start = part.entries
+        if progress is not None:
+            progress(start, len(plan.entries))
+    return skipped, part_samples
+
+
+def _read_part(
+    plan: Plan,
+    read: Callable[[Entry], bytes],
+    start: int,
+    refused: tuple[Rejected, ...],
+    progress: Progress | None,
+) -> Part:
+    """The next images, as many as a part holds; those that cannot be read do not count."""
+    about = plan.about
+    room = _part_images(about)
+    pixels = np.empty((room, about.size, about.size, about.channels), np.uint8)
+    found: list[int] = []
+    skipped = list(refused)
+    position = start
+    for position in range(start, len(plan.entries)):
+        entry = plan.entries[position]
+        try:
+            pixels[len(found)] = pixels_of(entry, read(entry), about)
+        except ImageError as error:
+            skipped.append(Rejected(name=shown_name(entry.name), sentence=str(error)))
+        else:
+            found.append(position)
+        if len(found) == room:
+            break
+        if progress is not None and (position + 1) % BATCH == 0:
+            progress(position + 1, len(plan.entries))
+    return Part(
+        images=pixels[: len(found)],
+        labels=plan.labels[found],
+        names=tuple(plan.entries[i].name for i in found),
+        skipped=tuple(skipped),
+        entries=position + 1,
+    )
+
+
+def _part_images(about: OwnSplit) -> int:
+    """Whole batches, so that a trace is the same whatever a part holds, of some megabytes."""
+    batch_bytes = BATCH * about.size * about.size * about.channels
+    return BATCH * max(1, min(_PART_BATCHES, _PART_BYTES // batch_bytes))
+
+
+def _nothing_matches(words: Sequence[str | None], card: Card) -> str:
+    given = sorted({word for word in words if word})
+    if not given:
+        return (
+            "The images have no labels: they lie in no folders and no table names them; record "
+            "them without labels, or put each into a folder named after its class."
+        )
+    return (
+        f"None of the labels ({_some(given)}) is a class of {card.network}, whose classes are "
+        f"{_some(card.classes)}; match them, or record without labels."
+    )
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(shown_name(name) for name in names[:most])
+    return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")

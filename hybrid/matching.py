@@ -1,0 +1,92 @@
+"""The words that a user's images are labelled with, matched to a network's classes."""
+
+import difflib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["HOW", "LEFT_OUT", "Match", "alike", "labels", "match"]
+
+# How a word was matched, the surest first. The last two but "none" are proposals: look at them.
+HOW = {
+    "exact": "the same",
+    "spelling": "other spelling",
+    "position": "number of the class",
+    "near": "similar: check it",
+    "none": "no match",
+}
+PROPOSED = ("position", "near")
+LEFT_OUT = -2  # a label of an image whose word is matched to no class; -1 is "unlabelled"
+_NEAR = 0.72  # of difflib's ratio: "aeroplane" finds "airplane", "cat" does not find "car"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A word, how many images carry it, and the class it is matched to; None where to none."""
+
+    word: str
+    images: int
+    class_name: str | None
+    how: str
+
+    @property
+    def proposed(self) -> bool:
+        """Whether it is a guess, which a person should confirm."""
+        return self.how in PROPOSED
+
+
+def alike(word: str) -> str:
+    """What remains of a word when case, accents' encoding, spaces, `_` and `-` do not matter.
+
+    >>> alike("Traffic_Light") == alike("traffic light") == alike("traffic-light")
+    True
+    """
+    folded = unicodedata.normalize("NFKC", word).casefold()
+    return "".join(letter for letter in folded if letter not in " _-")
+
+
+def match(words: Iterable[str | None], classes: Sequence[str]) -> tuple[Match, ...]:
+    """Each word with its class: the same, in other spelling, by number, or one that is similar.
+
+    Args:
+        words: one per image; None, an image without a label, is left out.
+
+    Returns:
+        A match per different word, sorted by word.
+    """
+    counts = Counter(word for word in words if word is not None)
+    # Numbers mean positions only where every word is one: a folder "2" among names is no class.
+    numbers = bool(counts) and all(word.isdecimal() for word in counts)
+    return tuple(_match(word, counts[word], classes, numbers=numbers) for word in sorted(counts))
+
+
+def labels(
+    words: Sequence[str | None], table: Mapping[str, str | None], classes: Sequence[str]
+) -> NDArray[np.int64]:
+    """(n,): the class of each image by its word, `LEFT_OUT` where it has none."""
+    positions = {name: i for i, name in enumerate(classes)}
+    by_word = {word: positions.get(name or "", LEFT_OUT) for word, name in table.items()}
+    return np.array(
+        [LEFT_OUT if word is None else by_word.get(word, LEFT_OUT) for word in words], np.int64
+    )
+
+
+def _match(word: str, images: int, classes: Sequence[str], *, numbers: bool) -> Match:
+    class_name, how = _class_of(word, classes, numbers=numbers)
+    return Match(word=word, images=images, class_name=class_name, how=how)
+
+
+def _class_of(word: str, classes: Sequence[str], *, numbers: bool) -> tuple[str | None, str]:
+    if word in classes:
+        return word, "exact"
+    spelled = {alike(name): name for name in classes}
+    if alike(word) in spelled:
+        return spelled[alike(word)], "spelling"
+    if numbers and int(word) < len(classes):
+        return classes[int(word)], "position"
+    near = difflib.get_close_matches(alike(word), spelled, n=1, cutoff=_NEAR)
+    return (spelled[near[0]], "near") if near else (None, "none")
