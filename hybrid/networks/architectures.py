@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hybrid.errors import UnknownNameError
-from hybrid.networks.blocks import ConvGroup, ResidualBlock, Stem
+from hybrid.networks.blocks import ConvGroup, ResidualBlock, Stem, WhiteningStem, WideConv
 
 __all__ = ["ARCHITECTURES", "Architecture", "StagePlan", "architecture"]
 
@@ -18,22 +18,37 @@ class StagePlan:
     Args:
         name: short, unique within the architecture.
         outputs: channels that leave it.
-        shrink: factor by which height and width shrink.
+        shrink: factor by which height and width shrink, rounded down.
         build: bit width to module.
+        trim: pixels of height and width that are lost before they shrink.
     """
 
     name: str
     outputs: int
     shrink: int
     build: Callable[[int], nn.Module]
+    trim: int = 0
+
+    def side(self, size: int) -> int:
+        """Height and width that leave, where `size` comes in.
+
+        >>> StagePlan(name="stem", outputs=24, shrink=2, build=nn.Identity, trim=1).side(32)
+        15
+        """
+        return (size - self.trim) // self.shrink
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A family of networks: input channels to a list of stage plans."""
+    """A family of networks: input channels to a list of stage plans.
+
+    Args:
+        pooling: of the final exit, "mean" or "max".
+    """
 
     title: str
     plan: Callable[[int], list[StagePlan]]
+    pooling: str = "mean"
 
 
 def _stem(channels: int, width: int) -> StagePlan:
@@ -77,10 +92,44 @@ def _digits_vgg(channels: int) -> list[StagePlan]:
     return [_stem(channels, 16), _group("1", 16, 24), _group("2", 24, 32), _group("3", 32, 64)]
 
 
+def _wide(channels: int, *, widths: tuple[int, ...]) -> list[StagePlan]:
+    inputs = 8 * channels
+    plans = [
+        StagePlan(
+            name="stem",
+            outputs=inputs,
+            shrink=1,
+            build=lambda bits: WhiteningStem(channels, bits=bits),
+            trim=1,
+        )
+    ]
+    for group, width in enumerate(widths, start=1):
+        plans += [
+            _wide_conv(f"{group}a", inputs, width, pools=True),
+            _wide_conv(f"{group}b", width, width, pools=False),
+        ]
+        inputs = width
+    return plans
+
+
+def _wide_conv(name: str, inputs: int, outputs: int, *, pools: bool) -> StagePlan:
+    return StagePlan(
+        name=name,
+        outputs=outputs,
+        shrink=2 if pools else 1,
+        build=lambda bits: WideConv(inputs, outputs, bits=bits, pools=pools),
+    )
+
+
 ARCHITECTURES = {
     # He et al., "Deep Residual Learning", CVPR 2016, section 4.2: 3 groups of n blocks.
     "resnet20": Architecture(title="ResNet-20", plan=lambda c: _resnet(c, blocks=3)),
     "resnet32": Architecture(title="ResNet-32", plan=lambda c: _resnet(c, blocks=5)),
+    # After Jordan, arXiv 2404.00498 (64-256-256 there): a whitening convolution and three pairs,
+    # narrower where the pictures are large and every exit has to pay, wider behind.
+    "wide7": Architecture(
+        title="Wide-7", plan=lambda c: _wide(c, widths=(64, 192, 384)), pooling="max"
+    ),
     "digits-vgg": Architecture(title="Small VGG for 8×8 digits", plan=_digits_vgg),
 }
 

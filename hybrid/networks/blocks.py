@@ -6,7 +6,16 @@ from torch.nn import functional
 
 from hybrid.quant import FULL_PRECISION, QuantConv2d
 
-__all__ = ["Classifier", "ConvGroup", "ExitHead", "ResidualBlock", "ShiftedPReLU", "Stem"]
+__all__ = [
+    "Classifier",
+    "ConvGroup",
+    "ExitHead",
+    "ResidualBlock",
+    "ShiftedPReLU",
+    "Stem",
+    "WhiteningStem",
+    "WideConv",
+]
 
 
 class Stem(nn.Module):
@@ -20,6 +29,69 @@ class Stem(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, width, h, w)."""
         return functional.relu(self.norm(self.conv(x)))
+
+
+class WhiteningStem(nn.Module):
+    """A frozen 2x2 convolution onto the patches' principal directions and their negatives, ReLU.
+
+    The filters are set once from training images (`fit`) and never learned: the next layer sees
+    decorrelated inputs of equal size, which saves most of the epochs in which a network would
+    learn that by itself. A direction and its negative together lose nothing to the ReLU.
+    Loses one pixel of height and width.
+
+    Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds", arXiv 2404.00498, section 3.2.
+    """
+
+    def __init__(self, channels: int, *, bits: int = FULL_PRECISION) -> None:
+        super().__init__()
+        self.conv = QuantConv2d(channels, 8 * channels, 2, bits=bits)
+        self.conv.weight.requires_grad_(False)
+
+    @torch.no_grad()
+    def fit(self, images: Tensor, *, floor: float = 5e-4) -> None:
+        """Set the filters from preprocessed images (n, channels, h, w).
+
+        Args:
+            floor: added to each direction's variance, so that noise is not blown up.
+        """
+        patches = images.float().unfold(2, 2, 1).unfold(3, 2, 1)  # (n, c, h-1, w-1, 2, 2)
+        rows = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
+        variances, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
+        filters = (directions / (variances + floor).sqrt()).T.reshape(-1, images.shape[1], 2, 2)
+        self.conv.weight.copy_(torch.cat([filters, -filters]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) to (n, 8 * channels, h - 1, w - 1)."""
+        return functional.relu(self.conv(x))
+
+
+class WideConv(nn.Module):
+    """One 3x3 convolution, a 2x2 max-pool where it pools, batch norm, activation: one stage.
+
+    Where nothing changes shape, the input is added before the activation. A fresh convolution
+    hands its first input channels on as they are. At 1 bit the activation is a shifted PReLU.
+
+    Source: Jordan, arXiv 2404.00498, sections 3.1 and 3.3 (pool before norm, identity
+    initialisation).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, bits: int, pools: bool = False) -> None:
+        super().__init__()
+        self.pools, self.adds = pools, inputs == outputs and not pools
+        self.conv = QuantConv2d(inputs, outputs, 3, bits=bits, padding=1)
+        if not self.conv.weight.is_meta:
+            nn.init.dirac_(self.conv.weight.detach()[: min(inputs, outputs)])
+        self.norm = nn.BatchNorm2d(outputs)
+        self.act = ShiftedPReLU(outputs) if bits == 1 else nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, outputs, h, w), or to half of h and w where it pools."""
+        inner = self.conv(x)
+        if self.pools:
+            inner = functional.max_pool2d(inner, 2)
+        inner = self.norm(inner)
+        result: Tensor = self.act(inner + x if self.adds else inner)
+        return result
 
 
 class ShiftedPReLU(nn.Module):
@@ -110,13 +182,15 @@ class ExitHead(nn.Module):
 
 
 class Classifier(nn.Module):
-    """The final exit: global average pooling and one linear layer at full precision."""
+    """The final exit: global pooling and one linear layer at full precision."""
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, classes: int, *, pooling: str = "mean") -> None:
         super().__init__()
+        self.pooling = pooling
         self.linear = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, h, w) to logits (n, classes)."""
-        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
+        pooled = x.amax(dim=(2, 3)) if self.pooling == "max" else x.mean(dim=(2, 3))
+        logits: Tensor = self.linear(pooled)
         return logits

@@ -1,6 +1,5 @@
 """A network in two segments: stages, a cut, exit heads; samples that exit are not run further."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hybrid import confidence
-from hybrid.errors import UnknownNameError
+from hybrid.errors import NetworkError, UnknownNameError
 from hybrid.networks.architectures import architecture
 from hybrid.networks.blocks import Classifier, ExitHead
 from hybrid.networks.spec import Spec
@@ -62,21 +61,25 @@ class Network(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        plans = architecture(spec.architecture).plan(spec.channels)
+        family = architecture(spec.architecture)
+        plans = family.plan(spec.channels)
         bits = spec.stage_bits(len(plans))
         self.spec = spec
         self.stage_names = tuple(plan.name for plan in plans)
         self.stages = nn.ModuleList(plan.build(k) for plan, k in zip(plans, bits, strict=True))
         self.heads = nn.ModuleDict()
         size = spec.size
-        for index, plan in enumerate(plans):
-            size //= plan.shrink
-            if index in spec.exits:
-                self.heads[str(index)] = ExitHead(plan.outputs, size, spec.classes)
-        self.classifier = Classifier(plans[-1].outputs, spec.classes)
+        sides = [size := plan.side(size) for plan in plans]
+        if sides[-1] < 1:
+            raise NetworkError(
+                f"Images of {spec.size} pixels are too small for {family.title}; nothing would be "
+                "left of them in its last stage."
+            )
+        for index in spec.exits:
+            self.heads[str(index)] = ExitHead(plans[index].outputs, sides[index], spec.classes)
+        self.classifier = Classifier(plans[-1].outputs, spec.classes, pooling=family.pooling)
         channels = plans[spec.cut].outputs
-        side = spec.size // math.prod(plan.shrink for plan in plans[: spec.cut + 1])
-        self.feature_shape = (channels, side, side)  # of one sample at the cut
+        self.feature_shape = (channels, sides[spec.cut], sides[spec.cut])  # of one sample
         self.uplink = ActivationQuantizer(32 if spec.static else spec.uplink_bits, channels)
         self.temperatures: tuple[float, ...] = (1.0,) * (len(spec.exits) + 1)
 

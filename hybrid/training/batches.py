@@ -20,6 +20,9 @@ class Batches:
         images: (n, channels, h, w) float32, preprocessed.
         labels: (n,).
         crop: pixels by which an image is shifted at most, reflected at the border.
+        flip: mirror a random half in even epochs and the other half in odd ones, so that two
+            epochs in a row see both forms of each image. Source: Jordan, arXiv 2404.00498,
+            section 3.6.
     """
 
     def __init__(
@@ -64,9 +67,15 @@ class Batches:
     def _augment(self, rows: Tensor, rng: torch.Generator) -> Tensor:
         images = self._shift(rows, rng) if self.crop else self.images[rows]
         if self.flip:
-            mirror = torch.rand(len(rows), generator=rng) < 0.5
+            mirror = self._mirrored()[rows]
             images = torch.where(mirror[:, None, None, None], images.flip(3), images)
         return images.contiguous(memory_format=torch.channels_last)
+
+    def _mirrored(self) -> Tensor:
+        """Which images this epoch mirrors, (n,)."""
+        start = torch.Generator().manual_seed(self.seed)
+        first = torch.rand(len(self.labels), generator=start) < 0.5
+        return first ^ bool(self.epoch % 2)
 
     def _shift(self, rows: Tensor, rng: torch.Generator) -> Tensor:
         windows = self.images.unfold(2, self.size, 1).unfold(3, self.size, 1)

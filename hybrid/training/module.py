@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from hybrid.networks import Network
 from hybrid.training.batches import Batches
+from hybrid.training.muon import Muon
 from hybrid.training.recipe import Plan
 
 __all__ = ["ExitTraining", "exits_loss"]
@@ -46,13 +47,21 @@ class ExitTraining(lightning_.LightningModule):
     """
 
     def __init__(
-        self, network: Network, plan: Plan, train: Batches, tune: Batches, teacher: Network | None
+        self,
+        network: Network,
+        plan: Plan,
+        train: Batches,
+        tune: Batches,
+        teacher: Network | None,
+        *,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.network, self.plan = network, plan
         self.batches, self.tune = train, tune
-        # in a list, so that the teacher's weights stay out of checkpoints and optimizers
+        # in lists, so that their weights stay out of checkpoints and optimizers
         self.teacher = [teacher.eval()] if teacher is not None else []
+        self.student = [torch.compile(network) if compiled else network]
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._losses: list[Tensor] = []
@@ -85,7 +94,7 @@ class ExitTraining(lightning_.LightningModule):
         if self.teacher:
             with torch.no_grad():
                 teacher = self.teacher[0](images)[-1]
-        loss = exits_loss(self.network(images), labels, self.plan, teacher)
+        loss = exits_loss(self.student[0](images), labels, self.plan, teacher)
         self._losses.append(loss.detach())
         return loss
 
@@ -116,16 +125,9 @@ class ExitTraining(lightning_.LightningModule):
         self.history, self.seconds = checkpoint["history"], checkpoint.get("seconds", 0.0)
 
     def configure_optimizers(self) -> Any:
-        """SGD or Adam, linear up and linear down over all steps."""
+        """The plan's optimizer, linear up and linear down over all steps."""
         plan, steps = self.plan, int(self.trainer.estimated_stepping_batches)
-        groups = _parameter_groups(self.network, plan)
-        optimizer: torch.optim.Optimizer
-        if plan.optimizer == "sgd":
-            optimizer = torch.optim.SGD(
-                groups, lr=plan.learning_rate, momentum=plan.momentum, nesterov=True
-            )
-        else:
-            optimizer = torch.optim.Adam(groups, lr=plan.learning_rate)
+        optimizer = _optimizer(self.network, plan)
         rise = max(1, int(plan.warmup * steps))
 
         def factor(step: int) -> float:
@@ -135,13 +137,28 @@ class ExitTraining(lightning_.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _parameter_groups(network: Network, plan: Plan) -> list[dict[str, Any]]:
-    """Weights with decay; norms, shifts and steps without (LSQ: no decay on steps)."""
+def _optimizer(network: Network, plan: Plan) -> torch.optim.Optimizer:
     module: nn.Module = network.heads if plan.heads_only else network
-    decayed = [p for p in module.parameters() if p.ndim >= 2 and p.numel() > max(p.shape)]
-    ids = {id(p) for p in decayed}
-    rest = [p for p in module.parameters() if id(p) not in ids]
-    return [
+    learned = [p for p in module.parameters() if p.requires_grad]
+    if plan.optimizer == "muon":
+        filters = [p for p in learned if p.ndim == 4 and p.numel() > max(p.shape)]
+        return Muon(
+            filters,
+            _without(learned, filters),
+            filter_rate=plan.learning_rate,
+            rest_rate=plan.rest_rate,
+        )
+    # Norms, shifts and steps go without decay (LSQ: none on steps).
+    decayed = [p for p in learned if p.ndim >= 2 and p.numel() > max(p.shape)]
+    groups = [
         {"params": decayed, "weight_decay": plan.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
+        {"params": _without(learned, decayed), "weight_decay": 0.0},
     ]
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=plan.momentum, nesterov=True)
+    return torch.optim.Adam(groups, lr=plan.learning_rate)
+
+
+def _without(parameters: list[nn.Parameter], taken: list[nn.Parameter]) -> list[nn.Parameter]:
+    ids = {id(p) for p in taken}
+    return [p for p in parameters if id(p) not in ids]

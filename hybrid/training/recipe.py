@@ -17,7 +17,7 @@ from hybrid.quant import check_bits
 __all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "recipe_names"]
 
 FORMAT = 1
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "muon", "sgd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,11 @@ class Plan:
         name: "hybrid-4bit" or "static-4bit"; the bit width is read from it unless `bits` is given.
         start: variant whose weights it starts from; empty for fresh weights.
         bits: bit width of each edge stage, where it is not one number.
+        cloud_bits: bit width of the stages behind the cut.
         epochs: passes over the training split; 0 quantizes after training, without any.
-        optimizer: "sgd" (Nesterov) or "adam".
+        optimizer: "sgd" (Nesterov), "adam", or "muon" (filters; Adam for the rest).
         learning_rate: at its peak; up linearly over `warmup`, then down linearly to 0.
+        rest_rate: with "muon", the learning rate of everything but the filters.
         warmup: fraction of all steps.
         batch: images per step.
         label_smoothing: of the cross entropy.
@@ -39,15 +41,17 @@ class Plan:
         teacher_weight: share of the loss that the teacher has, 0..1.
         heads_only: train the exit heads and leave everything else as it is.
         crop: pixels by which a training image is shifted at most.
-        flip: whether training images are mirrored at random.
+        flip: whether training images are mirrored, in every other epoch from a random start.
     """
 
     name: str
     start: str = ""
     bits: int | tuple[int, ...] = 0
+    cloud_bits: int = 32
     epochs: int = 1
     optimizer: str = "sgd"
     learning_rate: float = 0.1
+    rest_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup: float = 0.2
@@ -123,6 +127,7 @@ class Recipe:
             cut=self.stages - 1 if plan.static else self.cut,
             exits=() if plan.static else self.exits,
             bits=plan.bits or plan.width,
+            cloud_bits=plan.cloud_bits,
             static=plan.static,
         )
 

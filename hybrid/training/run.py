@@ -1,6 +1,7 @@
 """Train the variants of a recipe, one after the other, resuming where a killed run stopped."""
 
 import platform
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ from hybrid.checkpoints import load_network
 from hybrid.errors import RecipeError
 from hybrid.files import replacing
 from hybrid.networks import Network, build
+from hybrid.networks.blocks import WhiteningStem
 from hybrid.preprocess import normalise
 from hybrid.quant import QuantConv2d, calibrating
 from hybrid.training.batches import Batches
@@ -44,12 +46,16 @@ class Run:
         limit: only this many training images, for a trial that publishes nothing.
         callbacks: more of Lightning's, a progress bar for one.
         precision: Lightning's name of it; None for what the hardware is fast at.
+        compiled: train through torch.compile where there is a C++ compiler. It needs minutes to
+            begin with; then quantizers cost next to nothing (ResNet-32 at 1 bit, batch 128, two
+            cores: 0.55 s a step instead of 1.3 s). Sums run in another order than without.
     """
 
     folder: Path
     limit: int | None = None
     callbacks: tuple[Callback, ...] = ()
     precision: str | None = None
+    compiled: bool = False
 
 
 def precision() -> str:
@@ -86,7 +92,14 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
     batches = Batches(
         images, labels, batch=plan.batch, seed=recipe.seed, crop=plan.crop, flip=plan.flip
     )
-    module = ExitTraining(network, plan, batches, _tune(recipe), _teacher(recipe, plan))
+    module = ExitTraining(
+        network,
+        plan,
+        batches,
+        _tune(recipe),
+        _teacher(recipe, plan),
+        compiled=run.compiled and shutil.which("c++") is not None,
+    )
     if plan.epochs:
         _fit(module, _run_folder(recipe, plan.name, run), run)
     if not plan.heads_only and plan.epochs:
@@ -129,6 +142,8 @@ def _start(recipe: Recipe, plan: Plan, run: Run, images: torch.Tensor) -> Networ
     if plan.start:
         _take_weights(network, _finished_weights(recipe, plan.start, run))
     for layer in network.modules():
+        if isinstance(layer, WhiteningStem) and not plan.start:
+            layer.fit(images)
         if isinstance(layer, QuantConv2d):
             layer.fit_weight_step()
     network.eval()

@@ -10,15 +10,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hybrid import confidence
+from hybrid.census import census
 from hybrid.errors import HybridError, NetworkError, ThresholdError, UnknownNameError
 from hybrid.networks import ARCHITECTURES, Network, Spec, build
+from hybrid.networks.blocks import WhiteningStem, WideConv
 from hybrid.networks.network import quantized_layers
 from hybrid.policy import exits_taken
 from hybrid.quant import BITS, QuantConv2d, calibrating
 
-STAGES = {"resnet20": 10, "resnet32": 16, "digits-vgg": 4}
+STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "digits-vgg": 4}
 EARLY = (1, 2)
 
 
@@ -193,6 +196,51 @@ def test_resnet32_has_as_many_weights_as_published():
     count = sum(p.numel() for p in network.parameters()) - shortcuts
 
     assert count == pytest.approx(0.46e6, abs=0.005e6)
+
+
+def wide7(**about: object) -> Network:
+    torch.manual_seed(0)
+    values = {"classes": 10, "cut": 4, "exits": (2, 4), "bits": 4, "cloud_bits": 4} | about
+    return build(Spec.from_dict({"architecture": "wide7", **values}))
+
+
+def test_wide7_has_the_sides_and_macs_of_a_hand_count():
+    layers = census(wide7())
+
+    assert [x.output_shape[-1] for x in layers if x.segment != "head"][:-1] == [
+        31, 31, 15, 15, 7, 7, 3
+    ]  # fmt: skip
+    by_hand = 31**2 * 24 * (2 * 2 * 3)  # whitening: output pixels × filters × kernel
+    by_hand += 31**2 * 64 * (9 * 24) + 15**2 * 64 * (9 * 64)
+    by_hand += 15**2 * 192 * (9 * 64) + 7**2 * 192 * (9 * 192)
+    by_hand += 7**2 * 384 * (9 * 192) + 3**2 * 384 * (9 * 384) + 384 * 10
+    assert sum(x.macs for x in layers if x.segment != "head") == by_hand
+
+
+def test_images_that_shrink_to_nothing_are_refused():
+    with pytest.raises(NetworkError, match="Images of 8 pixels are too small for Wide-7"):
+        wide7(size=8)
+
+
+def test_whitened_patches_are_uncorrelated_and_of_equal_size():
+    stem = WhiteningStem(3)
+    smooth = functional.avg_pool2d(torch.randn(200, 3, 18, 18), 3, stride=1)  # neighbours alike
+
+    stem.fit(smooth, floor=0.0)
+
+    out = stem.conv(smooth).transpose(0, 1).flatten(1)  # (24, samples)
+    covariance = out[:12] @ out[:12].T / out.shape[1]
+    assert torch.allclose(covariance, torch.eye(12), atol=1e-3)
+    assert torch.equal(out[:12], -out[12:])
+    assert not stem.conv.weight.requires_grad
+
+
+def test_a_fresh_wide_convolution_hands_its_input_on():
+    x = images(2, channels=8)
+
+    out = WideConv(8, 12, bits=32).conv(x)
+
+    assert torch.allclose(out[:, :8], x, atol=1e-6)
 
 
 def test_the_first_convolution_the_shortcuts_and_all_classifiers_are_at_full_precision():

@@ -96,6 +96,30 @@ def test_no_epoch_quantizes_without_training(tmp_path: Path):
     assert abs(lost) < 0.02
 
 
+def test_training_goes_through_what_torch_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or network)
+    monkeypatch.setattr(runs.shutil, "which", lambda name: f"/usr/bin/{name}")
+    one = plan("static-32bit", epochs=1)
+
+    network = train_variant(recipe(one), one, Run(folder=tmp_path, limit=128, compiled=True))
+    plain = train_variant(recipe(one), one, Run(folder=tmp_path / "plain", limit=128))
+
+    assert compiled == [network]
+    ours, theirs = network.state_dict(), plain.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_without_a_compiler_training_goes_on_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch, "compile", lambda _network: pytest.fail("nothing compiles here"))
+    monkeypatch.setattr(runs.shutil, "which", lambda _name: None)
+    one = plan("static-32bit", epochs=1)
+
+    train_variant(recipe(one), one, Run(folder=tmp_path, limit=128, compiled=True))
+
+
 def test_steps_are_set_from_images_of_every_class(monkeypatch: pytest.MonkeyPatch):
     split = data.load("digits", "train")
     images = split.labels.astype(np.float32).reshape(-1, 1, 1, 1)
@@ -289,6 +313,23 @@ def test_an_epoch_has_its_own_order_and_the_same_one_whenever_it_is_asked_for():
     assert order(4) == order(4)
     assert order(4) != order(5)
     assert len(set(order(4))) == 18  # 20 images in batches of 6: the incomplete one is dropped
+
+
+def test_two_epochs_in_a_row_see_every_image_and_its_mirror_image():
+    picture = np.arange(4, dtype=np.float32).reshape(1, 1, 1, 4).repeat(20, axis=0)
+
+    def mirrored(epoch: int) -> dict[int, bool]:
+        batches = Batches(
+            picture, np.arange(20), batch=20, seed=3, epoch=epoch, flip=True, shuffle=True
+        )
+        ((images, labels),) = batches
+        return dict(zip(labels.tolist(), (images[:, 0, 0, 0] == 3).tolist(), strict=True))
+
+    first, second = mirrored(0), mirrored(1)
+
+    assert all(first[i] != second[i] for i in range(20))
+    assert 3 < sum(first.values()) < 17
+    assert mirrored(2) == first
 
 
 def test_validation_sees_every_image_once_and_in_order():
