@@ -18,11 +18,15 @@ from hybrid import energy
 from hybrid.errors import HybridError, RecipeError
 
 if TYPE_CHECKING:
+    from hybrid.matching import Match
     from hybrid.networks import Inference
+    from hybrid.own_splits import OwnSplit
     from hybrid.policy import OperatingPoint
     from hybrid.zoo import Card, Variant
 
 __all__ = ["app"]
+
+_SHOWN = 20  # files that could not be read, of those that are listed
 
 
 class _Commands(TyperGroup):
@@ -56,7 +60,9 @@ Thresholds = Annotated[
 Measure = Annotated[
     str, typer.Option(help="Confidence measure: max_probability, margin or entropy.")
 ]
-Split = Annotated[str, typer.Option(help="tune, certify or test.")]
+Split = Annotated[
+    str, typer.Option(help="tune, certify, test, or one of your own that `record` made.")
+]
 ProfileName = Annotated[
     str, typer.Option("--profile", help="Hardware profile, or the path of your own TOML file.")
 ]
@@ -99,13 +105,17 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """What stays at the edge, how right it is and what it costs, at these thresholds."""
-    from hybrid.evaluation import Prices, evaluate
+    from hybrid import zoo
+    from hybrid.evaluation import Prices, disagreement, evaluate
 
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     point = evaluate(
         network, bits, thresholds, static=static, measure=measure, split=split, prices=prices
     )
-    about = {"network": network, "bits": bits, "split": split}
+    about: dict[str, Any] = {"network": network, "bits": bits, "split": split}
+    if not point.outcome.labelled:
+        recorded = zoo.trace(network, zoo.variant_name(bits, static=static), split)
+        about["disagreement"] = disagreement(recorded, point.outcome.thresholds, measure)
     priced = {"scope": scope, "profile": prices.profile.name}
     if as_json:
         _print_json(_point_json(about, point, priced))
@@ -155,10 +165,13 @@ def trace(
     ] = None,
 ) -> None:
     """Run a network over a split once and write what every exit says of every sample."""
-    from hybrid import data, record, trace, zoo
+    from hybrid import data, own_splits, record, trace, zoo
 
     variant = zoo.variant(network, bits, static=static)
     loaded = zoo.load(network, bits=bits, static=static)
+    if split in own_splits.names(network):
+        _record_own(network, variant, split, out)
+        return
     samples = data.load(zoo.card(network).dataset, split)
     with _progress(f"{network} {variant.name} on {split}") as progress:
         recorded = record.record(
@@ -172,6 +185,66 @@ def trace(
     path = out or zoo.trace_path(network, variant.name, split)
     trace.save(recorded, path)
     typer.echo(f"{recorded.samples:,} samples written to {path}.", err=True)
+
+
+@app.command(epilog="Example: hybrid record digits-vgg --bits 4 --images photos --name mine")
+def record(
+    network: Network,
+    *,
+    bits: Bits,
+    images: Annotated[
+        Path, typer.Option(help="A folder or a zip; the folder an image lies in is its label.")
+    ],
+    name: Annotated[str, typer.Option(help="What the split is called from now on.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV of file and label instead of folders.")
+    ] = None,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="A label and its class, dog=canine; may be given several times."),
+    ] = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Do not look at labels: accuracy stays unknown.")
+    ] = False,
+    divide: Annotated[
+        bool,
+        typer.Option("--divide", help="Two splits, NAME-tune to choose on and NAME-certify."),
+    ] = False,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Exchange light and dark, for ink on paper.")
+    ] = False,
+    static: Static = False,
+) -> None:
+    """Make a split of your own images and record what every exit says of them.
+
+    What was killed goes on where it was, if the same is asked for again. Similar labels are
+    proposed and not taken: confirm them with --match.
+    """
+    from hybrid import collect, sources, zoo
+    from hybrid.matching import match as matches
+
+    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
+    table_of_labels = None if labels is None else _bytes(labels)
+    with sources.opened(images, labels=table_of_labels) as source:
+        words = () if no_labels else sources.label_words(source, card.classes)
+        found = matches(words, card.classes)
+        table = _match_table(found, match or (), card)
+        whole = collect.plan(
+            source,
+            card,
+            name=name,
+            words=words,
+            table=None if no_labels else table,
+            inverted=invert,
+        )
+        plans = collect.divided(whole) if divide else (whole,)
+        for plan in plans:
+            with _progress(f"Reading {plan.about.name}") as progress:
+                about = collect.collect(plan, source.read, progress=progress)
+            _say_collected(about)
+    _say_left_out(found, table)
+    for plan in plans:
+        _record_own(network, variant, plan.about.name)
 
 
 @app.command(epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png")
@@ -287,6 +360,79 @@ def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+def _record_own(network: str, variant: "Variant", split: str, out: Path | None = None) -> None:
+    """Record the trace of a variant on an own split, and say where it is."""
+    from hybrid import own_splits, zoo
+    from hybrid.record import record_own
+
+    about = own_splits.split(network, split)
+    loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
+    with _progress(f"{network} {variant.name} on {split}") as progress:
+        path = record_own(
+            loaded,
+            about,
+            variant=variant.name,
+            weights_sha256=variant.files[zoo.WEIGHTS],
+            out=out,
+            progress=progress,
+        )
+    typer.echo(f"{about.samples:,} samples written to {path}.", err=True)
+
+
+def _match_table(
+    found: Sequence["Match"], given: Sequence[str], card: "Card"
+) -> dict[str, str | None]:
+    """Word → class: what is sure, and what --match says."""
+    from hybrid.errors import SourceError, UnknownNameError
+
+    table = {one.word: None if one.proposed else one.class_name for one in found}
+    for pair in given:
+        word, _, class_name = pair.partition("=")
+        if word not in table:
+            raise UnknownNameError("label", word, table)
+        if class_name not in card.classes:
+            raise UnknownNameError("class", class_name, card.classes)
+        table[word] = class_name
+    guesses = [f"--match {one.word}={one.class_name}" for one in found if one.proposed]
+    if found and not any(table.values()) and guesses:
+        raise SourceError(
+            f"No label is a class of {card.network}, but some are similar; if they are meant, "
+            f"add: {' '.join(guesses)}."
+        )
+    return table
+
+
+def _say_collected(about: "OwnSplit") -> None:
+    from hybrid import own_splits
+
+    typer.echo(f"{about.name}: {about.samples:,} images.", err=True)
+    if about.skipped:
+        typer.echo(f"{about.skipped:,} files could not be read:", err=True)
+        for one in own_splits.skipped(about)[:_SHOWN]:
+            typer.echo(f"  {one.sentence}", err=True)
+
+
+def _say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None:
+    for one in found:
+        if table[one.word] is None:
+            guess = f"; if you mean {one.class_name}, --match does it" if one.class_name else ""
+            were = "1 image" if one.images == 1 else f"{one.images:,} images"
+            typer.echo(
+                f"{were} labelled {one.word!r} {'was' if one.images == 1 else 'were'} left out: "
+                f"no class has that name{guess}.",
+                err=True,
+            )
+
+
+def _bytes(path: Path) -> bytes:
+    from hybrid.errors import SourceError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
+
+
 def _network_json(card: "Card") -> dict[str, Any]:
     return {
         "network": card.network,
@@ -317,13 +463,16 @@ def _point_json(
 def _point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple[str, str]]:
     outcome = point.outcome
     for name, value in about.items():
-        yield name, str(value)
+        yield name, f"{100 * value:.2f} %" if name == "disagreement" else str(value)
     yield "samples", f"{outcome.samples:,}"
     for i, fraction in enumerate(outcome.exit_fractions[:-1]):
         yield f"leave at exit {i}", f"{100 * fraction:.2f} %"
     yield "take the final exit", f"{100 * outcome.exit_fractions[-1]:.2f} %"
-    yield "accuracy", f"{100 * outcome.accuracy:.2f} %"
-    yield "final exit's accuracy", f"{100 * outcome.final_exit_accuracy:.2f} %"
+    if outcome.labelled:
+        yield "accuracy", f"{100 * outcome.accuracy:.2f} %"
+        yield "final exit's accuracy", f"{100 * outcome.final_exit_accuracy:.2f} %"
+    else:
+        yield "accuracy", "unknown: these images have no labels"
     if point.twin_accuracy is not None:
         yield "twin's accuracy", f"{100 * point.twin_accuracy:.2f} %"
     yield "energy per image", _joules(point.energy_pj)

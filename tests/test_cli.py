@@ -21,8 +21,10 @@ from hybrid.cli import app
 from hybrid.networks import build
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import load_recipe
+from tests.own_images import digits, png, pngs, write_folder, zipped
 
 EVALUATE = ["evaluate", "digits-vgg", "--bits", "4", "--thresholds", "0.9,0.8"]
+RECORD = ["record", "digits-vgg", "--bits", "4", "--name", "mine", "--images"]
 PREDICT = ["predict", "digits-vgg", "--bits", "4", "--json", "--thresholds"]
 
 Run = Callable[..., Result]
@@ -256,12 +258,94 @@ def test_tables_name_the_scope_beside_the_reduction(run: Run) -> None:
     assert "(device)" in line
 
 
+@pytest.fixture
+def photos(tmp_path: Path, traces: Path) -> str:
+    """Forty digits in folders by class, a corrupt file, and a folder of another word."""
+    zero = png(np.zeros((8, 8), np.uint8))
+    files = pngs(digits(40)) | {"7/broken.png": b"no image", "ten/a.png": zero}
+    return str(write_folder(tmp_path / "photos", files))
+
+
+def test_recorded_images_are_a_split_of_the_other_commands(
+    run: Run, photos: str, tmp_path: Path
+) -> None:
+    recorded = run(*RECORD, photos)
+
+    assert recorded.exit_code == 0, recorded.stderr
+    assert recorded.stdout == ""
+    assert "mine: 40 images." in recorded.stderr
+    assert "7/broken.png is no PNG" in recorded.stderr
+    assert "1 image labelled 'ten' was left out: no class has that name." in recorded.stderr
+    point = parsed(run(*EVALUATE, "--split", "mine", "--json"))
+    assert (point["split"], point["samples"]) == ("mine", 40)
+    again = run("trace", *RECORD[1:4], "--split", "mine", "--out", str(tmp_path / "again.parquet"))
+    assert again.exit_code == 0, again.stderr
+    table = pd.read_parquet(tmp_path / "again.parquet")
+    assert point["final_exit_accuracy"] == (table["exit2_class"] == table["label"]).mean()
+
+
+def test_the_same_recording_again_finds_it_done_and_another_is_refused(
+    run: Run, photos: str, tmp_path: Path
+) -> None:
+    assert run(*RECORD, photos).exit_code == 0
+
+    assert run(*RECORD, photos).exit_code == 0
+    Path(photos, "7", "new.png").write_bytes(png(np.zeros((8, 8), np.uint8)))
+    other = run(*RECORD, photos)
+
+    assert other.exit_code == 2
+    assert "A split called mine is kept for digits-vgg already" in other.stderr
+
+
+def test_images_without_labels_have_a_disagreement_and_no_accuracy(run: Run, photos: str) -> None:
+    assert run(*RECORD, photos, "--no-labels").exit_code == 0
+
+    point = parsed(run(*EVALUATE, "--split", "mine", "--json"))
+
+    assert point["samples"] == 41  # the folder "ten" too
+    assert point["accuracy"] is point["final_exit_accuracy"] is point["twin_accuracy"] is None
+    assert 0 <= point["disagreement"] <= 1
+    assert sum(point["exit_fractions"]) == pytest.approx(1)
+    table = run(*EVALUATE, "--split", "mine").stdout
+    assert "unknown: these images have no labels" in table
+
+
+def test_a_label_that_is_no_class_is_left_out_until_match_names_one(
+    run: Run, tmp_path: Path, traces: Path
+) -> None:
+    zips = tmp_path / "all.zip"
+    zips.write_bytes(zipped(pngs(digits(20), {7: "77"})))
+
+    left_out = run(*RECORD, str(zips))
+    matched = run(*RECORD[:4], "--name", "sure", "--images", str(zips), "--match", "77=7")
+
+    assert "2 images labelled '77' were left out" in left_out.stderr
+    assert matched.exit_code == 0, matched.stderr
+    assert "left out" not in matched.stderr
+    assert parsed(run(*EVALUATE, "--split", "sure", "--json"))["samples"] == 20
+
+
+def test_a_table_of_labels_and_a_division_in_two(run: Run, tmp_path: Path, traces: Path) -> None:
+    some = digits(40)
+    folder = write_folder(tmp_path / "all", {f"{i}.png": png(p) for i, p in enumerate(some.images)})
+    labels = tmp_path / "truth.csv"
+    labels.write_text("".join(f"{i}.png,{some.classes[c]}\n" for i, c in enumerate(some.labels)))
+
+    done = run(*RECORD, str(folder), "--labels", str(labels), "--divide")
+
+    assert done.exit_code == 0, done.stderr
+    both = [parsed(run(*EVALUATE, "--split", f"mine-{p}", "--json")) for p in ("tune", "certify")]
+    assert sum(point["samples"] for point in both) == 40
+
+
 @every_command
 def test_every_command_has_an_example_in_its_help_that_runs(
     name: str, run: Run, pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "traces"))
     Path(pictures[0]).rename("seven.png")
+    write_folder(tmp_path / "photos", pngs(digits(20)))
     monkeypatch.setattr("hybrid.training.run.train", lambda *_, **__: None)
 
     program, *words = shlex.split(COMMANDS[name].epilog.removeprefix("Example: "))
@@ -288,6 +372,8 @@ def test_every_command_has_an_example_in_its_help_that_runs(
         (["train", "no-recipe"], "No recipe is called 'no-recipe'"),
         (["train", "digits-vgg", "--variant", "hybrid-9bit"], "No variant is called"),
         (["predict", "digits-vgg", "none.png", *EVALUATE[2:]], "none.png cannot be read"),
+        ([*RECORD, "none"], "There is no folder or zip none"),
+        ([*RECORD, ".", "--labels", "none.csv"], "none.csv cannot be read"),
     ],
 )
 def test_an_error_is_one_sentence_on_stderr_and_exit_code_2(
