@@ -6,7 +6,7 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.ui import cache, controls, follower, gallery, shell, state, words
+from hybrid.ui import cache, certificates, controls, follower, gallery, shell, state, words
 from hybrid.ui.figures import explore as figures
 from hybrid.ui.scene import Scene
 from hybrid.ui.state import View
@@ -108,6 +108,7 @@ def headlines(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
                 )
     with st.container(key="explore_verdict"):
         st.caption(words.verdict(point, scene.statics, scope=view.scope))
+    certificates.show(view)
 
 
 def trade(view: View, drawn: figures.Figures) -> None:

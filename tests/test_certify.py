@@ -465,6 +465,13 @@ def test_of_two_points_equally_near_the_more_careful_is_offered():
     assert certify.nearest(made, (0.5,)) == (0.6,)
 
 
+def test_where_one_slider_moves_all_the_nearest_has_equal_thresholds():
+    made = certify.band(made_up(), [(0.9, 0.9), (0.6, 0.5), (0.3, 0.3)], delta=0.05)
+
+    assert certify.nearest(made, (0.55, 0.55)) == (0.6, 0.5)
+    assert certify.nearest(made, (0.55, 0.55), together=True) == (0.3, 0.3)
+
+
 @pytest.mark.parametrize("exits", [1, 2, 3, 4, 5])
 def test_a_sliders_grid_has_each_point_once_and_where_the_sliders_start(exits: int):
     grid = certify.slider_grid(exits)

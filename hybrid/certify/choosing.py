@@ -196,8 +196,15 @@ def band(
     )
 
 
-def nearest(of: Band, thresholds: Sequence[float]) -> tuple[float, ...]:
-    """The band's point nearest to thresholds; of equally near ones the most careful."""
-    apart = np.round(((of.thresholds - np.asarray(thresholds)) ** 2).sum(axis=1), 12)
-    first = np.lexsort((-of.thresholds.sum(axis=1), apart))[0]
-    return tuple(of.thresholds[first].tolist())
+def nearest(of: Band, thresholds: Sequence[float], *, together: bool = False) -> tuple[float, ...]:
+    """The band's point nearest to thresholds; of equally near ones the most careful.
+
+    Args:
+        together: only among the points whose thresholds are all the same.
+    """
+    points = of.thresholds
+    if together:
+        points = points[(points == points[:, :1]).all(axis=1)]
+    apart = np.round(((points - np.asarray(thresholds)) ** 2).sum(axis=1), 12)
+    first = np.lexsort((-points.sum(axis=1), apart))[0]
+    return tuple(points[first].tolist())

@@ -2,6 +2,7 @@
 
     card = cache.card(view.network)
     trace = cache.trace(view.network, view.variant)      # of the test split; see Raises
+    band = cache.band(view)                              # certificates for free sliders
     prices = cache.prices(view)                          # per exit, and the twin's
     scene = cache.scene(view)                            # all of Explore that no slider changes
 
@@ -10,6 +11,7 @@ shows at the next run. What comes out is shared between sessions: never write in
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from hybrid import data, energy, policy, zoo
+from hybrid import certify, data, energy, policy, zoo
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.trace import Trace
 from hybrid.ui import tables
@@ -27,12 +29,15 @@ from hybrid.ui.scene import Frontier, Prices, Scene, Static
 from hybrid.ui.state import STEPS, Offers, View
 
 __all__ = [
+    "DELTA",
     "SPLIT",
     "Frontier",
     "Prices",
     "Scene",
     "Static",
+    "band",
     "card",
+    "exit_certificates",
     "follower_data",
     "frontier_table",
     "frontiers",
@@ -49,6 +54,7 @@ __all__ = [
 ]
 
 SPLIT = "test"
+DELTA = 0.05  # the chance of a broken promise that certificates are shown for
 _GRID_POINTS = 60  # thresholds per exit and bit width that the frontier is searched on
 
 
@@ -99,6 +105,32 @@ def sweep_together(view: View) -> policy.Sweep:
     """All thresholds moved as one over 0, 0.005, … 1."""
     stamp = _stamp(view.network, view.variant, SPLIT)
     return _sweep(view.network, view.bits, view.measure, view.profile, view.link, view.scope, stamp)
+
+
+def band(view: View) -> certify.Band:
+    """Certificates on the sliders' grid, for the network, bit width and measure of a view.
+
+    They hold for all networks, bit widths and measures on offer at once.
+
+    Raises:
+        DataMissingError, TraceError: no trace of the certify split, or a damaged one.
+    """
+    stamp = _stamp(view.network, view.variant, "certify")
+    return _band(
+        zoo.pretrained_folder(), view.network, view.variant, view.measure, _choices(), stamp
+    )
+
+
+def exit_certificates(view: View) -> tuple[certify.Certificate | None, ...]:
+    """A certificate of those that leave at each early exit, at a point of the band.
+
+    Raises:
+        DataMissingError, TraceError: as `band`.
+    """
+    stamp = _stamp(view.network, view.variant, "certify")
+    comparisons = band(view).comparisons
+    still = replace(view, profile="", link="", scope="")  # no price changes a certificate
+    return _exit_certificates(zoo.pretrained_folder(), still, comparisons, stamp)
 
 
 def follower_data(view: View) -> dict[str, Any]:
@@ -271,6 +303,34 @@ def _follower_data(view: View, changed: tuple[int, ...]) -> dict[str, Any]:
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _images(dataset: str, size: int, channels: int) -> npt.NDArray[np.uint8]:
     return data.load(dataset, SPLIT, size=size, channels=channels).images
+
+
+@lru_cache(maxsize=64)
+def _band(
+    _folder: Path, network: str, variant: str, measure: str, choices: int, _stamp: int
+) -> certify.Band:
+    recorded = trace(network, variant, "certify")
+    grid = certify.slider_grid(recorded.exits - 1)
+    return certify.band(recorded, grid, delta=DELTA, offers=choices, measure=measure)
+
+
+@lru_cache(maxsize=256)
+def _exit_certificates(
+    _folder: Path, view: View, comparisons: int, _stamp: int
+) -> tuple[certify.Certificate | None, ...]:
+    return certify.certify_exits(
+        trace(view.network, view.variant, "certify"),
+        view.thresholds,
+        delta=DELTA,
+        measure=view.measure,
+        comparisons=comparisons,
+    )
+
+
+def _choices() -> int:
+    """How many pairs of a network's bit width and a measure one can choose among here."""
+    offered = offers()
+    return sum(map(len, offered.exits.values())) * len(offered.measures)
 
 
 def _twin(network: str, profile: str, link: str, scope: str) -> tuple[float, dict[str, float]]:

@@ -13,6 +13,7 @@ from hybrid.energy import Layer
 
 CLASSES = ("oak", "elm", "ash", "fir", "yew")
 SHA256 = "0" * 64
+SPLITS = ("test", "certify")  # that have a trace
 
 
 def write_pretrained(
@@ -24,23 +25,31 @@ def write_pretrained(
     bits: tuple[int, ...] = (1, 4),
     static: tuple[int, ...] = (4, 32),
 ) -> Path:
-    """A network with hybrid and static variants and their test traces; the folder itself."""
+    """A network with hybrid and static variants and their traces; the folder itself."""
     widths = [(width, False) for width in bits] + [(width, True) for width in static]
     variants = {}
     for seed, (width, is_static) in enumerate(widths):
         early = 0 if is_static else exits
         variant = _variant(width, exits=early, stages=exits + 2, is_static=is_static)
         variants[variant.name] = variant
-        recorded = trace.build(
-            logits=_logits(samples, early + 1, quality=1 + 0.2 * np.log2(width), seed=seed),
-            labels=_labels(samples),
-            temperatures=(1.0,) * (early + 1),
-            network=network,
-            variant=variant.name,
-            split="test",
-            weights_sha256=SHA256,
-        )
-        trace.save(recorded, folder / network / variant.name / "trace-test.parquet")
+        for split in SPLITS:
+            # the splits hold the same trees, which every exit sees anew
+            logits = _logits(
+                samples,
+                early + 1,
+                quality=1 + 0.2 * np.log2(width),
+                seed=seed + 1000 * SPLITS.index(split),
+            )
+            recorded = trace.build(
+                logits=logits,
+                labels=_labels(samples),
+                temperatures=(1.0,) * (early + 1),
+                network=network,
+                variant=variant.name,
+                split=split,
+                weights_sha256=SHA256,
+            )
+            trace.save(recorded, folder / network / variant.name / f"trace-{split}.parquet")
     zoo.save_card(_card(network, exits, variants), folder / network / "card.toml")
     return folder
 

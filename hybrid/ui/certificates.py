@@ -1,0 +1,109 @@
+"""The certificate beside the accuracy: what leaving early costs at most, or where that is known.
+
+Sliders are free, so what is shown comes from a grid whose bounds hold all at once, for every
+network, bit width and measure on offer. Between its points nothing is certified.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import streamlit as st
+
+from hybrid import certify
+from hybrid.certify import Band, Certificate
+from hybrid.errors import DataMissingError, TraceError
+from hybrid.ui import cache, controls, numbers, palette
+from hybrid.ui.state import View
+
+__all__ = ["by_exit", "show"]
+
+
+def show(view: View) -> None:
+    """The certificate at the view's thresholds, or the nearest point that has one."""
+    with st.container(key="explore_certificate"):
+        try:
+            found = cache.band(view)
+        except (DataMissingError, TraceError) as error:
+            st.caption(f":material/gpp_maybe: Nothing is certified here. {error}")
+            return
+        made = found.certificate(view.thresholds)
+        if made is None:
+            _offer(view, found)
+        else:
+            with st.container(key=_key_at(view)):
+                st.caption(f":material/verified_user: {made.sentence}")
+        with st.expander("Certificate by exit, and what it rests on", icon=":material/rule:"):
+            if made is not None:
+                st.markdown(by_exit(cache.exit_certificates(view)))
+            st.caption(_rests_on(found))
+
+
+def by_exit(certificates: Sequence[Certificate | None]) -> str:
+    """A table in Markdown: for each early exit who leaves there, what is lost, and the bound."""
+    lines = [
+        "| Exit | Images that leave there | Accuracy they lose | Certified: at most |",
+        "|---|--:|--:|--:|",
+        *_rows(certificates),
+    ]
+    return "\n".join(lines)
+
+
+def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:
+    names = palette.names(len(certificates))
+    for name, made in zip(names, certificates, strict=False):
+        if made is None:
+            yield f"| {name} | 0 | – | – |"
+            continue
+        lost, bound = numbers.fixed(100 * made.observed, 1), certify.rounded_up(made.bound)
+        leaving = numbers.count(made.samples)
+        yield f"| {name} | {leaving} | {lost} points | {numbers.fixed(bound, 1)} points |"
+
+
+def _offer(view: View, found: Band) -> None:
+    """Say that this point has no certificate, and move to the nearest that has one if asked."""
+    there = certify.nearest(found, view.thresholds, together=view.together)
+    made = found.certificate(there)
+    assert made is not None  # the nearest is one of the band's own
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(key=_key_at(view)):
+            st.caption(
+                f":material/gpp_maybe: Not certified at these thresholds. The nearest that are: "
+                f"{_listed(view, there)}, where {made.claim}."
+            )
+        st.button(
+            f"Move to {_listed(view, there)}",
+            key="explore_certified",
+            icon=":material/verified_user:",
+            type="tertiary",
+            on_click=_move,
+            args=(view, there),
+        )
+
+
+def _move(view: View, there: tuple[float, ...]) -> None:
+    if view.together:
+        st.session_state["t"] = there[0]
+    else:
+        controls.go_to(view.bits, there)
+    st.rerun()  # the sliders too, where only a part of the page would run
+
+
+def _listed(view: View, thresholds: tuple[float, ...]) -> str:
+    return ", ".join(f"{one:g}" for one in (thresholds[:1] if view.together else thresholds))
+
+
+def _key_at(view: View) -> str:
+    """What the follower reads to know which thresholds these words are about."""
+    at = "_".join(f"{round(1000 * one)}" for one in view.thresholds)
+    return f"explore_certificate_at_{at}"
+
+
+def _rests_on(found: Band) -> str:
+    points, confidence = len(found.thresholds), numbers.percent(1 - found.delta, 0)
+    bounds, choices = numbers.count(found.comparisons), found.comparisons // points
+    return (
+        f"From the {numbers.count(found.samples)} images of the {found.split} split, by which "
+        f"nothing was chosen. Sliders are free, and so are network, bit width and confidence "
+        f"measure: with {confidence} confidence all {bounds} bounds hold at once, at {points} "
+        f"points of each of the {choices} choices on offer. Those by exit are a promise of their "
+        "own, which all exits share."
+    )
