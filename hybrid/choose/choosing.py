@@ -29,7 +29,7 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Table = dict[str, Floats]
 
-_LEVELS = 5  # of loss, at which a path is refined
+_LEVELS = 4  # of loss, at which a path is refined
 _PATH = 64  # points of a path; 2,500 images have no more within 2.5 points
 _AT_ONCE = 8  # of a path, between looks at whether one has failed
 _RUNNERS_UP = 3
@@ -227,7 +227,8 @@ def _refined(rated: _Rated) -> Iterator[Options]:
         def best(counts: Counts, right: Counts, limits: Limits = limits) -> int:
             return _best(rated.figures(counts, right), right, limits)
 
-        yield refined(seen, rated.measure, rated.options.thresholds[row], best)
+        start = rated.options.thresholds[row]
+        yield refined(seen, rated.measure, rated.contender.moves, start, best)
 
 
 def _best(table: Table, right: Counts, limits: Limits) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import evaluation, zoo
-from hybrid.choose.search import Options, options
+from hybrid.choose.search import Options, Steps, options, steps
 from hybrid.confidence import MEASURES
 from hybrid.energy import ExitCosts, Layer
 from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError
@@ -96,6 +96,7 @@ class Contender:
     Args:
         seen: split to its trace; a split that was not recorded is not there, tune always is.
         options: threshold combinations, counted on tune; of an `edge` without the last exit's.
+        moves: what refining them needs.
         reference: its answers are the reference's own, so it loses nothing by definition.
     """
 
@@ -105,6 +106,7 @@ class Contender:
     card: zoo.Card
     seen: Mapping[str, Seen]
     options: Options
+    moves: Steps
     reference: bool
 
     @property
@@ -212,7 +214,8 @@ def contender(
     reference: bool = False,
 ) -> Contender:
     """A contender with the points it offers, searched on tune."""
-    found = options(seen["tune"], measure)
+    moves = steps(seen["tune"], measure)
+    found = options(seen["tune"], measure, moves)
     if kind == "hybrid" and (asks := found.exit_counts[:, -1] > 0).any():
         found = found.take(asks)  # the others are points of an `edge`
     return Contender(
@@ -222,6 +225,7 @@ def contender(
         card=card,
         seen=seen,
         options=found,
+        moves=moves,
         reference=reference,
     )
 

@@ -1,0 +1,220 @@
+"""How long choosing takes, against a plain loop over a grid of thresholds.
+
+    python -m benchmarks.choose
+
+Data: random confidences of two networks with nine bit widths each, three early exits and a final
+one, 10,000 samples in `tune` and as many in `certify`: 36 contenders, as every variant is used
+with and without the cloud, beside two static networks. Limits: 2 points of loss at 95 %
+confidence, and an energy. Timed from traces to the answer, search included.
+
+The loop is what a user writes: for each variant, `operating_point` at every combination of a grid
+of GRID thresholds per exit, keeping the cheapest that keeps the limits on `tune`. It certifies
+nothing, and is timed on one variant and multiplied by 18. `ours_vs_loop_energy` is the energy of
+our point over the loop's on the same variant at the same limits: below 1, ours is cheaper.
+"""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.rows import format_row, machine, median_ms, peak_mb
+from hybrid import choose, energy, policy, zoo
+from hybrid.choose import Answer, Field, Limits
+from hybrid.choose.contenders import Contender, Seen, contender
+from hybrid.evaluation import Prices
+
+NETWORKS, WIDTHS, EARLY, SAMPLES, GRID = 2, (1, 2, 3, 4, 5, 6, 7, 8, 32), 3, 10_000, 11
+MEASURE = "max_probability"
+LIMITS = Limits(max_loss_points=2.0, confidence=0.95, max_energy_uj=100.0)
+OBSERVED = replace(LIMITS, confidence=None)
+PRICES = Prices()
+
+
+def main() -> None:
+    """Print one row."""
+    traces = made_up()
+    one = next(c for c in field(traces).contenders if c.kind == "hybrid" and c.variant.bits == 4)
+    loop_ms = median_ms(lambda: loop(one), runs=3)
+    ours = choose.choose(replace(field(traces), contenders=(one,)), OBSERVED, PRICES).best
+    found = loop(one)
+    assert ours is not None
+    assert found is not None
+    ours_ms = median_ms(lambda: answer(traces), runs=7)
+    chosen = answer(traces)
+    row = {
+        "benchmark": "choose",
+        **machine("numpy"),
+        "contenders": len(chosen.standings),
+        "candidates": chosen.candidates,
+        "certified": chosen.comparisons,
+        "ours_ms": ours_ms,
+        "ours_extra_mb": peak_mb(lambda: answer(traces)),
+        "grid_loop_ms": loop_ms * NETWORKS * len(WIDTHS),
+        "loop_ratio": loop_ms * NETWORKS * len(WIDTHS) / ours_ms,
+        "ours_vs_loop_energy": ours.tune.energy_pj / found[0],
+    }
+    print(format_row(row))
+
+
+Traces = dict[tuple[str, str], dict[str, Seen]]  # network and variant → split → what it saw
+
+
+def answer(traces: Traces) -> Answer:
+    """From traces to the answer."""
+    return choose.choose(field(traces), LIMITS, PRICES)
+
+
+def field(traces: Traces) -> Field:
+    """Every contender, its thresholds searched."""
+    cards = {network: card(network) for network, _ in traces}
+    found = []
+    for (network, name), seen in traces.items():
+        variant = cards[network].variants[name]
+        kinds = ["edge", "hybrid"] if variant.kind == "hybrid" else ["static", "cloud"]
+        for kind in kinds:
+            own = {split: without_cloud(s) if kind == "edge" else s for split, s in seen.items()}
+            found.append(
+                contender(
+                    card=cards[network],
+                    kind=kind,
+                    variant=variant,
+                    seen=own,
+                    measure=MEASURE,
+                    reference=variant.kind == "static",
+                )
+            )
+    references = {"made up": (next(iter(cards)), "static-32bit")}
+    return Field(contenders=tuple(found), references=references, measure=MEASURE, absent=())
+
+
+def loop(one: Contender) -> tuple[float, tuple[float, ...]] | None:
+    """The cheapest point of a grid that keeps the limits on tune."""
+    seen, costs = one.seen["tune"], one.costs(PRICES)
+    best = None
+    for thresholds in itertools.product(np.linspace(0, 1, GRID).tolist(), repeat=EARLY):
+        point = policy.operating_point(
+            seen, thresholds, measure=MEASURE, costs=costs, twin_energy_pj=1.0, twin_accuracy=None
+        )
+        lost = seen.loss_points(sum(point.outcome.correct_counts))
+        if lost <= 2.0 and point.energy_pj <= 100e6 and (not best or point.energy_pj < best[0]):
+            best = point.energy_pj, thresholds
+    return best
+
+
+def made_up() -> Traces:
+    """Random samples, the same in every run: the surer, the likelier right, later exits more so."""
+    rng = np.random.default_rng(0)
+    twin = rng.random((2, SAMPLES)) < 0.93
+    traces: Traces = {}
+    for network in range(NETWORKS):
+        for width in WIDTHS:
+            sure = rng.beta(2, 0.7, (2, EARLY + 1, SAMPLES)).astype(np.float32)
+            luck = rng.random((2, EARLY + 1, SAMPLES))
+            skill = np.linspace(0.75, 1.02, EARLY + 1)[:, None]
+            right = luck < np.clip(skill + 0.35 * (sure - 0.75) - 0.05 / width, 0, 1)
+            right[:, -1] = np.where(rng.random((2, SAMPLES)) < 0.97, twin, right[:, -1])
+            key = f"network-{network}", zoo.variant_name(width)
+            traces[key] = splits(right, sure, twin)
+        traces[f"network-{network}", "static-32bit"] = splits(
+            twin[:, None], np.ones((2, 1, SAMPLES), np.float32), twin
+        )
+    return traces
+
+
+def splits(right: np.ndarray, sure: np.ndarray, twin: np.ndarray) -> dict[str, Seen]:
+    """(2, exits, n) arrays to what is seen of tune and certify; class 0 is the right answer."""
+    return {
+        name: Seen(
+            split=name,
+            labels=np.zeros(SAMPLES, np.int64),
+            correct=right[i].T,
+            classes=(~right[i].T).astype(np.int64),
+            confidences={MEASURE: sure[i].T},
+            reference_classes=(~twin[i]).astype(np.int64),
+        )
+        for i, name in enumerate(("tune", "certify"))
+    }
+
+
+def without_cloud(seen: Seen) -> Seen:
+    """The same up to the last early exit."""
+    return replace(
+        seen,
+        correct=seen.correct[:, :-1],
+        classes=seen.classes[:, :-1],
+        confidences={MEASURE: seen.confidences[MEASURE][:, :-1]},
+    )
+
+
+def card(network: str) -> zoo.Card:
+    """Layers of the size of ResNet-32's: a stem, a stage and a head per exit, a cloud stage."""
+    about = dict.fromkeys(("title", "description", "architecture"), "made up")
+    return zoo.Card(
+        network=network,
+        dataset="made up",
+        classes=("right", "wrong"),
+        channels=3,
+        size=32,
+        cut=EARLY,
+        stage_names=tuple(f"stage {i}" for i in range(EARLY + 2)),
+        seed=0,
+        variants={
+            v.name: v for v in [*(variant(w, early=EARLY) for w in WIDTHS), variant(32, early=0)]
+        },
+        **about,
+    )
+
+
+def variant(bits: int, *, early: int) -> zoo.Variant:
+    """A hybrid of a bit width, or without early exits the twin."""
+    layers = [layer("stem", 0, "edge", 400_000, 32)]
+    layers += [layer(f"stage{i}", i, "edge", 15_000_000, bits) for i in range(1, EARLY + 1)]
+    layers.append(layer("last", EARLY + 1, "cloud" if early else "edge", 25_000_000, 32))
+    layers += [layer(f"head{i}", i + 1, "head", 10_000, 32, exit_=i) for i in range(early)]
+    return zoo.Variant(
+        name=zoo.variant_name(bits, static=not early),
+        kind="hybrid" if early else "static",
+        bits=bits,
+        spec={},
+        exit_stages=tuple(range(1, early + 1)),
+        exit_names=(*(f"exit {i}" for i in range(early)), "final"),
+        layers=tuple(layers),
+        uplink_bytes=2_048 * bits // 8 if early else 0,
+        temperatures=(1.0,) * (early + 1),
+        files={"weights.safetensors": "0" * 64},
+        accuracy={},
+        auroc={},
+        history=(),
+        recipe={},
+        epochs=1,
+        hours=0.0,
+        device="none",
+        versions={},
+    )
+
+
+def layer(
+    name: str, stage: int, segment: str, macs: int, bits: int, *, exit_: int | None = None
+) -> energy.Layer:
+    """One layer of a census."""
+    return energy.Layer(
+        name=name,
+        stage=stage,
+        segment=segment,
+        exit=exit_,
+        kind="conv",
+        macs=macs,
+        fan_in=144,
+        weight_bits=bits,
+        activation_bits=bits,
+        weights=macs // 256,
+        inputs=8_192,
+        outputs=8_192,
+        output_shape=(32, 16, 16),
+        packed_bytes=macs // 256 * bits // 8,
+    )
+
+
+if __name__ == "__main__":
+    main()
