@@ -1,0 +1,158 @@
+"""A network's hybrids beside its static networks, scope by scope and profile by profile. No torch.
+
+A hybrid's thresholds are chosen on `tune`, its figures are those of `test`, like a static
+network's. Latency and energy follow from the profile, memory and traffic from the census.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid import energy, policy, zoo
+from hybrid.evaluation import Prices, costs
+from hybrid.trace import Trace
+
+__all__ = ["PROFILES", "Curve", "Duel", "Match", "duels", "edge_bytes", "matches"]
+
+# Three published models of energy: the paper's group, Google's for quantized layers, a real chip.
+PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
+GRID = 41  # thresholds per exit whose combinations are tried on tune
+POINTS = 40  # of each hybrid's frontier that are read off test
+FIGURES = ("energy_pj", "latency_ms", "uplink_bytes")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """One variant on test: a hybrid's points by rising energy, a static network's one point.
+
+    energy_pj, accuracy: (m,). thresholds: (m, early).
+    """
+
+    variant: zoo.Variant
+    energy_pj: Floats
+    accuracy: Floats
+    thresholds: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Match:
+    """All variants of a network under one scope and one profile."""
+
+    scope: str
+    profile: str
+    hybrids: tuple[Curve, ...]
+    statics: tuple[Curve, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duel:
+    """A static network against the cheapest hybrid point that is at least as accurate.
+
+    Args:
+        hybrid: variant of that point; empty where no hybrid is as accurate.
+        hybrid_energy_pj: of that point; infinite likewise.
+    """
+
+    static: str
+    accuracy: float
+    static_energy_pj: float
+    hybrid: str
+    hybrid_energy_pj: float
+
+    @property
+    def static_wins(self) -> bool:
+        """Whether the static network needs less energy for its accuracy than any hybrid."""
+        return self.static_energy_pj < self.hybrid_energy_pj
+
+
+def matches(
+    network: str, *, scopes: Sequence[str] = energy.SCOPES, profiles: Sequence[str] = PROFILES
+) -> list[Match]:
+    """Every scope under every profile.
+
+    Raises:
+        UnknownNameError, DataMissingError: a network, scope, profile or trace that is not there.
+    """
+    counted = [_count(network, one) for one in zoo.card(network).variants.values()]
+    found = []
+    for scope, profile in product(scopes, profiles):
+        prices = Prices(profile=energy.load_profile(profile), scope=scope)
+        curves = [_curve(one, prices) for one in counted]
+        found.append(
+            Match(
+                scope=scope,
+                profile=profile,
+                hybrids=tuple(c for c in curves if c.variant.kind == "hybrid"),
+                statics=tuple(c for c in curves if c.variant.kind == "static"),
+            )
+        )
+    return found
+
+
+def duels(match: Match) -> list[Duel]:
+    """Each static network of a match against all hybrids."""
+    return [_duel(static, match.hybrids) for static in match.statics]
+
+
+def edge_bytes(variant: zoo.Variant) -> int:
+    """Packed weights that the device must hold: edge layers and heads."""
+    return sum(layer.packed_bytes for layer in variant.layers if layer.segment != "cloud")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Counted:
+    """Who leaves where on tune at every combination of thresholds; no price is in it."""
+
+    variant: zoo.Variant
+    points: policy.AllPoints
+    test: Trace
+
+
+def _count(network: str, variant: zoo.Variant) -> _Counted:
+    tune = zoo.trace(network, variant.name, "tune")
+    sure = tune.confidences["max_probability"]
+    grids = [policy.threshold_grid(sure[:, i], GRID) for i in range(variant.exits)]
+    free = policy.Costs(**dict.fromkeys(FIGURES, (0.0,) * (variant.exits + 1)))
+    return _Counted(
+        variant=variant,
+        points=policy.all_points(tune, free, grid=grids),
+        test=zoo.trace(network, variant.name, "test"),
+    )
+
+
+def _curve(counted: _Counted, prices: Prices) -> Curve:
+    priced, points = costs(counted.variant, prices), counted.points
+    energy_pj = policy.mean_cost(points.exit_counts, priced.energy_pj)
+    best = policy.frontier(energy_pj, points.accuracy)
+    some = np.unique(np.linspace(0, len(best) - 1, POINTS).round().astype(int))
+    chosen = points.thresholds[best[some]]
+    outcomes = [policy.outcome(counted.test, thresholds) for thresholds in chosen.tolist()]
+    counts = np.array([one.exit_counts for one in outcomes])
+    return Curve(
+        variant=counted.variant,
+        energy_pj=policy.mean_cost(counts, priced.energy_pj),
+        accuracy=np.array([one.accuracy for one in outcomes]),
+        thresholds=chosen,
+    )
+
+
+def _duel(static: Curve, hybrids: Sequence[Curve]) -> Duel:
+    accuracy = float(static.accuracy[0])
+    able = [
+        (float(curve.energy_pj[curve.accuracy >= accuracy].min()), curve.variant.name)
+        for curve in hybrids
+        if (curve.accuracy >= accuracy).any()
+    ]
+    spent, name = min(able, default=(float("inf"), ""))
+    return Duel(
+        static=static.variant.name,
+        accuracy=accuracy,
+        static_energy_pj=float(static.energy_pj[0]),
+        hybrid=name,
+        hybrid_energy_pj=spent,
+    )

@@ -1,0 +1,97 @@
+"""Hybrids beside static networks: the verdict equals a loop over points, the picture shows them."""
+
+import numpy as np
+import pytest
+
+from hybrid import energy, zoo
+from hybrid.evaluation import Prices, evaluate
+from hybrid.opponents import PROFILES, Curve, Match, duels, edge_bytes, matches
+from hybrid.ui.figures import opponents as figures
+
+NETWORK = "digits-vgg"
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Match]:
+    return matches(NETWORK)
+
+
+def test_every_scope_meets_every_profile_once(found: list[Match]):
+    places = [(match.scope, match.profile) for match in found]
+
+    assert len(set(places)) == len(places) == len(energy.SCOPES) * len(PROFILES) == 9
+    variants = {v.name for v in zoo.card(NETWORK).variants.values()}
+    for match in found:
+        assert {c.variant.name for c in (*match.hybrids, *match.statics)} == variants
+
+
+def test_a_point_is_what_evaluate_gives_on_test(found: list[Match]):
+    match = found[4]
+    curve = next(c for c in match.hybrids if c.variant.bits == 2)
+    prices = Prices(profile=energy.load_profile(match.profile), scope=match.scope)
+
+    for index in (0, len(curve.accuracy) // 2, -1):
+        point = evaluate(NETWORK, 2, curve.thresholds[index].tolist(), prices=prices)
+        assert curve.accuracy[index] == point.outcome.accuracy
+        assert curve.energy_pj[index] == pytest.approx(point.energy_pj)
+
+
+def test_a_duel_is_won_by_the_cheapest_hybrid_that_is_as_accurate(found: list[Match]):
+    for match in found:
+        for static, duel in zip(match.statics, duels(match), strict=True):
+            cheapest = float("inf")
+            for curve in match.hybrids:
+                for spent, right in zip(curve.energy_pj, curve.accuracy, strict=True):
+                    if right >= static.accuracy[0]:
+                        cheapest = min(cheapest, float(spent))
+            assert duel.hybrid_energy_pj == cheapest
+            assert duel.static_wins == (static.energy_pj[0] < cheapest)
+
+
+def test_a_static_network_that_no_hybrid_reaches_wins():
+    variants = zoo.card(NETWORK).variants
+
+    def curve(name: str, spent: float, right: float) -> Curve:
+        return Curve(
+            variant=variants[name],
+            energy_pj=np.array([spent]),
+            accuracy=np.array([right]),
+            thresholds=np.zeros((1, variants[name].exits)),
+        )
+
+    match = Match(
+        scope="compute",
+        profile="purdue-45nm",
+        hybrids=(curve("hybrid-4bit", 1.0, 0.90), curve("hybrid-2bit", 0.5, 0.80)),
+        statics=(curve("static-4bit", 9.0, 0.91), curve("static-32bit", 9.0, 0.80)),
+    )
+
+    lost, won = duels(match)
+
+    assert (lost.static_wins, lost.hybrid) == (True, "")
+    assert (won.static_wins, won.hybrid, won.hybrid_energy_pj) == (False, "hybrid-2bit", 0.5)
+
+
+def test_the_device_holds_edge_layers_and_heads_at_their_bits():
+    variant = zoo.card(NETWORK).variants["hybrid-4bit"]
+
+    by_hand = sum(
+        -(-layer.weights * layer.weight_bits // 8)
+        for layer in variant.layers
+        if layer.segment in ("edge", "head")
+    )
+
+    assert edge_bytes(variant) == by_hand < edge_bytes(zoo.card(NETWORK).variants["static-32bit"])
+
+
+def test_the_sheet_shows_every_variant_in_every_square(found: list[Match]):
+    figure = figures.sheet(found)
+
+    assert len(figure.data) == 9 * len(zoo.card(NETWORK).variants)
+    first = found[0].hybrids[0]
+    assert np.allclose(figure.data[0].x, first.energy_pj / 1e6)
+    assert np.allclose(figure.data[0].y, 100 * first.accuracy)
+    titles = [annotation.text for annotation in figure.layout.annotations]
+    assert titles == [f"{match.scope}, {match.profile}" for match in found]
+    named = [trace.name for trace in figure.data if trace.showlegend]
+    assert len(named) == len(set(named)) == len(zoo.card(NETWORK).variants)
