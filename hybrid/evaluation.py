@@ -11,7 +11,15 @@ from hybrid.energy import ExitCosts, Link, Profile
 from hybrid.errors import DataMissingError, UnknownNameError
 from hybrid.trace import Trace
 
-__all__ = ["Prices", "costs", "disagreement", "evaluate", "twin_accuracy", "twin_energy_pj"]
+__all__ = [
+    "Prices",
+    "cloud_costs",
+    "costs",
+    "disagreement",
+    "evaluate",
+    "twin_accuracy",
+    "twin_energy_pj",
+]
 
 TWIN = zoo.variant_name(32, static=True)
 
@@ -39,6 +47,18 @@ def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
         link=prices.link,
         scope=prices.scope,
         radio=variant.kind == "hybrid",
+    )
+
+
+def cloud_costs(card: zoo.Card, twin: zoo.Variant, prices: Prices) -> ExitCosts:
+    """What one sample pays that is sent as a raw image, every layer of the twin in the cloud."""
+    macs = sum(layer.macs for layer in twin.layers)
+    compute_ms = macs / prices.profile.cloud_macs_per_second * 1000
+    travel_ms = prices.link.round_trip_ms + prices.link.transfer_ms(card.image_bytes)
+    return ExitCosts(
+        energy_pj=(twin_energy_pj(card, twin, prices),),
+        latency_ms=(compute_ms + travel_ms,),
+        uplink_bytes=(float(card.image_bytes),),
     )
 
 
@@ -74,6 +94,7 @@ def evaluate(
     thresholds: Sequence[float] | str,
     *,
     static: bool = False,
+    cloud: bool = False,
     measure: str = "max_probability",
     split: str = "test",
     prices: Prices | None = None,
@@ -83,6 +104,8 @@ def evaluate(
     Args:
         thresholds: one per early exit, as numbers or as text with commas.
         static: the static network of that bit width, which takes no threshold.
+        cloud: where it runs: in the cloud, on raw images, and not on the device. Of the static
+            32-bit network only.
         measure: a name in `hybrid.confidence.MEASURES`.
 
     Raises:
@@ -93,12 +116,14 @@ def evaluate(
     if split not in zoo.splits(network):
         raise UnknownNameError("split", split, zoo.splits(network))
     variant = zoo.variant(network, bits, static=static)
+    card = zoo.card(network)
+    paid = cloud_costs(card, variant, prices) if cloud else costs(variant, prices)
     return policy.operating_point(
         zoo.trace(network, variant.name, split),
         policy.check_thresholds(thresholds, variant.exits),
         measure=measure,
-        costs=costs(variant, prices),
-        twin_energy_pj=twin_energy_pj(zoo.card(network), variant, prices),
+        costs=paid,
+        twin_energy_pj=twin_energy_pj(card, variant, prices),
         twin_accuracy=twin_accuracy(network, split),
     )
 

@@ -8,6 +8,7 @@ answer.best, answer.runners_up, answer.left_out, answer.proof
 from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
 from hybrid.choose.choosing import Considered, choose, considered, survives
 from hybrid.choose.contenders import KINDS, Contender, Field, survey
+from hybrid.choose.files import PointFile, load_point, point_file, save_point, to_toml
 from hybrid.choose.limits import Breach, Limits
 
 __all__ = [
@@ -20,11 +21,16 @@ __all__ = [
     "Figures",
     "Limits",
     "Point",
+    "PointFile",
     "Proof",
     "Standing",
     "Survival",
     "choose",
     "considered",
+    "load_point",
+    "point_file",
+    "save_point",
     "survey",
     "survives",
+    "to_toml",
 ]

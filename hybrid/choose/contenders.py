@@ -28,7 +28,6 @@ KINDS = {
     "hybrid": "leave early or ask the cloud",
     "static": "static network on the device",
 }
-TWIN = zoo.variant_name(32, static=True)
 
 LoadTrace = Callable[[str, str, str], Trace]  # network, variant, split
 
@@ -117,7 +116,7 @@ class Contender:
     def costs(self, prices: Prices) -> ExitCosts:
         """What one sample pays at each exit that this kind has."""
         if self.kind == "cloud":
-            return _cloud_costs(self.card, self.variant, prices)
+            return evaluation.cloud_costs(self.card, self.variant, prices)
         paid = evaluation.costs(self.variant, prices)
         if self.kind != "edge":
             return paid
@@ -249,7 +248,7 @@ def _kinds(variant: zoo.Variant) -> list[str]:
     """Of equally good points the earlier kind's wins: what needs no cloud comes first."""
     if variant.kind == "hybrid":
         return ["edge", "hybrid"] if variant.exits else ["hybrid"]
-    return ["static", "cloud"] if variant.name == TWIN else ["static"]
+    return ["static", "cloud"] if variant.name == evaluation.TWIN else ["static"]
 
 
 def _traces(
@@ -274,7 +273,7 @@ def _reference(
     """The most accurate twin; where none has a trace, the most accurate variant to its end."""
     own = {card.network for card in cards if card.dataset == dataset}
     known = [key for key in traces if key[0] in own and key[2] == "tune"]
-    twins = [key for key in known if key[1] == TWIN]
+    twins = [key for key in known if key[1] == evaluation.TWIN]
     best = max(twins or known, key=lambda key: traces[key].correct[:, -1].mean())
     return best[:2]
 
@@ -323,16 +322,4 @@ def see(trace: Trace, kind: str, reference: Trace) -> Seen:
         classes=trace.classes[:, kept],
         confidences={name: values[:, kept] for name, values in trace.confidences.items()},
         reference_classes=reference.classes[:, -1],
-    )
-
-
-def _cloud_costs(card: zoo.Card, twin: zoo.Variant, prices: Prices) -> ExitCosts:
-    """The raw image over the link, every MAC in the cloud at full precision."""
-    macs = sum(layer.macs for layer in twin.layers)
-    compute_ms = macs / prices.profile.cloud_macs_per_second * 1000
-    travel_ms = prices.link.round_trip_ms + prices.link.transfer_ms(card.image_bytes)
-    return ExitCosts(
-        energy_pj=(evaluation.twin_energy_pj(card, twin, prices),),
-        latency_ms=(compute_ms + travel_ms,),
-        uplink_bytes=(float(card.image_bytes),),
     )

@@ -1,0 +1,165 @@
+"""A chosen point as `operating-point.toml`: written once, read by every tool that runs a network.
+
+The file says what was chosen, at which prices, what was promised of it and for which weights; a
+point read back for other weights is refused, because its thresholds and certificate are of these.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from hybrid import zoo
+from hybrid.choose.answer import Answer, Point
+from hybrid.choose.contenders import KINDS
+from hybrid.confidence import MEASURES
+from hybrid.energy import SCOPES
+from hybrid.errors import PointError, ThresholdError
+from hybrid.files import replacing
+from hybrid.policy import check_thresholds
+
+__all__ = ["FORMAT", "PointFile", "load_point", "point_file", "save_point", "to_toml"]
+
+FORMAT = 1
+_AGAIN = "choose again with `hybrid choose`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointFile:
+    """What stands in an operating-point file.
+
+    Args:
+        kind: a name of `KINDS`; a `cloud` point sends the raw image and runs its variant there.
+        profile, link: names, or paths of a user's own TOML files.
+        certificate: bound, confidence and images; empty where nothing was certified.
+        limits: what was asked for.
+        figures: split to means per image.
+    """
+
+    network: str
+    variant: str
+    kind: str
+    bits: int
+    thresholds: tuple[float, ...]
+    measure: str
+    weights_sha256: str
+    profile: str
+    link: str
+    scope: str
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def static(self) -> bool:
+        """True where the variant has no early exit."""
+        return self.variant.startswith("static-")
+
+
+def point_file(answer: Answer, *, profile: str | None = None, link: str | None = None) -> PointFile:
+    """The file of an answer's best point.
+
+    Args:
+        profile, link: what the user called them, where that is a path and not a name.
+
+    Raises:
+        PointError: where nobody keeps the limits, so that there is no point.
+    """
+    if answer.best is None:
+        raise PointError("Nobody keeps these limits, so there is no operating point to write.")
+    best = answer.best
+    return PointFile(
+        network=best.network,
+        variant=best.variant,
+        kind=best.kind,
+        bits=best.bits,
+        thresholds=best.thresholds,
+        measure=best.measure,
+        weights_sha256=best.weights_sha256,
+        profile=profile or answer.profile,
+        link=link or answer.link,
+        scope=answer.scope,
+        certificate=asdict(answer.proof) if answer.proof else {},
+        limits=answer.limits.to_dict(),
+        figures=_figures(best),
+    )
+
+
+def save_point(point: PointFile, path: Path) -> None:
+    """Write a point as TOML."""
+    with replacing(path) as draft:
+        draft.write_text(to_toml(point), encoding="utf-8")
+
+
+def to_toml(point: PointFile) -> str:
+    """A point as TOML; what is None is left out."""
+    return tomli_w.dumps({"format": FORMAT} | _listed(asdict(point)))
+
+
+def load_point(path: Path) -> PointFile:
+    """Read a point, and check that its network is here, with the weights it was chosen for.
+
+    Raises:
+        PointError: no file, damaged, of another format or of other weights.
+        UnknownNameError, BitWidthError: a network or a variant that is not here.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise PointError(
+            f"There is no file {path}; write one with `hybrid choose --out`."
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PointError(f"{path} cannot be read as TOML: {error}; {_AGAIN}.") from None
+    point = _checked(values, path)
+    variant = zoo.variant(point.network, point.bits, static=point.static)
+    try:
+        check_thresholds(point.thresholds, variant.exits)
+    except ThresholdError as error:
+        raise PointError(f"{path} does not fit its network: {error}") from None
+    own = variant.files.get("weights.safetensors", "")
+    if own != point.weights_sha256:
+        raise PointError(
+            f"{path} was chosen for other weights of {point.network} {point.variant} "
+            f"({point.weights_sha256[:12]}, not {own[:12]}); {_AGAIN}."
+        )
+    return point
+
+
+def _checked(values: dict[str, Any], path: Path) -> PointFile:
+    version = values.pop("format", None)
+    if version != FORMAT:
+        raise PointError(
+            f"{path} is of format {version}, and this version reads format {FORMAT}; {_AGAIN}."
+        )
+    try:
+        point = PointFile(**values | {"thresholds": tuple(values["thresholds"])})
+    except (KeyError, TypeError) as error:
+        raise PointError(f"{path} is no operating point ({error}); {_AGAIN}.") from None
+    known = {"kind": tuple(KINDS), "measure": tuple(MEASURES), "scope": SCOPES}
+    texts = ("network", "variant", "weights_sha256", "profile", "link")
+    for key, allowed in known.items():
+        if getattr(point, key) not in allowed:
+            raise PointError(
+                f"{path} says {key} = {getattr(point, key)!r}; it is one of {', '.join(allowed)}."
+            )
+    if not all(isinstance(getattr(point, key), str) for key in texts):
+        raise PointError(f"{path} needs text for {', '.join(texts)}; {_AGAIN}.")
+    if point.variant != zoo.variant_name(point.bits, static=point.static):
+        raise PointError(f"{path} says {point.variant} and {point.bits} bits; {_AGAIN}.")
+    return point
+
+
+def _figures(point: Point) -> dict[str, Any]:
+    both = {"tune": point.tune, "test": point.test}
+    return {split: asdict(figures) for split, figures in both.items() if figures is not None}
+
+
+def _listed(value: Any) -> Any:
+    """TOML knows no None and no tuple."""
+    if isinstance(value, dict):
+        return {key: _listed(inner) for key, inner in value.items() if inner is not None}
+    return [_listed(inner) for inner in value] if isinstance(value, tuple | list) else value

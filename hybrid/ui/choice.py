@@ -1,0 +1,246 @@
+"""What choosing says, in words: names, reasons, certificates; for page, report and command line."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from hybrid.certify import rounded_up
+from hybrid.choose import Answer, Breach, Limits, Point, Proof, Standing, Survival
+from hybrid.ui import numbers
+
+__all__ = [
+    "FIGURES",
+    "asked",
+    "certificate",
+    "counted",
+    "days",
+    "figure",
+    "headline",
+    "how",
+    "name",
+    "notes",
+    "on_test",
+    "reason",
+    "rows",
+    "survival",
+    "thresholds",
+]
+
+FIGURES = {
+    "loss_points": "Accuracy lost",
+    "energy_uj": "Energy per image",
+    "latency_ms": "Mean latency",
+    "uplink_bytes": "Uplink per image",
+    "edge_memory_kib": "Edge memory",
+    "days": "Battery lasts",
+}
+_KINDS = {
+    "cloud": "every image to the cloud",
+    "edge": "hybrid {bits} bit, everything at the edge",
+    "hybrid": "hybrid {bits} bit",
+    "static": "static {bits} bit on the device",
+}
+_WINS = {
+    "cloud": "Nothing is computed on the device: every raw image is sent, and the full-precision "
+    "network in the cloud answers.",
+    "edge": "The cloud is never asked: the last exit of the edge answers whatever no earlier exit "
+    "has.",
+    "hybrid": "Who is sure leaves early; the others ask the cloud.",
+    "static": "No early exit and no cloud: the static network on the device needs less than any "
+    "cut network that keeps the limits.",
+}
+
+
+def name(point: Point) -> str:
+    """What a point is called.
+
+    A bit width of 32 in the cloud is the full-precision network, so it is not said there.
+    """
+    return f"{point.network}, {_KINDS[point.kind].format(bits=point.bits)}"
+
+
+def how(point: Point) -> str:
+    """One sentence on who answers."""
+    return _WINS[point.kind]
+
+
+def thresholds(values: Sequence[float]) -> str:
+    """Thresholds with as many digits as they have, never in powers of ten.
+
+    >>> thresholds((0.9, 0.94831, 0.0))
+    '0.9, 0.94831, 0'
+    """
+    return ", ".join(f"{value:.8f}".rstrip("0").rstrip(".") for value in values)
+
+
+def figure(key: str, value: float) -> str:
+    """A figure with its unit, by the name of its limit."""
+    if key == "loss_points":
+        return f"{numbers.fixed(value, 2)} points"
+    if key == "energy_uj":
+        return numbers.energy(1e6 * value)
+    if key == "latency_ms":
+        return numbers.latency(value)
+    if key == "uplink_bytes":
+        return numbers.kilobytes(value)
+    if key == "edge_memory_kib":
+        return f"{numbers.significant(value)} KiB"
+    return days(value)
+
+
+def days(value: float) -> str:
+    """How long a battery lasts; whole days, rounded down, from ten on.
+
+    >>> days(214.9), days(2.55), days(float("inf"))
+    ('214 days', '2.5 days', 'for ever')
+    """
+    if math.isinf(value):
+        return "for ever"
+    whole = math.floor(value) if value >= 10 else math.floor(10 * value) / 10
+    return f"{whole:,} {'day' if whole == 1 else 'days'}"
+
+
+def asked(limits: Limits) -> str:
+    """The limits as one line."""
+    parts = [f"{FIGURES[key].lower()} ≤ {figure(key, value)}"
+             for key, value in limits.on_figures.items() if key != "days"]  # fmt: skip
+    if limits.certified:
+        assert limits.confidence is not None
+        parts[0] += f" ({_percent(limits.confidence)} confidence)"
+    if limits.min_days is not None:
+        parts.append(f"battery lasts ≥ {days(limits.min_days)}")
+    return ", ".join(parts) or "no limit"
+
+
+def headline(answer: Answer) -> str:
+    """The answer in one sentence."""
+    if answer.best is None:
+        assert answer.nearest_miss is not None
+        miss = answer.nearest_miss
+        return f"Nobody keeps these limits; the nearest miss is {name(miss.point)}: {reason(miss)}."
+    best = answer.best
+    at = f" at thresholds {thresholds(best.thresholds)}" if best.thresholds else ""
+    spent = numbers.energy(best.tune.energy_pj)
+    lasts = "" if best.tune.days is None else f", and the battery lasts {days(best.tune.days)}"
+    return (
+        f"{name(best)}{at}: {spent} per image ({answer.scope}), the least of all that keep the "
+        f"limits{lasts}."
+    )
+
+
+def certificate(proof: Proof, limits: Limits) -> str:
+    """The promise in words; a bound is rounded up, so that what is read holds too."""
+    sure = _percent(proof.confidence)
+    network, variant = proof.reference
+    against = f"asking {variant} of {network} for every image"
+    if proof.bound_points == 0 and proof.observed_points == 0 and not limits.max_loss_points:
+        return f"It loses nothing against {against}."
+    bound = proof.bound_points if limits.certified else rounded_up(proof.bound_points / 100)
+    images = f"({numbers.count(proof.samples)} images)"
+    if bound < 0:
+        claim = f"it is at least {numbers.fixed(-bound, 1)} points better than {against}"
+    else:
+        claim = f"it loses at most {_short(bound)} points against {against}"
+    shared = (
+        ""
+        if proof.comparisons == 1
+        else f" {proof.comparisons} contenders were tested and share what may go wrong."
+    )
+    return f"With {sure} confidence, {claim}, on images like these {images}.{shared}"
+
+
+def reason(standing: Standing) -> str:
+    """Why a standing was left out: each limit that it breaks, and by how much."""
+    return "; ".join(_broken(breach) for breach in standing.breaches) or "it keeps all limits"
+
+
+def on_test(point: Point, limits: Limits) -> str:
+    """What the images say that decided nothing, and which limit they see broken."""
+    if point.test is None:
+        return "There is no trace of test here to report it on."
+    seen = point.test
+    said = (
+        f"On {numbers.count(seen.samples)} images of test, which decided nothing: "
+        f"{numbers.percent(seen.accuracy, 2)} right, {figure('loss_points', seen.loss_points)} "
+        f"lost, {numbers.energy(seen.energy_pj)} per image"
+    )
+    broken = [
+        f"{FIGURES[key].lower()} {figure(key, seen.by_limit[key])}"
+        for key, allowed in limits.on_figures.items()
+        if (seen.by_limit[key] < allowed if key == "days" else seen.by_limit[key] > allowed)
+    ]
+    return (
+        f"{said}; there it goes beyond the limit of {' and '.join(broken)}."
+        if broken
+        else (f"{said}; every limit holds there too.")
+    )
+
+
+def counted(answer: Answer) -> str:
+    """What was searched, and how exactly."""
+    exact = (
+        "every outcome of every threshold"
+        if answer.exact
+        else "every outcome of a common threshold, a grid of the others, refined one at a time"
+    )
+    several = len(answer.standings)
+    return (
+        f"{numbers.count(answer.candidates)} candidates of {several} contenders ({exact}), chosen "
+        "on tune; of those that keep the limits the one of least energy, of equals the more "
+        "accurate."
+    )
+
+
+def notes(answer: Answer) -> tuple[str, ...]:
+    """What a reader must know besides."""
+    if len(answer.references) < 2:
+        return answer.absent
+    apart = (
+        f"These networks answer different questions ({', '.join(answer.references)}): each is "
+        "measured against the best twin of its own data set."
+    )
+    return (apart, *answer.absent)
+
+
+def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
+    """One row per point for a table: what it is, and its figures on tune."""
+    return [
+        {"": place, "Point": name(point), "Thresholds": thresholds(point.thresholds) or "none"}
+        | {
+            words: figure(key, point.tune.by_limit[key])
+            for key, words in FIGURES.items()
+            if key in point.tune.by_limit
+        }
+        for place, point in points.items()
+    ]
+
+
+def survival(found: Sequence[Survival], first: Point) -> str:
+    """One sentence: under how many energy models the choice stays the choice."""
+    kept = sum(one.survives for one in found)
+    if kept == len(found):
+        return f"Under all {kept} energy models the choice is {name(first)}."
+    others = ", ".join(one.profile for one in found if not one.survives)
+    return (
+        f"Under {kept} of {len(found)} energy models the choice is {name(first)}; not under "
+        f"{others}."
+    )
+
+
+def _broken(breach: Breach) -> str:
+    words, allowed = FIGURES[breach.limit].lower(), figure(breach.limit, breach.allowed)
+    if breach.limit == "days":
+        return f"{words} {days(breach.value)}, {days(breach.excess)} short of {allowed}"
+    if math.isinf(breach.value):
+        return f"{words} is not certified, because there is no trace of certify"
+    more = f"{figure(breach.limit, breach.excess)} over the limit of {allowed}"
+    if breach.certified:
+        return f"{words} is certified to at most {figure(breach.limit, breach.value)}, {more}"
+    return f"{words} {figure(breach.limit, breach.value)}, {more}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{_short(100 * fraction)} %"
+
+
+def _short(value: float) -> str:
+    return f"{round(value, 6):g}"
