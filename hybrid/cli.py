@@ -18,6 +18,7 @@ from hybrid import energy
 from hybrid.errors import HybridError, RecipeError
 
 if TYPE_CHECKING:
+    from hybrid.evaluation import Certified
     from hybrid.matching import Match
     from hybrid.networks import Inference
     from hybrid.own_splits import OwnSplit
@@ -102,11 +103,24 @@ def evaluate(
     profile: ProfileName = energy.DEFAULT_PROFILE,
     link: LinkName = energy.DEFAULT_LINK,
     scope: Scope = energy.SCOPES[0],
+    certify: Annotated[
+        bool,
+        typer.Option(
+            "--certify",
+            help="Add what leaving early costs at most; fix the thresholds before you look.",
+        ),
+    ] = False,
+    confidence: Annotated[
+        float, typer.Option(help="Of the certificate, above 0 and below 1.")
+    ] = 0.95,
     as_json: AsJson = False,
 ) -> None:
-    """What stays at the edge, how right it is and what it costs, at these thresholds."""
+    """What stays at the edge, how right it is and what it costs, at these thresholds.
+
+    A certificate comes from the certify split, or from one of your own where --split names it.
+    """
     from hybrid import zoo
-    from hybrid.evaluation import Prices, disagreement, evaluate
+    from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     point = evaluate(
@@ -116,11 +130,24 @@ def evaluate(
     if not point.outcome.labelled:
         recorded = zoo.trace(network, zoo.variant_name(bits, static=static), split)
         about["disagreement"] = disagreement(recorded, point.outcome.thresholds, measure)
+    made = None
+    if certify:
+        made = certified(
+            network,
+            bits,
+            point.outcome.thresholds,
+            static=static,
+            measure=measure,
+            split=split,
+            confidence=confidence,
+        )
     priced = {"scope": scope, "profile": prices.profile.name}
     if as_json:
-        _print_json(_point_json(about, point, priced))
+        promised = {} if made is None else {"certificate": made.to_dict()}
+        _print_json(_point_json(about, point, priced) | promised)
     else:
         _print_table(_point_rows(about | priced | {"link": prices.link.name}, point))
+        _print_table(_certificate_rows(made))
 
 
 @app.command("energy", epilog="Example: hybrid energy digits-vgg --bits 4 --json")
@@ -480,6 +507,15 @@ def _point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tupl
     yield "energy reduction", f"{point.energy_reduction:.2f}x ({about['scope']})"
     yield "latency", f"{point.latency_ms:.3g} ms"
     yield "uplink", f"{point.uplink_bytes:.1f} bytes"
+
+
+def _certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
+    if made is None:
+        return
+    yield "certificate", made.overall.sentence
+    for i, one in enumerate(made.exits):
+        words = "nobody leaves" if one is None else f"{one.claim} ({one.samples:,} images)"
+        yield f"of those at exit {i}", words
 
 
 def _joules(picojoules: float) -> str:

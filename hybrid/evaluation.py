@@ -5,14 +5,17 @@ Here the census of a card meets the prices of a profile and the counts of a trac
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from hybrid import energy, policy, zoo
+from hybrid import certify, energy, policy, zoo
 from hybrid.energy import ExitCosts, Link, Profile
-from hybrid.errors import DataMissingError, UnknownNameError
+from hybrid.errors import CertificateError, DataMissingError, UnknownNameError
 from hybrid.trace import Trace
 
 __all__ = [
+    "Certified",
     "Prices",
+    "certified",
     "cloud_costs",
     "costs",
     "disagreement",
@@ -35,6 +38,23 @@ class Prices:
     def __post_init__(self) -> None:
         """Refuse a scope that there is not."""
         energy.check_scope(self.scope)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """The certificate at a point, and those of the images that leave at each early exit.
+
+    The overall one is a promise of its own; those by exit hold all at once. None: nobody leaves.
+    """
+
+    overall: certify.Certificate
+    exits: tuple[certify.Certificate | None, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        by_exit = [None if one is None else one.to_dict() for one in self.exits]
+        words = {"sentence": self.overall.sentence}
+        return self.overall.to_dict() | words | {"exits": by_exit}
 
 
 def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
@@ -134,3 +154,42 @@ def disagreement(trace: Trace, thresholds: Sequence[float], measure: str) -> flo
     It needs no label, and no accuracy is lost by leaving early beyond it.
     """
     return 1 - policy.outcome(trace.against_final, thresholds, measure).accuracy
+
+
+def certified(
+    network: str,
+    bits: int,
+    thresholds: Sequence[float],
+    *,
+    static: bool = False,
+    measure: str = "max_probability",
+    split: str = "test",
+    confidence: float = 0.95,
+) -> Certified:
+    """What leaving early costs at most at thresholds that were fixed beforehand.
+
+    Args:
+        split: a split of the user's own certifies for images like its own; every other choice
+            is certified by `certify`. Without labels the disagreement is bounded instead.
+        confidence: above 0 and below 1.
+
+    Raises:
+        CertificateError: a network without early exits, or what `hybrid.certify` refuses.
+        DataMissingError, TraceError: where the split has no trace here, or a damaged one.
+    """
+    variant = zoo.variant(network, bits, static=static)
+    if not variant.exits:
+        raise CertificateError(
+            f"Nobody leaves {network} {variant.name} early, so there is nothing to certify; name "
+            "a bit width that has early exits."
+        )
+    own = split not in zoo.SPLITS
+    recorded = zoo.trace(network, variant.name, split if own else "certify")
+    method = "betting" if recorded.labelled else "disagreement"
+    delta = round(1 - confidence, 12)
+    return Certified(
+        overall=certify.certify(recorded, thresholds, delta=delta, method=method, measure=measure),
+        exits=certify.certify_exits(
+            recorded, thresholds, delta=delta, method=method, measure=measure
+        ),
+    )

@@ -485,7 +485,7 @@ def test_a_sliders_grid_has_each_point_once_and_where_the_sliders_start(exits: i
 
 
 @every_method
-@pytest.mark.parametrize("split", ["train", "tune", "test"])
+@pytest.mark.parametrize("split", ["train", "tune", "test", "kitchen-tune"])
 def test_nothing_is_certified_from_a_split_that_was_chosen_on_or_reports(method: str, split: str):
     trace = replace(made_up(), split=split)
 

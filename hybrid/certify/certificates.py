@@ -38,6 +38,7 @@ METHODS = {
     "disagreement": "images that the exit taken and the final exit answer differently",
 }
 _CHOSEN_ON = ("train", "tune", "test")
+_OWN_TUNE = "-tune"  # how the half of a user's own images ends that is there to choose on
 
 
 class Answered(TraceLike, Protocol):
@@ -242,7 +243,7 @@ def check_trace(trace: Answered, method: str) -> None:
     """
     if method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
-    if trace.split in _CHOSEN_ON:
+    if trace.split in _CHOSEN_ON or trace.split.endswith(_OWN_TUNE):
         raise CertificateError(
             f"The {trace.split} split certifies nothing; give a trace of certify, or of a split "
             "of your own that nothing was chosen on."
