@@ -121,14 +121,16 @@ def band(view: View) -> certify.Band:
     )
 
 
-def exit_certificates(view: View) -> tuple[certify.Certificate | None, ...]:
+def exit_certificates(view: View, comparisons: int) -> tuple[certify.Certificate | None, ...]:
     """A certificate of those that leave at each early exit, at a point of the band.
+
+    Args:
+        comparisons: those of the band.
 
     Raises:
         DataMissingError, TraceError: as `band`.
     """
     stamp = _stamp(view.network, view.variant, "certify")
-    comparisons = band(view).comparisons
     still = replace(view, profile="", link="", scope="")  # no price changes a certificate
     return _exit_certificates(zoo.pretrained_folder(), still, comparisons, stamp)
 
@@ -329,6 +331,12 @@ def _exit_certificates(
 
 def _choices() -> int:
     """How many pairs of a network's bit width and a measure one can choose among here."""
+    cards = tuple((network, _stamp(network)) for network in zoo.networks())
+    return _count_choices(zoo.pretrained_folder(), cards)
+
+
+@lru_cache(maxsize=8)
+def _count_choices(_folder: Path, _cards: tuple[tuple[str, int], ...]) -> int:
     offered = offers()
     return sum(map(len, offered.exits.values())) * len(offered.measures)
 

@@ -33,7 +33,7 @@ def show(view: View) -> None:
                 st.caption(f":material/verified_user: {made.sentence}")
         with st.expander("Certificate by exit, and what it rests on", icon=":material/rule:"):
             if made is not None:
-                st.markdown(by_exit(cache.exit_certificates(view)))
+                st.markdown(by_exit(cache.exit_certificates(view, found.comparisons)))
             st.caption(_rests_on(found))
 
 

@@ -253,6 +253,7 @@ function tick(state) {
     speak(state, "off");
     say(state);
   }
+  fadeCertificate(state, thresholds);
   draw(state);
   if (!state.rested && started - state.movedAt > REST_MS) rest(state);
   if (state.frames.length >= 2000) state.frames.splice(0, 1000);
@@ -284,6 +285,16 @@ function rest(state) {
     state.alive = true;
     state.report.setStateValue("alive", true);
   }
+}
+
+// A certificate is Python's alone: while the sliders stand elsewhere than its words say, it fades.
+function fadeCertificate(state, thresholds) {
+  const words = document.querySelector('[class*="st-key-explore_certificate_at_"]');
+  if (!words) return;
+  const { grid, steps } = state.data;
+  const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid)).join("_");
+  const opacity = words.classList.contains(`st-key-explore_certificate_at_${at}`) ? "" : "0.3";
+  if (words.style.opacity !== opacity) words.style.opacity = opacity;
 }
 
 function speak(state, how) {
