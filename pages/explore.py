@@ -12,6 +12,7 @@ from hybrid.ui.scene import Scene
 from hybrid.ui.state import View
 
 PLOT = {"displayModeBar": False, "responsive": True}
+POINT, PICTURES = "explore_point", "explore_pictures"  # what a moved slider draws anew
 
 
 def main() -> None:
@@ -22,15 +23,16 @@ def main() -> None:
     except (DataMissingError, TraceError) as error:
         shell.missing_trace(view, error)
         return
-    point = operating_point(view, scene)
-    headlines(view, scene, point)
     # A figure that is sent anew is mounted anew: once the follower moves them, they stay the same.
     drawn = drawn_figures(view, scene)
+    headlines()
     trade(view, drawn)
     details(view, drawn)
-    downloads(view, point)
-    pictures(view, scene)
+    downloads(view)
+    pictures()
     follower.mount(cache.follower_data(view), on_click=go_to_clicked)
+    if follower.is_alive():
+        controls.redraw_only(POINT, PICTURES)
 
 
 def operating_point(view: View, scene: Scene) -> policy.OperatingPoint:
@@ -48,6 +50,7 @@ def operating_point(view: View, scene: Scene) -> policy.OperatingPoint:
 def drawn_figures(view: View, scene: Scene) -> figures.Figures:
     """The figures by key: at the present point, until the follower moves them by itself."""
     session = st.session_state
+    session.setdefault("explore_point", {})
     held: View | None = session.get("explore_anchor")
     if held is None or not follower.is_alive() or not state.same_scene(held, view):
         session["explore_anchor"] = view
@@ -62,7 +65,7 @@ def drawn_figures(view: View, scene: Scene) -> figures.Figures:
 def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figures:
     """Every figure of the page at a point."""
     scale_pj, unit = scene.prices.energy_unit
-    classes = cache.card(view.network).classes
+    classes = scene.card.classes
     counted = policy.per_class(scene.trace, view.thresholds, view.measure, classes=len(classes))
     return {
         "tradeoff": figures.tradeoff(
@@ -87,13 +90,20 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
     }
 
 
-def headlines(view: View, scene: Scene, point: policy.OperatingPoint) -> None:
+@st.fragment(key=POINT)
+def headlines() -> None:
     """The figures that matter, and whether a static network does better."""
+    view = state.current()
+    if st.session_state["explore_scene"] != cache.stamps(view.network):
+        st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
+    scene = cache.scene(view)
+    point = operating_point(view, scene)
+    st.session_state["explore_point"].update(view=view, point=point)
     shown = words.headlines(
         point,
         scene.prices.costs,
         scope=view.scope,
-        image_bytes=cache.card(view.network).image_bytes,
+        image_bytes=scene.card.image_bytes,
     )
     with st.grid(6, min_column_width=148):
         for headline in shown:
@@ -187,8 +197,9 @@ def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> 
     )
 
 
-def downloads(view: View, point: policy.OperatingPoint) -> None:
+def downloads(view: View) -> None:
     """The frontier as a table, and the point as JSON."""
+    now = st.session_state["explore_point"]
     with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
         table = cache.frontier_table(view)
         st.dataframe(
@@ -200,7 +211,7 @@ def downloads(view: View, point: policy.OperatingPoint) -> None:
         with st.container(horizontal=True):
             st.download_button(
                 "This point (JSON)",
-                json.dumps(view.write() | point.to_dict(), indent=2),
+                lambda: json.dumps(now["view"].write() | now["point"].to_dict(), indent=2),
                 file_name=f"{view.network}-{view.variant}-point.json",
                 mime="application/json",
                 icon=":material/download:",
@@ -218,9 +229,12 @@ def downloads(view: View, point: policy.OperatingPoint) -> None:
             )
 
 
-def pictures(view: View, scene: Scene) -> None:
+@st.fragment(key=PICTURES)
+def pictures() -> None:
     """Images that leave earliest, go furthest, or leave wrongly sure."""
-    card = cache.card(view.network)
+    view = state.current()
+    scene = cache.scene(view)
+    card = scene.card
     images = cache.images(card.dataset, size=card.size, channels=card.channels)
     if images is None or len(images) != scene.trace.samples:
         st.caption(

@@ -143,8 +143,8 @@ def follower_data(view: View) -> dict[str, Any]:
 
 def stamps(network: str) -> tuple[int, ...]:
     """When the card and each variant's trace of the split last changed."""
-    variants = zoo.card(network).variants
-    return (_stamp(network), *(_stamp(network, variant, SPLIT) for variant in variants))
+    folder, card_changed = zoo.pretrained_folder(), _stamp(network)
+    return (card_changed, *map(_changed_ns, _trace_paths(folder, network, card_changed)))
 
 
 def frontier_table(view: View) -> pd.DataFrame:
@@ -160,13 +160,8 @@ def scene(view: View) -> Scene:
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
-    return Scene(
-        trace=trace(view.network, view.variant),
-        prices=prices(view),
-        frontiers=frontiers(view),
-        statics=statics(view),
-        together=sweep_together(view),
-    )
+    still = replace(view, thresholds=(0.0,) * view.exits)
+    return _scene(still, zoo.pretrained_folder(), stamps(view.network))
 
 
 def images(dataset: str, *, size: int, channels: int) -> npt.NDArray[np.uint8] | None:
@@ -175,6 +170,24 @@ def images(dataset: str, *, size: int, channels: int) -> npt.NDArray[np.uint8] |
         return _images(dataset, size, channels)
     except (DataMissingError, UnknownNameError):
         return None
+
+
+# Streamlit's cache takes 0.2 ms for each part of a key, and this is asked for at every move.
+@lru_cache(maxsize=32)
+def _scene(view: View, _folder: Path, _changed: tuple[int, ...]) -> Scene:
+    return Scene(
+        card=zoo.card(view.network),
+        trace=trace(view.network, view.variant),
+        prices=prices(view),
+        frontiers=frontiers(view),
+        statics=statics(view),
+        together=sweep_together(view),
+    )
+
+
+@lru_cache(maxsize=32)
+def _trace_paths(_folder: Path, network: str, _card_changed: int) -> tuple[Path, ...]:
+    return tuple(zoo.trace_path(network, name, SPLIT) for name in zoo.card(network).variants)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -406,9 +419,12 @@ def _slider_grids(recorded: Trace, measure: str) -> list[npt.NDArray[np.float64]
 
 def _stamp(network: str, variant: str = "", split: str = "") -> int:
     """When the card, or a trace, last changed, in nanoseconds; 0 where there is no such file."""
-    path: Path = zoo.pretrained_folder() / network / "card.toml"
     if variant:
-        path = zoo.trace_path(network, variant, split)
+        return _changed_ns(zoo.trace_path(network, variant, split))
+    return _changed_ns(zoo.pretrained_folder() / network / "card.toml")
+
+
+def _changed_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

@@ -5,14 +5,16 @@ that wants one of its own takes a key with the page's name in front, as in `expl
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from hybrid.ui import cache, palette
+from hybrid.ui import cache, palette, state
 from hybrid.ui.state import DEFAULT_THRESHOLD, STEPS, Offers, View, on_grid, slider_keys
 
-__all__ = ["MEASURE_WORDS", "choices", "go_to", "preset", "thresholds"]
+__all__ = ["MEASURE_WORDS", "choices", "go_to", "preset", "redraw_only", "thresholds"]
 
 MEASURE_WORDS = {
     "max_probability": "Highest probability",
@@ -112,7 +114,7 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
     values = []
     for number, (key, column) in enumerate(zip(slider_keys(blank), columns, strict=False)):
         with column:
-            values.append(_slider(key, number, together=blank.together))
+            values.append(_slider(key, number, blank))
     chosen = tuple(values * exits) if blank.together else tuple(values)
     return View(thresholds=chosen, together=blank.together, **choice)
 
@@ -123,6 +125,46 @@ def go_to(bits: int, values: tuple[float, ...]) -> None:
     st.session_state["sliders"] = "each"
     for number, value in enumerate(values):
         st.session_state[f"t{number + 1}"] = on_grid(value)
+
+
+def redraw_only(*fragments: str) -> None:
+    """Let a moved slider run only these fragments again, until the whole page runs the next time.
+
+    To be called at the end of a page. Where a link's mistakes are said, a move still runs all of
+    it, and they go.
+    """
+    if not st.session_state["link_problems"]:
+        st.session_state["redrawn"] = (_page(), fragments)
+
+
+def _moved(exits: int) -> None:
+    """Take the sliders' values over, and run only what the page says follows them."""
+    session = st.session_state
+    view, (page, fragments) = state.current(), session.get("redrawn", (None, ()))
+    others = _chosen(view).items()
+    if page != _page() or any(session.get(key) not in {None, value} for key, value in others):
+        st.rerun()  # of another page, or something else was changed with it
+    values = [on_grid(session[key]) for key in slider_keys(view)]
+    session["view"] = replace(view, thresholds=tuple(values * exits if view.together else values))
+    st.rerun(fragments)
+
+
+def _page() -> str:
+    context = get_script_run_ctx()
+    return context.page_script_hash if context else ""
+
+
+def _chosen(view: View) -> dict[str, Any]:
+    """Keys and values of the controls beside the sliders."""
+    return {
+        "network": view.network,
+        "bits": view.bits,
+        "measure": view.measure,
+        "profile": view.profile,
+        "link": view.link,
+        "scope": view.scope,
+        "sliders": "one" if view.together else "each",
+    }
 
 
 def _sliders(exits: int) -> int:
@@ -145,8 +187,12 @@ def _bits(offered: list[int]) -> int:
     return int(bits or offered[0])
 
 
-def _slider(key: str, number: int, *, together: bool) -> float:
-    name = "All exits" if together else f":{palette.exit_markdown(number)}[●] Exit {number + 1}"
+# A fragment, since Streamlit forgets downloads and pictures outside those that run again only
+# where a whole run was asked for.
+@st.fragment
+def _slider(key: str, number: int, blank: View) -> float:
+    exit_name = f":{palette.exit_markdown(number)}[●] Exit {number + 1}"
+    name = "All exits" if blank.together else exit_name
     value: float = st.slider(
         f"{name} threshold",
         min_value=0.0,
@@ -156,6 +202,8 @@ def _slider(key: str, number: int, *, together: bool) -> float:
         format="%.3f",
         key=key,
         bind="query-params",
+        on_change=_moved,
+        args=(blank.exits,),
         help="A sample leaves here when its confidence is at least this.",
     )
     return on_grid(value)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from hybrid import energy, policy
 from hybrid.trace import Trace
 from hybrid.ui import numbers
+from hybrid.zoo import Card
 
 __all__ = ["Frontier", "Prices", "Scene", "Static"]
 
@@ -65,6 +66,7 @@ class Frontier:
 class Scene:
     """All of Explore that the sliders do not change."""
 
+    card: Card
     trace: Trace
     prices: Prices
     frontiers: tuple[Frontier, ...]

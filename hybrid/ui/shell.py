@@ -57,6 +57,7 @@ def frame(*, folded: bool = False) -> View | None:
     if not offers.exits:
         empty()
         return None
+    st.session_state.pop("redrawn", None)  # the page says it anew
     problems = _read_address(offers)
     with st.sidebar:
         choice = controls.choices(offers)
@@ -123,8 +124,8 @@ def empty() -> None:
 def settle() -> None:
     """After the first page is drawn: keep what is loaded out of the garbage collector's rounds.
 
-    Streamlit collects after every run, and going through all imported modules each time was
-    measured at 120 ms a run.
+    Going through all imported modules was measured at 120 ms a round. For the same reason
+    .streamlit/config.toml leaves it to Python when to collect, not after every run.
     """
     gc.collect()
     gc.freeze()

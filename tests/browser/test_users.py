@@ -1,10 +1,14 @@
 """Twenty sessions at once move their sliders over the server's websocket, as browsers do."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from benchmarks.dashboard import Client
+from hybrid import policy, trace
 
 clients = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
 
@@ -65,3 +69,36 @@ def rerun(
             headline = f"{element.metric.body}, {element.metric.delta}"
         if answer.WhichOneof("type") == "script_finished":
             return sliders, headline
+
+
+def test_with_the_follower_running_a_move_sends_the_headline_of_its_point_and_no_figure(
+    address: str, pretrained: Path
+) -> None:
+    stream = address.replace("http", "ws") + "/_stcore/stream"
+    with clients.connect(stream, max_size=None) as connection:
+        client = Client(connection, "network=trees-toy&bits=2")
+        client.open(0.3)
+
+        sent = client.move(0.4)
+
+    elements = [message.delta.new_element for message in sent]
+    said = [element.metric.delta for element in elements if element.HasField("metric")]
+    known = trace.load(pretrained / "trees-toy" / "hybrid-2bit" / "trace-test.parquet")
+    counted = policy.outcome(known, (0.4, 0.4))
+    assert said[0] == f"{sum(counted.exit_counts[:-1]):,} of 2,000"
+    assert not any(element.HasField("plotly_chart") for element in elements)
+    assert sent[-1].script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+
+
+def test_a_move_takes_away_what_a_link_had_wrong_also_with_the_follower_running(
+    address: str,
+) -> None:
+    stream = address.replace("http", "ws") + "/_stcore/stream"
+    with clients.connect(stream, max_size=None) as connection:
+        client = Client(connection, "network=trees-toy&bits=3")
+
+        runs = [client.open(0.8), client.move(0.4), client.move(0.5)]
+
+    warned = [any(m.delta.new_element.HasField("alert") for m in sent) for sent in runs]
+    assert warned == [True, True, False]
+    assert runs[-1][-1].script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
