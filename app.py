@@ -21,6 +21,12 @@ OFFERED = (
         "Send your own image through the network and see where it leaves.",
     ),
     (
+        "your_data",
+        "Your data",
+        ":material/folder_open:",
+        "Make a split of your own images and see how they differ from the test images.",
+    ),
+    (
         "live",
         "Live run",
         ":material/play_circle:",
@@ -49,6 +55,6 @@ pages = [
 page = st.navigation(pages, position="top")
 shell.hold_door()
 with shell.guard():
-    if shell.frame(folded=page.title == "Networks") is not None:
+    if shell.frame(folded=page.title in {"Networks", "Your data"}) is not None:
         page.run()
 shell.settle()

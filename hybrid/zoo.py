@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "SPLITS",
+    "WEIGHTS",
     "Card",
     "Variant",
     "bit_widths",

@@ -21,7 +21,18 @@ import streamlit as st
 
 from hybrid.errors import HybridError
 
-__all__ = ["Job", "Key", "Pool", "Report", "Turns", "pool", "spare_a_core", "threads", "watch"]
+__all__ = [
+    "Job",
+    "Key",
+    "Pool",
+    "Report",
+    "Turns",
+    "Work",
+    "pool",
+    "spare_a_core",
+    "threads",
+    "watch",
+]
 
 WORKERS = 2
 WAITING = 6  # jobs that may wait for a free worker; one more is refused
@@ -138,6 +149,11 @@ class Pool:
         """The job with this key that has not ended, if there is one."""
         with self._lock:
             return next((job for job in self._alive if job.key == key), None)
+
+    def alike(self, *start: str) -> list[Job]:
+        """The jobs that have not ended and whose key begins so."""
+        with self._lock:
+            return [job for job in self._alive if job.key[: len(start)] == start]
 
     def before(self, job: Job) -> int:
         """How many waiting jobs come before this one."""

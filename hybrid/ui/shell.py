@@ -28,6 +28,7 @@ __all__ = [
     "frame",
     "guard",
     "hold_door",
+    "is_local",
     "missing_trace",
     "set_up",
     "settle",
@@ -93,6 +94,11 @@ def through_app(page: str) -> None:
         # The page must not be the default one: that has no address of its own.
         st.navigation([st.Page(set_up, default=True), st.Page(page)], position="hidden")
         st.rerun()
+
+
+def is_local() -> bool:
+    """Whether the browser runs on the machine of this server, which may then name its folders."""
+    return st.context.ip_address is None and "X-Forwarded-For" not in st.context.headers
 
 
 @contextmanager

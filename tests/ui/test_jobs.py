@@ -212,3 +212,16 @@ def test_a_paused_turn_comes_back_also_after_an_error():
     with turns:
         entered = True
     assert entered
+
+
+def test_jobs_are_found_by_how_their_keys_begin_until_they_end():
+    pool, gate = Pool(workers=1), threading.Event()
+    one = pool.start(lambda _: gate.wait(10), key=("own split", "a", "1"))
+    pool.start(lambda _: None, key=("own split", "b", "1"))
+
+    assert pool.alike("own split", "a") == [one]
+    assert len(pool.alike("own split")) == 2
+    gate.set()
+    pool.close()
+
+    assert pool.alike("own split") == []

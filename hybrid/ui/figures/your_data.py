@@ -1,0 +1,123 @@
+"""Own images beside the test split's: how sure the exits are, what they answer and confuse."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from hybrid.ui import palette
+
+__all__ = ["confidences", "confusion", "shares"]
+
+Floats = npt.NDArray[np.float64]
+
+_QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True, "fixedrange": True}
+_ROW_HEIGHT = 22
+_WORDS_FIT = 20  # classes up to which every cell can say its number
+
+
+def confidences(own: Floats, other: Floats, *, colour: str, names: tuple[str, str]) -> go.Figure:
+    """Two histograms of one exit's confidence: bars of the own images, a line of the others.
+
+    Args:
+        own, other: (bins,) shares of the images in bins of equal width from 0 to 1.
+        colour: the exit's slot in the palette.
+        names: what the legend says of each.
+    """
+    bins = len(own)
+    middles = (np.arange(bins) + 0.5) / bins
+    figure = _figure(height=280)
+    figure.add_bar(
+        x=middles,
+        y=100 * own,
+        width=0.9 / bins,
+        name=names[0],
+        marker={"color": palette.faint(colour, 0.75)},
+        hovertemplate="%{x:.3f}: %{y:.1f} %",
+    )
+    edges = np.arange(bins + 1) / bins
+    figure.add_scatter(
+        x=edges,
+        y=100 * np.append(other, other[-1]),
+        name=names[1],
+        mode="lines",
+        line={"color": palette.INK, "width": 2, "shape": "hv"},
+        hovertemplate="%{y:.1f} %",
+    )
+    figure.update_layout(bargap=0, hovermode="x")
+    figure.update_xaxes(title_text="Confidence", range=[0, 1], **_QUIET)
+    figure.update_yaxes(title_text="Images (%)", rangemode="tozero", **_QUIET)
+    return figure
+
+
+def shares(rows: Sequence[tuple[str, Floats, str]], classes: Sequence[str]) -> go.Figure:
+    """How often each class is answered, or is the truth: a bar per class and row.
+
+    Args:
+        rows: what the legend says, the share of each class (classes,), a slot of the palette.
+    """
+    figure = _figure(height=max(280, 90 + _ROW_HEIGHT * len(classes)))
+    for name, values, colour in rows:
+        figure.add_bar(
+            x=100 * values,
+            y=list(classes),
+            orientation="h",
+            name=name,
+            marker={"color": colour},
+            hovertemplate="%{y}: %{x:.1f} %",
+        )
+    figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05)
+    figure.update_xaxes(title_text="Images (%)", rangemode="tozero", **_QUIET)
+    figure.update_yaxes(autorange="reversed", type="category", **_QUIET)
+    return figure
+
+
+def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> go.Figure:
+    """Which class is answered as which; the darker a cell, the more of its row's images.
+
+    Args:
+        counts: (classes, classes), a row per true class.
+    """
+    per_row = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    few = len(classes) <= _WORDS_FIT
+    figure = _figure(height=max(300, 110 + _ROW_HEIGHT * len(classes)))
+    figure.add_heatmap(
+        z=100 * counts / per_row,
+        x=list(classes),
+        y=list(classes),
+        customdata=counts,
+        text=np.where(counts > 0, counts.astype(str), "") if few else None,
+        texttemplate="%{text}" if few else None,
+        textfont={"color": palette.INK, "size": 12},
+        zmin=0,
+        zmax=100,
+        colorscale=[[0, palette.faint(palette.exit_colour(0), 0)],
+                    [1, palette.faint(palette.exit_colour(0), 0.6)]],
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hovertemplate="%{y} answered as %{x}: %{customdata}, %{z:.1f} %<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title_text="Answer", side="top", type="category", **_QUIET)
+    figure.update_yaxes(title_text="Label", autorange="reversed", type="category", **_QUIET)
+    return figure
+
+
+def _figure(*, height: int) -> go.Figure:
+    layout: dict[str, Any] = {
+        "template": "none",
+        "height": height,
+        "margin": {"l": 8, "r": 16, "t": 36, "b": 8},
+        "dragmode": False,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "itemclick": False,
+            "traceorder": "normal",
+        },
+    }
+    return go.Figure(layout=layout)

@@ -1,0 +1,615 @@
+"""Your data: own images become a split like any other, and are compared with the test split."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from hybrid import matching, own_splits
+from hybrid.errors import DataMissingError, HybridError, TraceError
+from hybrid.images import Rejected
+from hybrid.own_splits import OwnSplit
+from hybrid.trace import UNLABELLED
+from hybrid.ui import cache, gallery, jobs, numbers, palette, running, shell, state, your_data
+from hybrid.ui.figures import explore as explore_figures
+from hybrid.ui.figures import your_data as figures
+from hybrid.ui.jobs import Job
+from hybrid.ui.state import View
+from hybrid.ui.your_data import Beside, Found, Given, Step
+from hybrid.zoo import WEIGHTS, Card
+
+STILL = {"displayModeBar": False}
+NEW = "New split"
+TWO = 2  # variants that are recorded where not all are: the present one and the twin
+ROWS_SHOWN = 8  # of the table of labels; more scroll inside it
+
+
+def main() -> None:
+    """What is being recorded, then one split: a new one, or one that is kept."""
+    view = state.current()
+    card = cache.card(view.network)
+    st.header("Your data")
+    st.write(
+        "Your own images become a split like any other: they are recorded once, and Explore can "
+        "then be asked about them. They stay on the machine this page runs on."
+    )
+    recordings(card)
+    chosen = choose_split(card)
+    if chosen == NEW:
+        new_split(view, card)
+    else:
+        kept_split(own_splits.split(card.network, chosen), view, card)
+
+
+def choose_split(card: Card) -> str:
+    """The kept splits of the network, and a new one."""
+    names = own_splits.names(card.network)
+    if not names:
+        return NEW
+    key = f"your_split_{card.network}"
+    if st.session_state.get(key) not in {NEW, *names}:
+        st.session_state[key] = st.session_state.pop("your_done", NEW)
+    chosen = st.segmented_control(
+        f"Splits of {card.network}", [*names, NEW], key=key, required=True, wrap=True
+    )
+    return str(chosen or NEW)
+
+
+def recordings(card: Card) -> None:
+    """Every recording that goes on, and how this session's last one ended."""
+    for number, job in enumerate(your_data.recordings(card.network)):
+        if job.alive:
+            jobs.watch(job, lambda job, number=number: draw_recording(job, number))
+            continue
+        if job.state == "failed":
+            st.error(str(job.error), title="The recording ended early", icon=":material/error:")
+        elif job.state == "stopped":
+            st.info(
+                "Stopped. What was recorded is kept: give the same images and the same name "
+                "again, and it goes on from there.",
+                icon=":material/stop_circle:",
+            )
+        else:
+            st.success("Recorded and kept; choose the split below.", icon=":material/check_circle:")
+        st.button(
+            "Close",
+            key="your_close",
+            icon=":material/close:",
+            on_click=your_data.forget,
+            args=(card.network,),
+        )
+
+
+def draw_recording(job: Job, number: int) -> None:
+    """How far a recording is."""
+    step: Step | None = job.progress
+    with st.container(border=True, key=f"your_recording_{number}"):
+        if step is None:
+            ahead = jobs.pool().before(job)
+            st.progress(0.0, f"Waiting for a free worker, {ahead} before this one")
+        else:
+            st.markdown(f"**{step.words}**, step {step.number + 1} of {step.steps}")
+            share = step.done / step.total if step.total else 0.0
+            st.progress(share, f"{numbers.count(step.done)} of {numbers.count(step.total)} images")
+        st.button(
+            "Stopping" if job.stopping else "Stop",
+            icon=":material/stop:",
+            key=f"your_stop_{number}",
+            on_click=job.stop,
+            disabled=job.stopping,
+        )
+
+
+def new_split(view: View, card: Card) -> None:
+    """Images in, their labels matched, a name, and the button that records."""
+    given = choose_images(card)
+    if given is None:
+        return
+    try:
+        found = found_in(given, card)
+    except HybridError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    show_found(found)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        table = match_labels(found, card)
+    with right:
+        show_previews(found, card)
+    labels = labels_of(found, table, card)
+    if labels is not None:
+        record(found, view, card, labels)
+
+
+def choose_images(card: Card) -> Given | None:
+    """A zip that is uploaded, or a folder of this machine; a table of labels if there is one."""
+    local = shell.is_local()
+    source = "zip"
+    if local:
+        source = st.segmented_control(
+            "Where the images are",
+            ["zip", "folder"],
+            format_func={"zip": "A zip to upload", "folder": "A folder of this machine"}.get,
+            default="zip",
+            required=True,
+            key="your_source",
+        )
+    where, table = st.columns([3, 2], gap="medium")
+    with table:
+        labels = st.file_uploader(
+            "A table of labels, if folders do not say them",
+            type=["csv", "tsv", "txt"],
+            key="your_labels",
+            help="A line for each image: its file and its label, with a comma between.",
+        )
+    rows = None if labels is None else labels.getvalue()
+    with where:
+        if source == "folder":
+            return a_folder(rows)
+        return an_upload(rows, card)
+
+
+def an_upload(rows: bytes | None, card: Card) -> Given | None:
+    """The zip that was uploaded."""
+    limit_mb = st.get_option("server.maxUploadSize")
+    file = st.file_uploader(
+        "A zip of images",
+        type=["zip"],
+        key="your_zip",
+        help="PNG, JPEG, WebP, GIF, BMP or TIFF of any size; the folder an image lies in is its "
+        "label.",
+    )
+    if file is not None:
+        return Given(title=file.name, where=file.getvalue(), labels=rows)
+    st.caption(
+        f"One folder for each class; images without labels work too. A zip of more than "
+        f"{limit_mb} MB, or 100,000 images, goes in by the command line, on this machine:"
+    )
+    st.code(
+        f"hybrid record {card.network} --bits {min(cache.offers().exits[card.network])} "
+        "--images FOLDER --name NAME",
+        language="bash",
+    )
+    return None
+
+
+def a_folder(rows: bytes | None) -> Given | None:
+    """The folder or zip that is named."""
+    text = st.text_input(
+        "A folder or a zip, as this machine names it",
+        key="your_folder",
+        placeholder="/home/me/photos",
+        help="Read where it lies and left as it is; the folder an image lies in is its label.",
+    ).strip()
+    if not text:
+        st.caption("One folder for each class; images without labels work too.")
+        return None
+    st.button("Look again", icon=":material/refresh:", key="your_again", on_click=look_again)
+    return Given(title=Path(text).name, where=Path(text).expanduser(), labels=rows)
+
+
+def look_again() -> None:
+    """Forget what was found."""
+    st.session_state.pop("your_found", None)
+
+
+def found_in(given: Given, card: Card) -> Found:
+    """What lies there, read once."""
+    session = st.session_state
+    if "your_found" not in session or session["your_found"][0] != (given.key, card.network):
+        with st.spinner("Looking …"):
+            session["your_found"] = (given.key, card.network), your_data.look(given, card.classes)
+    found: Found = session["your_found"][1]
+    return found
+
+
+def show_found(found: Found) -> None:
+    """What was found, in numbers, and what will not be read."""
+    labelled = sum(word is not None for word in found.words)
+    where = "rows of the table" if found.by_table else "folders"
+    said = f"**{numbers.count(len(found.entries))} images**, "
+    said += (
+        f"{numbers.count(labelled)} with one of {numbers.count(len(found.matches))} labels by "
+        f"their {where}"
+        if labelled
+        else "none with a label"
+    )
+    others = f"; {numbers.count(found.others)} other files are not looked at" * bool(found.others)
+    st.markdown(f"{said}{others}.")
+    show_refused(found.refused, "files will not be read")
+
+
+def show_refused(refused: tuple[Rejected, ...] | list[Rejected], what: str) -> None:
+    """Why files are left out, in cells that show a stranger's words as they are."""
+    if not refused:
+        return
+    table = pd.DataFrame({"File": one.name, "Why": one.sentence} for one in refused)
+    with st.expander(
+        f"{numbers.count(len(refused))} {what}", icon=":material/broken_image:", expanded=True
+    ):
+        st.dataframe(
+            table,
+            hide_index=True,
+            height="content" if len(table) <= ROWS_SHOWN else 280,
+            key="your_refused",
+            alt=f"{len(table)} {what}, each with the reason.",
+        )
+
+
+def match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:
+    """Label → class, as it is proposed and corrected; None where there are no labels to use."""
+    if not found.matches:
+        st.info(
+            "No image has a label: accuracy stays unknown; where images leave, what that costs "
+            "and how often the early answer differs from the final exit's are known all the same.",
+            title="Without labels",
+            icon=":material/label_off:",
+        )
+        return None
+    use = st.toggle(
+        "Use the labels",
+        value=any(one.class_name for one in found.matches),
+        key=key_of("use", found, card),
+    )
+    if not use:
+        st.caption("Recorded without labels: accuracy stays unknown.")
+        return None
+    st.data_editor(
+        pd.DataFrame(
+            {
+                "Label": one.word,
+                "Images": one.images,
+                "Class": one.class_name,
+                "How": matching.HOW[one.how],
+            }
+            for one in found.matches
+        ),
+        hide_index=True,
+        height="auto" if len(found.matches) <= ROWS_SHOWN else 320,
+        disabled=["Label", "Images", "How"],
+        key=key_of("match", found, card),
+        alt=f"{len(found.matches)} labels, how many images have each, and the class it means.",
+        column_config={
+            "Label": st.column_config.TextColumn(help="As your folders or your table say it."),
+            "Class": st.column_config.SelectboxColumn(
+                options=list(card.classes), help="Choose another, or empty it to leave them out."
+            ),
+            "How": st.column_config.TextColumn("Matched by"),
+        },
+    )
+    return table_of(found, card)
+
+
+def table_of(found: Found, card: Card) -> dict[str, str | None] | None:
+    """Label → class as the widgets have it now; None where labels are not used."""
+    if not found.matches or not st.session_state.get(key_of("use", found, card)):
+        return None
+    edits = st.session_state.get(key_of("match", found, card), {})
+    return your_data.corrected(found.matches, edits.get("edited_rows", {}))
+
+
+def key_of(what: str, found: Found, card: Card) -> str:
+    """Key of a widget that starts anew with other images or another network."""
+    return f"your_{what}_{found.given.key}_{card.network}"
+
+
+def show_previews(found: Found, card: Card) -> None:
+    """Some images as the network will see them, light and dark exchanged where that is wanted."""
+    inverted = card.channels == 1 and st.toggle(
+        "Dark ink on light paper: exchange light and dark",
+        key=key_of("invert", found, card),
+        help="The images this network learned are light on dark.",
+    )
+    key = (found.given.key, card.network, inverted)
+    session = st.session_state
+    if session.get("your_previews", (None,))[0] != key:
+        session["your_previews"] = key, your_data.previews(found, card, inverted=inverted)
+    shown = session["your_previews"][1]
+    if not shown:
+        st.caption("None of the images that were tried for a preview could be read.")
+        return
+    pixels = np.stack([one.pixels for one in shown])
+    st.image(
+        gallery.sprites(pixels, range(len(shown))),
+        width="stretch",
+        alt=f"{len(shown)} of the images as the network sees them.",
+    )
+    st.caption(
+        f"{len(shown)} of them as the network sees them, {card.size}×{card.size} pixels. Row by "
+        "row:"
+    )
+    st.text(", ".join(one.word for one in shown))
+
+
+def labels_of(
+    found: Found, table: Mapping[str, str | None] | None, card: Card
+) -> NDArray[np.int64] | None:
+    """The label of each image that will be recorded, said in numbers; None where none will be."""
+    if table is None:
+        return np.full(len(found.entries), UNLABELLED)
+    every = matching.labels(found.words, table, card.classes)
+    labels = every[every != matching.LEFT_OUT]
+    left_out = len(every) - len(labels)
+    guessed = sum(one.proposed and table[one.word] == one.class_name for one in found.matches)
+    if guessed:
+        st.warning(
+            f"{guessed} of {len(found.matches)} labels are matched by likeness or number; check "
+            "them in the table.",
+            icon=":material/rule:",
+        )
+    if left_out:
+        st.warning(
+            f"{numbers.count(left_out)} of {numbers.count(len(every))} images have no class of "
+            f"{card.network} and will be left out.",
+            icon=":material/filter_alt:",
+        )
+    if not len(labels):
+        st.error(
+            f"No label is matched to a class of {card.network}; choose classes in the table, or "
+            "turn the labels off.",
+            icon=":material/error:",
+        )
+        return None
+    return labels
+
+
+def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> None:
+    """A name, what is recorded, and the button."""
+    for caution in your_data.cautions(labels, card.classes):
+        st.warning(caution, icon=":material/priority_high:")
+    names = your_data.variants(card, view.variant)
+    if not names:
+        st.info(
+            f"There are no weights of {card.network} here, so nothing can record it.",
+            icon=":material/deployed_code:",
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Name of the split",
+            value=free_name(card),
+            max_chars=40,
+            key=key_of("name", found, card),
+            width=220,
+        )
+        st.toggle(
+            "Divide: half to choose on, half to certify",
+            key="your_divide",
+            help="Thresholds that were chosen on images must not be certified on the same ones: "
+            "half of each class becomes NAME-tune, half NAME-certify, drawn with seed 0.",
+        )
+        every = st.toggle(
+            "All bit widths and static networks",
+            value=True,
+            key="your_every",
+            help="Without it, only the present bit width and the full-precision twin.",
+        )
+    if "your_error" in st.session_state:
+        st.error(st.session_state.pop("your_error"), icon=":material/error:")
+    st.button(
+        f"Record {numbers.count(len(labels))} images",
+        icon=":material/fiber_manual_record:",
+        type="primary",
+        key="your_record",
+        on_click=begin,
+        args=(found, view, card),
+    )
+    st.caption(
+        f"{len(names if every else names[:TWO])} traces are recorded. The images at the network's "
+        f"size, {numbers.kilobytes(len(labels) * card.image_bytes)}, and the traces are kept in "
+        f"{own_splits.folder()}; HYBRID_TRACES names another folder."
+    )
+
+
+def begin(found: Found, view: View, card: Card) -> None:
+    """Start the recording, as the widgets have it when the button is clicked."""
+    session = st.session_state
+    names = your_data.variants(card, view.variant)
+    try:
+        made = your_data.plans(
+            found,
+            card,
+            name=session[key_of("name", found, card)].strip(),
+            table=table_of(found, card),
+            inverted=session.get(key_of("invert", found, card), False),
+            divide=session["your_divide"],
+        )
+    except HybridError as error:
+        session["your_error"] = str(error)
+        return
+    chosen = names if session["your_every"] else names[:TWO]
+    your_data.start(made, found.given, card, chosen, running.gate())
+    session["your_done"] = made[0].about.name
+
+
+def free_name(card: Card) -> str:
+    """A name that no split has."""
+    taken = {name.partition("-tune")[0] for name in own_splits.names(card.network)}
+    tries = ("mine", *(f"mine-{number}" for number in range(2, 10_000)))
+    return next(name for name in tries if name not in taken)
+
+
+def kept_split(about: OwnSplit, view: View, card: Card) -> None:
+    """What a kept split is, what can be done with it, and how it differs from the test split."""
+    show_about(about, card)
+    actions(about, view, card)
+    try:
+        own = cache.trace(card.network, view.variant, about.name)
+        test = cache.trace(card.network, view.variant)
+    except (DataMissingError, TraceError) as error:
+        st.info(
+            f"{error} Or choose another bit width on the left.",
+            title="Not recorded at this bit width",
+            icon=":material/database_off:",
+        )
+        return
+    compared = your_data.beside(own, test, view, classes=len(card.classes))
+    show_headlines(your_data.headlines(own, compared, view))
+    show_differences(compared, view, card)
+
+
+def show_about(about: OwnSplit, card: Card) -> None:
+    """Where the images came from and what was left out."""
+    purposes = {
+        "report": "",
+        "tune": " One half of them: to choose thresholds on.",
+        "certify": " One half of them: for certificates alone.",
+    }
+    recorded = own_splits.recorded(
+        about.network, about.name, {n: v.files[WEIGHTS] for n, v in card.variants.items()}
+    )
+    st.text(
+        f"From {about.source}: {numbers.count(about.samples)} images "
+        f"{'with' if about.labelled else 'without'} labels, {len(recorded)} of "
+        f"{len(card.variants)} traces recorded.{purposes[about.purpose]}"
+    )
+    if about.left_out:
+        words = ", ".join(f"{word or 'no label'} ({n})" for word, n in about.left_out.items())
+        st.text(f"Left out, by label: {words}")
+    if about.skipped:
+        show_refused(own_splits.skipped(about), "files could not be read")
+
+
+def actions(about: OwnSplit, view: View, card: Card) -> None:
+    """Open it in Explore, record more of it, delete it."""
+    with st.container(horizontal=True):
+        if st.button(
+            "Open in Explore",
+            icon=":material/tune:",
+            type="primary",
+            key="your_explore",
+            on_click=open_split,
+            args=(about.name,),
+        ):
+            st.switch_page("pages/explore.py")
+        missing = [
+            name
+            for name in your_data.variants(card, view.variant)
+            if not own_splits.trace_path(
+                about.network, about.name, name, card.variants[name].files[WEIGHTS]
+            ).is_file()
+        ]
+        if missing:
+            st.button(
+                f"Record {len(missing)} more traces" if len(missing) > 1 else "Record its trace",
+                icon=":material/fiber_manual_record:",
+                key="your_more",
+                on_click=your_data.record_more,
+                args=(about, card, missing, running.gate()),
+            )
+        with st.popover("Delete", icon=":material/delete:"):
+            st.write("Its images here and all its traces go; the files they came from stay.")
+            st.button(
+                f"Delete {about.name}",
+                key="your_delete",
+                on_click=delete,
+                args=(about,),
+            )
+
+
+def open_split(name: str) -> None:
+    """Let the pages begin from this split."""
+    st.session_state["split"] = name
+    view = state.current()
+    if hasattr(view, "split"):
+        st.session_state["view"] = replace(view, split=name)
+
+
+def delete(about: OwnSplit) -> None:
+    """Take a split away."""
+    own_splits.delete(about.network, about.name)
+
+
+def show_headlines(shown: tuple[tuple[str, str, str], ...]) -> None:
+    """Numbers in boxes: label, value with unit, note."""
+    with st.grid(len(shown), min_column_width=148):
+        for label, value, note in shown:
+            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+
+
+def show_differences(compared: Beside, view: View, card: Card) -> None:
+    """How sure, what is answered, what is confused, by class."""
+    st.subheader("How your images differ")
+    names = palette.names(view.exits)
+    st.write(your_data.verdict(compared, names))
+    left, right = st.columns(2)
+    with left, st.container(border=True, height="stretch"):
+        show_confidences(compared, names)
+    with right, st.container(border=True, height="stretch"):
+        show_answers(compared, card)
+    if compared.confusion is None or compared.per_class is None:
+        return
+    left, right = st.columns(2)
+    with left, st.container(border=True, height="stretch"):
+        st.markdown("**What is taken for what**, at the present thresholds")
+        st.plotly_chart(
+            figures.confusion(compared.confusion, card.classes),
+            key="your_confusion",
+            config=STILL,
+            alt="Labels against answers: a row for each class, its images counted by answer.",
+        )
+    with right, st.container(border=True, height="stretch"):
+        st.markdown("**By class**: exits and accuracy")
+        st.plotly_chart(
+            explore_figures.per_class(compared.per_class, card.classes),
+            key="your_classes",
+            config=STILL,
+            alt="Share of each class that takes each exit, and its accuracy.",
+        )
+
+
+def show_confidences(compared: Beside, names: list[str]) -> None:
+    """One exit's confidence on both splits."""
+    st.markdown("**How sure the exits are**")
+    number = names.index(
+        st.segmented_control(
+            "Exit", names, default=names[0], required=True, key=f"your_exit_{len(names)}"
+        )
+        or names[0]
+    )
+    colour = palette.CLOUD if number == len(names) - 1 else palette.exit_colour(number)
+    st.plotly_chart(
+        figures.confidences(
+            compared.confidences[0, number],
+            compared.confidences[1, number],
+            colour=colour,
+            names=("Your images", "Test images"),
+        ),
+        key="your_confidences",
+        config=STILL,
+        alt=f"Confidence of {names[number]} on your images and on the test images.",
+    )
+    st.caption(
+        f"Mean {numbers.fixed(compared.means[0, number], 3)} on yours and "
+        f"{numbers.fixed(compared.means[1, number], 3)} on the test images; the largest gap of "
+        f"the cumulative curves is {numbers.fixed(compared.gaps[number], 3)} (0 alike, 1 apart)."
+    )
+
+
+def show_answers(compared: Beside, card: Card) -> None:
+    """What is answered on both splits, and what the labels say."""
+    st.markdown("**What is answered**, at the present thresholds")
+    rows = [
+        ("Your images", compared.answers[0], palette.exit_colour(0)),
+        ("Test images", compared.answers[1], palette.TWIN),
+    ]
+    if compared.labels is not None:
+        rows.insert(1, ("Your labels", compared.labels, palette.LINE))
+    st.plotly_chart(
+        figures.shares(rows, card.classes),
+        key="your_answers",
+        config=STILL,
+        alt="Share of the images that each class is the answer for, on yours and on the test's.",
+    )
+    st.caption(
+        f"{numbers.percent(compared.variation)} of the answers would have to be others for both "
+        "to be alike."
+    )
+
+
+shell.through_app(__file__)
+main()
