@@ -54,17 +54,58 @@ def points() -> str:
 
 
 def speed() -> str:
-    """The last row that each benchmark wrote."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
-    last = {line.partition(",")[0]: line for line in lines if line.startswith("benchmark=")}
+    """The last row that each benchmark of speed wrote."""
+    last = {line.partition(",")[0]: line for line in _results() if PROMISES not in line}
     return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in last.values())
+
+
+def promises() -> str:
+    """How often each kind of certificate broke its promise, from each network's last row."""
+    rows = [dict(pair.split("=", 1) for pair in line.split(", ")) for line in _results(PROMISES)]
+    last = {row["network"]: row for row in rows}
+    table = [_promise_row(row, key, name) for row in last.values() for key, name in KINDS.items()]
+    return _table(PROMISE_COLUMNS, table)
 
 
 POINT_COLUMNS = (
     "variant", "stays at the edge", "accuracy", "final exit alone", "energy an image",
     "energy reduction", "uplink an image", "weights",
 )  # fmt: skip
-BLOCKS: dict[str, Callable[[], str]] = {"help": help_texts, "points": points, "speed": speed}
+PROMISES = "benchmark=certificates"
+PROMISE_COLUMNS = (
+    "network", "certificate", "images", "true figure", "bound, median", "promise broken",
+    "above the bound on the rest",
+)  # fmt: skip
+KINDS = {
+    "betting": "accuracy lost (betting)",
+    "regret": "right in the cloud, wrong where it left (Clopper–Pearson)",
+    "disagreement": "another answer than the cloud's (Clopper–Pearson)",
+    "band": "accuracy lost, whole grid at once (betting)",
+    "fixed_sequence": "accuracy lost, point chosen (fixed sequence)",
+}
+BLOCKS: dict[str, Callable[[], str]] = {
+    "help": help_texts,
+    "points": points,
+    "promises": promises,
+    "speed": speed,
+}
+
+
+def _results(kind: str = "benchmark=") -> list[str]:
+    lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
+    return [line for line in lines if line.startswith(kind)]
+
+
+def _promise_row(row: dict[str, str], kind: str, name: str) -> list[str]:
+    def percent(key: str, digits: int = 2) -> str:
+        return numbers.percent(float(row[f"{kind}_{key}"]), digits)
+
+    chosen = float(row.get(f"{kind}_certified", 1))
+    if not chosen:
+        return [row["network"], name, row["samples"], "", "nothing certified", "never", ""]
+    broken = f"{percent('broken', 1)} ± {percent('se', 1)}"
+    figures = [percent("truth"), percent("bound"), broken, percent("rest", 1)]
+    return [row["network"], name, row["samples"], *figures]
 
 
 def _point_row(network: str, variant: zoo.Variant) -> list[str]:
