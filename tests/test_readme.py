@@ -83,3 +83,15 @@ def test_every_example_runs_and_prints_what_the_page_says(page: str, root: Path)
     failed, _ = doctest.testfile(str(root / page), module_relative=False)
 
     assert failed == 0
+
+
+def test_no_certificate_broke_its_promise_more_often_than_it_may(root: Path):
+    lines = (root / "benchmarks" / "results.txt").read_text().splitlines()
+    rows = [dict(pair.split("=", 1) for pair in line.split(", ")) for line in lines]
+    counted = [row for row in rows if row["benchmark"] == "certificates"]
+
+    assert {row["network"] for row in counted} >= {"cifar10-resnet32", "digits-vgg"}
+    for row in counted:
+        for kind in readme.KINDS:
+            allowed = float(row["delta"]) + 3 * float(row[f"{kind}_se"])
+            assert float(row[f"{kind}_broken"]) <= allowed, (row["network"], kind)
