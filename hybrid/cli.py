@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hybrid import energy
-from hybrid.errors import HybridError, RecipeError
+from hybrid import cli_models, energy
+from hybrid.errors import HybridError, ImageError, RecipeError
 
 if TYPE_CHECKING:
-    from hybrid.evaluation import Certified
+    from hybrid.choose import Answer, Field, Limits, Survival
+    from hybrid.evaluation import Certified, Prices
     from hybrid.matching import Match
     from hybrid.networks import Inference
     from hybrid.own_splits import OwnSplit
@@ -71,6 +72,37 @@ LinkName = Annotated[
     str, typer.Option("--link", help="Link profile, or the path of your own TOML file.")
 ]
 Scope = Annotated[str, typer.Option(help=f"What is counted: {', '.join(energy.SCOPES)}.")]
+
+
+def _read_point(context: typer.Context, path: Path | None) -> Path | None:
+    """What a point file says becomes the default of every option that was not given."""
+    if path is None:
+        return None
+    from hybrid.choose import load_point
+
+    point = load_point(path)
+    context.default_map = {
+        "network": point.network,
+        "bits": point.bits,
+        "thresholds": ",".join(map(repr, point.thresholds)),
+        "static": point.static,
+        "measure": point.measure,
+        "profile": point.profile,
+        "link": point.link,
+        "scope": point.scope,
+    }
+    return path
+
+
+PointFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--point",
+        help="What `choose --out` wrote; it says network, bits, thresholds and prices.",
+        is_eager=True,
+        callback=_read_point,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -113,6 +145,7 @@ def evaluate(
     confidence: Annotated[
         float, typer.Option(help="Of the certificate, above 0 and below 1.")
     ] = 0.95,
+    point: PointFile = None,
     as_json: AsJson = False,
 ) -> None:
     """What stays at the edge, how right it is and what it costs, at these thresholds.
@@ -123,19 +156,26 @@ def evaluate(
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
-    point = evaluate(
-        network, bits, thresholds, static=static, measure=measure, split=split, prices=prices
+    found = evaluate(
+        network,
+        bits,
+        thresholds,
+        static=static,
+        cloud=_asks_only_the_cloud(point),
+        measure=measure,
+        split=split,
+        prices=prices,
     )
     about: dict[str, Any] = {"network": network, "bits": bits, "split": split}
-    if not point.outcome.labelled:
+    if not found.outcome.labelled:
         recorded = zoo.trace(network, zoo.variant_name(bits, static=static), split)
-        about["disagreement"] = disagreement(recorded, point.outcome.thresholds, measure)
+        about["disagreement"] = disagreement(recorded, found.outcome.thresholds, measure)
     made = None
     if certify:
         made = certified(
             network,
             bits,
-            point.outcome.thresholds,
+            found.outcome.thresholds,
             static=static,
             measure=measure,
             split=split,
@@ -144,10 +184,94 @@ def evaluate(
     priced = {"scope": scope, "profile": prices.profile.name}
     if as_json:
         promised = {} if made is None else {"certificate": made.to_dict()}
-        _print_json(_point_json(about, point, priced) | promised)
+        _print_json(_point_json(about, found, priced) | promised)
     else:
-        _print_table(_point_rows(about | priced | {"link": prices.link.name}, point))
+        _print_table(_point_rows(about | priced | {"link": prices.link.name}, found))
         _print_table(_certificate_rows(made))
+
+
+@app.command(
+    epilog="Example: hybrid choose cifar10-resnet32 --max-loss 1.0 --confidence 0.95 "
+    "--max-energy-uj 80 --out operating-point.toml --report report.html --json",
+)
+def choose(
+    networks: Annotated[
+        list[str], typer.Argument(help="Networks to choose among, as `hybrid networks` lists them.")
+    ],
+    *,
+    max_loss: Annotated[
+        float | None, typer.Option(help="Accuracy that may be lost, in points, against the twin.")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(help="Of the certificate that holds the loss, above 0 and below 1.")
+    ] = 0.95,
+    observed: Annotated[
+        bool, typer.Option("--observed", help="Hold only the loss seen on tune, uncertified.")
+    ] = False,
+    max_energy_uj: Annotated[float | None, typer.Option(help="Energy per image, in µJ.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Mean latency.")] = None,
+    max_uplink_bytes: Annotated[float | None, typer.Option(help="Mean uplink per image.")] = None,
+    max_edge_memory_kib: Annotated[
+        float | None, typer.Option(help="Packed weights and largest activations of the edge.")
+    ] = None,
+    images_per_day: Annotated[
+        float | None, typer.Option(help="For how long a battery lasts.")
+    ] = None,
+    battery_mah: Annotated[float | None, typer.Option(help="Charge of the battery.")] = None,
+    battery_volts: Annotated[float | None, typer.Option(help="Its voltage.")] = None,
+    min_days: Annotated[float | None, typer.Option(help="How long it must last.")] = None,
+    measure: Measure = "max_probability",
+    profile: ProfileName = energy.DEFAULT_PROFILE,
+    link: LinkName = energy.DEFAULT_LINK,
+    scope: Scope = energy.SCOPES[0],
+    every_profile: Annotated[
+        bool, typer.Option("--every-profile", help="Add whether other energy models agree.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the point as TOML, for `evaluate` and `predict`.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML report that opens without a network.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """State limits; get the point that keeps them at least energy, and why not the others.
+
+    Chosen on tune, certified on certify, reported on test. Exit code 1 where nobody keeps them.
+    """
+    from hybrid.choose import Limits, choose, point_file, save_point, survey
+    from hybrid.evaluation import Prices
+
+    limits = Limits(
+        max_loss_points=max_loss,
+        confidence=None if observed else confidence,
+        max_energy_uj=max_energy_uj,
+        max_latency_ms=max_latency_ms,
+        max_uplink_bytes=max_uplink_bytes,
+        max_edge_memory_kib=max_edge_memory_kib,
+        images_per_day=images_per_day,
+        battery_mah=battery_mah,
+        battery_volts=battery_volts,
+        min_days=min_days,
+    )
+    prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
+    with _progress("counting thresholds") as progress:
+        field = survey(networks, measure=measure, progress=progress)
+    answer = choose(field, limits, prices)
+    compared = _survivals(field, limits, prices, answer) if every_profile or report else ()
+    if as_json:
+        survived = {"profiles": [one.to_dict() for one in compared]} if every_profile else {}
+        _print_json(answer.to_dict() | survived)
+    else:
+        _print_table(_answer_rows(answer, compared if every_profile else ()))
+    if report:
+        from hybrid.ui.report import save_report
+
+        save_report(field, answer, prices, compared, report)
+    if answer.best is None:
+        raise typer.Exit(1)
+    if out:
+        save_point(point_file(answer, profile=profile, link=link), out)
 
 
 @app.command("energy", epilog="Example: hybrid energy digits-vgg --bits 4 --json")
@@ -274,20 +398,29 @@ def record(
         _record_own(network, variant, plan.about.name)
 
 
-@app.command(epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png")
+@app.command(
+    epilog="Examples: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png; "
+    "hybrid predict --point operating-point.toml seven.png"
+)
 def predict(
-    network: Network,
-    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP, GIF, BMP or TIFF files.")],
+    network: Annotated[
+        str, typer.Argument(help="A network, as `hybrid networks` lists them; none with --point.")
+    ],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="PNG, JPEG, WebP, GIF, BMP or TIFF files.")
+    ] = None,
     *,
     bits: Bits,
     thresholds: Thresholds = "",
     static: Static = False,
     measure: Measure = "max_probability",
+    point: PointFile = None,
     as_json: AsJson = False,
 ) -> None:
     """What each exit says of your images; the layers after the exit taken are not run."""
     from hybrid import policy, zoo
 
+    network, images = _network_and_images(network, images or [], point)
     card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
     limits = policy.check_thresholds(thresholds, variant.exits)
     pixels = [_pixels(path, card) for path in images]
@@ -318,6 +451,10 @@ def train(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many training images, for a trial.")
     ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile first where a C++ compiler is; pays for hours."),
+    ] = False,
 ) -> None:
     """Train what is missing of a recipe's variants and put it into pretrained/, card and all.
 
@@ -337,7 +474,11 @@ def train(
             'install it with: pip install "hybrid[train]".'
         ) from None
     bar = RichProgressBar(console_kwargs={"stderr": True})
-    train(plans, Run(folder=runs, limit=limit, callbacks=(bar,)), variants=chosen)
+    train(
+        plans,
+        Run(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled),
+        variants=chosen,
+    )
 
 
 @app.command(epilog="Example: hybrid card digits-vgg")
@@ -365,6 +506,65 @@ def profiles(*, as_json: AsJson = False) -> None:
         typer.echo(f"{kind.capitalize()}:")
         for one in some:
             typer.echo(f"  {one.name:<22} {one.title}\n{'':25}{one.source}")
+
+
+def _asks_only_the_cloud(point: Path | None) -> bool:
+    if point is None:
+        return False
+    from hybrid.choose import load_point
+
+    return load_point(point).kind == "cloud"
+
+
+def _network_and_images(
+    network: str, images: list[Path], point: Path | None
+) -> tuple[str, list[Path]]:
+    """A point names its network, so what stands where one was expected is an image."""
+    if point is not None:
+        from hybrid.choose import load_point
+
+        chosen = load_point(point).network
+        images = images if network == chosen else [Path(network), *images]
+        network = chosen
+    if not images:
+        raise ImageError("No image was named; give at least one file.")
+    return network, images
+
+
+def _survivals(
+    field: "Field", limits: "Limits", prices: "Prices", answer: "Answer"
+) -> "tuple[Survival, ...]":
+    """The choice under every profile that ships, and the one it was made under."""
+    from hybrid.choose import survives
+
+    if answer.best is None:
+        return ()
+    names = [name for name in energy.profile_names() if name != prices.profile.name]
+    profiles = [prices.profile, *map(energy.load_profile, names)]
+    return survives(field, limits, prices, answer.best, profiles)
+
+
+def _answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[tuple[str, str]]:
+    from hybrid.ui import choice
+
+    yield "asked for", choice.asked(answer.limits)
+    yield "answer", choice.headline(answer)
+    if answer.best:
+        yield "", choice.on_test(answer.best, answer.limits)
+    if answer.proof:
+        yield "certificate", choice.certificate(answer.proof, answer.limits)
+    for number, point in enumerate(answer.runners_up, start=1):
+        yield f"runner-up {number}", choice.short(point)
+    for standing in answer.left_out:
+        yield "left out", f"{choice.name(standing.point)}: {choice.reason(standing)}"
+    for one in compared:
+        yield f"under {one.profile}", choice.verdict(one)
+    yield "searched", choice.counted(answer)
+    for note in choice.notes(answer):
+        yield "note", note
+
+
+cli_models.add_to(app)
 
 
 def _print_json(value: Any) -> None:
@@ -532,7 +732,6 @@ def _joules(picojoules: float) -> str:
 
 def _pixels(path: Path, card: "Card") -> Any:
     """What the network sees of a file: uint8 (size, size, channels)."""
-    from hybrid.errors import ImageError
     from hybrid.images import read_image
     from hybrid.preprocess import preprocess
 

@@ -19,10 +19,13 @@ __all__ = [
     "name",
     "notes",
     "on_test",
+    "place",
     "reason",
     "rows",
+    "short",
     "survival",
     "thresholds",
+    "verdict",
 ]
 
 FIGURES = {
@@ -139,7 +142,8 @@ def certificate(proof: Proof, limits: Limits) -> str:
     if bound < 0:
         claim = f"it is at least {numbers.fixed(-bound, 1)} points better than {against}"
     else:
-        claim = f"it loses at most {_short(bound)} points against {against}"
+        points = "point" if bound == 1 else "points"
+        claim = f"it loses at most {_short(bound)} {points} against {against}"
     shared = (
         ""
         if proof.comparisons == 1
@@ -151,6 +155,20 @@ def certificate(proof: Proof, limits: Limits) -> str:
 def reason(standing: Standing) -> str:
     """Why a standing was left out: each limit that it breaks, and by how much."""
     return "; ".join(_broken(breach) for breach in standing.breaches) or "it keeps all limits"
+
+
+def place(standing: Standing, answer: Answer) -> str:
+    """Where a contender stands beside the choice."""
+    point = standing.point
+    if answer.best is not None and point == answer.best:
+        return "the choice"
+    if not standing.kept:
+        return f"left out: {reason(standing)}"
+    assert answer.best is not None  # somebody keeps the limits
+    more = point.tune.energy_pj - answer.best.tune.energy_pj
+    if more == 0:
+        return "keeps every limit at the same energy, and is no more accurate"
+    return f"keeps every limit, and needs {numbers.energy(more)} more"
 
 
 def on_test(point: Point, limits: Limits) -> str:
@@ -212,6 +230,27 @@ def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
         }
         for place, point in points.items()
     ]
+
+
+def short(point: Point) -> str:
+    """A point in one line: what it is, what it costs, what it loses on tune."""
+    at = f" at {thresholds(point.thresholds)}" if point.thresholds else ""
+    lost = figure("loss_points", point.tune.loss_points)
+    return (
+        f"{name(point)}{at}: {numbers.energy(point.tune.energy_pj)} per image, {lost} lost on tune"
+    )
+
+
+def verdict(one: Survival) -> str:
+    """What another energy model says of a choice."""
+    if one.best is None:
+        return "nobody keeps the limits"
+    if one.survives:
+        return f"the same choice, {numbers.energy(one.own.tune.energy_pj)} per image"
+    instead = f"{name(one.best)} is chosen, {numbers.energy(one.best.tune.energy_pj)} per image"
+    first = f"the first choice needs {numbers.energy(one.own.tune.energy_pj)}"
+    broken = "; ".join(_broken(breach) for breach in one.breaches)
+    return f"{instead}; {first}" + (f" and breaks a limit: {broken}" if broken else "")
 
 
 def survival(found: Sequence[Survival], first: Point) -> str:

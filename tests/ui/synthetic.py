@@ -13,7 +13,7 @@ from hybrid.energy import Layer
 
 CLASSES = ("oak", "elm", "ash", "fir", "yew")
 SHA256 = "0" * 64
-SPLITS = ("test", "certify")  # that have a trace
+SPLITS = ("test", "certify", "tune")  # that have a trace
 
 
 def write_pretrained(

@@ -1,0 +1,272 @@
+"""The pictures of Choose: every candidate, what is within the limits, and the energy models.
+
+Energies are drawn in the unit the axis names, losses in points. Colours are slots of
+`hybrid.ui.palette`, so one specification serves both themes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from hybrid.choose import Answer, Considered, Point, Survival
+from hybrid.ui import choice, numbers, palette
+
+__all__ = ["KIND_COLOURS", "axes", "profiles", "trade"]
+
+Floats = npt.NDArray[np.float64]
+
+KIND_COLOURS = {
+    "hybrid": palette.exit_colour(0),
+    "edge": palette.exit_colour(1),
+    "static": palette.TWIN,
+    "cloud": palette.CLOUD,
+}
+_SYMBOLS = {"hybrid": "circle", "edge": "square", "static": "diamond", "cloud": "star"}
+_QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True}
+_AROUND = 5  # times the limit of loss are seen at first
+_TICKS = 5  # of an axis of the parallel coordinates
+
+
+def trade(considered: Sequence[Considered], answer: Answer) -> go.Figure:
+    """Accuracy lost against energy per image: what keeps every limit is filled, the rest faint.
+
+    The choice has a ring, and each point says in `customdata` which row of which contender it is.
+    """
+    scale_pj, unit = _unit(considered)
+    figure = _figure(height=420)
+    named: set[str] = set()
+    for number, one in enumerate(considered):
+        figure.add_trace(_contender(one, number, scale_pj, unit, first=one.kind not in named))
+        named.add(one.kind)
+    if answer.best is not None:
+        figure.add_trace(_ring(answer.best, scale_pj))
+    limits = answer.limits
+    line = {"color": palette.INK, "width": 1.5, "dash": "dot"}
+    if limits.max_energy_uj is not None:
+        figure.add_vline(x=limits.max_energy_uj * 1e6 / scale_pj, line=line)
+    if limits.max_loss_points is not None:
+        figure.add_hline(y=limits.max_loss_points, line=line)
+    figure.update_xaxes(
+        title_text=f"Energy per image ({unit}, log)", type="log", dtick="D2", tickformat="~g",
+        **_QUIET,
+    )  # fmt: skip
+    figure.update_yaxes(
+        title_text="Accuracy lost on tune (points)", range=_losses(considered, answer), **_QUIET
+    )
+    figure.update_layout(hovermode="closest", dragmode="pan", legend=_legend())
+    return figure
+
+
+def axes(considered: Sequence[Considered], answer: Answer) -> go.Figure:
+    """All candidates as lines over parallel axes; a range dragged on an axis keeps what is inside.
+
+    Blue keeps every limit that tune can see; the choice is red.
+    """
+    scale_pj, unit = _unit(considered)
+    kinds = [kind for kind in KIND_COLOURS if any(one.kind == kind for one in considered)]
+    bits = sorted({one.bits for one in considered})
+    columns: list[dict[str, Any]] = [
+        _named("Kind", [kinds.index(one.kind) for one in considered], considered, kinds),
+        _named("Bits", [bits.index(one.bits) for one in considered], considered, bits),
+        _axis("Lost (points)", _column(considered, "loss_points")),
+        _axis(f"Energy ({unit})", _column(considered, "energy_uj") * 1e6 / scale_pj, log=True),
+        _axis("Latency (ms)", _column(considered, "latency_ms"), log=True),
+        _axis("Uplink (B)", _column(considered, "uplink_bytes")),
+        _axis("Memory (KiB)", _column(considered, "edge_memory_kib")),
+    ]
+    if all("days" in one.figures for one in considered):
+        columns.append(_axis("Days", _column(considered, "days"), log=True))
+    names = sorted({one.network for one in considered})
+    if len(names) > 1:
+        places = [names.index(one.network) for one in considered]
+        columns.insert(0, _named("Network", places, considered, names))
+    over = np.concatenate([one.over for one in considered])
+    shade = np.where(over == 0, 1.0, 0.0)
+    chosen = _chosen_rows(considered, answer.best)
+    shade[chosen] = 2.0
+    order = np.argsort(shade, kind="stable")  # the last line drawn lies on top
+    for column in columns:
+        column["values"] = column["values"][order]
+    figure = _figure(height=360, margin={"l": 48, "r": 48, "t": 44, "b": 24})
+    figure.add_trace(
+        go.Parcoords(
+            dimensions=columns,
+            line={
+                "color": shade[order],
+                "cmin": 0,
+                "cmax": 2,
+                "colorscale": [
+                    [0, palette.LINE], [0.25, palette.LINE],
+                    [0.25, KIND_COLOURS["hybrid"]], [0.75, KIND_COLOURS["hybrid"]],
+                    [0.75, palette.WRONG], [1, palette.WRONG],
+                ],
+            },
+            labelfont={"color": palette.INK, "size": 12},
+            tickfont={"color": palette.INK, "size": 11},
+            rangefont={"color": palette.TWIN, "size": 1},
+            unselected={"line": {"color": palette.LINE, "opacity": 0.12}},
+        )
+    )  # fmt: skip
+    return figure
+
+
+def profiles(found: Sequence[Survival]) -> go.Figure:
+    """Energy of the first choice under each energy model, beside what would be chosen there."""
+    figure = _figure(height=90 + 34 * len(found), margin={"l": 8, "r": 16, "t": 36, "b": 8})
+    names = [one.profile for one in found]
+    own = np.array([one.own.tune.energy_pj / 1e6 for one in found])
+    best = np.array([one.best.tune.energy_pj / 1e6 if one.best else np.nan for one in found])
+    bars = (
+        ("This choice", own, palette.exit_colour(0), [choice.verdict(one) for one in found]),
+        (
+            "Best there",
+            best,
+            palette.TWIN,
+            [choice.name(one.best) if one.best else "nobody" for one in found],
+        ),
+    )
+    for title, values, colour, words in bars:
+        figure.add_trace(
+            go.Bar(
+                name=title,
+                orientation="h",
+                y=names,
+                x=values,
+                customdata=words,
+                marker={"color": colour},
+                hovertemplate="%{y}: %{x:.3~g} µJ<br>%{customdata}<extra>" + title + "</extra>",
+            )
+        )
+    figure.update_xaxes(title_text="Energy per image (µJ, log)", type="log", dtick="D2", **_QUIET)
+    figure.update_xaxes(tickformat="~g", fixedrange=True)
+    figure.update_yaxes(autorange="reversed", fixedrange=True, **_QUIET)
+    figure.update_layout(barmode="group", bargap=0.3, legend=_legend(), dragmode=False)
+    return figure
+
+
+def _contender(
+    one: Considered, number: int, scale_pj: float, unit: str, *, first: bool
+) -> go.Scatter:
+    colour = KIND_COLOURS[one.kind]
+    keeps = one.over == 0
+    where = [choice.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
+    bits = "" if one.kind == "cloud" else f" {one.bits} bit"
+    return go.Scatter(
+        x=one.figures["energy_uj"] * 1e6 / scale_pj,
+        y=one.figures["loss_points"],
+        customdata=[[number, row, at] for row, at in enumerate(where)],
+        name=one.kind.capitalize(),
+        legendgroup=one.kind,
+        showlegend=first,
+        mode="lines+markers",
+        line={"color": palette.faint(colour, 0.35), "width": 1},
+        marker={
+            "symbol": _SYMBOLS[one.kind],
+            "size": np.where(keeps, 8, 5),
+            "color": [colour if kept else palette.faint(colour, 0.3) for kept in keeps],
+        },
+        hovertemplate=f"{one.network}, {one.kind}{bits}<br>%{{customdata[2]}}<br>"
+        f"%{{x:.3~g}} {unit}, %{{y:.2f}} points lost<extra></extra>",
+        cliponaxis=False,
+    )
+
+
+def _ring(best: Point, scale_pj: float) -> go.Scatter:
+    return go.Scatter(
+        x=np.array([best.tune.energy_pj / scale_pj]),
+        y=np.array([best.tune.loss_points]),
+        name="The choice",
+        mode="markers",
+        marker={
+            "symbol": "circle-open",
+            "size": 18,
+            "color": palette.WRONG,
+            "line": {"color": palette.WRONG, "width": 3},
+        },
+        hovertemplate=f"The choice: {choice.short(best)}<extra></extra>",
+        cliponaxis=False,
+    )
+
+
+def _losses(considered: Sequence[Considered], answer: Answer) -> list[float]:
+    """What is seen at first: around the limit, where there is one; the rest is there to pan to."""
+    losses = _column(considered, "loss_points")
+    low, high = float(losses.min()), float(losses.max())
+    limit = answer.limits.max_loss_points
+    if limit is not None:
+        high = min(high, max(_AROUND * limit, low + 1))
+    room = 0.06 * (high - low or 1)
+    return [low - room, high + room]
+
+
+def _chosen_rows(considered: Sequence[Considered], best: Point | None) -> npt.NDArray[np.bool_]:
+    """Where the choice stands among all rows, or the row of its contender that is nearest to it."""
+    rows = [np.zeros(len(one.over), np.bool_) for one in considered]
+    if best is not None:
+        for one, mask in zip(considered, rows, strict=True):
+            if (one.network, one.kind, one.variant) == best.contender:
+                apart = np.abs(one.figures["energy_uj"] - best.tune.energy_pj / 1e6)
+                mask[int(np.argmin(apart))] = True
+    return np.concatenate(rows)
+
+
+def _column(considered: Sequence[Considered], name: str) -> Floats:
+    return np.concatenate([one.figures[name] for one in considered])
+
+
+def _named(
+    label: str, places: Sequence[int], considered: Sequence[Considered], words: Sequence[object]
+) -> dict[str, Any]:
+    sizes = [len(one.over) for one in considered]
+    return {
+        "label": label,
+        "values": np.repeat(np.array(places, np.float64), sizes),
+        "tickvals": list(range(len(words))),
+        "ticktext": [str(word) for word in words],
+        "range": [-0.3, max(len(words) - 1, 0) + 0.3],
+    }
+
+
+def _axis(label: str, values: Floats, *, log: bool = False) -> dict[str, Any]:
+    """An axis of numbers; on a log scale the ticks still say the numbers."""
+    finite = np.where(np.isfinite(values), values, np.nan)
+    shown = np.log10(np.maximum(finite, 1e-6)) if log else finite
+    top = np.nanmax(shown) if np.isfinite(shown).any() else 0.0
+    shown = np.where(np.isnan(shown), top, shown)
+    ticks = np.linspace(shown.min(), shown.max(), _TICKS)
+    said = 10**ticks if log else ticks
+    return {
+        "label": label,
+        "values": shown,
+        "tickvals": ticks.tolist(),
+        "ticktext": [numbers.significant(float(value)) for value in said],
+    }
+
+
+def _unit(considered: Sequence[Considered]) -> tuple[float, str]:
+    """Size in pJ and name of the unit that suits the middle of what is drawn."""
+    return numbers.energy_unit(float(np.median(_column(considered, "energy_uj"))) * 1e6)
+
+
+def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figure:
+    return go.Figure(
+        layout={
+            "template": "none",
+            "height": height,
+            "margin": margin or {"l": 8, "r": 16, "t": 36, "b": 8},
+        }
+    )
+
+
+def _legend() -> dict[str, Any]:
+    return {
+        "orientation": "h",
+        "x": 0,
+        "y": 1.02,
+        "yanchor": "bottom",
+        "title": {"text": ""},
+        "font": {"size": 12},
+    }

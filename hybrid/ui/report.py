@@ -1,0 +1,183 @@
+"""An answer as one HTML file that opens without a network: words, tables, and figures that move.
+
+Plotly's script stands in it once. Every text is escaped, so that a network may be called anything.
+"""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from hybrid.choose import (
+    Answer,
+    Considered,
+    Field,
+    Survival,
+    considered,
+    point_file,
+    to_toml,
+)
+from hybrid.evaluation import Prices
+from hybrid.files import replacing
+from hybrid.ui import choice, numbers
+from hybrid.ui.figures import choose as figures
+
+__all__ = ["COLOURS", "save_report", "to_html"]
+
+# What the slots of the palette look like on paper: those of the light theme.
+COLOURS = (
+    "#1f5fd0", "#d97a12", "#14a87c", "#a3239b", "#22335c",
+    "#727d8a", "#16202e", "#b7c0cb", "#2e9e62", "#c8402f",
+)  # fmt: skip
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #16202e; max-width: 1080px; margin: 2rem auto;
+  padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0.2rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { text-align: left; padding: 0.35rem 0.6rem; border-bottom: 1px solid #dde2e9;
+  vertical-align: top }
+.answer { border-left: 4px solid #1f5fd0; background: #f3f5f8; padding: 0.8rem 1rem }
+.small { color: #727d8a; font-size: 0.9rem } pre { background: #f3f5f8; padding: 1rem;
+  overflow: auto } .scroll { overflow-x: auto }
+"""
+
+
+def save_report(
+    field: Field, answer: Answer, prices: Prices, compared: Sequence[Survival], path: Path
+) -> None:
+    """Write the report of an answer."""
+    seen = considered(field, answer.limits, prices)
+    with replacing(path) as draft:
+        draft.write_text(to_html(answer, seen, compared), encoding="utf-8")
+
+
+def to_html(answer: Answer, seen: Sequence[Considered], compared: Sequence[Survival] = ()) -> str:
+    """The report as one page.
+
+    Args:
+        seen: the candidates to draw.
+        compared: the choice under other energy models; empty leaves the part out.
+    """
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+        f"<title>Operating point: {_text(', '.join(_networks(answer)))}</title>",
+        f"<style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>",
+        "<h1>Operating point</h1>",
+        _paragraph(f"Asked for: {choice.asked(answer.limits)}.", "small"),
+        _paragraph(choice.headline(answer), "answer"),
+        *_best(answer),
+        *_others(answer),
+        "<h2>All candidates</h2>",
+        _paragraph("Dotted lines are limits; filled points keep all that tune can see.", "small"),
+        _drawn("trade", figures.trade(seen, answer)),
+        _paragraph("Drag along an axis to keep what is inside; red is the choice.", "small"),
+        _drawn("axes", figures.axes(seen, answer)),
+        *_compared(answer, compared),
+        "<h2>How it was chosen</h2>",
+        _paragraph(choice.counted(answer)),
+        _paragraph(
+            f"Energy of {answer.scope} by the profile {answer.profile}, link {answer.link}; "
+            f"confidence is {answer.measure}."
+        ),
+        *map(_paragraph, choice.notes(answer)),
+        *_file(answer),
+        "</body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _best(answer: Answer) -> list[str]:
+    best = answer.best
+    if best is None:
+        return []
+    both = {"On tune": best.tune, "On test": best.test}
+    rows = [
+        {"": title, "Accuracy": numbers.percent(of.accuracy, 2)}
+        | {words: choice.figure(key, of.by_limit[key])
+           for key, words in choice.FIGURES.items() if key in of.by_limit}
+        | {"Never ask the cloud": numbers.percent(of.edge_fraction)}
+        for title, of in both.items()
+        if of is not None
+    ]  # fmt: skip
+    proof = [choice.certificate(answer.proof, answer.limits)] if answer.proof else []
+    return [
+        _paragraph(choice.how(best)),
+        *map(_paragraph, proof),
+        _paragraph(choice.on_test(best, answer.limits)),
+        _table(rows),
+    ]
+
+
+def _file(answer: Answer) -> list[str]:
+    if answer.best is None:
+        return []
+    return [
+        "<h2>The point as a file</h2>",
+        _paragraph("Saved as operating-point.toml, hybrid evaluate and predict read it.", "small"),
+        f"<pre>{_text(to_toml(point_file(answer)))}</pre>",
+    ]
+
+
+def _others(answer: Answer) -> list[str]:
+    parts = []
+    if answer.runners_up:
+        named = {str(place): point for place, point in enumerate(answer.runners_up, start=1)}
+        parts += ["<h2>Runners-up</h2>", _table(choice.rows(named))]
+    if answer.left_out:
+        rows = [
+            {"Left out": choice.name(one.point), "Why": choice.reason(one)}
+            for one in answer.left_out
+        ]
+        parts += ["<h2>What was left out, and why</h2>", _table(rows)]
+    return parts
+
+
+def _compared(answer: Answer, compared: Sequence[Survival]) -> list[str]:
+    if answer.best is None or not compared:
+        return []
+    rows = [{"Energy model": one.profile, "There": choice.verdict(one)} for one in compared]
+    return [
+        "<h2>Under other energy models</h2>",
+        _paragraph(choice.survival(compared, answer.best)),
+        _drawn("profiles", figures.profiles(compared)),
+        _table(rows),
+    ]
+
+
+def _networks(answer: Answer) -> list[str]:
+    return sorted({standing.point.network for standing in answer.standings})
+
+
+def _drawn(name: str, figure: go.Figure) -> str:
+    spec = figure.to_json()
+    assert isinstance(spec, str)
+    for place, colour in enumerate(COLOURS, start=1):
+        spec = spec.replace(f"#{place:06d}", colour)
+    values = json.loads(spec)
+    values["layout"]["font"] = {"family": "system-ui, sans-serif", "color": "#16202e"}
+    # an end tag inside a text must not end the script
+    words = json.dumps(values).replace("</", "<\\/")
+    call = f"Plotly.newPlot('{name}', spec.data, spec.layout, {{responsive: true}});"
+    return f"<div id='{name}'></div><script>{{const spec = {words}; {call}}}</script>"
+
+
+def _paragraph(words: str, kind: str = "") -> str:
+    return f"<p class='{kind}'>{_text(words)}</p>" if kind else f"<p>{_text(words)}</p>"
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    head = "".join(f"<th>{_text(column)}</th>" for column in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_text(value)}</td>" for value in row.values()) + "</tr>"
+        for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class='scroll'>{table}</div>"
+
+
+def _text(words: str) -> str:
+    return html.escape(words)

@@ -1,0 +1,148 @@
+"""`hybrid choose`, and the commands that read what it wrote."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hybrid import energy
+from tests.test_cli import Run, parsed
+
+
+@pytest.fixture
+def chosen(pretrained: Path, run: Run, tmp_path: Path) -> Path:
+    """The file of a point that keeps generous limits."""
+    path = tmp_path / "operating-point.toml"
+    result = run("choose", "digits-vgg", "--max-loss", "100", "--observed", "--out", str(path))
+    assert result.exit_code == 0, result.stderr
+    return path
+
+
+def test_choose_prints_the_point_its_reasons_and_its_certificate(run: Run) -> None:
+    said = parsed(run("choose", "digits-vgg", "--max-energy-uj", "3", "--json"))
+
+    assert said["best"]["tune"]["energy_pj"] <= 3e6
+    assert said["certificate"]["confidence"] == 0.95
+    assert said["nearest_miss"] is None
+    assert {breach["limit"] for left in said["left_out"] for breach in left["breaches"]} == {
+        "energy_uj"
+    }
+    assert "profiles" not in said
+
+
+def test_choose_compares_the_choice_under_every_profile(run: Run) -> None:
+    said = parsed(run("choose", "digits-vgg", "--every-profile", "--json"))
+
+    assert {one["profile"] for one in said["profiles"]} == set(energy.profile_names())
+    assert said["profiles"][0]["survives"]
+
+
+def test_choose_says_in_words_what_it_says_in_json(run: Run) -> None:
+    result = run("choose", "digits-vgg", "--max-energy-uj", "3", "--every-profile")
+
+    assert result.exit_code == 0
+    for row in ("asked for", "answer", "certificate", "runner-up 1", "left out", "searched"):
+        assert f"\n{row}" in f"\n{result.stdout}"
+
+
+def test_limits_that_nobody_keeps_end_with_code_1_and_the_nearest_miss(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "operating-point.toml"
+
+    result = run("choose", "digits-vgg", "--max-energy-uj", "0.001", "--json", "--out", str(path))
+
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert said["best"] is None
+    assert said["nearest_miss"]["breaches"][0]["limit"] == "energy_uj"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (("--confidence", "1"), "A confidence of 1.0 cannot be had from samples"),
+        (("--max-loss", "-1"), "a limit is a number that is 0 or more"),
+        (("--profile", "abacus"), "No hardware profile is called 'abacus'"),
+        (("--scope", "galaxy"), "No scope is called 'galaxy'"),
+        (("--measure", "mood"), "No confidence measure is called 'mood'"),
+        (("--min-days", "9"), "How long a battery lasts needs"),
+    ],
+)
+def test_what_choose_cannot_use_is_one_sentence(
+    run: Run, words: tuple[str, ...], sentence: str
+) -> None:
+    result = run("choose", "digits-vgg", *words)
+
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert result.stdout == ""
+
+
+def test_choose_among_an_unknown_network_is_one_sentence(run: Run) -> None:
+    assert "No network is called 'pixel'" in run("choose", "pixel").stderr
+
+
+def test_evaluate_reads_the_point_that_choose_wrote(run: Run, chosen: Path) -> None:
+    point = tomllib.loads(chosen.read_text())
+
+    said = parsed(run("evaluate", "--point", str(chosen), "--json"))
+
+    assert said["thresholds"] == point["thresholds"]
+    assert said["energy_pj"] == pytest.approx(point["figures"]["test"]["energy_pj"])
+    assert said["accuracy"] == point["figures"]["test"]["accuracy"]
+    assert said["uplink_bytes"] == pytest.approx(point["figures"]["test"]["uplink_bytes"])
+
+
+def test_a_point_that_sends_every_image_is_priced_as_such(
+    run: Run, pretrained: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "point.toml"
+    limit = ("--scope", "device", "--max-edge-memory-kib", "1", "--observed")
+    assert run("choose", "digits-vgg", *limit, "--out", str(path)).exit_code == 0
+
+    said = parsed(run("evaluate", "--point", str(path), "--json"))
+
+    assert said["uplink_bytes"] == 64  # 8 × 8 grey pixels
+    assert said["energy_reduction"] == 1  # it is what the point is compared with
+
+
+def test_predict_takes_only_images_beside_a_point(
+    run: Run, chosen: Path, pictures: list[str]
+) -> None:
+    point, seven = tomllib.loads(chosen.read_text()), pictures[0]
+
+    alone = parsed(run("predict", "--point", str(chosen), seven, "--json"))
+    named = parsed(run("predict", "digits-vgg", seven, "--point", str(chosen), "--json"))
+    spelled = parsed(
+        run(
+            "predict", "digits-vgg", seven, "--bits", str(point["bits"]), "--json",
+            "--thresholds", ",".join(map(repr, point["thresholds"])),
+            *(["--static"] if point["variant"].startswith("static") else []),
+        )
+    )  # fmt: skip
+
+    assert alone == named == spelled
+
+
+def test_predict_without_an_image_says_so(run: Run, chosen: Path) -> None:
+    result = run("predict", "digits-vgg", "--point", str(chosen))
+
+    assert result.exit_code == 2
+    assert "No image was named" in result.stderr
+
+
+def test_a_report_opens_without_a_network(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+
+    run("choose", "digits-vgg", "--max-energy-uj", "3", "--report", str(path))
+
+    text = path.read_text()
+    assert text.count("Plotly.newPlot(") >= 3
+    # between the script of Plotly, which names its homepage, and the end nothing is fetched
+    own = text[: text.index("<script>")] + text[text.index("</script>") :]
+    assert "http" not in own.replace("http://www.w3.org", "")
+    assert "With 95 % confidence, it loses at most" in own
+    assert "What was left out, and why" in own

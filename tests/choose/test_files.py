@@ -1,0 +1,89 @@
+"""operating-point.toml: what is written is read, and what is wrong with a file is one sentence."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hybrid.choose import Limits, PointFile, choose, load_point, point_file, save_point, survey
+from hybrid.errors import PointError, UnknownNameError
+from tests.ui.synthetic import write_pretrained
+
+
+@pytest.fixture
+def point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PointFile:
+    write_pretrained(tmp_path, exits=2, bits=(2,))
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    limits = Limits(max_loss_points=8.0, images_per_day=10, battery_mah=100, battery_volts=3)
+    return point_file(choose(survey(["trees-toy"]), limits), profile="mine.toml")
+
+
+def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path) -> None:
+    save_point(point, tmp_path / "point.toml")
+
+    read = load_point(tmp_path / "point.toml")
+
+    assert replace(read, certificate={}, figures={}) == replace(point, certificate={}, figures={})
+    assert read.profile == "mine.toml"
+    assert read.certificate["confidence"] == 0.95
+    assert set(read.figures) == {"tune", "test"}
+    assert read.figures["test"]["days"] == point.figures["test"]["days"]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"weights_sha256": "1" * 64}, "was chosen for other weights"),
+        ({"thresholds": (0.5,)}, "Too few thresholds"),
+        ({"thresholds": (0.5, 1.5)}, "lies outside 0 to 1"),
+        ({"kind": "pigeon"}, "says kind = 'pigeon'; it is one of cloud, edge, hybrid, static"),
+        ({"measure": "mood"}, "says measure = 'mood'"),
+        ({"scope": "galaxy"}, "says scope = 'galaxy'"),
+        ({"bits": 4}, "says hybrid-2bit and 4 bits"),
+    ],
+)
+def test_a_point_that_does_not_fit_is_refused(
+    point: PointFile, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    hybrid = replace(point, kind="hybrid", variant="hybrid-2bit", bits=2, thresholds=(0.5, 0.5))
+    save_point(replace(hybrid, **change), tmp_path / "point.toml")  # type: ignore[arg-type]
+
+    with pytest.raises(PointError, match=words):
+        load_point(tmp_path / "point.toml")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("format = 2", "is of format 2, and this version reads format 1"),
+        ("format = 1", "is no operating point"),
+        ("format = 1\nthresholds = 3", "is no operating point"),
+        ("format =", "cannot be read as TOML"),
+    ],
+)
+def test_a_file_that_is_no_point_is_refused(
+    point: PointFile, tmp_path: Path, content: str, words: str
+) -> None:
+    (tmp_path / "point.toml").write_text(content)
+
+    with pytest.raises(PointError, match=words):
+        load_point(tmp_path / "point.toml")
+
+
+def test_a_missing_file_says_what_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(PointError, match="write one with `hybrid choose --out`"):
+        load_point(tmp_path / "nothing.toml")
+
+
+def test_a_point_of_a_network_that_is_not_here_says_so(point: PointFile, tmp_path: Path) -> None:
+    save_point(replace(point, network="pixel"), tmp_path / "point.toml")
+
+    with pytest.raises(UnknownNameError, match="No network is called 'pixel'"):
+        load_point(tmp_path / "point.toml")
+
+
+def test_limits_that_nobody_keeps_have_no_file(point: PointFile) -> None:
+    nobody = choose(survey(["trees-toy"]), Limits(max_energy_uj=0))
+
+    with pytest.raises(PointError, match="Nobody keeps these limits"):
+        point_file(nobody)
