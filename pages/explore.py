@@ -211,7 +211,10 @@ def downloads(view: View) -> None:
         with st.container(horizontal=True):
             st.download_button(
                 "This point (JSON)",
-                lambda: json.dumps(now["view"].write() | now["point"].to_dict(), indent=2),
+                lambda: json.dumps(
+                    now["view"].write() | now["point"].to_dict() | certificates.export(now["view"]),
+                    indent=2,
+                ),
                 file_name=f"{view.network}-{view.variant}-point.json",
                 mime="application/json",
                 icon=":material/download:",

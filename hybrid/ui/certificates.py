@@ -5,6 +5,7 @@ network, bit width and measure on offer. Between its points nothing is certified
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -14,12 +15,18 @@ from hybrid.errors import DataMissingError, TraceError
 from hybrid.ui import cache, controls, numbers, palette
 from hybrid.ui.state import View
 
-__all__ = ["by_exit", "show"]
+__all__ = ["by_exit", "export", "show"]
 
 
 def show(view: View) -> None:
     """The certificate at the view's thresholds, or the nearest point that has one."""
     with st.container(key="explore_certificate"):
+        if cache.certify_split(view) is None:
+            st.caption(
+                f":material/gpp_maybe: Nothing is certified of the images of {view.split}: that "
+                "takes images that no threshold was chosen on. Divide them on the page Your data."
+            )
+            return
         try:
             found = cache.band(view)
         except (DataMissingError, TraceError) as error:
@@ -45,6 +52,15 @@ def by_exit(certificates: Sequence[Certificate | None]) -> str:
         *_rows(certificates),
     ]
     return "\n".join(lines)
+
+
+def export(view: View) -> dict[str, Any]:
+    """For JSON: the view's certificate with its words; None where there is none."""
+    try:
+        made = cache.band(view).certificate(view.thresholds)
+    except (DataMissingError, TraceError):
+        made = None
+    return {"certificate": made and made.to_dict() | {"sentence": made.sentence}}
 
 
 def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Explore's certificate through AppTest: at the grid, between its points, and where none is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,18 @@ def test_a_damaged_trace_of_certify_is_said_and_all_else_works(explore: Explore,
 
     assert "is no readable Parquet file" in captions(app)
     assert len(app.metric) == 6
+
+
+def test_the_exported_point_has_its_certificate_or_says_that_it_has_none(toy: Path) -> None:
+    view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
+    made = certificate(0.8, 0.8)
+
+    assert certificates.export(view) == {
+        "certificate": made.to_dict() | {"sentence": made.sentence}
+    }
+    assert certificates.export(replace(view, thresholds=(0.8, 0.81))) == {"certificate": None}
+    (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").unlink()
+    assert certificates.export(view) == {"certificate": None}
 
 
 def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
