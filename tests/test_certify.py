@@ -201,7 +201,6 @@ def test_the_betting_bound_fails_in_at_most_delta_of_the_draws(rates: tuple[floa
     assert failed <= delta + 3 * math.sqrt(delta * (1 - delta) / draws)
 
 
-@pytest.mark.slow
 def test_a_band_of_50_points_and_10_000_samples_takes_well_under_a_second():
     rng = np.random.default_rng(0)
     table = rng.choice([-1, 0, 1], size=(50, 10_000), p=[0.01, 0.97, 0.02]).astype(np.int8)
