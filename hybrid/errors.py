@@ -12,6 +12,7 @@ services each translate `HybridError` in exactly one place.
     ├── ImageError          a file that is no image we can use
     ├── SourceError         a folder, zip or table of own images that makes no split
     ├── WeightsError        weights that are damaged, foreign or not safetensors
+    ├── ModelError          a model of one's own that cannot be loaded, followed or cut
     ├── TraceError          a trace that is damaged, older or of another network
     ├── CertificateError    what cannot be certified: a split, a delta, a limit
     ├── LimitError          a limit that is none, or nothing to choose among
@@ -31,6 +32,7 @@ __all__ = [
     "HybridError",
     "ImageError",
     "LimitError",
+    "ModelError",
     "NetworkError",
     "PayloadError",
     "PointError",
@@ -97,6 +99,10 @@ class SourceError(HybridError):
 
 class WeightsError(HybridError):
     """Weights that are damaged, foreign or not safetensors."""
+
+
+class ModelError(HybridError):
+    """A model of a user's own that cannot be loaded, followed or cut where they say."""
 
 
 class TraceError(HybridError):

@@ -1,0 +1,108 @@
+"""The commands for models of one's own: `hybrid cuts` and `hybrid adapt`; thin as `hybrid.cli`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hybrid.networks.cutting import Cut
+    from hybrid.networks.tracing import Outline
+
+__all__ = ["add_to"]
+
+Model = Annotated[str, typer.Argument(help="package.module:function, which returns the model.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of the command line."""
+    app.command(epilog="Example: hybrid cuts torchvision.models:resnet18 --picture cuts.html")(cuts)
+
+
+def cuts(
+    model: Model,
+    *,
+    size: Annotated[
+        int, typer.Option(min=1, help="Height and width of an image, in pixels.")
+    ] = 224,
+    channels: Annotated[int, typer.Option(min=1, help="Colour channels of an image.")] = 3,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="What the function is given as num_classes.")
+    ] = None,
+    bits: Annotated[
+        int, typer.Option(help="Bit width of the edge and of what is sent, beside 32.")
+    ] = 4,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Every place, not only that which sends least of each run."),
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw it into FILE.html or FILE.png.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List where a torch.nn.Module can be cut, and what that costs on either side.
+
+    This runs the code of the module that you name.
+    """
+    from hybrid.networks import cutting, tracing
+    from hybrid.quant import check_bits
+
+    check_bits(bits)
+    loaded = tracing.load_model(model, classes=classes)
+    outline = tracing.trace(loaded, shape=(channels, size, size), reference=model)
+    found = cutting.cuts(outline)
+    shown = found if every else cutting.worthwhile(found)
+    if picture is not None:
+        _draw(outline, [cut for cut in shown if not cut.refused], bits, picture)
+    if as_json:
+        rows = [cut.to_dict(bits=bits) for cut in shown]
+        total = sum(seen.macs for seen in outline.seen.values())
+        about = {"model": model, "followed_by": outline.by, "macs": total}
+        shape = {"input": list(outline.shape), "classes": outline.classes, "bits": bits}
+        typer.echo(json.dumps(about | shape | {"cuts": rows}, indent=2))
+    else:
+        _print_cuts(outline, shown, bits)
+
+
+def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> None:
+    from math import prod
+
+    from hybrid.ui.figures.cuts import figure, save_figure
+
+    size = "×".join(map(str, outline.shape))
+    title = f"Where {outline.reference} can be cut (images of {size})"
+    save_figure(figure(shown, title=title, bits=bits, image_bytes=prod(outline.shape)), path)
+    typer.echo(f"{len(shown)} cuts drawn to {path}.", err=True)
+
+
+def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
+    width = max((len(cut.name) for cut in shown), default=0) + 2
+    narrow = f"{bits} bit"
+    typer.echo(
+        f"{'behind':<{width}}{'MACs before':>15}{'after':>15}{'sent: 32 bit':>14}{narrow:>10}"
+        f"{'edge weights':>14}{'acts':>10}{'cloud weights':>15}{'acts':>12}  crosses"
+    )
+    for cut in shown:
+        if cut.refused:
+            typer.echo(f"{cut.name:<{width}}cannot be: {cut.refused}")
+            continue
+        crosses = " + ".join("×".join(map(str, shape)) for shape in cut.shapes)
+        edge, cloud = cut.edge, cut.cloud
+        typer.echo(
+            f"{cut.name:<{width}}{edge.macs:>15,}{cloud.macs:>15,}{cut.wire_bytes():>14,}"
+            f"{cut.wire_bytes(bits):>10,}{edge.weight_bytes(bits):>14,}"
+            f"{edge.activation_bytes(bits):>10,}{cloud.weight_bytes():>15,}"
+            f"{cloud.activation_bytes():>12,}  {crosses}"
+        )
+    total = sum(seen.macs for seen in outline.seen.values())
+    size = "×".join(map(str, outline.shape))
+    typer.echo(
+        f"{outline.reference}, images of {size}: {total:,} MACs. Bytes for one image; the edge's "
+        f"filters and activations at {bits} bit, the cloud's at 32. Where more than one tensor "
+        "crosses, a skip connection spans the cut and is carried."
+    )

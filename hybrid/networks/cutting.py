@@ -1,0 +1,360 @@
+"""Where a traced model can be cut, what crosses there, and the pieces that it falls into.
+
+A cut stands behind a module: everything that ran up to its end is the edge's, the rest the
+cloud's. What was computed before and is needed after crosses the wire; where that is one tensor,
+the cut is clean, and where a skip connection spans it, more are carried.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from hybrid.errors import ModelError
+from hybrid.networks.tracing import Outline
+from hybrid.payload import payload_bytes
+
+__all__ = ["Cut", "Piece", "Side", "cuts", "find_cut", "pieces", "worthwhile"]
+
+_MOST_COLUMNS = 65_535  # of a payload's header
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What one side of a cut computes and holds, for one image.
+
+    Args:
+        macs: multiply-accumulates.
+        layers: convolutions and linear layers that run.
+        filters: numbers in convolutions' weights, which the edge has at k bits.
+        other_weights: all other parameters and statistics, which stay at 32 bits.
+        activations: the most numbers that one layer holds, inputs and outputs together.
+    """
+
+    macs: int
+    layers: int
+    filters: int
+    other_weights: int
+    activations: int
+
+    def weight_bytes(self, bits: int = 32) -> int:
+        """Memory of the weights, filters at `bits`."""
+        return -(-self.filters * bits // 8) + 4 * self.other_weights
+
+    def activation_bytes(self, bits: int = 32) -> int:
+        """Memory of the largest activations at `bits`."""
+        return -(-self.activations * bits // 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A place in a model, behind the module `name`.
+
+    Args:
+        name: the outermost module that ends here; of a module called twice, `name@1`.
+        also: the other modules that end here.
+        position: of the last node before it.
+        crossing: what crosses, in the order in which it was computed.
+        shapes: of each, for one image.
+        refused: why nothing can be cut here; empty where it can.
+    """
+
+    name: str
+    also: tuple[str, ...]
+    position: int
+    crossing: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    refused: str
+    edge: Side
+    cloud: Side
+
+    @property
+    def clean(self) -> bool:
+        """Whether exactly one tensor crosses."""
+        return not self.refused and len(self.shapes) == 1
+
+    @property
+    def state_shape(self) -> tuple[int, ...]:
+        """Of what is sent for one image: the tensor's own, or all of them in rows of one length."""
+        return state_shape(self.shapes)
+
+    def wire_bytes(self, bits: int = 32) -> int:
+        """Bytes that one image sends, all that crosses and the header."""
+        return payload_bytes(self.state_shape, bits=bits)
+
+    def to_dict(self, *, bits: int) -> dict[str, Any]:
+        """Plain values for JSON; bytes at 32 bits and with the edge at `bits`."""
+        about = {"name": self.name, "also": list(self.also), "clean": self.clean}
+        if self.refused:
+            return about | {"refused": self.refused}
+        crossing = [
+            {"tensor": name, "shape": list(shape)}
+            for name, shape in zip(self.crossing, self.shapes, strict=True)
+        ]
+        return about | {
+            "crossing": crossing,
+            "wire_bytes": {"32": self.wire_bytes(), str(bits): self.wire_bytes(bits)},
+            "edge": _side_dict(self.edge, {32, bits}),
+            "cloud": _side_dict(self.cloud, {32}),
+        }
+
+
+def _side_dict(side: Side, widths: set[int]) -> dict[str, Any]:
+    return {
+        "macs": side.macs,
+        "layers": side.layers,
+        "weight_bytes": {str(b): side.weight_bytes(b) for b in sorted(widths)},
+        "largest_activation_bytes": {str(b): side.activation_bytes(b) for b in sorted(widths)},
+    }
+
+
+def cuts(outline: Outline) -> list[Cut]:
+    """Every place behind a module with layers on both sides, from the image to the answer."""
+    count = len(outline.nodes)
+    before = _sides(outline, range(count))
+    after = _sides(outline, reversed(range(count)))
+    found = []
+    for position, names in sorted(_ends(outline).items()):
+        if position + 1 == count:
+            continue
+        edge, cloud = before[position], after[position + 1]
+        if edge.layers and cloud.layers:
+            found.append(_cut(outline, position, names, edge, cloud))
+    return found
+
+
+def worthwhile(found: Sequence[Cut]) -> list[Cut]:
+    """Of the cuts with the same layers before them, the one that sends least; the last of equals.
+
+    What cannot be cut is left out.
+    """
+    best: dict[int, Cut] = {}
+    for cut in found:
+        if cut.refused:
+            continue
+        known = best.get(cut.edge.layers)
+        if known is None or cut.wire_bytes() <= known.wire_bytes():
+            best[cut.edge.layers] = cut
+    return list(best.values())
+
+
+def find_cut(found: Sequence[Cut], name: str, *, reference: str, clean: bool = False) -> Cut:
+    """The cut behind the module `name`.
+
+    Args:
+        clean: refuse one that a skip connection spans.
+
+    Raises:
+        ModelError: no such module, or one behind which nothing can be cut.
+    """
+    for cut in found:
+        if name in (cut.name, *cut.also):
+            break
+    else:
+        names = [n for cut in found if not cut.refused for n in (cut.name, *cut.also)]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"`hybrid cuts {reference}` lists them."
+        raise ModelError(f"{reference} cannot be cut behind {name!r}: no module ends there; {hint}")
+    if cut.refused:
+        raise ModelError(f"{reference} cannot be cut behind {name}: {cut.refused}")
+    if clean and not cut.clean:
+        others = [one for one in found if one.clean]
+        nearest = min(others, key=lambda one: abs(one.position - cut.position), default=None)
+        raise ModelError(
+            f"A skip connection spans {name}, and an exit needs a place where one tensor holds "
+            f"everything; the nearest is {nearest.name if nearest else 'none'}."
+        )
+    return cut
+
+
+def pieces(outline: Outline, at: Sequence[Cut]) -> list["Piece"]:
+    """The model in pieces, one more than cuts; their layers are copies of the model's."""
+    whole = (outline.shape,)
+    starts = [-1, *(cut.position for cut in at)]
+    ends = [*(cut.position for cut in at), len(outline.nodes) - 2]
+    shapes = [whole, *(cut.shapes for cut in at), ((outline.classes,),)]
+    return [
+        Piece(_graph(outline, start, end), given=shapes[i], gives=shapes[i + 1])
+        for i, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def state_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """How several tensors are sent as one: rows of the longest length that divides them all.
+
+    >>> state_shape([(64, 56, 56)]), state_shape([(4, 6, 6), (8, 3, 3)])
+    ((64, 56, 56), (3, 72))
+    """
+    if len(shapes) == 1:
+        return shapes[0]
+    common = gcd(*(prod(shape) for shape in shapes))
+    rows = next(n for n in range(-(-common // _MOST_COLUMNS), common + 1) if common % n == 0)
+    return rows * sum(prod(shape) // common for shape in shapes), common // rows
+
+
+class Piece(nn.Module):
+    """A run of a model's nodes: what crosses its beginning to what crosses its end.
+
+    Args:
+        given, gives: shapes of what crosses, for one image; several cross as one tensor of
+            `state_shape`.
+    """
+
+    def __init__(
+        self,
+        graph: fx.GraphModule,
+        *,
+        given: Sequence[tuple[int, ...]],
+        gives: Sequence[tuple[int, ...]],
+    ) -> None:
+        super().__init__()
+        self.graph = graph
+        self.given, self.gives = tuple(given), tuple(gives)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(n, …) to (n, …)."""
+        if len(self.given) == 1:
+            results = self.graph(state)
+        else:
+            parts = torch.split(state.flatten(1), [prod(shape) for shape in self.given], dim=1)
+            results = self.graph(
+                # in one piece of memory, as it was computed: strides decide in which order sums run
+                *(p.reshape(-1, *s).contiguous() for p, s in zip(parts, self.given, strict=True))
+            )
+        if len(self.gives) == 1:
+            alone: Tensor = results[0]
+            return alone
+        flat = torch.cat([result.flatten(1) for result in results], dim=1)
+        return flat.reshape(len(flat), *state_shape(self.gives))
+
+
+def _ends(outline: Outline) -> dict[int, list[str]]:
+    """Position → the modules whose last node it is, outermost first."""
+    last: dict[str, int] = {}
+    for position, names in enumerate(outline.owners):
+        last |= dict.fromkeys(names, position)
+    ends: dict[int, list[str]] = {}
+    for name, position in last.items():
+        ends.setdefault(position, []).append(name)
+    return {
+        position: sorted(names, key=lambda name: (name.count("."), name))
+        for position, names in ends.items()
+    }
+
+
+def _cut(outline: Outline, position: int, names: list[str], edge: Side, cloud: Side) -> Cut:
+    crossing = _crossing(outline, position)
+    shapes = [outline.seen[node].shape for node in crossing]
+    known = tuple(shape for shape in shapes if shape is not None)
+    return Cut(
+        name=names[0],
+        also=tuple(names[1:]),
+        position=position,
+        crossing=tuple(node.name for node in crossing),
+        shapes=known,
+        refused=_why_not(outline, crossing, shapes),
+        edge=edge,
+        cloud=cloud,
+    )
+
+
+def _crossing(outline: Outline, position: int) -> list[fx.Node]:
+    """The nodes up to `position` whose value is needed behind it and depends on the image."""
+    after = set(outline.nodes[position + 1 :])
+    return [
+        node
+        for node in outline.nodes[: position + 1]
+        if not outline.seen[node].fixed and any(user in after for user in node.users)
+    ]
+
+
+def _why_not(
+    outline: Outline, crossing: Sequence[fx.Node], shapes: Sequence[tuple[int, ...] | None]
+) -> str:
+    for node, shape in zip(crossing, shapes, strict=True):
+        if shape is None:
+            what = outline.seen[node].what
+            return f"{node.name} crosses, {what}, and only tensors with an image a row are carried."
+        if max(shape) > _MOST_COLUMNS or not prod(shape):
+            return f"{node.name} crosses, and its shape {shape} fits no payload."
+    return ""
+
+
+def _sides(outline: Outline, order: Iterable[int]) -> dict[int, Side]:
+    """Position → what has run when the nodes have run in this order, that one included."""
+    seen_modules: set[nn.Module] = set()
+    found: dict[int, Side] = {}
+    side = Side(macs=0, layers=0, filters=0, other_weights=0, activations=0)
+    for position in order:
+        node = outline.nodes[position]
+        filters, others = _weights_of(outline, node, seen_modules)
+        if (seen := outline.seen.get(node)) is not None:
+            side = Side(
+                macs=side.macs + seen.macs,
+                layers=side.layers + bool(seen.macs),
+                filters=side.filters + filters,
+                other_weights=side.other_weights + others,
+                activations=max(side.activations, seen.held),
+            )
+        found[position] = side
+    return found
+
+
+def _weights_of(outline: Outline, node: fx.Node, known: set[nn.Module]) -> tuple[int, int]:
+    """Numbers in filters and in everything else that this node is the first to use."""
+    if node.op == "get_attr":
+        value = _attribute(outline.graph, str(node.target))
+        return 0, value.numel() if isinstance(value, Tensor) else 0
+    if node.op != "call_module":
+        return 0, 0
+    module = outline.graph.get_submodule(str(node.target))
+    if module in known:
+        return 0, 0
+    known.add(module)
+    held = sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers()))
+    filters = module.weight.numel() if isinstance(module, nn.Conv2d) else 0
+    return filters, held - filters
+
+
+def _attribute(graph: fx.GraphModule, target: str) -> object:
+    value: object = graph
+    for name in target.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _graph(outline: Outline, start: int, end: int) -> fx.GraphModule:
+    """The nodes after `start` up to `end` as a graph: what crosses in, what crosses out."""
+    made = fx.Graph()
+    known: dict[fx.Node, fx.Node] = {}
+    image = [node for node in outline.nodes if node.op == "placeholder"]
+    given = image if start < 0 else _crossing(outline, start)
+    for node in given:
+        known[node] = made.placeholder(node.name)
+
+    def copied(node: fx.Node) -> fx.Node:
+        if node not in known:  # what does not depend on the image is made anew on either side
+            known[node] = made.node_copy(node, copied)
+        return known[node]
+
+    for node in outline.nodes[start + 1 : end + 1]:
+        if node not in known and not outline.seen[node].fixed:
+            copied(node)
+    last = end == len(outline.nodes) - 2
+    gives = outline.nodes[-1].all_input_nodes if last else _crossing(outline, end)
+    made.output(tuple(copied(node) for node in gives))
+    return _own_copy(fx.GraphModule(outline.graph, made))
+
+
+def _own_copy(graph: fx.GraphModule) -> fx.GraphModule:
+    """Layers of its own, none of which overwrites what it is given."""
+    graph = deepcopy(graph)
+    for module in graph.modules():
+        if getattr(module, "inplace", False):
+            module.__dict__["inplace"] = False  # of a class that is not known
+    return graph

@@ -1,0 +1,157 @@
+"""Models of one's own: how they are found, given weights and followed, and what is said if not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hybrid.errors import ModelError, WeightsError
+from hybrid.networks.tracing import fit_weights, load_model, trace
+
+IMAGE = (3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "reference, sentence",
+    [
+        ("tests.models", "names no model; write package.module:function"),
+        ("tests.models:", "names no model"),
+        ("a b:c", "names no model"),
+        ("tests.modles:plain", "There is no module tests.modles"),
+        ("nowhere.at.all:plain", "There is no module nowhere"),
+        ("tests.models:plane", "has no function plane; did you mean plain?"),
+        ("tests.models:raising", r"raises RuntimeError: no such weights; mend it\."),
+        ("tests.models:leaving", "raises SystemExit: 3; mend it"),
+        ("tests.models:no_model", "gives a int, no torch.nn.Module"),
+    ],
+)
+def test_what_is_no_model_is_said_in_one_sentence(reference: str, sentence: str):
+    with pytest.raises(ModelError, match=sentence) as caught:
+        load_model(reference)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_fails_when_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "broken_model.py").write_text("import a_package_that_is_not_there\n")
+    (tmp_path / "crooked_model.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ModelError, match="needs a_package_that_is_not_there, which is not inst"):
+        load_model("broken_model:anything")
+    with pytest.raises(ModelError, match="Importing crooked_model fails with ZeroDivisionError"):
+        load_model("crooked_model:anything")
+
+
+def test_a_model_of_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "my_own_model.py").write_text(
+        "from torch import nn\n\ndef tiny():\n    return nn.Linear(3, 2)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+    assert isinstance(load_model("my_own_model:tiny"), nn.Linear)
+
+
+@pytest.mark.parametrize("reference", ["tests.models:plain", "torchvision.models:resnet18"])
+def test_the_function_is_told_how_many_classes_there_are(reference: str):
+    model = load_model(reference, classes=7)
+
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+
+
+def test_weights_that_fit_are_taken_over(tmp_path: Path):
+    theirs, ours = load_model("tests.models:plain"), load_model("tests.models:plain")
+    nn.init.ones_(theirs.fc.weight)
+    save_file(theirs.state_dict(), tmp_path / "w.safetensors")
+
+    fit_weights(ours, tmp_path / "w.safetensors")
+
+    assert all(
+        torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
+    )
+
+
+def test_weights_that_do_not_fit_are_refused_by_their_keys(tmp_path: Path):
+    weights = load_model("tests.models:plain").state_dict()
+    del weights["norm.weight"]
+    del weights["norm.num_batches_tracked"]  # older files lack it
+    weights["extra"] = torch.zeros(1)
+    save_file(weights, tmp_path / "w.safetensors")
+
+    with pytest.raises(WeightsError) as caught:
+        fit_weights(load_model("tests.models:plain", classes=4), tmp_path / "w.safetensors")
+
+    assert "missing: norm.weight; unknown: extra; of another shape: " in str(caught.value)
+    assert "fc.weight is 10×16 there and 4×16 here" in str(caught.value)
+
+
+def test_only_safetensors_are_read(tmp_path: Path):
+    torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "w.pth")
+
+    with pytest.raises(WeightsError, match="no whole safetensors file; other formats are not read"):
+        fit_weights(nn.Linear(2, 2), tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="There are no weights at"):
+        fit_weights(nn.Linear(2, 2), tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize("name, by", [("plain", "fx"), ("scaled", "fx"), ("branching", "export")])
+def test_a_model_is_followed_by_fx_or_else_by_export(name: str, by: str):
+    model = load_model(f"tests.models:{name}")
+
+    outline = trace(model, shape=IMAGE, reference=name)
+
+    images = torch.rand(5, *IMAGE)
+    assert outline.by == f"torch.{by}"
+    assert torch.equal(outline.graph(images), model(images))
+    layers = [n.target for n in outline.nodes if n.op == "call_module" and outline.seen[n].macs]
+    assert layers == ["stem.0", "depth", "point", "wide.0", "fc"]
+
+
+def test_macs_are_those_of_a_hand_count():
+    outline = trace(load_model("tests.models:plain"), shape=IMAGE, reference="plain")
+
+    macs = {node.target: seen.macs for node, seen in outline.seen.items() if seen.macs}
+
+    assert macs == {
+        "stem.0": 8 * 8 * 8 * (3 * 3 * 3),  # output pixels × filters × kernel
+        "depth": 8 * 8 * 8 * (3 * 3),
+        "point": 8 * 8 * 8 * 8,
+        "wide.0": 4 * 4 * 16 * (3 * 3 * 8),
+        "fc": 16 * 10,
+    }
+
+
+@pytest.mark.parametrize(
+    "name, giga_macs",
+    # the figures that torchvision publishes with its weights
+    [("resnet18", 1.814), ("mobilenet_v3_small", 0.057)],
+)
+def test_macs_of_torchvisions_models_are_the_published_ones(name: str, giga_macs: float):
+    model = load_model(f"torchvision.models:{name}")
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(torch.zeros(1, 3, 224, 224))
+
+    outline = trace(model, shape=(3, 224, 224), reference=name)
+
+    total = sum(seen.macs for seen in outline.seen.values())
+    assert total == pytest.approx(giga_macs * 1e9, abs=0.5e6)
+    assert 2 * total == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    "name, sentence",
+    [
+        ("two_answers", r"answers with a tensor of shape \(2, 4, 14, 14\) for 2 images; it must"),
+        ("grey", "on images of 3×16×16 raises RuntimeError"),
+        ("reading", "cannot be followed by torch.fx .* nor by torch.export"),
+    ],
+)
+def test_a_model_that_cannot_be_followed_is_refused(name: str, sentence: str):
+    with pytest.raises(ModelError, match=sentence):
+        trace(load_model(f"tests.models:{name}"), shape=IMAGE, reference=name)
