@@ -2,6 +2,9 @@
 // point from the trace, and moves marks, flow, bars and headline words. On release Python computes
 // the same point and is the truth; both agree to the sample (tests/browser/test_explore.py).
 //
+// While a slider moves, only attributes of the shapes that plotly.js has drawn are written, which
+// is a few times faster than any of its own ways; when the value rests, plotly.js is told.
+//
 // `words` below says what hybrid/ui/numbers.py and hybrid/ui/words.py say; `count` and `sweep`
 // are hybrid.policy.outcome and hybrid.policy.sweep.
 
@@ -14,6 +17,11 @@ export default function (component) {
   let state = STATES.get(root);
   if (!state) {
     state = { root, figures: new Map(), applied: "", movedAt: 0, rested: true, frames: [] };
+    state.graphs = new Map();
+    state.seen = new WeakMap();
+    state.observer = new IntersectionObserver((changes) => {
+      for (const { target, isIntersecting } of changes) state.seen.set(target, isIntersecting);
+    });
     STATES.set(root, state);
   }
   state.report = { setStateValue, setTriggerValue };
@@ -32,6 +40,7 @@ export default function (component) {
   return () => {
     state.running = false;
     cancelAnimationFrame(state.handle);
+    state.observer.disconnect();
     for (const [graph, listener] of state.figures) graph.removeListener?.("plotly_click", listener);
     STATES.delete(root);
   };
@@ -244,7 +253,9 @@ function tick(state) {
   const thresholds = readSliders(state.data);
   if (!thresholds) return;
   const key = thresholds.join();
-  if (key !== state.applied) {
+  const moved = key !== state.applied;
+  const rests = !moved && !state.rested && started - state.movedAt > REST_MS;
+  if (moved) {
     state.applied = key;
     state.movedAt = started;
     state.rested = false;
@@ -254,8 +265,9 @@ function tick(state) {
     say(state);
   }
   fadeCertificate(state, thresholds);
-  draw(state);
-  if (!state.rested && started - state.movedAt > REST_MS) rest(state);
+  if (rests) state.rested = true;
+  if (moved || state.rested) draw(state);
+  if (rests) rest(state);
   if (state.frames.length >= 2000) state.frames.splice(0, 1000);
   state.frames.push([started, performance.now() - started]);
 }
@@ -272,10 +284,6 @@ function readSliders(data) {
 }
 
 function rest(state) {
-  state.rested = true;
-  // plotly.js sends no clicks after `animate` until one `restyle`.
-  const graph = figure("explore_tradeoff");
-  if (graph) window.Plotly.restyle(graph, { opacity: 1 }, [indexOf(graph, "present")]);
   for (const output of state.root.querySelectorAll("output")) {
     const { edge, accuracy, energy: spent } = state.now.words;
     speak(state, "polite");
@@ -289,7 +297,8 @@ function rest(state) {
 
 // A certificate is Python's alone: while the sliders stand elsewhere than its words say, it fades.
 function fadeCertificate(state, thresholds) {
-  const words = document.querySelector('[class*="st-key-explore_certificate_at_"]');
+  const holder = document.querySelector(".st-key-explore_certificate");
+  const words = holder?.querySelector('[class*="st-key-explore_certificate_at_"]');
   if (!words) return;
   const { grid, steps } = state.data;
   const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid)).join("_");
@@ -316,28 +325,33 @@ function write(paragraph, text) {
   if (node?.nodeType === Node.TEXT_NODE && node.nodeValue !== text) node.nodeValue = text;
 }
 
-function figure(key) {
-  const graph = document.querySelector(`.st-key-${key} .js-plotly-plot`);
-  return graph?._fullData ? graph : null;
+// The figure, if it is drawn and on the screen. Asking for its box instead would lay the page out
+// anew at each figure and frame.
+function shown(state, key) {
+  let graph = state.graphs.get(key);
+  if (!graph?.isConnected) {
+    graph = document.querySelector(`.st-key-${key} .js-plotly-plot`);
+    if (!graph) return null;
+    state.graphs.set(key, graph);
+    state.observer.observe(graph);
+  }
+  return graph._fullData && state.seen.get(graph) ? graph : null;
 }
 
 function indexOf(graph, meta) {
   return graph.data.findIndex((trace) => trace.meta === meta);
 }
 
-function isSeen(graph) {
-  const box = graph.getBoundingClientRect();
-  return box.bottom > 0 && box.top < window.innerHeight && box.width > 0;
-}
-
 function draw(state) {
   if (!window.Plotly) return;
   for (const [key, wanted] of Object.entries(FIGURES)) {
-    const graph = figure(key);
-    if (!graph || !isSeen(graph)) continue;
+    const graph = shown(state, key);
+    if (!graph) continue;
     if (key === "explore_tradeoff") listen(state, graph);
-    const moves = wanted(state, graph).filter(([meta, axis, values]) => drifted(graph, meta, axis, values));
-    if (moves.length) animate(graph, moves);
+    const moves = wanted(state, graph);
+    if (!state.rested && slide(graph, moves)) continue;
+    const drifts = moves.filter(([meta, axis, values]) => drifted(graph, meta, axis, values));
+    if (drifts.length) animate(graph, drifts).then(key === "explore_tradeoff" ? () => hear(graph) : null);
   }
   drawFlow(state);
 }
@@ -395,27 +409,134 @@ function animate(graph, moves) {
     return changes;
   });
   const options = { duration: 0, redraw: false };
-  window.Plotly.animate(
+  return window.Plotly.animate(
     graph,
     { data, traces },
     { mode: "immediate", transition: { duration: 0 }, frame: options },
+  ).catch(() => {}); // the next one came before this one was done
+}
+
+// plotly.js sends no clicks after `animate` until one `restyle`.
+function hear(graph) {
+  window.Plotly.restyle(graph, { opacity: 1 }, [indexOf(graph, "present")]);
+}
+
+// ---- the shapes that plotly.js has drawn -------------------------------------------------------
+
+// Move them as `animate` would; false where they are not as expected, and nothing was moved.
+function slide(graph, moves) {
+  const groups = new Map();
+  for (const group of graph.querySelectorAll("g.trace")) {
+    groups.set(group.__data__?.[0]?.trace?.index, group);
+  }
+  const base = []; // where the next of the stacked bars begin
+  const shapes = moves.map(([meta, ...pairs]) => {
+    const index = indexOf(graph, meta);
+    const to = { points: graph.calcdata?.[index], trace: graph._fullData[index] };
+    for (let i = 0; i < pairs.length; i += 2) to[pairs[i]] = pairs[i + 1];
+    return { group: groups.get(index), to };
+  });
+  if (!shapes.every(({ group, to }) => group && to.points?.length === (to.x ?? to.y).length)) {
+    return false;
+  }
+  for (const { group, to } of shapes) {
+    const [x, y] = ["x", "y"].map((axis) => pixels(graph, axis, to));
+    if (to.trace.type === "bar") slideBars(graph, group, to, base);
+    else if (to.trace.mode === "lines") slideLine(group, x, y);
+    else slideMarks(group, x, y);
+  }
+  return true;
+}
+
+const axisOf = (graph, trace, axis) => graph._fullLayout[trace[`${axis}axis`].replace(axis, `${axis}axis`)];
+
+// Where each point of a trace stands on an axis: where it is to go, else where it is.
+function pixels(graph, axis, to) {
+  const scale = axisOf(graph, to.trace, axis);
+  if (to[axis]) return Array.from(to[axis], (value) => scale.d2p(value).toFixed(2));
+  return to.points.map((point) => scale.c2p(point[axis]).toFixed(2));
+}
+
+function slideMarks(group, x, y) {
+  group.querySelectorAll("path.point").forEach((mark, i) => {
+    mark.setAttribute("transform", `translate(${x[i]},${y[i]})`);
+  });
+}
+
+function slideLine(group, x, y) {
+  const line = group.querySelector("path.js-line");
+  line?.setAttribute("d", `M${x.map((at, i) => `${at},${y[i]}`).join("L")}`);
+}
+
+function slideBars(graph, group, to, base) {
+  const [along, across] = ["x", "y"].map((axis) => axisOf(graph, to.trace, axis));
+  const stacked = graph._fullLayout.barmode === "stack";
+  group.querySelectorAll("g.point > path").forEach((bar, i) => {
+    const from = (stacked && base[i]) || 0;
+    base[i] = from + to.x[i];
+    const [x0, x1] = [along.c2p(from), along.c2p(base[i])];
+    const [y0, y1] = [across.c2p(to.points[i].p0, true), across.c2p(to.points[i].p1, true)];
+    bar.setAttribute("d", `M${x0},${y0}V${y1}H${x1}V${y0}Z`);
+  });
+}
+
+// The same of the flow: nodes stand at fixed places across and are as high as they have images.
+function slideFlow(graph, { value, y, label }) {
+  const links = [...graph.querySelectorAll(".sankey-link")];
+  const nodes = [...graph.querySelectorAll(".sankey-node")];
+  const { height } = graph.querySelector(".sankey")?.__data__ ?? {};
+  // plotly.js leaves out what has no image: then a shape has to come that is not there.
+  if (!height || links.length !== value.length) return false;
+  const exits = value.length / 3;
+  const total = sum(value.slice(0, exits));
+  const perImage = nodes[0].__data__.visibleHeight / total;
+  const rights = value.slice(exits).filter((_, i) => i % 2 === 0);
+  const counts = [total, ...value.slice(0, exits), sum(rights), total - sum(rights)];
+  const tops = counts.map((count, i) => y[i] * height - (count * perImage) / 2);
+  nodes.forEach((node, i) => slideNode(node, tops[i], counts[i] * perImage, label[i]));
+  const [starts, ends] = [[...tops], [...tops]]; // where the next link of a node leaves and arrives
+  links.forEach((link, i) => {
+    const { source, target } = link.__data__.link;
+    const wide = value[i] * perImage;
+    link.setAttribute("d", ribbon(source.x1, starts[source.index], target.x0, ends[target.index], wide));
+    starts[source.index] += wide;
+    ends[target.index] += wide;
+  });
+  return true;
+}
+
+function slideNode(node, top, high, label) {
+  node.setAttribute("transform", node.getAttribute("transform").replace(/,[^)]*/, `,${top}`));
+  const [bar, text] = [node.querySelector(".node-rect"), node.querySelector(".node-label")];
+  const below = 0.35 * parseFloat(text.style.fontSize); // from the bar's middle to the words' line
+  bar.setAttribute("height", high);
+  text.setAttribute("transform", text.getAttribute("transform").replace(/,[^)]*/, `,${high / 2 + below}`));
+  if (text.textContent !== label) text.textContent = label;
+}
+
+function ribbon(x0, y0, x1, y1, wide) {
+  const x = (x0 + x1) / 2;
+  return (
+    `M${x0},${y0}C${x},${y0} ${x},${y1} ${x1},${y1}L${x1},${y1 + wide}` +
+    `C${x},${y1 + wide} ${x},${y0 + wide} ${x0},${y0 + wide}Z`
   );
 }
 
 function drawFlow(state) {
-  const graph = figure("explore_flow");
-  if (!graph || !isSeen(graph)) return;
+  const graph = shown(state, "explore_flow");
+  if (!graph) return;
   const { exitCounts, rightCounts } = state.now;
   const split = exitCounts.flatMap((n, i) => [rightCounts[i], n - rightCounts[i]]);
   const value = [...exitCounts, ...split];
-  const held = graph.data[0].link.value;
-  if (value.every((n, i) => n === held[i])) return;
-  const trace = graph.data[0];
   const { samples } = state.data;
   const shares = exitCounts.map((n) => n / samples);
   const { accuracy } = state.now;
   const y = [0.5, ...stacked(shares), ...stacked([accuracy, 1 - accuracy])];
-  const node = { ...trace.node, label: state.now.labels, y };
+  const label = state.now.labels;
+  if (!state.rested && slideFlow(graph, { value, y, label })) return;
+  const trace = graph.data[0];
+  if (value.every((n, i) => n === trace.link.value[i])) return;
+  const node = { ...trace.node, label, y };
   window.Plotly.react(graph, [{ ...trace, node, link: { ...trace.link, value } }], graph.layout);
 }
 
