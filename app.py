@@ -15,6 +15,12 @@ OFFERED = (
         "Drag thresholds and see accuracy, energy, latency and traffic follow.",
     ),
     (
+        "choose",
+        "Choose",
+        ":material/target:",
+        "State limits and get the operating point that keeps them, with reasons.",
+    ),
+    (
         "try_image",
         "Try an image",
         ":material/image_search:",
@@ -55,6 +61,6 @@ pages = [
 page = st.navigation(pages, position="top")
 shell.hold_door()
 with shell.guard():
-    if shell.frame(folded=page.title in {"Networks", "Your data"}) is not None:
+    if shell.frame(folded=page.title in {"Choose", "Networks", "Your data"}) is not None:
         page.run()
 shell.settle()

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 PATIENCE_MS = 60_000
 
 
-@pytest.mark.parametrize("name", ["try_image", "your_data", "live", "networks"])
+@pytest.mark.parametrize("name", ["choose", "try_image", "your_data", "live", "networks"])
 def test_a_link_to_any_page_is_the_first_request_of_a_fresh_server(
     chromium: Any, serve: Callable[[Path], str], pretrained: Path, name: str
 ) -> None:

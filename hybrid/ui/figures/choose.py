@@ -27,6 +27,8 @@ KIND_COLOURS = {
 _SYMBOLS = {"hybrid": "circle", "edge": "square", "static": "diamond", "cloud": "star"}
 _QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True}
 _AROUND = 5  # times the limit of loss are seen at first
+_DOTS = {"This choice": "circle", "Best there": "diamond-open"}
+_WIDE = 20  # times from the least to the most: a log axis
 _TICKS = 5  # of an axis of the parallel coordinates
 
 
@@ -37,10 +39,9 @@ def trade(considered: Sequence[Considered], answer: Answer) -> go.Figure:
     """
     scale_pj, unit = _unit(considered)
     figure = _figure(height=420)
-    named: set[str] = set()
     for number, one in enumerate(considered):
-        figure.add_trace(_contender(one, number, scale_pj, unit, first=one.kind not in named))
-        named.add(one.kind)
+        figure.add_trace(_contender(one, number, scale_pj, unit))
+    figure.add_traces([_key(kind) for kind in sorted({one.kind for one in considered})])
     if answer.best is not None:
         figure.add_trace(_ring(answer.best, scale_pj))
     limits = answer.limits
@@ -90,7 +91,7 @@ def axes(considered: Sequence[Considered], answer: Answer) -> go.Figure:
     order = np.argsort(shade, kind="stable")  # the last line drawn lies on top
     for column in columns:
         column["values"] = column["values"][order]
-    figure = _figure(height=360, margin={"l": 48, "r": 48, "t": 44, "b": 24})
+    figure = _figure(height=380, margin={"l": 40, "r": 64, "t": 76, "b": 16})
     figure.add_trace(
         go.Parcoords(
             dimensions=columns,
@@ -104,6 +105,7 @@ def axes(considered: Sequence[Considered], answer: Answer) -> go.Figure:
                     [0.75, palette.WRONG], [1, palette.WRONG],
                 ],
             },
+            labelangle=-30,  # on a phone, labels side by side would lie over each other
             labelfont={"color": palette.INK, "size": 12},
             tickfont={"color": palette.INK, "size": 11},
             rangefont={"color": palette.TWIN, "size": 1},
@@ -119,7 +121,7 @@ def profiles(found: Sequence[Survival]) -> go.Figure:
     names = [one.profile for one in found]
     own = np.array([one.own.tune.energy_pj / 1e6 for one in found])
     best = np.array([one.best.tune.energy_pj / 1e6 if one.best else np.nan for one in found])
-    bars = (
+    dots = (
         ("This choice", own, palette.exit_colour(0), [choice.verdict(one) for one in found]),
         (
             "Best there",
@@ -128,28 +130,39 @@ def profiles(found: Sequence[Survival]) -> go.Figure:
             [choice.name(one.best) if one.best else "nobody" for one in found],
         ),
     )
-    for title, values, colour, words in bars:
+    for title, values, colour, words in dots:
         figure.add_trace(
-            go.Bar(
+            go.Scatter(
                 name=title,
-                orientation="h",
+                mode="markers",
                 y=names,
                 x=values,
                 customdata=words,
-                marker={"color": colour},
+                marker={"color": colour, "size": 13, "symbol": _DOTS[title]},
                 hovertemplate="%{y}: %{x:.3~g} µJ<br>%{customdata}<extra>" + title + "</extra>",
+                cliponaxis=False,
             )
         )
-    figure.update_xaxes(title_text="Energy per image (µJ, log)", type="log", dtick="D2", **_QUIET)
-    figure.update_xaxes(tickformat="~g", fixedrange=True)
+    finite = [value for value in (*own, *best) if value > 0]  # not a number is not more than 0
+    wide = bool(finite) and max(finite) > _WIDE * min(finite)
+    if wide:
+        figure.update_xaxes(type="log", dtick="D2", tickformat="~g")
+    else:
+        figure.update_xaxes(rangemode="tozero")
+    unit = "µJ, log" if wide else "µJ"
+    figure.update_xaxes(title_text=f"Energy per image ({unit})", fixedrange=True, **_QUIET)
     figure.update_yaxes(autorange="reversed", fixedrange=True, **_QUIET)
-    figure.update_layout(barmode="group", bargap=0.3, legend=_legend(), dragmode=False)
+    figure.update_layout(legend=_legend(), dragmode=False)
     return figure
 
 
-def _contender(
-    one: Considered, number: int, scale_pj: float, unit: str, *, first: bool
-) -> go.Scatter:
+def _key(kind: str) -> go.Scatter:
+    """A kind's entry in the legend, drawn as what keeps the limits."""
+    marker = {"symbol": _SYMBOLS[kind], "size": 8, "color": KIND_COLOURS[kind]}
+    return go.Scatter(x=[None], y=[None], name=kind.capitalize(), mode="markers", marker=marker)
+
+
+def _contender(one: Considered, number: int, scale_pj: float, unit: str) -> go.Scatter:
     colour = KIND_COLOURS[one.kind]
     keeps = one.over == 0
     where = [choice.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
@@ -159,8 +172,7 @@ def _contender(
         y=one.figures["loss_points"],
         customdata=[[number, row, at] for row, at in enumerate(where)],
         name=one.kind.capitalize(),
-        legendgroup=one.kind,
-        showlegend=first,
+        showlegend=False,
         mode="lines+markers",
         line={"color": palette.faint(colour, 0.35), "width": 1},
         marker={

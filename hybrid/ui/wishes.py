@@ -1,0 +1,178 @@
+"""What a user asks of Choose: a link to it and back, and the limits that it means.
+
+`Wishes.read` and `Wishes.write` are inverse and know no streamlit; a link is parsed, never trusted.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hybrid.choose import Limits
+from hybrid.errors import LimitError, UnknownNameError
+
+__all__ = ["NUMBERS", "UNDER", "Wish", "Wishes"]
+
+# Published models of the same process: the choice should not hang on which one is believed.
+UNDER = ("horowitz-45nm-fp32", "qkeras-45nm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """One number that can be asked for: its words, its unit and the limit that it sets.
+
+    default: what stands there in a link that does not say it; part of what every link means.
+    """
+
+    label: str
+    limit: str
+    help: str
+    step: float
+    default: float | None = None
+
+
+# The key is the name in the address.
+NUMBERS = {
+    "loss": Wish(
+        label="Accuracy lost (points)",
+        limit="max_loss_points",
+        help="At most so many percentage points less than the full-precision twin, asked for "
+        "every image.",
+        step=0.1,
+        default=1.0,
+    ),
+    "confidence": Wish(
+        label="Confidence (%)",
+        limit="confidence",
+        help="Of the certificate that holds the loss to its limit. Empty: only the loss observed "
+        "on tune is held.",
+        step=1.0,
+        default=95.0,
+    ),
+    "energy_uj": Wish(
+        label="Energy (µJ)",
+        limit="max_energy_uj",
+        help="Mean per image, in the scope of the sidebar.",
+        step=1.0,
+    ),
+    "latency_ms": Wish(
+        label="Latency (ms)",
+        limit="max_latency_ms",
+        help="Mean until an image has its answer.",
+        step=1.0,
+    ),
+    "uplink_bytes": Wish(
+        label="Uplink (bytes)",
+        limit="max_uplink_bytes",
+        help="Mean sent to the cloud per image.",
+        step=10.0,
+    ),
+    "memory_kib": Wish(
+        label="Edge memory (KiB)",
+        limit="max_edge_memory_kib",
+        help="Packed weights of the edge, and the inputs and outputs of its largest layer.",
+        step=10.0,
+    ),
+    "images_per_day": Wish(
+        label="Images a day",
+        limit="images_per_day",
+        help="With a battery: for how long it lasts.",
+        step=100.0,
+    ),
+    "battery_mah": Wish(
+        label="Battery (mAh)",
+        limit="battery_mah",
+        help="Its charge; a CR2032 has about 220.",
+        step=10.0,
+    ),
+    "battery_volts": Wish(
+        label="Battery (V)", limit="battery_volts", help="Its voltage.", step=0.1
+    ),
+    "min_days": Wish(
+        label="Must last (days)",
+        limit="min_days",
+        help="What edge compute, memory and radio take of the battery; idling is not counted.",
+        step=10.0,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """Everything a link to Choose says beside the view.
+
+    Args:
+        networks: to choose among.
+        numbers: key of NUMBERS to its value; None sets no limit.
+        profiles: energy models to compare the choice under, beside the view's; a link that says
+            nothing of them means `UNDER`.
+    """
+
+    networks: tuple[str, ...]
+    numbers: Mapping[str, float | None] = field(
+        default_factory=lambda: {key: wish.default for key, wish in NUMBERS.items()}
+    )
+    profiles: tuple[str, ...] = UNDER
+
+    @property
+    def limits(self) -> Limits:
+        """What the numbers mean; LimitError for what is no limit."""
+        given = {wish.limit: self.numbers[key] for key, wish in NUMBERS.items()}
+        percent = given.pop("confidence")
+        return Limits(confidence=None if percent is None else percent / 100, **given)
+
+    def write(self) -> dict[str, str]:
+        """The query of a link; what stands at its default is left out."""
+        said = {
+            key: "" if value is None else f"{value:.10g}"
+            for key, value in self.numbers.items()
+            if value != NUMBERS[key].default
+        }
+        under = {} if self.profiles == UNDER else {"under": ",".join(self.profiles)}
+        return said | {"among": ",".join(self.networks)} | under
+
+    @staticmethod
+    def read(
+        query: Mapping[str, str], *, network: str, networks: Sequence[str], profiles: Sequence[str]
+    ) -> "tuple[Wishes, tuple[str, ...]]":
+        """The wishes of a link, and one sentence for each thing that it has wrong.
+
+        Args:
+            network: to choose among where the link names none.
+            networks, profiles: what there is.
+        """
+        problems: list[str] = []
+        among = _names("network", query.get("among", ""), networks, problems)
+        under = _names("hardware profile", query.get("under", ",".join(UNDER)), profiles, problems)
+        numbers = {key: _number(key, query, problems) for key in NUMBERS}
+        wishes = Wishes(networks=among or (network,), numbers=numbers, profiles=under)
+        return wishes, tuple(problems)
+
+
+def _names(kind: str, given: str, known: Sequence[str], problems: list[str]) -> tuple[str, ...]:
+    named = tuple(dict.fromkeys(name for name in given.split(",") if name))
+    problems.extend(str(UnknownNameError(kind, n[:60], known)) for n in named if n not in known)
+    return tuple(name for name in named if name in known)
+
+
+def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | None:
+    wish = NUMBERS[key]
+    if key not in query:
+        return wish.default
+    given = query[key]
+    if not given:
+        return None
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        problems.append(
+            str(
+                LimitError(
+                    f"The link says {key} = {given[:40]!r}, and that is a number that is 0 or "
+                    "more; it was left out."
+                )
+            )
+        )
+        return wish.default
+    return value

@@ -1,0 +1,324 @@
+"""Choose: limits in, the operating point that keeps them at least energy out, with reasons."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from hybrid.choose import Answer, Considered, Point, Survival, point_file, to_toml
+from hybrid.ui import cache, choice, chosen, controls, numbers, report, shell, state
+from hybrid.ui.figures import choose as figures
+from hybrid.ui.state import View, on_grid
+from hybrid.ui.wishes import NUMBERS, Wishes
+
+PLOT = {"displayModeBar": False, "responsive": True}
+BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
+LISTS = ("among", "under")
+
+
+def main() -> None:
+    """Everything on the page, top to bottom."""
+    view = state.current()
+    st.header("Choose")
+    st.write(
+        "State your limits. Of all bit widths and thresholds, the static networks and the plain "
+        "cloud, this finds the point that keeps them at least energy: chosen on tune, certified "
+        "on certify, reported on test."
+    )
+    wishes = asked(view)
+    answer = chosen.answer(wishes, view)
+    seen, others = chosen.candidates(wishes, view), chosen.compared(wishes, view)
+    with st.container(border=True, key="choose_answer"):
+        say(answer)
+        take_along(answer, seen, others)
+    tables(answer)
+    pictures(answer, seen, view)
+    under_other_models(answer, others)
+    small_print(answer)
+
+
+def asked(view: View) -> Wishes:
+    """The limits as the user sets them, from the link at first; written into the address."""
+    known = cache.offers()
+    start_from_link(view)
+    with st.container(border=True, key="choose_limits"):
+        with st.grid(6, min_column_width=148):
+            numbers_given = {key: number(key) for key in NUMBERS if key not in BATTERY}
+        with st.grid(2, min_column_width=320):
+            networks = st.multiselect(
+                "Networks to choose among",
+                list(known.exits),
+                key="choose_among",
+                persist_state="session",
+                help="Each with all its bit widths and static networks.",
+            )
+            profiles = st.multiselect(
+                "Compare under other energy models",
+                [name for name in known.profiles if name != view.profile],
+                key="choose_under",
+                persist_state="session",
+                help="Published models differ: does the choice survive?",
+            )
+        battery = st.expander("Battery", icon=":material/battery_full:")
+        with battery, st.grid(4, min_column_width=148):
+            numbers_given |= {key: number(key) for key in BATTERY}
+    wishes = Wishes(networks=tuple(networks), numbers=numbers_given, profiles=tuple(profiles))
+    say_problems(wishes)
+    write_address(wishes)
+    return wishes
+
+
+def number(key: str) -> float | None:
+    """One limit; empty sets none."""
+    wish = NUMBERS[key]
+    value: float | None = st.number_input(
+        wish.label,
+        min_value=0.0,
+        value=wish.default,
+        step=wish.step,
+        format="%.10g",
+        key=f"choose_{key}",
+        placeholder="no limit",
+        help=wish.help,
+        persist_state="session",
+    )
+    return value
+
+
+def start_from_link(view: View) -> None:
+    """On a session's first visit, set the widgets to what the link says."""
+    session = st.session_state
+    if "choose_problems" in session:
+        return
+    known = cache.offers()
+    wishes, session["choose_problems"] = Wishes.read(
+        st.query_params.to_dict(),
+        network=view.network,
+        networks=tuple(known.exits),
+        profiles=known.profiles,
+    )
+    session["choose_link"] = None
+    for key, value in wishes.numbers.items():
+        session[f"choose_{key}"] = value
+    session["choose_among"] = list(wishes.networks)
+    session["choose_under"] = [name for name in wishes.profiles if name != view.profile]
+
+
+def say_problems(wishes: Wishes) -> None:
+    """What the link had wrong stays said until a limit moves."""
+    session = st.session_state
+    if session["choose_link"] is None:
+        session["choose_link"] = wishes
+    if session["choose_link"] != wishes:
+        session["choose_problems"] = ()
+    for problem in session["choose_problems"]:
+        st.warning(problem, icon=":material/link_off:")
+
+
+def write_address(wishes: Wishes) -> None:
+    """The limits beside the view that the shell has written."""
+    wanted = wishes.write()
+    for key in (*NUMBERS, *LISTS):
+        if key in wanted and st.query_params.get(key) != wanted[key]:
+            st.query_params[key] = wanted[key]
+        elif key not in wanted and key in st.query_params:
+            del st.query_params[key]
+
+
+def say(answer: Answer) -> None:
+    """The answer in words, its figures, and what is promised of it."""
+    best = answer.best
+    if best is None:
+        st.warning(choice.headline(answer), icon=":material/block:")
+        return
+    st.markdown("**The best point that keeps your limits**")
+    st.text(choice.headline(answer))
+    st.caption(choice.how(best))
+    figures_of(best)
+    if answer.proof is not None:
+        st.info(choice.certificate(answer.proof, answer.limits), icon=":material/verified:")
+    elif answer.limits.confidence is not None:
+        st.caption("There is no trace of certify here, so nothing can be promised.")
+    st.caption(choice.on_test(best, answer.limits))
+
+
+def figures_of(best: Point) -> None:
+    """The figures it was chosen by, those of test below."""
+    with st.grid(6, min_column_width=148):
+        st.metric(
+            "Accuracy",
+            numbers.percent(best.tune.accuracy, 2),
+            best.test and f"test {numbers.percent(best.test.accuracy, 2)}",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+        for key, value in best.tune.by_limit.items():
+            st.metric(
+                choice.FIGURES[key],
+                choice.figure(key, value),
+                best.test and f"test {choice.figure(key, best.test.by_limit[key])}",
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+            )
+
+
+def take_along(answer: Answer, seen: Sequence[Considered], others: Sequence[Survival]) -> None:
+    """The point in Explore, as TOML, and as a report."""
+    best = answer.best
+    with st.container(horizontal=True):
+        if best is not None:
+            open_in_explore(best.network, best.kind, best.bits, best.thresholds, key="best")
+            st.download_button(
+                "operating-point.toml",
+                to_toml(point_file(answer)),
+                file_name="operating-point.toml",
+                mime="application/toml",
+                icon=":material/download:",
+                on_click="ignore",
+                key="choose_toml",
+            )
+        st.download_button(
+            "Report (HTML)",
+            lambda: report.to_html(answer, seen, others),
+            file_name="operating-point.html",
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+            key="choose_report",
+        )
+    if best is not None and any(on_grid(t) != t for t in best.thresholds):
+        there = choice.thresholds([on_grid(t) for t in best.thresholds])
+        st.caption(f"Explore's sliders move in steps of 0.001: there it stands at {there}.")
+
+
+def open_in_explore(
+    network: str, kind: str, bits: int, thresholds: Sequence[float], *, key: str
+) -> None:
+    """A button that leads to Explore, with the sliders at this point."""
+    cut = kind in {"hybrid", "edge"}
+    if st.button(
+        "Open in Explore",
+        icon=":material/tune:",
+        key=f"choose_open_{key}",
+        disabled=not cut,
+        help=None if cut else "Explore shows cut networks; this one has no early exit.",
+        on_click=go_to,
+        args=(network, bits, tuple(thresholds)),
+    ):
+        st.switch_page("pages/explore.py")
+
+
+def go_to(network: str, bits: int, thresholds: tuple[float, ...]) -> None:
+    """Move the shared controls to a point."""
+    st.session_state["network"] = network
+    controls.go_to(bits, thresholds)
+
+
+def tables(answer: Answer) -> None:
+    """Runners-up, what was left out and why, and where everybody stands."""
+    if answer.runners_up:
+        st.subheader("Runners-up")
+        named = {str(place): point for place, point in enumerate(answer.runners_up, start=1)}
+        st.dataframe(
+            pd.DataFrame(choice.rows(named)),
+            hide_index=True,
+            key="choose_runners_up",
+            alt="The points that come after the choice, with their figures on tune",
+        )
+    if answer.left_out:
+        st.subheader("What was left out, and why")
+        reasons = [
+            {"Left out": choice.name(one.point), "Why": choice.reason(one)}
+            for one in answer.left_out
+        ]
+        table(reasons, "The nearest miss of each kind and the limits it breaks")
+    with st.expander("Every contender", icon=":material/list:"):
+        stand = [
+            {
+                "Contender": choice.name(one.point),
+                "Thresholds": choice.thresholds(one.point.thresholds) or "none",
+                "Stands": choice.place(one, answer),
+            }
+            for one in answer.standings
+        ]
+        table(stand, "The best of every contender and where it stands")
+
+
+def table(rows: Sequence[dict[str, str]], alt: str) -> None:
+    """A table of words that wrap, so that a reason can be read on a phone."""
+    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt=alt)
+
+
+def pictures(answer: Answer, seen: Sequence[Considered], view: View) -> None:
+    """All candidates: the trade, and parallel axes to brush."""
+    with st.container(border=True):
+        st.markdown(
+            f"**Accuracy lost against energy** ({view.scope}): filled keeps every limit that tune "
+            "can see, dotted lines are limits, a click marks a candidate"
+        )
+        event = st.plotly_chart(
+            figures.trade(seen, answer),
+            key="choose_trade",
+            on_select="rerun",
+            selection_mode="points",
+            config=PLOT,
+            alt="Accuracy lost against energy per image of all candidates, the choice ringed",
+        )
+        marked(event["selection"]["points"], seen)
+    with st.container(border=True):
+        st.markdown("**All candidates**: drag along an axis to keep what is inside; red is chosen")
+        st.plotly_chart(
+            figures.axes(seen, answer),
+            key="choose_axes",
+            config=PLOT,
+            alt="All candidates as lines over parallel axes, those that keep the limits in blue",
+        )
+
+
+def marked(points: Sequence[dict[str, list[float]]], seen: Sequence[Considered]) -> None:
+    """The candidate that was clicked, and the way to it."""
+    if not points or "customdata" not in points[0]:
+        return
+    number_, row = (int(value) for value in list(points[0]["customdata"])[:2])
+    if number_ >= len(seen) or row >= len(seen[number_].over):
+        return
+    one = seen[number_]
+    thresholds = one.thresholds[row].tolist()
+    at = choice.thresholds(thresholds) or "no threshold"
+    with st.container(horizontal=True, vertical_alignment="center", key="choose_marked"):
+        st.text(f"Marked: {one.network}, {one.kind} {one.bits} bit at {at}")
+        open_in_explore(one.network, one.kind, one.bits, thresholds, key="marked")
+
+
+def under_other_models(answer: Answer, others: Sequence[Survival]) -> None:
+    """Whether the choice survives another energy model."""
+    if answer.best is None or len(others) < 2:
+        return
+    st.subheader("Under other energy models")
+    st.write(choice.survival(others, answer.best))
+    left, right = st.columns(2)
+    with left:
+        st.plotly_chart(
+            figures.profiles(others),
+            key="choose_profiles",
+            config=PLOT,
+            alt="Energy of the choice under each energy model, beside the best one there",
+        )
+    with right:
+        rows = [{"Energy model": one.profile, "There": choice.verdict(one)} for one in others]
+        table(rows, "What would be chosen under each energy model")
+
+
+def small_print(answer: Answer) -> None:
+    """How it was chosen, and what could not compete."""
+    st.caption(choice.counted(answer))
+    for dataset, (network, variant) in answer.references.items():
+        st.caption(f"Losses on {dataset} are counted against {variant} of {network}.")
+    for note in choice.notes(answer):
+        st.caption(note)
+
+
+shell.through_app(__file__)
+main()

@@ -1,0 +1,146 @@
+"""Choose in a real browser: from limits to a point in Explore, a TOML file and a report."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid.choose import Limits, choose, survey
+
+pytestmark = pytest.mark.browser
+
+PATIENCE_MS = 60_000
+ANSWER = ".st-key-choose_answer"
+
+
+def open_choose(page: Any, address: str, query: str) -> None:
+    # Through the first page: below a page's path Streamlit first looks for its health in vain.
+    page.goto(f"{address}/?{query}", timeout=PATIENCE_MS)
+    page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Choose", exact=True).click()
+    page.wait_for_selector(".st-key-choose_axes .parcoords", timeout=PATIENCE_MS)
+
+
+def set_limit(page: Any, key: str, value: str) -> None:
+    box = page.locator(f".st-key-choose_{key} input")
+    box.fill(value)
+    box.press("Enter")
+
+
+def download(page: Any, key: str) -> Path:
+    with page.expect_download(timeout=PATIENCE_MS) as started:
+        page.locator(f".st-key-{key} button").click()
+    return Path(started.value.path())
+
+
+@pytest.fixture
+def expected(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(pretrained))
+    limits = Limits(max_loss_points=12.0, confidence=0.9, max_energy_uj=12.0)
+    best = choose(survey(["trees-toy"]), limits).best
+    assert best is not None
+    assert best.kind in {"hybrid", "edge"}
+    return best
+
+
+def test_limits_lead_to_a_point_a_file_and_a_report(
+    page: Any, address: str, expected: Any, tmp_path: Path
+) -> None:
+    open_choose(page, address, "network=trees-toy&bits=1")
+    for key, value in (("loss", "12"), ("confidence", "90"), ("energy_uj", "12")):
+        set_limit(page, key, value)
+        page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
+    page.locator(ANSWER).get_by_text("thresholds").first.wait_for(timeout=PATIENCE_MS)
+
+    point = tomllib.loads(download(page, "choose_toml").read_text())
+    report = download(page, "choose_report")
+
+    assert point["network"] == "trees-toy"
+    assert (point["variant"], tuple(point["thresholds"])) == (expected.variant, expected.thresholds)
+    assert point["limits"] == {"max_loss_points": 12, "confidence": 0.9, "max_energy_uj": 12}
+    assert point["certificate"]["confidence"] == 0.9
+    opened = tmp_path / "report.html"
+    opened.write_bytes(report.read_bytes())
+    page.context.set_offline(offline=True)
+    beside = page.context.new_page()
+    beside.goto(f"file://{opened}", timeout=PATIENCE_MS)
+    beside.wait_for_selector("#trade .main-svg", timeout=PATIENCE_MS)
+    assert "With 90 % confidence" in beside.content()
+    page.context.set_offline(offline=False)
+
+
+def test_the_choice_opens_in_explore_and_the_limits_are_there_on_the_way_back(
+    page: Any, address: str, expected: Any
+) -> None:
+    query = "network=trees-toy&bits=4"
+    open_choose(page, address, query)
+    for key, value in (("loss", "12"), ("confidence", "90"), ("energy_uj", "12")):
+        set_limit(page, key, value)
+        page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
+    at = ", ".join(f"{t:.8f}".rstrip("0").rstrip(".") for t in expected.thresholds)
+    page.locator(ANSWER).get_by_text(at).first.wait_for(timeout=PATIENCE_MS)
+
+    page.locator(".st-key-choose_open_best button").click()
+
+    page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
+    page.wait_for_function(f"location.search.includes('bits={expected.bits}')", timeout=PATIENCE_MS)
+    sliders = [page.locator(f".st-key-t{i + 1} input[type=range]").input_value() for i in (0, 1)]
+    rounded = [int(1000 * t + 0.5) / 1000 for t in expected.thresholds]
+    assert [float(value) for value in sliders] == rounded
+    page.get_by_role("link", name="Choose", exact=True).click()
+    page.wait_for_selector(".st-key-choose_axes .parcoords", timeout=PATIENCE_MS)
+    assert page.locator(".st-key-choose_energy_uj input").input_value() == "12"
+    page.wait_for_function("location.search.includes('energy_uj=12')", timeout=PATIENCE_MS)
+
+
+def test_a_click_marks_a_candidate_and_dragging_along_an_axis_keeps_what_is_inside(
+    page: Any, address: str
+) -> None:
+    open_choose(page, address, "network=trees-toy&bits=4")
+    plot = page.locator(".st-key-choose_trade .js-plotly-plot")
+    plot.scroll_into_view_if_needed()
+    where = page.evaluate(
+        """() => {
+            const gd = document.querySelector('.st-key-choose_trade .js-plotly-plot');
+            const box = gd.getBoundingClientRect(), {xaxis, yaxis, _size} = gd._fullLayout;
+            const trace = gd.data.find(t => t.name === 'Hybrid' && t.x.length > 3);
+            const place = trace.y.findIndex((y, i) => y < yaxis.range[1] && y > yaxis.range[0]);
+            return [box.x + _size.l + xaxis.d2p(trace.x[place]),
+                    box.y + _size.t + yaxis.d2p(trace.y[place])];
+        }"""
+    )
+
+    page.mouse.click(*where)
+
+    page.locator(".st-key-choose_marked").wait_for(timeout=PATIENCE_MS)
+    assert "Marked: trees-toy, hybrid" in page.locator(".st-key-choose_marked").inner_text()
+    axes = page.locator(".st-key-choose_axes")
+    axes.scroll_into_view_if_needed()
+    third = axes.locator(".axis-brush").nth(2).bounding_box()
+    middle = third["x"] + third["width"] / 2
+    page.mouse.move(middle, third["y"] + third["height"] * 0.9)
+    page.mouse.down()
+    page.mouse.move(middle, third["y"] + third["height"] * 0.6, steps=6)
+    page.mouse.up()
+    kept = page.evaluate(
+        "JSON.stringify(document.querySelector('.st-key-choose_axes .js-plotly-plot')"
+        ".data[0].dimensions[2].constraintrange ?? null)"
+    )
+    assert json.loads(kept) is not None
+
+
+def test_a_link_to_choose_says_its_limits(
+    chromium: Any, serve: Callable[[Path], str], pretrained: Path
+) -> None:
+    page = chromium.new_page()
+
+    page.goto(f"{serve(pretrained)}/choose?network=trees-toy&loss=&energy_uj=9&among=trees-wide")
+
+    page.wait_for_selector(".st-key-choose_axes .parcoords", timeout=PATIENCE_MS)
+    assert page.locator(".st-key-choose_energy_uj input").input_value() == "9"
+    assert page.locator(".st-key-choose_loss input").input_value() == ""
+    assert "trees-wide" in page.locator(".st-key-choose_among").inner_text()
+    page.close()

@@ -1,0 +1,171 @@
+"""Choose through AppTest: limits, the answer, links right and wrong, and what cannot be kept."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from hybrid import choose
+from hybrid.choose import Limits
+
+Open = Callable[..., AppTest]
+LOOSE = {"network": "trees-toy", "loss": "20", "confidence": "90"}
+
+
+@pytest.fixture
+def opened(toy: Path, root: Path) -> Open:
+    """Open Choose by a link; its query as keywords."""
+
+    def run(**query: str) -> AppTest:
+        app = AppTest.from_file(str(root / "app.py"), default_timeout=120)
+        for key, value in query.items():
+            app.query_params[key] = value
+        app.run()
+        for key, value in query.items():  # a change of page empties the address
+            app.query_params[key] = value
+        app.switch_page("pages/choose.py").run()
+        assert not app.exception
+        return app
+
+    return run
+
+
+def best(**limits: Any) -> choose.Point:
+    found = choose.choose(choose.survey(["trees-toy"]), Limits(**limits)).best
+    assert found is not None
+    return found
+
+
+def said(app: AppTest) -> str:
+    every = (*app.text, *app.caption, *app.info, *app.warning, *app.error, *app.markdown)
+    return "\n".join(str(one.value) for one in every)
+
+
+def metric(app: AppTest, label: str) -> str:
+    return str(next(one for one in app.metric if one.label == label).value)
+
+
+def test_the_answer_is_the_librarys(opened: Open) -> None:
+    app = opened(**LOOSE, energy_uj="10")
+
+    point = best(max_loss_points=20, confidence=0.9, max_energy_uj=10)
+    assert ", ".join(f"{t:g}" for t in point.thresholds) in said(app)
+    assert metric(app, "Accuracy") == f"{100 * point.tune.accuracy:.2f} %"
+    assert "With 90 % confidence, it loses at most 20 points" in app.info[0].value
+    assert "of test, which decided nothing" in said(app)
+
+
+def test_a_limit_moves_the_answer(opened: Open) -> None:
+    app = opened(network="trees-toy", confidence="")
+
+    app.number_input(key="choose_loss").set_value(5.0).run()
+
+    point = best(max_loss_points=5, confidence=None)
+    assert metric(app, "Accuracy lost") == f"{point.tune.loss_points:.2f} points"
+    assert not app.info
+
+
+def test_a_battery_says_how_many_days_it_lasts(opened: Open) -> None:
+    app = opened(**LOOSE, images_per_day="1000", battery_mah="220", battery_volts="3")
+
+    days = best(
+        max_loss_points=20, confidence=0.9, images_per_day=1000, battery_mah=220, battery_volts=3
+    ).tune.days
+    assert days is not None
+    assert metric(app, "Battery lasts") == f"{int(days):,} days"
+
+
+def test_what_was_left_out_stands_with_its_reason(opened: Open) -> None:
+    app = opened(**LOOSE, energy_uj="10")
+
+    table = app.table[0].value
+    assert list(table.columns) == ["Left out", "Why"]
+    row = table[table["Left out"].str.contains("every image to the cloud")].iloc[0]
+    # 20.496 µJ of MACs at 3.2 pJ: 400,000 + 3 × 2,000,000 + 5,000
+    assert row["Why"] == "energy per image 20.5 µJ, 10.5 µJ over the limit of 10.0 µJ"
+
+
+def test_limits_that_nobody_keeps_name_the_nearest_miss(opened: Open) -> None:
+    app = opened(network="trees-toy", loss="0", energy_uj="0.5")
+
+    assert "Nobody keeps these limits; the nearest miss is trees-toy" in app.warning[0].value
+    assert not app.metric
+    assert [b.proto.label for b in app.get("download_button")] == ["Report (HTML)"]
+
+
+def test_two_networks_compete(opened: Open) -> None:
+    app = opened(**LOOSE, among="trees-toy,trees-wide")
+
+    assert "trees-wide" in "".join(app.table[-1].value.to_string() + app.table[1].value.to_string())
+
+
+@pytest.mark.parametrize(
+    "query, words",
+    [
+        ({"loss": "much"}, "The link says loss = 'much'"),
+        ({"energy_uj": "-3"}, "The link says energy_uj = '-3'"),
+        ({"latency_ms": "inf"}, "that is a number that is 0 or more"),
+        ({"among": "pixel"}, "No network is called 'pixel'"),
+        ({"under": "abacus"}, "No hardware profile is called 'abacus'"),
+    ],
+)
+def test_what_a_link_has_wrong_is_one_sentence_and_goes_at_the_first_change(
+    opened: Open, query: dict[str, str], words: str
+) -> None:
+    app = opened(network="trees-toy", **query)
+
+    assert [words in one.value for one in app.warning].count(True) == 1
+    app.number_input(key="choose_loss").set_value(30.0).run()
+    assert not any(words in one.value for one in app.warning)
+
+
+@pytest.mark.parametrize("percent", [0.0, 100.0])
+def test_a_confidence_that_cannot_be_had_is_one_sentence(opened: Open, percent: float) -> None:
+    app = opened(**LOOSE)
+
+    app.number_input(key="choose_confidence").set_value(percent).run()
+
+    assert "cannot be had from samples" in app.error[0].value
+    app.number_input(key="choose_confidence").set_value(80.0).run()
+    assert not app.error
+
+
+def test_half_a_battery_is_one_sentence(opened: Open) -> None:
+    app = opened(**LOOSE, battery_mah="220")
+
+    assert "How long a battery lasts needs images a day" in app.error[0].value
+
+
+def test_nothing_to_choose_among_is_one_sentence(opened: Open) -> None:
+    app = opened(**LOOSE)
+
+    app.multiselect(key="choose_among").set_value([]).run()
+
+    assert "No network was named to choose among" in app.error[0].value
+
+
+def test_the_point_can_be_downloaded_and_every_chart_says_what_it_shows(opened: Open) -> None:
+    app = opened(**LOOSE)
+
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert labels == ["operating-point.toml", "Report (HTML)"]
+    charts = app.get("plotly_chart")
+    assert len(charts) == 3
+    assert all(chart.proto.alt for chart in charts)
+    lines = json.loads(charts[1].proto.spec)["data"][0]
+    assert [d["label"] for d in lines["dimensions"]][:3] == ["Kind", "Bits", "Lost (points)"]
+
+
+def test_the_choice_opens_in_explore(opened: Open) -> None:
+    app = opened(**LOOSE, energy_uj="10")
+    point = best(max_loss_points=20, confidence=0.9, max_energy_uj=10)
+
+    app.button(key="choose_open_best").click().run()
+
+    assert not app.exception
+    assert app.session_state["bits"] == point.bits
+    values = [app.session_state[f"t{i + 1}"] for i in range(2)]
+    assert values == [pytest.approx(t, abs=0.0005) for t in point.thresholds]

@@ -1,0 +1,52 @@
+"""Links to Choose: what is written is read, and what is wrong falls back with a sentence."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hybrid.ui.wishes import NUMBERS, UNDER, Wishes
+
+NETWORKS = ("oak", "elm", "ash")
+PROFILES = (*UNDER, "abacus")
+
+numbers = st.none() | st.floats(0, 1e6).map(lambda value: float(f"{value:.9g}"))
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> Wishes:
+    lists = st.lists(st.sampled_from(NETWORKS), min_size=1, unique=True)
+    return Wishes(
+        networks=tuple(draw(lists)),
+        numbers={key: draw(numbers) for key in NUMBERS},
+        profiles=tuple(draw(st.lists(st.sampled_from(PROFILES), unique=True))),
+    )
+
+
+def read(query: dict[str, str]) -> tuple[Wishes, tuple[str, ...]]:
+    return Wishes.read(query, network="oak", networks=NETWORKS, profiles=PROFILES)
+
+
+@given(wishes())
+def test_a_link_says_what_was_wished_and_nothing_wrong(wished: Wishes) -> None:
+    assert read(wished.write()) == (wished, ())
+
+
+@given(st.dictionaries(st.sampled_from([*NUMBERS, "among", "under", "pigeon"]), st.text()))
+def test_any_text_in_a_link_gives_wishes_and_sentences(query: dict[str, str]) -> None:
+    wished, problems = read(query)
+
+    assert wished.networks
+    assert set(wished.numbers) == set(NUMBERS)
+    assert all(problem.endswith((".", "?")) for problem in problems)
+
+
+def test_an_empty_link_means_one_point_of_loss_at_95_percent() -> None:
+    wished, problems = read({})
+
+    assert problems == ()
+    assert wished.limits.to_dict() == {"max_loss_points": 1.0, "confidence": 0.95}
+    assert wished.networks == ("oak",)
+    assert wished.profiles == UNDER
+
+
+def test_an_empty_number_sets_no_limit() -> None:
+    assert read({"loss": "", "confidence": ""})[0].limits.to_dict() == {}
