@@ -35,9 +35,13 @@ _MEASURE_HELP = (
 )
 
 
-def preset(view: View) -> None:
-    """Let the widgets start from a view; the sliders read the address by themselves."""
-    values = {
+def preset(view: View, *, again: bool = False) -> None:
+    """Let widgets start from a view where they have no value: a client may send none.
+
+    Args:
+        again: tell the browser once more what the others stand at.
+    """
+    values: dict[str, Any] = {
         "network": view.network,
         "bits": view.bits,
         "measure": view.measure,
@@ -45,18 +49,16 @@ def preset(view: View) -> None:
         "link": view.link,
         "scope": view.scope,
         "sliders": "one" if view.together else "each",
-    }
+    } | dict(zip(slider_keys(view), view.thresholds, strict=False))
+    session = st.session_state
     for key, value in values.items():
-        if st.session_state.get(key) is None:
-            st.session_state[key] = value
+        held = session.get(key)
+        if held is None or again:
+            session[key] = value if held is None else held
 
 
 def choices(offers: Offers) -> dict[str, Any]:
     """Network, bit width, measure, profiles and scope, as fields of a View."""
-    if "view" in st.session_state:
-        # A client that reconnects, or whose page ran anew just after a change of page, may send
-        # no value for a widget: it stays as it was.
-        preset(st.session_state["view"])
     chosen: dict[str, Any] = {"network": st.selectbox("Network", list(offers.exits), key="network")}
     chosen["bits"] = _bits(list(offers.exits[chosen["network"]]))
     scope = st.segmented_control(

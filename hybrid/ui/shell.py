@@ -16,8 +16,10 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
 from hybrid.ui import cache, controls, recording, state
@@ -36,10 +38,14 @@ __all__ = [
 ]
 
 ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from elsewhere
+_TOLD = 2  # whole runs of a page in which the browser is told what the controls stand at
+_SESSIONS = 1000  # whose links are remembered
+_LINKS: dict[str, dict[str, str]] = {}  # by session, what its first request asked for
 
 
 def set_up() -> None:
     """Title and layout of the browser's page."""
+    _remember_link()
     st.set_page_config(
         page_title="hybrid",
         page_icon=str(ICON),
@@ -60,6 +66,7 @@ def frame(*, folded: bool = False) -> View | None:
         return None
     st.session_state.pop("redrawn", None)  # the page says it anew
     problems = _read_address(offers)
+    controls.preset(st.session_state["view"], again=_page_is_new())
     with st.sidebar:
         choice = controls.choices(offers)
     for problem in problems:
@@ -126,8 +133,15 @@ def empty() -> None:
     st.code("hybrid train digits-vgg", language="bash")
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
 def settle() -> None:
+    """Last line of app.py: the page is whole."""
+    if "page_runs" in st.session_state:
+        st.session_state["page_runs"] += 1
+    _freeze()
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _freeze() -> None:
     """After the first page is drawn: keep what is loaded out of the garbage collector's rounds.
 
     Going through all imported modules was measured at 120 ms a round. For the same reason
@@ -141,8 +155,10 @@ def _read_address(offers: Offers) -> tuple[str, ...]:
     """On a session's first run, start from its link; what it has wrong stays said until a move."""
     session = st.session_state
     if "view" not in session:
-        reading = View.read(st.query_params.to_dict(), offers)
-        controls.preset(reading.view)
+        link = _link()
+        if st.query_params.to_dict() != link:
+            st.query_params.from_dict(link)
+        reading = View.read(link, offers)
         # At once: a change of page while this first run goes on empties the address.
         session["view"] = reading.view
         session["link_problems"] = reading.problems
@@ -151,3 +167,35 @@ def _read_address(offers: Offers) -> tuple[str, ...]:
         session["link_problems"] = ()
     problems: tuple[str, ...] = session["link_problems"]
     return problems
+
+
+def _remember_link() -> None:
+    """Keep what the session's first request asked for.
+
+    A change of page empties the address, and it can cut the first run short wherever that touches
+    the session or draws: nothing of that may come before this.
+    """
+    context = get_script_run_ctx()
+    if context is None or context.session_id in _LINKS:
+        return
+    while len(_LINKS) >= _SESSIONS:
+        _LINKS.pop(next(iter(_LINKS)), None)
+    _LINKS[context.session_id] = dict(parse_qsl(context.query_string, keep_blank_values=True))
+
+
+def _link() -> dict[str, str]:
+    context = get_script_run_ctx()
+    return _LINKS.get(context.session_id, {}) if context else {}
+
+
+def _page_is_new(page: str) -> bool:
+    """Whether the session came to this page from another a moment ago.
+
+    Then the browser may have drawn the controls at their defaults: what told it better belonged to
+    the run before, and its next click would send these.
+    """
+    session = st.session_state
+    if session.get("page", page) != page:
+        session["page_runs"] = 0
+    session["page"] = page
+    return bool(session.setdefault("page_runs", _TOLD) < _TOLD)
