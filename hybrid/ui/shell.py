@@ -40,7 +40,7 @@ __all__ = [
 ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from elsewhere
 _TOLD = 2  # whole runs of a page in which the browser is told what the controls stand at
 _SESSIONS = 1000  # whose links are remembered
-_LINKS: dict[str, dict[str, str]] = {}  # by session, what its first request asked for
+_LINKS: dict[str, dict[str, str]] = {}  # by session, until a first run has come to its end
 
 
 def set_up() -> None:
@@ -135,6 +135,7 @@ def empty() -> None:
 
 def settle() -> None:
     """Last line of app.py: the page is whole."""
+    _LINKS.pop(_session(), None)
     if "page_runs" in st.session_state:
         st.session_state["page_runs"] += 1
     _freeze()
@@ -155,7 +156,7 @@ def _read_address(offers: Offers) -> tuple[str, ...]:
     """On a session's first run, start from its link; what it has wrong stays said until a move."""
     session = st.session_state
     if "view" not in session:
-        link = _link()
+        link = _LINKS.get(_session(), {})
         if st.query_params.to_dict() != link:
             st.query_params.from_dict(link)
         reading = View.read(link, offers)
@@ -183,9 +184,9 @@ def _remember_link() -> None:
     _LINKS[context.session_id] = dict(parse_qsl(context.query_string, keep_blank_values=True))
 
 
-def _link() -> dict[str, str]:
+def _session() -> str:
     context = get_script_run_ctx()
-    return _LINKS.get(context.session_id, {}) if context else {}
+    return context.session_id if context else ""
 
 
 def _page_is_new(page: str) -> bool:

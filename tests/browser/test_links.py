@@ -27,3 +27,35 @@ def test_a_link_to_any_page_is_the_first_request_of_a_fresh_server(
     assert f"/{name}?" in page.url
     assert "t1=0.61" in page.url
     page.close()
+
+
+def test_a_page_changed_before_the_first_run_has_ended_keeps_the_links_view(
+    chromium: Any, serve: Callable[[Path], str], pretrained: Path
+) -> None:
+    page = chromium.new_page()
+    page.goto(f"{serve(pretrained)}/?network=trees-toy&bits=4&t1=0.61&t2=0.33&measure=margin")
+
+    page.get_by_role("link", name="Networks").click(timeout=PATIENCE_MS)  # at once
+    page.get_by_text("Stages, exits and cut").wait_for(timeout=PATIENCE_MS)
+    settled(page)
+    address = page.url
+    page.locator(".st-key-bits").get_by_text("2", exact=True).click()
+    page.wait_for_url("**bits=2**", timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Explore").click()
+    page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
+    settled(page)
+
+    for part in ("network=trees-toy", "bits=4", "t1=0.61", "t2=0.33", "measure=margin"):
+        assert part in address
+    for part in ("network=trees-toy", "bits=2", "t1=0.61", "t2=0.33", "measure=margin"):
+        assert part in page.url
+    sliders = page.locator("input[type=range]").evaluate_all("all => all.map(one => one.value)")
+    assert sliders == ["0.61", "0.33"]
+    page.close()
+
+
+def settled(page: Any) -> None:
+    page.wait_for_selector(
+        "[data-testid=stApp][data-test-script-state=notRunning]", timeout=PATIENCE_MS
+    )
+    page.wait_for_timeout(1500)

@@ -10,6 +10,19 @@
 
 const STATES = new WeakMap();
 const REST_MS = 150; // after so long without a move the value rests
+const LEAVING_MS = 5000; // a change of page may take so long
+
+// Whatever a page sends between a click on another page's link and the server's answer names the
+// page as it was, and brings the reader back to it.
+let leftAt = -Infinity;
+const LINKS = "[data-testid=stTopNavLink], [data-testid=stSidebarNavLink]";
+document.addEventListener(
+  "click",
+  (event) => {
+    if (event.target.closest?.(LINKS)) leftAt = performance.now();
+  },
+  true,
+);
 
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component;
@@ -289,7 +302,7 @@ function rest(state) {
     speak(state, "polite");
     output.textContent = `${edge[0]} leave at the edge, accuracy ${accuracy[0]}, ${spent[0]} per image`;
   }
-  if (!state.alive) {
+  if (!state.alive && performance.now() - leftAt > LEAVING_MS) {
     state.alive = true;
     state.report.setStateValue("alive", true);
   }
