@@ -189,13 +189,14 @@ def _session() -> str:
     return context.session_id if context else ""
 
 
-def _page_is_new(page: str) -> bool:
+def _page_is_new() -> bool:
     """Whether the session came to this page from another a moment ago.
 
     Then the browser may have drawn the controls at their defaults: what told it better belonged to
     the run before, and its next click would send these.
     """
-    session = st.session_state
+    session, context = st.session_state, get_script_run_ctx()
+    page = context.page_script_hash if context else ""
     if session.get("page", page) != page:
         session["page_runs"] = 0
     session["page"] = page
