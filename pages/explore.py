@@ -55,9 +55,9 @@ def drawn_figures(view: View, scene: Scene) -> figures.Figures:
     if held is None or not follower.is_alive() or not state.same_scene(held, view):
         session["explore_anchor"] = view
         session["explore_figures"] = draw(view, scene, operating_point(view, scene))
-    elif session["explore_scene"] != cache.stamps(view.network):
+    elif session["explore_scene"] != cache.stamps(view.network, view.split):
         session["explore_figures"] = draw(held, scene, operating_point(held, scene))
-    session["explore_scene"] = cache.stamps(view.network)
+    session["explore_scene"] = cache.stamps(view.network, view.split)
     figures_by_key: figures.Figures = session["explore_figures"]
     return figures_by_key
 
@@ -76,8 +76,9 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
             accuracy=point.outcome.accuracy,
             scale_pj=scale_pj,
             unit=unit,
+            labelled=scene.labelled,
         ),
-        "flow": figures.flow(point.outcome),
+        "flow": figures.flow(point.outcome, labelled=scene.labelled),
         "threshold": threshold_figure(view, scene, point),
         "parts": figures.by_part(
             scene.prices.mean_parts(point.outcome),
@@ -86,7 +87,7 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
             unit=unit,
             beside=words.against(view.scope).capitalize(),
         ),
-        "classes": figures.per_class(counted, classes),
+        "classes": figures.per_class(counted, classes, labelled=scene.labelled),
     }
 
 
@@ -94,16 +95,18 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
 def headlines() -> None:
     """The figures that matter, and whether a static network does better."""
     view = state.current()
-    if st.session_state["explore_scene"] != cache.stamps(view.network):
+    if st.session_state["explore_scene"] != cache.stamps(view.network, view.split):
         st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
     scene = cache.scene(view)
     point = operating_point(view, scene)
-    st.session_state["explore_point"].update(view=view, point=point)
+    written = words.honest(point, labelled=scene.labelled)
+    st.session_state["explore_point"].update(view=view, point=written)
     shown = words.headlines(
         point,
         scene.prices.costs,
         scope=view.scope,
         image_bytes=scene.card.image_bytes,
+        labelled=scene.labelled,
     )
     with st.grid(6, min_column_width=148):
         for headline in shown:
@@ -117,7 +120,8 @@ def headlines() -> None:
                     border=True,
                 )
     with st.container(key="explore_verdict"):
-        st.caption(words.verdict(point, scene.statics, scope=view.scope))
+        said = words.verdict(point, scene.statics, scope=view.scope, labelled=scene.labelled)
+        st.caption(said)
     certificates.show(view)
 
 
@@ -194,6 +198,7 @@ def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> 
         accuracy=point.outcome.accuracy,
         edge_fraction=point.outcome.edge_fraction,
         twin_accuracy=scene.prices.twin_accuracy,
+        labelled=scene.labelled,
     )
 
 
@@ -238,8 +243,7 @@ def pictures() -> None:
     view = state.current()
     scene = cache.scene(view)
     card = scene.card
-    images = cache.images(card.dataset, size=card.size, channels=card.channels)
-    if images is None or len(images) != scene.trace.samples:
+    if cache.pictures(view, [0]) is None:
         st.caption(
             f"The images of {card.dataset} are not on this machine; with them, this page also "
             "shows which leave earliest, which go furthest and which leave wrongly sure."
@@ -252,8 +256,11 @@ def pictures() -> None:
             if not group.positions:
                 st.caption("No image at these thresholds.")
                 continue
+            images = cache.pictures(view, group.positions)
+            if images is None:
+                continue
             st.image(
-                gallery.sprites(images, group.positions),
+                gallery.sprites(images, range(len(images))),
                 width="stretch",
                 alt=f"{group.title}: {', '.join(group.captions)}",
             )

@@ -37,11 +37,12 @@ def main() -> None:
         "Your own images become a split like any other: they are recorded once, and Explore can "
         "then be asked about them. They stay on the machine this page runs on."
     )
-    recordings(card)
     chosen = choose_split(card)
     if chosen == NEW:
         new_split(view, card)
+        recordings(card)
     else:
+        recordings(card)
         kept_split(own_splits.split(card.network, chosen), view, card)
 
 
@@ -74,7 +75,9 @@ def recordings(card: Card) -> None:
                 icon=":material/stop_circle:",
             )
         else:
-            st.success("Recorded and kept; choose the split below.", icon=":material/check_circle:")
+            st.success("Recorded and kept.", icon=":material/check_circle:")
+            your_data.forget(card.network)  # said once is enough
+            continue
         st.button(
             "Close",
             key="your_close",
@@ -211,16 +214,17 @@ def show_found(found: Found) -> None:
     """What was found, in numbers, and what will not be read."""
     labelled = sum(word is not None for word in found.words)
     where = "rows of the table" if found.by_table else "folders"
-    said = f"**{numbers.count(len(found.entries))} images**, "
+    said = f"**{your_data.counted(len(found.entries), 'image', 'images')}**, "
     said += (
         f"{numbers.count(labelled)} with one of {numbers.count(len(found.matches))} labels by "
         f"their {where}"
         if labelled
         else "none with a label"
     )
-    others = f"; {numbers.count(found.others)} other files are not looked at" * bool(found.others)
-    st.markdown(f"{said}{others}.")
-    show_refused(found.refused, "files will not be read")
+    others = your_data.counted(found.others, "other file is", "other files are")
+    st.markdown(f"{said}; {others} not looked at." if found.others else f"{said}.")
+    refused = your_data.counted(len(found.refused), "file", "files")
+    show_refused(found.refused, f"{refused} will not be read")
 
 
 def show_refused(refused: tuple[Rejected, ...] | list[Rejected], what: str) -> None:
@@ -228,15 +232,13 @@ def show_refused(refused: tuple[Rejected, ...] | list[Rejected], what: str) -> N
     if not refused:
         return
     table = pd.DataFrame({"File": one.name, "Why": one.sentence} for one in refused)
-    with st.expander(
-        f"{numbers.count(len(refused))} {what}", icon=":material/broken_image:", expanded=True
-    ):
+    with st.expander(what, icon=":material/broken_image:", expanded=len(refused) <= ROWS_SHOWN):
         st.dataframe(
             table,
             hide_index=True,
             height="content" if len(table) <= ROWS_SHOWN else 280,
             key="your_refused",
-            alt=f"{len(table)} {what}, each with the reason.",
+            alt=f"{what}, each with the reason.",
         )
 
 
@@ -391,12 +393,13 @@ def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> N
     if "your_error" in st.session_state:
         st.error(st.session_state.pop("your_error"), icon=":material/error:")
     st.button(
-        f"Record {numbers.count(len(labels))} images",
+        f"Record {your_data.counted(len(labels), 'image', 'images')}",
         icon=":material/fiber_manual_record:",
         type="primary",
         key="your_record",
         on_click=begin,
         args=(found, view, card),
+        disabled=any(job.alive for job in your_data.recordings(card.network)),
     )
     st.caption(
         f"{len(names if every else names[:TWO])} traces are recorded. The images at the network's "
@@ -471,7 +474,8 @@ def show_about(about: OwnSplit, card: Card) -> None:
         words = ", ".join(f"{word or 'no label'} ({n})" for word, n in about.left_out.items())
         st.text(f"Left out, by label: {words}")
     if about.skipped:
-        show_refused(own_splits.skipped(about), "files could not be read")
+        files = your_data.counted(about.skipped, "file", "files")
+        show_refused(own_splits.skipped(about), f"{files} could not be read")
 
 
 def actions(about: OwnSplit, view: View, card: Card) -> None:
@@ -514,9 +518,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
 def open_split(name: str) -> None:
     """Let the pages begin from this split."""
     st.session_state["split"] = name
-    view = state.current()
-    if hasattr(view, "split"):
-        st.session_state["view"] = replace(view, split=name)
+    st.session_state["view"] = replace(state.current(), split=name)
 
 
 def delete(about: OwnSplit) -> None:

@@ -1,7 +1,7 @@
 """What the pages read, kept in memory once for all sessions, bounded, every input in the key.
 
     card = cache.card(view.network)
-    trace = cache.trace(view.network, view.variant)      # of the test split; see Raises
+    trace = cache.counted(view.network, view.variant, view.split)      # see Raises
     band = cache.band(view)                              # certificates for free sliders
     prices = cache.prices(view)                          # per exit, and the twin's
     scene = cache.scene(view)                            # all of Explore that no slider changes
@@ -10,6 +10,7 @@ Files are part of the key by their time of change, so a trace recorded meanwhile
 shows at the next run. What comes out is shared between sessions: never write into it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
-from hybrid import certify, data, energy, policy, zoo
+from hybrid import certify, data, energy, own_splits, policy, zoo
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.trace import Trace
 from hybrid.ui import tables
@@ -37,6 +38,8 @@ __all__ = [
     "Static",
     "band",
     "card",
+    "certify_split",
+    "counted",
     "exit_certificates",
     "follower_data",
     "frontier_table",
@@ -44,6 +47,7 @@ __all__ = [
     "images",
     "link_title",
     "offers",
+    "pictures",
     "prices",
     "profile_title",
     "scene",
@@ -65,12 +69,13 @@ def card(network: str) -> zoo.Card:
 
 def offers() -> Offers:
     """What can be chosen on this machine."""
-    exits = {}
+    exits, splits = {}, {}
     for network in zoo.networks():
         hybrids = [v for v in zoo.card(network).variants.values() if v.kind == "hybrid"]
         if hybrids:
             exits[network] = {v.bits: v.exits for v in sorted(hybrids, key=lambda v: v.bits)}
-    return Offers(exits=exits, profiles=_profile_names(), links=_link_names())
+            splits[network] = tuple(own_splits.names(network))
+    return Offers(exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
 
 
 def trace(network: str, variant: str, split: str = SPLIT) -> Trace:
@@ -82,29 +87,50 @@ def trace(network: str, variant: str, split: str = SPLIT) -> Trace:
     return _trace(network, variant, split, _stamp(network, variant, split))
 
 
+def counted(network: str, variant: str, split: str) -> Trace:
+    """The trace that figures are counted from: without labels, the final exit's answers are right.
+
+    Raises:
+        UnknownNameError, DataMissingError, TraceError: as `zoo.trace`.
+    """
+    recorded = trace(network, variant, split)
+    return recorded if recorded.labelled else recorded.against_final
+
+
+def certify_split(view: View) -> str | None:
+    """The split that certificates of the view's images rest on; None where there is none."""
+    if view.split == SPLIT:
+        return "certify"
+    about = own_splits.split(view.network, view.split)
+    if about.purpose == "certify":
+        return view.split
+    other = f"{view.split.removesuffix('-tune')}-certify"
+    paired = about.purpose == "tune" and other in own_splits.names(view.network)
+    return other if paired else None
+
+
 def prices(view: View) -> Prices:
     """What the view's network costs on the view's hardware and link, in the view's scope."""
+    changed = stamps(view.network, view.split)
     return _prices(
-        view.network, view.bits, view.profile, view.link, view.scope, _stamp(view.network)
+        view.network, view.bits, view.profile, view.link, view.scope, view.split, changed
     )
 
 
 def statics(view: View) -> tuple[Static, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
-    return _statics(view.network, view.profile, view.link, view.scope, stamps(view.network))
+    changed = stamps(view.network, view.split)
+    return _statics(view.network, view.profile, view.link, view.scope, view.split, changed)
 
 
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
-    return _frontiers(
-        view.network, view.measure, view.profile, view.link, view.scope, stamps(view.network)
-    )
+    return _frontiers(_unthresholded(view), stamps(view.network, view.split))
 
 
 def sweep_together(view: View) -> policy.Sweep:
     """All thresholds moved as one over 0, 0.005, … 1."""
-    stamp = _stamp(view.network, view.variant, SPLIT)
-    return _sweep(view.network, view.bits, view.measure, view.profile, view.link, view.scope, stamp)
+    return _sweep(_unthresholded(view), stamps(view.network, view.split))
 
 
 def band(view: View) -> certify.Band:
@@ -115,9 +141,10 @@ def band(view: View) -> certify.Band:
     Raises:
         DataMissingError, TraceError: no trace of the certify split, or a damaged one.
     """
-    stamp = _stamp(view.network, view.variant, "certify")
+    split = certify_split(view) or ""
+    stamp = _stamp(view.network, view.variant, split)
     return _band(
-        zoo.pretrained_folder(), view.network, view.variant, view.measure, _choices(), stamp
+        zoo.pretrained_folder(), view.network, view.variant, split, view.measure, _choices(), stamp
     )
 
 
@@ -130,28 +157,28 @@ def exit_certificates(view: View, comparisons: int) -> tuple[certify.Certificate
     Raises:
         DataMissingError, TraceError: as `band`.
     """
-    stamp = _stamp(view.network, view.variant, "certify")
-    still = replace(view, profile="", link="", scope="")  # no price changes a certificate
+    split = certify_split(view) or ""
+    stamp = _stamp(view.network, view.variant, split)
+    # no price changes a certificate
+    still = replace(view, profile="", link="", scope="", split=split)
     return _exit_certificates(zoo.pretrained_folder(), still, comparisons, stamp)
 
 
 def follower_data(view: View) -> dict[str, Any]:
     """What the follower in the browser needs of this view; the same whatever its thresholds."""
-    still = replace(view, thresholds=(0.0,) * view.exits)
-    return _follower_data(still, stamps(view.network))
+    return _follower_data(_unthresholded(view), stamps(view.network, view.split))
 
 
-def stamps(network: str) -> tuple[int, ...]:
+def stamps(network: str, split: str = SPLIT) -> tuple[int, ...]:
     """When the card and each variant's trace of the split last changed."""
-    folder, card_changed = zoo.pretrained_folder(), _stamp(network)
-    return (card_changed, *map(_changed_ns, _trace_paths(folder, network, card_changed)))
+    folders, card_changed = (zoo.pretrained_folder(), own_splits.folder()), _stamp(network)
+    paths = _trace_paths(folders, network, split, card_changed)
+    return (card_changed, *map(_changed_ns, paths))
 
 
 def frontier_table(view: View) -> pd.DataFrame:
     """The frontiers and the static networks as a table; never write into it."""
-    return _frontier_table(
-        view.network, view.measure, view.profile, view.link, view.scope, stamps(view.network)
-    )
+    return _frontier_table(_unthresholded(view), stamps(view.network, view.split))
 
 
 def scene(view: View) -> Scene:
@@ -160,8 +187,21 @@ def scene(view: View) -> Scene:
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
-    still = replace(view, thresholds=(0.0,) * view.exits)
-    return _scene(still, zoo.pretrained_folder(), stamps(view.network))
+    changed = stamps(view.network, view.split)
+    return _scene(_unthresholded(view), zoo.pretrained_folder(), changed)
+
+
+def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | None:
+    """Some images of the view's split (k, h, w, channels); None where they are not here."""
+    known = card(view.network)
+    if view.split != SPLIT:
+        stamp = _changed_ns(own_splits.path_of(view.network, view.split))
+        return _own_pictures(view.network, view.split, tuple(positions), stamp)
+    found = images(known.dataset, size=known.size, channels=known.channels)
+    recorded = trace(view.network, view.variant, view.split)
+    if found is None or len(found) != recorded.samples:
+        return None
+    return found[list(positions)]
 
 
 def images(dataset: str, *, size: int, channels: int) -> npt.NDArray[np.uint8] | None:
@@ -177,7 +217,8 @@ def images(dataset: str, *, size: int, channels: int) -> npt.NDArray[np.uint8] |
 def _scene(view: View, _folder: Path, _changed: tuple[int, ...]) -> Scene:
     return Scene(
         card=zoo.card(view.network),
-        trace=trace(view.network, view.variant),
+        labelled=trace(view.network, view.variant, view.split).labelled,
+        trace=counted(view.network, view.variant, view.split),
         prices=prices(view),
         frontiers=frontiers(view),
         statics=statics(view),
@@ -186,8 +227,15 @@ def _scene(view: View, _folder: Path, _changed: tuple[int, ...]) -> Scene:
 
 
 @lru_cache(maxsize=32)
-def _trace_paths(_folder: Path, network: str, _card_changed: int) -> tuple[Path, ...]:
-    return tuple(zoo.trace_path(network, name, SPLIT) for name in zoo.card(network).variants)
+def _trace_paths(
+    _folders: tuple[Path, Path], network: str, split: str, _card_changed: int
+) -> tuple[Path, ...]:
+    return tuple(zoo.trace_path(network, name, split) for name in zoo.card(network).variants)
+
+
+def _unthresholded(view: View) -> View:
+    """The view as a key of what no slider changes."""
+    return replace(view, thresholds=(0.0,) * view.exits)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -219,8 +267,16 @@ def _trace(network: str, variant: str, split: str, stamp: int) -> Trace:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _prices(network: str, bits: int, profile: str, link: str, scope: str, stamp: int) -> Prices:
-    del stamp  # only in the key
+def _prices(
+    network: str,
+    bits: int,
+    profile: str,
+    link: str,
+    scope: str,
+    split: str,
+    changed: tuple[int, ...],
+) -> Prices:
+    del changed  # only in the key
     variant = zoo.variant(network, bits)
     priced: dict[str, Any] = {
         "exits": variant.exits,
@@ -237,19 +293,19 @@ def _prices(network: str, bits: int, profile: str, link: str, scope: str, stamp:
         costs=energy.costs(variant.layers, **priced),
         parts={part: tuple(parts[part] for parts in by_exit) for part in by_exit[0]},
         twin_energy_pj=twin_energy_pj,
-        twin_accuracy=_accuracy(network, zoo.variant_name(32, static=True)),
+        twin_accuracy=_accuracy(network, zoo.variant_name(32, static=True), split),
         twin_parts=twin_parts,
     )
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _statics(
-    network: str, profile: str, link: str, scope: str, changed: tuple[int, ...]
+    network: str, profile: str, link: str, scope: str, split: str, changed: tuple[int, ...]
 ) -> tuple[Static, ...]:
     del changed  # only in the key
     found = []
     for bits in zoo.bit_widths(network, static=True):
-        accuracy = _accuracy(network, zoo.variant_name(bits, static=True))
+        accuracy = _accuracy(network, zoo.variant_name(bits, static=True), split)
         if accuracy is not None:
             energy_pj = _static_energy_pj(network, bits, profile, link, scope)
             found.append(Static(bits=bits, accuracy=accuracy, energy_pj=energy_pj))
@@ -257,18 +313,17 @@ def _statics(
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _frontiers(
-    network: str, measure: str, profile: str, link: str, scope: str, changed: tuple[int, ...]
-) -> tuple[Frontier, ...]:
+def _frontiers(view: View, changed: tuple[int, ...]) -> tuple[Frontier, ...]:
     del changed  # only in the key
     found = []
-    for bits in zoo.bit_widths(network):
+    for bits in zoo.bit_widths(view.network):
         try:
-            recorded = trace(network, zoo.variant_name(bits))
+            recorded = counted(view.network, zoo.variant_name(bits), view.split)
         except HybridError:
             continue  # this bit width has no trace; the others are shown without it
-        costs = _prices(network, bits, profile, link, scope, _stamp(network)).costs
-        points = policy.all_points(recorded, costs, measure, _slider_grids(recorded, measure))
+        costs = prices(replace(view, bits=bits)).costs
+        grids = _slider_grids(recorded, view.measure)
+        points = policy.all_points(recorded, costs, view.measure, grids)
         best = policy.frontier(points.energy_pj, points.accuracy)
         found.append(
             Frontier(
@@ -283,22 +338,17 @@ def _frontiers(
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _sweep(
-    network: str, bits: int, measure: str, profile: str, link: str, scope: str, stamp: int
-) -> policy.Sweep:
-    del stamp  # only in the key
-    costs = _prices(network, bits, profile, link, scope, _stamp(network)).costs
-    recorded = trace(network, zoo.variant_name(bits))
+def _sweep(view: View, changed: tuple[int, ...]) -> policy.Sweep:
+    del changed  # only in the key
+    recorded = counted(view.network, view.variant, view.split)
     grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
-    return policy.sweep(recorded, measure=measure, costs=costs, grid=grid)
+    return policy.sweep(recorded, measure=view.measure, costs=prices(view).costs, grid=grid)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _frontier_table(
-    network: str, measure: str, profile: str, link: str, scope: str, changed: tuple[int, ...]
-) -> pd.DataFrame:
-    found = _frontiers(network, measure, profile, link, scope, changed)
-    return tables.frontier(found, _statics(network, profile, link, scope, changed))
+def _frontier_table(view: View, changed: tuple[int, ...]) -> pd.DataFrame:
+    del changed  # only in the key
+    return tables.frontier(frontiers(view), statics(view))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -307,12 +357,21 @@ def _follower_data(view: View, changed: tuple[int, ...]) -> dict[str, Any]:
     priced = prices(view)
     return payload(
         view,
-        trace(view.network, view.variant),
+        counted(view.network, view.variant, view.split),
         priced,
         statics(view),
         classes=len(card(view.network).classes),
         scale_pj=priced.energy_unit[0],
+        labelled=trace(view.network, view.variant, view.split).labelled,
     )
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _own_pictures(
+    network: str, split: str, positions: tuple[int, ...], stamp: int
+) -> npt.NDArray[np.uint8]:
+    del stamp  # only in the key
+    return own_splits.images(own_splits.split(network, split), positions)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -322,9 +381,9 @@ def _images(dataset: str, size: int, channels: int) -> npt.NDArray[np.uint8]:
 
 @lru_cache(maxsize=64)
 def _band(
-    _folder: Path, network: str, variant: str, measure: str, choices: int, _stamp: int
+    _folder: Path, network: str, variant: str, split: str, measure: str, choices: int, _stamp: int
 ) -> certify.Band:
-    recorded = trace(network, variant, "certify")
+    recorded = counted(network, variant, split)
     grid = certify.slider_grid(recorded.exits - 1)
     return certify.band(recorded, grid, delta=DELTA, offers=choices, measure=measure)
 
@@ -334,7 +393,7 @@ def _exit_certificates(
     _folder: Path, view: View, comparisons: int, _stamp: int
 ) -> tuple[certify.Certificate | None, ...]:
     return certify.certify_exits(
-        trace(view.network, view.variant, "certify"),
+        counted(view.network, view.variant, view.split),
         view.thresholds,
         delta=DELTA,
         measure=view.measure,
@@ -401,12 +460,13 @@ def _static_energy_pj(network: str, bits: int, profile: str, link: str, scope: s
     return costs.energy_pj[0]
 
 
-def _accuracy(network: str, variant: str) -> float | None:
-    """Accuracy of the final exit on the test split; None where there is no such trace."""
+def _accuracy(network: str, variant: str, split: str) -> float | None:
+    """Accuracy of the final exit on a split; None where there is no such trace, or no label."""
     try:
-        return float(trace(network, variant).correct[:, -1].mean())
+        recorded = trace(network, variant, split)
     except HybridError:
         return None
+    return float(recorded.correct[:, -1].mean()) if recorded.labelled else None
 
 
 def _slider_grids(recorded: Trace, measure: str) -> list[npt.NDArray[np.float64]]:

@@ -12,7 +12,15 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.ui import cache, palette, state
-from hybrid.ui.state import DEFAULT_THRESHOLD, STEPS, Offers, View, on_grid, slider_keys
+from hybrid.ui.state import (
+    DEFAULT_SPLIT,
+    DEFAULT_THRESHOLD,
+    STEPS,
+    Offers,
+    View,
+    on_grid,
+    slider_keys,
+)
 
 __all__ = ["MEASURE_WORDS", "choices", "go_to", "preset", "redraw_only", "thresholds"]
 
@@ -48,6 +56,7 @@ def preset(view: View, *, again: bool = False) -> None:
         "profile": view.profile,
         "link": view.link,
         "scope": view.scope,
+        "split": view.split,
         "sliders": "one" if view.together else "each",
     } | dict(zip(slider_keys(view), view.thresholds, strict=False))
     session = st.session_state
@@ -61,6 +70,7 @@ def choices(offers: Offers) -> dict[str, Any]:
     """Network, bit width, measure, profiles and scope, as fields of a View."""
     chosen: dict[str, Any] = {"network": st.selectbox("Network", list(offers.exits), key="network")}
     chosen["bits"] = _bits(list(offers.exits[chosen["network"]]))
+    chosen["split"] = _split(offers.splits_of(chosen["network"]))
     scope = st.segmented_control(
         "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
     )
@@ -165,6 +175,7 @@ def _chosen(view: View) -> dict[str, Any]:
         "profile": view.profile,
         "link": view.link,
         "scope": view.scope,
+        "split": view.split,
         "sliders": "one" if view.together else "each",
     }
 
@@ -187,6 +198,21 @@ def _bits(offered: list[int]) -> int:
         wrap=True,
     )
     return int(bits or offered[0])
+
+
+def _split(offered: tuple[str, ...]) -> str:
+    """The split that the figures are of; nothing is drawn where there is only one."""
+    if st.session_state.get("split") not in offered:
+        st.session_state["split"] = offered[0]  # another network, or it was deleted
+    if len(offered) == 1:
+        return offered[0]
+    return st.selectbox(
+        "Images",
+        offered,
+        key="split",
+        format_func=lambda name: "Test split" if name == DEFAULT_SPLIT else f"Yours: {name}",
+        help="What the figures of Explore are of: the test split, or a split of your own.",
+    )
 
 
 # A fragment, since Streamlit forgets downloads and pictures outside those that run again only

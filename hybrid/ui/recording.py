@@ -15,7 +15,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from hybrid import data, trace, zoo
+from hybrid import data, own_splits, trace, zoo
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.ui import cache, jobs, numbers, running
 from hybrid.ui.jobs import Job, Key, Report, Turns
@@ -34,11 +34,12 @@ def missing_trace(network: str, variant: str, error: HybridError, split: str = c
     dataset = cache.card(network).dataset
     key = ("trace", network, variant, split)
     job = _known(key)
+    own = split in own_splits.names(network)
     if not zoo.weights_path(network, variant).is_file():
         st.warning(str(error), title="No trace here", icon=ICON)
         st.caption("There are no weights of it here either, and so nothing can record it. Train:")
         st.code(f"hybrid train {network}", language="bash")
-    elif not on_this_machine(dataset):
+    elif not own and not on_this_machine(dataset):
         st.warning(str(error), title="No trace here", icon=ICON)
         missing_data(dataset, "With them the trace can be recorded here.")
     else:
@@ -97,13 +98,19 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
     jobs.spare_a_core()
     card = zoo.card(network)
     chosen = card.variants[variant]
-    images = data.load(card.dataset, split, size=card.size, channels=card.channels)
     loaded = zoo.load(network, bits=chosen.bits, static=chosen.kind == "static")
 
     def step(done: int, total: int) -> None:
         with gate.paused():
             report((done, total))
 
+    if split in own_splits.names(network):
+        about = own_splits.split(network, split)
+        weights = chosen.files[zoo.WEIGHTS]
+        with gate:
+            record.record_own(loaded, about, variant=variant, weights_sha256=weights, progress=step)
+        return
+    images = data.load(card.dataset, split, size=card.size, channels=card.channels)
     with gate:
         recorded = record.record(
             loaded,

@@ -67,6 +67,7 @@ class Scene:
     """All of Explore that the sliders do not change."""
 
     card: Card
+    labelled: bool  # where not, the trace has the final exit's answers for labels
     trace: Trace
     prices: Prices
     frontiers: tuple[Frontier, ...]

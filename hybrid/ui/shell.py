@@ -119,7 +119,7 @@ def guard() -> Iterator[None]:
 
 def missing_trace(view: View, error: HybridError) -> None:
     """Say that this bit width has no trace that can be used, and record one where that can be."""
-    recording.missing_trace(view.network, view.variant, error)
+    recording.missing_trace(view.network, view.variant, error, view.split)
 
 
 def empty() -> None:

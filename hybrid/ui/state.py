@@ -12,7 +12,7 @@ trusted.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
@@ -22,6 +22,7 @@ from hybrid.errors import BitWidthError, HybridError, ThresholdError, UnknownNam
 
 __all__ = [
     "CHOICES",
+    "DEFAULT_SPLIT",
     "DEFAULT_THRESHOLD",
     "STEPS",
     "Offers",
@@ -36,6 +37,7 @@ __all__ = [
 
 # A slider at its default is not in the address, so this number is part of what every link means.
 DEFAULT_THRESHOLD = 0.8
+DEFAULT_SPLIT = "test"  # likewise: a link names a split only where it is one of the user's own
 STEPS = 1000  # a slider moves by 1 / STEPS; a divisor of confidence.CODES
 CHOICES = ("network", "bits", "measure", "profile", "link", "scope", "sliders")
 _SLIDERS = ("each", "one")
@@ -45,7 +47,8 @@ _SLIDERS = ("each", "one")
 class Offers:
     """What can be chosen on this machine.
 
-    exits: network → bit width of its hybrid variants → number of early exits.
+    exits: network → bit width of its hybrid variants → number of early exits. splits: network →
+    the user's own splits.
     """
 
     exits: Mapping[str, Mapping[int, int]]
@@ -53,6 +56,11 @@ class Offers:
     links: tuple[str, ...]
     measures: tuple[str, ...] = tuple(MEASURES)
     scopes: tuple[str, ...] = SCOPES
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def splits_of(self, network: str) -> tuple[str, ...]:
+        """The splits that figures can be of, the default first."""
+        return (DEFAULT_SPLIT, *self.splits.get(network, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +75,7 @@ class View:
     profile: str = DEFAULT_PROFILE
     link: str = DEFAULT_LINK
     scope: str = SCOPES[0]
+    split: str = DEFAULT_SPLIT
 
     @property
     def variant(self) -> str:
@@ -81,15 +90,20 @@ class View:
     def write(self) -> dict[str, str]:
         """The view as the query of a link."""
         sliders = dict(zip(slider_keys(self), self.thresholds, strict=False))
-        return {
-            "network": self.network,
-            "bits": str(self.bits),
-            "measure": self.measure,
-            "profile": self.profile,
-            "link": self.link,
-            "scope": self.scope,
-            "sliders": _SLIDERS[self.together],
-        } | {key: repr(value) for key, value in sliders.items()}
+        split = {} if self.split == DEFAULT_SPLIT else {"split": self.split}
+        return (
+            {
+                "network": self.network,
+                "bits": str(self.bits),
+                "measure": self.measure,
+                "profile": self.profile,
+                "link": self.link,
+                "scope": self.scope,
+                "sliders": _SLIDERS[self.together],
+            }
+            | {key: repr(value) for key, value in sliders.items()}
+            | split
+        )
 
     @staticmethod
     def read(query: Mapping[str, str], offers: Offers) -> "Reading":
@@ -124,6 +138,7 @@ class View:
                 profile=choice("profile", "hardware profile", offers.profiles, DEFAULT_PROFILE),
                 link=choice("link", "link profile", offers.links, DEFAULT_LINK),
                 scope=choice("scope", "scope", offers.scopes, offers.scopes[0]),
+                split=choice("split", "split", offers.splits_of(network), DEFAULT_SPLIT),
             ),
             problems=tuple(problems),
         )
@@ -168,7 +183,10 @@ def keep(view: View) -> None:
     The sliders write their own part: they are bound to the address in the browser.
     """
     st.session_state["view"] = view
-    wanted = {key: view.write()[key] for key in CHOICES}
+    written = view.write()
+    wanted = {key: written[key] for key in (*CHOICES, "split") if key in written}
+    if "split" in st.query_params and "split" not in wanted:
+        del st.query_params["split"]
     if any(st.query_params.get(key) != value for key, value in wanted.items()):
         st.query_params.update(wanted)
 

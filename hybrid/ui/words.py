@@ -4,13 +4,18 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hybrid.policy import CostsLike, OperatingPoint
 from hybrid.ui import numbers
 
-__all__ = ["Headline", "against", "headlines", "verdict"]
+__all__ = ["Headline", "against", "headlines", "honest", "unlabelled_note", "verdict"]
+
+UNLABELLED = (
+    "These images have no labels, so no accuracy is known; what is shown instead is how many are "
+    "answered as the final exit would. No more accuracy than the rest is lost by leaving early."
+)
 
 
 class Opponent(Protocol):
@@ -40,9 +45,18 @@ def against(scope: str) -> str:
 
 
 def headlines(
-    point: OperatingPoint, costs: CostsLike, *, scope: str, image_bytes: int
+    point: OperatingPoint,
+    costs: CostsLike,
+    *,
+    scope: str,
+    image_bytes: int,
+    labelled: bool = True,
 ) -> tuple[Headline, ...]:
-    """The headline figures of an operating point, means per image."""
+    """The headline figures of an operating point, means per image.
+
+    Args:
+        labelled: where not, the point was counted against the final exit's answers.
+    """
     counted = point.outcome
     at_edge = sum(counted.exit_counts[:-1])
     difference = point.accuracy_difference
@@ -56,8 +70,12 @@ def headlines(
         Headline(
             key="accuracy",
             label="Accuracy",
-            value=numbers.percent(counted.accuracy, 2),
-            note="no twin" if difference is None else f"{numbers.points(difference)} to twin",
+            value=numbers.percent(counted.accuracy, 2) if labelled else "unknown",
+            note=unlabelled_note(counted.accuracy)
+            if not labelled
+            else "no twin"
+            if difference is None
+            else f"{numbers.points(difference)} to twin",
         ),
         Headline(
             key="energy",
@@ -86,8 +104,26 @@ def headlines(
     )
 
 
-def verdict(point: OperatingPoint, opponents: Sequence[Opponent], *, scope: str) -> str:
+def unlabelled_note(agreement: float) -> str:
+    """What is known of the accuracy without labels.
+
+    Args:
+        agreement: share of the images that are answered as the final exit would.
+    """
+    return f"{numbers.percent(1 - agreement, 2)} unlike the cloud"
+
+
+def honest(point: OperatingPoint, *, labelled: bool) -> OperatingPoint:
+    """The point to be written down: without labels, no accuracy is known."""
+    return replace(point, outcome=replace(point.outcome, labelled=labelled))
+
+
+def verdict(
+    point: OperatingPoint, opponents: Sequence[Opponent], *, scope: str, labelled: bool = True
+) -> str:
     """One sentence: which static network is both more accurate and cheaper, if one is."""
+    if not labelled:
+        return UNLABELLED
     if not opponents:
         return "No static network is recorded here to compare this point with."
     accuracy = point.outcome.accuracy

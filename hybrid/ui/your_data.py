@@ -42,6 +42,7 @@ __all__ = [
     "beside",
     "cautions",
     "corrected",
+    "counted",
     "forget",
     "headlines",
     "look",
@@ -338,6 +339,15 @@ def headlines(own: Trace, compared: Beside, view: View) -> tuple[tuple[str, str,
             "from the final exit's",
         ),
     )
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "file", "files"), counted(1200, "file", "files")
+    ('1 file', '1,200 files')
+    """
+    return f"{numbers.count(number)} {one if number == 1 else many}"
 
 
 def _about(card: Card, *, inverted: bool) -> OwnSplit:

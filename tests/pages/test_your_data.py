@@ -69,8 +69,6 @@ def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTes
     record(page)
     assert "Recorded and kept" in words(page)
     assert own_splits.names(NETWORK) == ["mine"]
-    page.button(key="your_close").click().run()
-
     counted = policy.outcome(zoo.trace(NETWORK, "hybrid-2bit", "mine"), (0.8, 0.8))
     test = policy.outcome(zoo.trace(NETWORK, "hybrid-2bit"), (0.8, 0.8))
     assert metric(page, "Images") == ("60", "labelled")

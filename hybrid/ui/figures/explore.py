@@ -35,6 +35,7 @@ def tradeoff(
     accuracy: float,
     scale_pj: float,
     unit: str,
+    labelled: bool = True,
 ) -> go.Figure:
     """Accuracy against energy per image on a log axis, a line per bit width, statics as points.
 
@@ -42,6 +43,7 @@ def tradeoff(
         bits: the bit width whose line stands out.
         energy_pj, accuracy: of the present point.
         scale_pj, unit: of the energy axis.
+        labelled: where not, accuracy is agreement with the final exit.
     """
     figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8})
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
@@ -62,7 +64,7 @@ def tradeoff(
     )
     figure.update_xaxes(title_text=f"Energy per image ({unit}, log)", type="log", **_QUIET)
     figure.update_xaxes(dtick="D2", tickformat="~g", showgrid=True)
-    figure.update_yaxes(title_text="Accuracy (%)", **_QUIET)
+    figure.update_yaxes(title_text=_right(labelled), **_QUIET)
     figure.update_layout(showlegend=False, hovermode="closest")
     return figure
 
@@ -75,6 +77,7 @@ def over_threshold(
     accuracy: float,
     edge_fraction: float,
     twin_accuracy: float | None,
+    labelled: bool = True,
 ) -> go.Figure:
     """Accuracy above, edge exit fraction below, over a threshold, the present point marked.
 
@@ -114,13 +117,13 @@ def over_threshold(
     figure.update_xaxes(range=[0, 1], **_QUIET)
     figure.update_xaxes(title_text="Threshold", row=2, col=1)
     figure.update_yaxes(**_QUIET)
-    figure.update_yaxes(title_text="Accuracy (%)", nticks=5, row=1, col=1)
+    figure.update_yaxes(title_text=_right(labelled), nticks=5, row=1, col=1)
     figure.update_yaxes(title_text="At the edge (%)", range=[-3, 103], nticks=4, row=2, col=1)
     figure.update_layout(hovermode="x", legend=_legend(), showlegend=bool(alone))
     return figure
 
 
-def flow(outcome: policy.Outcome) -> go.Figure:
+def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
     """Samples from the first exit to the cloud and on to right or wrong; widths are counts."""
     exits = len(outcome.exit_counts) - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
@@ -132,7 +135,7 @@ def flow(outcome: policy.Outcome) -> go.Figure:
             arrangement="fixed",
             textfont={"color": palette.INK, "size": 13},
             node={
-                "label": flow_labels(outcome),
+                "label": flow_labels(outcome, labelled=labelled),
                 "color": [palette.TWIN, *colours, palette.RIGHT, palette.WRONG],
                 "x": [0.001, *[0.45] * (exits + 1), 0.999, 0.999],
                 "y": flow_places(outcome),
@@ -161,7 +164,7 @@ def flow_values(outcome: policy.Outcome) -> list[int]:
     return [*outcome.exit_counts, *(n for count, right in split for n in (right, count - right))]
 
 
-def flow_labels(outcome: policy.Outcome) -> list[str]:
+def flow_labels(outcome: policy.Outcome, *, labelled: bool = True) -> list[str]:
     """What stands at the nodes: images, each exit with its share, right and wrong."""
     shares = [numbers.percent(fraction) for fraction in outcome.exit_fractions]
     exits = [f"{n} {s}" for n, s in zip(palette.names(len(shares) - 1), shares, strict=True)]
@@ -169,8 +172,8 @@ def flow_labels(outcome: policy.Outcome) -> list[str]:
     return [
         f"{numbers.count(outcome.samples)} images",
         *exits,
-        f"Right {numbers.percent(outcome.accuracy)}",
-        f"Wrong {numbers.percent(wrong)}",
+        f"{'Right' if labelled else 'As the cloud'} {numbers.percent(outcome.accuracy)}",
+        f"{'Wrong' if labelled else 'Otherwise'} {numbers.percent(wrong)}",
     ]
 
 
@@ -223,7 +226,9 @@ def by_part(
     return figure
 
 
-def per_class(counted: policy.PerClass, classes: Sequence[str]) -> go.Figure:
+def per_class(
+    counted: policy.PerClass, classes: Sequence[str], *, labelled: bool = True
+) -> go.Figure:
     """Of each class: the shares that take each exit as a bar, and the accuracy as a mark."""
     fractions = 100 * counted.exit_fractions  # (classes, exits)
     exits = fractions.shape[1] - 1
@@ -244,18 +249,19 @@ def per_class(counted: policy.PerClass, classes: Sequence[str]) -> go.Figure:
         )
     figure.add_trace(
         go.Scatter(
-            name="Accuracy",
+            name="Accuracy" if labelled else "As the cloud",
             meta="class accuracy",
             x=100 * counted.accuracy,
             y=list(classes),
             mode="markers",
             marker={"symbol": "line-ns", "size": 13, "line": {"color": palette.INK, "width": 3}},
-            hovertemplate="%{y}: %{x:.1f} %<extra>Accuracy</extra>",
+            hovertemplate="%{y}: %{x:.1f} %",
             cliponaxis=False,
         )
     )
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
-    figure.update_yaxes(autorange="reversed", **_QUIET)
+    # digits are names here, not numbers
+    figure.update_yaxes(autorange="reversed", type="category", **_QUIET)
     figure.update_layout(barmode="stack", bargap=0.3, legend=_legend())
     return figure
 
@@ -270,6 +276,10 @@ def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figur
             "dragmode": False,
         }
     )
+
+
+def _right(labelled: bool) -> str:
+    return "Accuracy (%)" if labelled else "Answered as the cloud would (%)"
 
 
 def _legend() -> dict[str, Any]:

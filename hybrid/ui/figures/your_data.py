@@ -100,8 +100,9 @@ def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> go.Figur
         ygap=1,
         hovertemplate="%{y} answered as %{x}: %{customdata}, %{z:.1f} %<extra></extra>",
     )  # fmt: skip
-    figure.update_xaxes(title_text="Answer", side="top", type="category", **_QUIET)
-    figure.update_yaxes(title_text="Label", autorange="reversed", type="category", **_QUIET)
+    names = {"type": "category", "showgrid": False}
+    figure.update_xaxes(title_text="Answer", side="top", **names, **_QUIET)
+    figure.update_yaxes(title_text="Label", autorange="reversed", **names, **_QUIET)
     return figure
 
 

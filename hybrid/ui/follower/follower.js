@@ -219,7 +219,7 @@ function words(data, result) {
   const reduction = result.energy_pj ? data.twin_energy_pj / result.energy_pj : Infinity;
   return {
     edge: [percent(result.edgeFraction), `${whole(atEdge)} of ${whole(samples)}`],
-    accuracy: [
+    accuracy: !data.labelled ? ["unknown", `${percent(1 - result.accuracy, 2)} unlike the cloud`] : [
       percent(result.accuracy, 2),
       twin === null ? null : `${pointsText(result.accuracy - twin)} to twin`,
     ],
@@ -232,6 +232,12 @@ function words(data, result) {
 }
 
 function verdict(data, result) {
+  if (!data.labelled) {
+    return (
+      "These images have no labels, so no accuracy is known; what is shown instead is how many are " +
+      "answered as the final exit would. No more accuracy than the rest is lost by leaving early."
+    );
+  }
   if (!data.statics.length) {
     return "No static network is recorded here to compare this point with.";
   }
@@ -254,8 +260,8 @@ function labels(data, result) {
   return [
     `${whole(data.samples)} images`,
     ...shares,
-    `Right ${percent(result.accuracy)}`,
-    `Wrong ${percent(1 - result.accuracy)}`,
+    `${data.labelled ? "Right" : "As the cloud"} ${percent(result.accuracy)}`,
+    `${data.labelled ? "Wrong" : "Otherwise"} ${percent(1 - result.accuracy)}`,
   ];
 }
 
@@ -495,27 +501,33 @@ function slideBars(graph, group, to, base) {
 
 // The same of the flow: nodes stand at fixed places across and are as high as they have images.
 function slideFlow(graph, { value, y, label }) {
-  const links = [...graph.querySelectorAll(".sankey-link")];
-  const nodes = [...graph.querySelectorAll(".sankey-node")];
+  const links = byNumber(graph, ".sankey-link", ({ link }) => link);
+  const nodes = byNumber(graph, ".sankey-node", ({ node }) => node);
   const { height } = graph.querySelector(".sankey")?.__data__ ?? {};
   // plotly.js leaves out what has no image: then a shape has to come that is not there.
-  if (!height || links.length !== value.length) return false;
+  if (!height || !nodes.has(0) || value.some((n, i) => n > 0 && !links.has(i))) return false;
   const exits = value.length / 3;
   const total = sum(value.slice(0, exits));
-  const perImage = nodes[0].__data__.visibleHeight / total;
-  const rights = value.slice(exits).filter((_, i) => i % 2 === 0);
-  const counts = [total, ...value.slice(0, exits), sum(rights), total - sum(rights)];
+  const perImage = nodes.get(0).__data__.visibleHeight / total;
+  const right = sum(value.slice(exits).filter((_, i) => i % 2 === 0));
+  const counts = [total, ...value.slice(0, exits), right, total - right];
   const tops = counts.map((count, i) => y[i] * height - (count * perImage) / 2);
-  nodes.forEach((node, i) => slideNode(node, tops[i], counts[i] * perImage, label[i]));
+  for (const [i, node] of nodes) slideNode(node, tops[i], counts[i] * perImage, label[i]);
   const [starts, ends] = [[...tops], [...tops]]; // where the next link of a node leaves and arrives
-  links.forEach((link, i) => {
+  for (const [i, link] of [...links].sort(([one], [other]) => one - other)) {
     const { source, target } = link.__data__.link;
-    const wide = value[i] * perImage;
-    link.setAttribute("d", ribbon(source.x1, starts[source.index], target.x0, ends[target.index], wide));
-    starts[source.index] += wide;
-    ends[target.index] += wide;
-  });
+    const [from, to, wide] = [source.pointNumber, target.pointNumber, value[i] * perImage];
+    link.setAttribute("d", ribbon(source.x1, starts[from], target.x0, ends[to], wide));
+    starts[from] += wide;
+    ends[to] += wide;
+  }
   return true;
+}
+
+// Shapes of the flow by their place in its specification.
+function byNumber(graph, selector, part) {
+  const found = [...graph.querySelectorAll(selector)].filter((shape) => shape.__data__);
+  return new Map(found.map((shape) => [part(shape.__data__).pointNumber, shape]));
 }
 
 function slideNode(node, top, high, label) {

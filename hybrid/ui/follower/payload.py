@@ -40,6 +40,7 @@ def payload(
     *,
     classes: int,
     scale_pj: float,
+    labelled: bool = True,
 ) -> dict[str, Any]:
     """What the browser needs to compute any operating point of this view; no threshold in it.
 
@@ -47,6 +48,7 @@ def payload(
     |-----------------------|-----------------------------|-------------------------------------|
     | codes, correct        | base64, see policy.payload  | confidences and correctness         |
     | labels                | base64 of uint16 (n,)       | true classes                        |
+    | labelled              | bool                        | else those of the final exit        |
     | sliders, together     | keys of the sliders         | one for each exit, or one for all   |
     | energy_pj, latency_ms, uplink_bytes | (exits,)      | what a sample pays at each exit     |
     | parts                 | part to (exits,)            | energy_pj by part                   |
@@ -59,6 +61,7 @@ def payload(
         "codes": _base64(codes),
         "correct": _base64(correct),
         "labels": _base64(labels),
+        "labelled": labelled,
         "classes": classes,
         "class_samples": np.bincount(labels, minlength=classes).tolist(),
         "names": palette.names(view.exits),
