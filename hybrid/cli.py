@@ -4,9 +4,7 @@ JSON goes alone to stdout; progress and the one sentence of an error go to stder
 that costs time stands inside the command that needs it, so `evaluate` never waits for torch.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,21 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hybrid import cli_models, energy
+from hybrid import cli_models, cli_words, energy
 from hybrid.errors import HybridError, ImageError, RecipeError
 
 if TYPE_CHECKING:
     from hybrid.choose import Answer, Field, Limits, Survival
-    from hybrid.evaluation import Certified, Prices
+    from hybrid.evaluation import Prices
     from hybrid.matching import Match
-    from hybrid.networks import Inference
-    from hybrid.own_splits import OwnSplit
-    from hybrid.policy import OperatingPoint
     from hybrid.zoo import Card, Variant
 
 __all__ = ["app"]
-
-_SHOWN = 20  # files that could not be read, of those that are listed
 
 
 class _Commands(TyperGroup):
@@ -103,6 +96,24 @@ PointFile = Annotated[
         callback=_read_point,
     ),
 ]
+
+
+def _without_a_network(context: typer.Context, paper: bool) -> bool:
+    """The table names its own networks: what is required otherwise gets a default."""
+    if paper:
+        context.default_map = {"network": "", "bits": 32}
+    return paper
+
+
+Paper = Annotated[
+    bool,
+    typer.Option(
+        "--paper",
+        help="Without a network: the published figures, and what the networks here reach.",
+        is_eager=True,
+        callback=_without_a_network,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -113,12 +124,12 @@ def networks(*, as_json: AsJson = False) -> None:
 
     cards = [zoo.card(name) for name in zoo.networks()]
     if as_json:
-        _print_json([_network_json(card) for card in cards])
+        cli_words.print_json([cli_words.network_json(card) for card in cards])
         return
     for card in cards:
         typer.echo(f"{card.network}: {card.title}")
         for variant in card.variants.values():
-            typer.echo(f"  {variant.name:<14} {_accuracies(variant)}")
+            typer.echo(f"  {variant.name:<14} {cli_words.accuracies(variant)}")
 
 
 @app.command(
@@ -146,6 +157,7 @@ def evaluate(
         float, typer.Option(help="Of the certificate, above 0 and below 1.")
     ] = 0.95,
     point: PointFile = None,
+    paper: Paper = False,
     as_json: AsJson = False,
 ) -> None:
     """What stays at the edge, how right it is and what it costs, at these thresholds.
@@ -155,6 +167,9 @@ def evaluate(
     from hybrid import zoo
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
+    if paper:
+        _published(as_json=as_json)
+        return
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     found = evaluate(
         network,
@@ -184,10 +199,12 @@ def evaluate(
     priced = {"scope": scope, "profile": prices.profile.name}
     if as_json:
         promised = {} if made is None else {"certificate": made.to_dict()}
-        _print_json(_point_json(about, found, priced) | promised)
+        cli_words.print_json(cli_words.point_json(about, found, priced) | promised)
     else:
-        _print_table(_point_rows(about | priced | {"link": prices.link.name}, found))
-        _print_table(_certificate_rows(made))
+        cli_words.print_table(
+            cli_words.point_rows(about | priced | {"link": prices.link.name}, found)
+        )
+        cli_words.print_table(cli_words.certificate_rows(made))
 
 
 @app.command(
@@ -255,15 +272,15 @@ def choose(
         min_days=min_days,
     )
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
-    with _progress("counting thresholds") as progress:
+    with cli_words.progress("counting thresholds") as progress:
         field = survey(networks, measure=measure, progress=progress)
     answer = choose(field, limits, prices)
     compared = _survivals(field, limits, prices, answer) if every_profile or report else ()
     if as_json:
         survived = {"profiles": [one.to_dict() for one in compared]} if every_profile else {}
-        _print_json(answer.to_dict() | survived)
+        cli_words.print_json(answer.to_dict() | survived)
     else:
-        _print_table(_answer_rows(answer, compared if every_profile else ()))
+        cli_words.print_table(cli_words.answer_rows(answer, compared if every_profile else ()))
     if report:
         from hybrid.ui.report import save_report
 
@@ -294,12 +311,12 @@ def energy_(
         for layer in layers
     ]
     if as_json:
-        _print_json(rows)
+        cli_words.print_json(rows)
         return
     typer.echo(f"{'layer':<24}{'segment':<9}{'MACs':>12}{'bits':>7}{'energy':>12}")
     for row in rows:
         width = f"{row['weight_bits']}/{row['activation_bits']}"
-        name, joules = f"{row['name']:<24}{row['segment']:<9}", _joules(row["energy_pj"])
+        name, joules = f"{row['name']:<24}{row['segment']:<9}", cli_words.joules(row["energy_pj"])
         typer.echo(f"{name}{row['macs']:>12,}{width:>7}{joules:>12}")
     typer.echo(f"Energy ({scope}) with {prices.title}.")
 
@@ -323,8 +340,8 @@ def trace(
     if split in own_splits.names(network):
         _record_own(network, variant, split, out)
         return
-    samples = data.load(zoo.card(network).dataset, split)
-    with _progress(f"{network} {variant.name} on {split}") as progress:
+    samples = zoo.images(network, split)
+    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
         recorded = record.record(
             loaded,
             samples,
@@ -390,18 +407,15 @@ def record(
         )
         plans = collect.divided(whole) if divide else (whole,)
         for plan in plans:
-            with _progress(f"Reading {plan.about.name}") as progress:
+            with cli_words.progress(f"Reading {plan.about.name}") as progress:
                 about = collect.collect(plan, source.read, progress=progress)
-            _say_collected(about)
-    _say_left_out(found, table)
+            cli_words.say_collected(about)
+    cli_words.say_left_out(found, table)
     for plan in plans:
         _record_own(network, variant, plan.about.name)
 
 
-@app.command(
-    epilog="Examples: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png; "
-    "hybrid predict --point operating-point.toml seven.png"
-)
+@app.command(epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png")
 def predict(
     network: Annotated[
         str, typer.Argument(help="A network, as `hybrid networks` lists them; none with --point.")
@@ -428,9 +442,9 @@ def predict(
     rows: list[dict[str, Any]] = []
     for path, seen in zip(images, pixels, strict=True):
         answer = loaded.infer(_batch(seen, card), limits, measure=measure)
-        rows.append({"image": str(path)} | _answer_json(answer, card, variant))
+        rows.append({"image": str(path)} | cli_words.answer_json(answer, card, variant))
     if as_json:
-        _print_json(rows)
+        cli_words.print_json(rows)
         return
     for row in rows:
         typer.echo(f"{row['image']}: {row['class']}, left at exit {row['exit']}")
@@ -500,12 +514,23 @@ def profiles(*, as_json: AsJson = False) -> None:
         "links": [energy.load_link(name) for name in energy.link_names()],
     }
     if as_json:
-        _print_json({kind: [asdict(one) for one in some] for kind, some in found.items()})
+        cli_words.print_json({kind: [asdict(one) for one in some] for kind, some in found.items()})
         return
     for kind, some in found.items():
         typer.echo(f"{kind.capitalize()}:")
         for one in some:
             typer.echo(f"  {one.name:<22} {one.title}\n{'':25}{one.source}")
+
+
+def _published(*, as_json: bool) -> None:
+    from hybrid import paper
+
+    made = paper.rows()
+    if as_json:
+        cli_words.print_json([row.to_dict() for row in made])
+    else:
+        cli_words.print_wide_table(paper.COLUMNS, paper.table(made))
+        typer.echo(paper.NOTE)
 
 
 def _asks_only_the_cloud(point: Path | None) -> bool:
@@ -544,49 +569,6 @@ def _survivals(
     return survives(field, limits, prices, answer.best, profiles)
 
 
-def _answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[tuple[str, str]]:
-    from hybrid.ui import choice
-
-    yield "asked for", choice.asked(answer.limits)
-    yield "answer", choice.headline(answer)
-    if answer.best:
-        yield "", choice.on_test(answer.best, answer.limits)
-    if answer.proof:
-        yield "certificate", choice.certificate(answer.proof, answer.limits)
-    for number, point in enumerate(answer.runners_up, start=1):
-        yield f"runner-up {number}", choice.short(point)
-    for standing in answer.left_out:
-        yield "left out", f"{choice.name(standing.point)}: {choice.reason(standing)}"
-    for one in compared:
-        yield f"under {one.profile}", choice.verdict(one)
-    yield "searched", choice.counted(answer)
-    for note in choice.notes(answer):
-        yield "note", note
-
-
-cli_models.add_to(app)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
-
-
-def _print_table(rows: Iterable[tuple[str, str]]) -> None:
-    for name, value in rows:
-        typer.echo(f"{name:<24}{value}")
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr; gives what is to be called with done and total."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
-
-
 def _record_own(network: str, variant: "Variant", split: str, out: Path | None = None) -> None:
     """Record the trace of a variant on an own split, and say where it is."""
     from hybrid import own_splits, zoo
@@ -594,7 +576,7 @@ def _record_own(network: str, variant: "Variant", split: str, out: Path | None =
 
     about = own_splits.split(network, split)
     loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
-    with _progress(f"{network} {variant.name} on {split}") as progress:
+    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
         path = record_own(
             loaded,
             about,
@@ -629,28 +611,6 @@ def _match_table(
     return table
 
 
-def _say_collected(about: "OwnSplit") -> None:
-    from hybrid import own_splits
-
-    typer.echo(f"{about.name}: {about.samples:,} images.", err=True)
-    if about.skipped:
-        typer.echo(f"{about.skipped:,} files could not be read:", err=True)
-        for one in own_splits.skipped(about)[:_SHOWN]:
-            typer.echo(f"  {one.sentence}", err=True)
-
-
-def _say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None:
-    for one in found:
-        if table[one.word] is None:
-            guess = f"; if you mean {one.class_name}, --match does it" if one.class_name else ""
-            were = "1 image" if one.images == 1 else f"{one.images:,} images"
-            typer.echo(
-                f"{were} labelled {one.word!r} {'was' if one.images == 1 else 'were'} left out: "
-                f"no class has that name{guess}.",
-                err=True,
-            )
-
-
 def _bytes(path: Path) -> bytes:
     from hybrid.errors import SourceError
 
@@ -658,76 +618,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
-
-
-def _network_json(card: "Card") -> dict[str, Any]:
-    return {
-        "network": card.network,
-        "title": card.title,
-        "dataset": card.dataset,
-        "bits": sorted(v.bits for v in card.variants.values() if v.kind == "hybrid"),
-        "static_bits": sorted(v.bits for v in card.variants.values() if v.kind == "static"),
-        "accuracy": {v.name: v.accuracy for v in card.variants.values()},
-    }
-
-
-def _accuracies(variant: "Variant") -> str:
-    exits = zip(variant.exit_names, variant.accuracy.get("test", ()), strict=False)
-    return "accuracy on test: " + ", ".join(f"{name} {100 * a:.1f} %" for name, a in exits)
-
-
-def _point_json(
-    about: dict[str, Any], point: "OperatingPoint", priced: dict[str, str]
-) -> dict[str, Any]:
-    values = point.to_dict()
-    counted = ("samples", "thresholds", "measure", "exit_fractions", "edge_fraction")
-    right = ("accuracy", "final_exit_accuracy", "twin_accuracy")
-    spent = ("energy_pj", "twin_energy_pj", "energy_reduction", "uplink_bytes")
-    before = {key: values[key] for key in counted + right}
-    return about | before | priced | {key: values[key] for key in spent}
-
-
-def _point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple[str, str]]:
-    outcome = point.outcome
-    for name, value in about.items():
-        yield name, f"{100 * value:.2f} %" if name == "disagreement" else str(value)
-    yield "samples", f"{outcome.samples:,}"
-    for i, fraction in enumerate(outcome.exit_fractions[:-1]):
-        yield f"leave at exit {i}", f"{100 * fraction:.2f} %"
-    yield "take the final exit", f"{100 * outcome.exit_fractions[-1]:.2f} %"
-    if outcome.labelled:
-        yield "accuracy", f"{100 * outcome.accuracy:.2f} %"
-        yield "final exit's accuracy", f"{100 * outcome.final_exit_accuracy:.2f} %"
-    else:
-        yield "accuracy", "unknown: these images have no labels"
-    if point.twin_accuracy is not None:
-        yield "twin's accuracy", f"{100 * point.twin_accuracy:.2f} %"
-    yield "energy per image", _joules(point.energy_pj)
-    yield "twin's energy", _joules(point.twin_energy_pj)
-    yield "energy reduction", f"{point.energy_reduction:.2f}x ({about['scope']})"
-    yield "latency", f"{point.latency_ms:.3g} ms"
-    yield "uplink", f"{point.uplink_bytes:.1f} bytes"
-
-
-def _certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
-    if made is None:
-        return
-    yield "certificate", made.overall.sentence
-    for i, one in enumerate(made.exits):
-        words = "nobody leaves" if one is None else f"{one.claim} ({one.samples:,} images)"
-        yield f"of those at exit {i}", words
-
-
-def _joules(picojoules: float) -> str:
-    """Energy with the unit that leaves one to three digits before the point.
-
-    >>> _joules(221_000_000)
-    '221 µJ'
-    """
-    for size, unit in ((1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
-        if picojoules >= size:
-            return f"{picojoules / size:.3g} {unit}"
-    return f"{picojoules:.3g} pJ"
 
 
 def _pixels(path: Path, card: "Card") -> Any:
@@ -751,17 +641,4 @@ def _batch(pixels: Any, card: "Card") -> Any:
     return torch.from_numpy(normalise(pixels[None], card.dataset))
 
 
-def _answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:
-    """The exit taken, and what each exit that was computed said."""
-    taken = int(answer.exits[0])
-    said: Sequence[dict[str, Any]] = [
-        {
-            "exit": i,
-            "exit_name": variant.exit_names[i],
-            "class": card.classes[int(answer.probabilities[0, i].argmax())],
-            "confidence": float(answer.confidences[0, i]),
-        }
-        for i in range(taken + 1)
-    ]
-    name = {"exit": taken, "exit_name": variant.exit_names[taken]}
-    return name | {"class": said[taken]["class"], "exits": said}
+cli_models.add_to(app)

@@ -11,9 +11,10 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from hybrid import zoo
+from hybrid import paper, zoo
 from hybrid.cli import app
 from hybrid.evaluation import evaluate
+from hybrid.opponents import Duel, duels, edge_bytes, matches
 from hybrid.policy import OperatingPoint
 from hybrid.ui import cards, numbers
 
@@ -53,6 +54,42 @@ def points() -> str:
     return "\n".join(parts)
 
 
+def published() -> str:
+    """The published figures and what the networks here reach."""
+    return _table(paper.COLUMNS, paper.table(paper.rows())) + f"\n{paper.NOTE}\n"
+
+
+def rivals() -> str:
+    """Who needs less energy for a static network's accuracy, by scope and profile."""
+    parts = []
+    for network in zoo.networks():
+        found = matches(network)
+        names = [static.variant.name for static in found[0].statics]
+        columns = ("scope, profile", *names)
+        rows = [(f"{one.scope}, {one.profile}", *map(_verdict, duels(one))) for one in found]
+        parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
+        parts.append(_memory(network))
+    return "\n".join(parts)
+
+
+def _verdict(duel: Duel) -> str:
+    static = numbers.energy(duel.static_energy_pj)
+    if not duel.hybrid:
+        return f"**static**, {static}: no hybrid is as accurate"
+    hybrid = numbers.energy(duel.hybrid_energy_pj)
+    if duel.static_wins:
+        return f"**static**, {static} against {hybrid}"
+    return f"{duel.hybrid}, {hybrid} against {static}"
+
+
+def _memory(network: str) -> str:
+    held = [
+        f"{cards.variant_title(one)} {numbers.kilobytes(edge_bytes(one))}"
+        for one in zoo.card(network).variants.values()
+    ]
+    return f"Weights that the device holds: {', '.join(held)}.\n"
+
+
 def speed() -> str:
     """The last row that each benchmark of speed wrote."""
     last = {line.partition(",")[0]: line for line in _results() if PROMISES not in line}
@@ -87,6 +124,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_texts,
     "points": points,
     "promises": promises,
+    "published": published,
+    "rivals": rivals,
     "speed": speed,
 }
 

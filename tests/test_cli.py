@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from hybrid import data, energy, zoo
 from hybrid.cli import app
 from hybrid.networks import build
+from hybrid.paper import BARS
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import load_recipe
 from tests.own_images import digits, png, pngs, write_folder, zipped
@@ -336,6 +337,20 @@ def test_a_table_of_labels_and_a_division_in_two(run: Run, tmp_path: Path, trace
     assert done.exit_code == 0, done.stderr
     both = [parsed(run(*EVALUATE, "--split", f"mine-{p}", "--json")) for p in ("tune", "certify")]
     assert sum(point["samples"] for point in both) == 40
+
+
+def test_the_published_figures_need_no_network_and_all_stand_there(run: Run) -> None:
+    rows = parsed(run("evaluate", "--paper", "--json"))
+    lines = run("evaluate", "--paper").stdout.splitlines()
+
+    assert [row["bar"] for row in rows] == [bar.title for bar in BARS]
+    assert len(lines) == len(BARS) + 2  # columns before, how they were chosen after
+    assert all(line.startswith(bar.title) for line, bar in zip(lines[1:], BARS, strict=False))
+
+
+def test_without_the_published_figures_a_network_and_bits_are_asked_for(run: Run) -> None:
+    assert "Missing option '--bits'" in run("evaluate", "digits-vgg").output
+    assert "Missing argument" in run("evaluate", "--bits", "4").output
 
 
 @every_command

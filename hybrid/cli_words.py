@@ -1,0 +1,203 @@
+"""What the commands of `hybrid` print: objects to JSON and to the words of a table."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hybrid.choose import Answer, Survival
+    from hybrid.evaluation import Certified
+    from hybrid.matching import Match
+    from hybrid.networks import Inference
+    from hybrid.own_splits import OwnSplit
+    from hybrid.policy import OperatingPoint
+    from hybrid.zoo import Card, Variant
+
+__all__ = [
+    "accuracies",
+    "answer_json",
+    "answer_rows",
+    "certificate_rows",
+    "joules",
+    "network_json",
+    "point_json",
+    "point_rows",
+    "print_json",
+    "print_table",
+    "print_wide_table",
+    "progress",
+    "say_collected",
+    "say_left_out",
+]
+
+_SHOWN = 20  # files that could not be read, of those that are listed
+
+
+def print_json(value: Any) -> None:
+    """One JSON value, indented, alone on stdout."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_table(rows: Iterable[tuple[str, str]]) -> None:
+    """One line a row: a name, then its value."""
+    for name, value in rows:
+        typer.echo(f"{name:<24}{value}")
+
+
+def print_wide_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell, two spaces between them."""
+    lines = [columns, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr; gives what is to be called with done and total."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def say_collected(about: "OwnSplit") -> None:
+    """How many images a split has, and which files could not be read, on stderr."""
+    from hybrid import own_splits
+
+    typer.echo(f"{about.name}: {about.samples:,} images.", err=True)
+    if about.skipped:
+        typer.echo(f"{about.skipped:,} files could not be read:", err=True)
+        for one in own_splits.skipped(about)[:_SHOWN]:
+            typer.echo(f"  {one.sentence}", err=True)
+
+
+def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None:
+    """Which labels match no class, on stderr."""
+    for one in found:
+        if table[one.word] is None:
+            guess = f"; if you mean {one.class_name}, --match does it" if one.class_name else ""
+            were = "1 image" if one.images == 1 else f"{one.images:,} images"
+            typer.echo(
+                f"{were} labelled {one.word!r} {'was' if one.images == 1 else 'were'} left out: "
+                f"no class has that name{guess}.",
+                err=True,
+            )
+
+
+def network_json(card: "Card") -> dict[str, Any]:
+    """A card as `hybrid networks --json` lists it."""
+    return {
+        "network": card.network,
+        "title": card.title,
+        "dataset": card.dataset,
+        "bits": sorted(v.bits for v in card.variants.values() if v.kind == "hybrid"),
+        "static_bits": sorted(v.bits for v in card.variants.values() if v.kind == "static"),
+        "accuracy": {v.name: v.accuracy for v in card.variants.values()},
+    }
+
+
+def accuracies(variant: "Variant") -> str:
+    """A variant's exits with their accuracy on test."""
+    exits = zip(variant.exit_names, variant.accuracy.get("test", ()), strict=False)
+    return "accuracy on test: " + ", ".join(f"{name} {100 * a:.1f} %" for name, a in exits)
+
+
+def point_json(
+    about: dict[str, Any], point: "OperatingPoint", priced: dict[str, str]
+) -> dict[str, Any]:
+    """An operating point with the keys that other programs rely on."""
+    values = point.to_dict()
+    counted = ("samples", "thresholds", "measure", "exit_fractions", "edge_fraction")
+    right = ("accuracy", "final_exit_accuracy", "twin_accuracy")
+    spent = ("energy_pj", "twin_energy_pj", "energy_reduction", "uplink_bytes")
+    before = {key: values[key] for key in counted + right}
+    return about | before | priced | {key: values[key] for key in spent}
+
+
+def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple[str, str]]:
+    """An operating point in words."""
+    outcome = point.outcome
+    for name, value in about.items():
+        yield name, f"{100 * value:.2f} %" if name == "disagreement" else str(value)
+    yield "samples", f"{outcome.samples:,}"
+    for i, fraction in enumerate(outcome.exit_fractions[:-1]):
+        yield f"leave at exit {i}", f"{100 * fraction:.2f} %"
+    yield "take the final exit", f"{100 * outcome.exit_fractions[-1]:.2f} %"
+    if outcome.labelled:
+        yield "accuracy", f"{100 * outcome.accuracy:.2f} %"
+        yield "final exit's accuracy", f"{100 * outcome.final_exit_accuracy:.2f} %"
+    else:
+        yield "accuracy", "unknown: these images have no labels"
+    if point.twin_accuracy is not None:
+        yield "twin's accuracy", f"{100 * point.twin_accuracy:.2f} %"
+    yield "energy per image", joules(point.energy_pj)
+    yield "twin's energy", joules(point.twin_energy_pj)
+    yield "energy reduction", f"{point.energy_reduction:.2f}x ({about['scope']})"
+    yield "latency", f"{point.latency_ms:.3g} ms"
+    yield "uplink", f"{point.uplink_bytes:.1f} bytes"
+
+
+def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
+    """A certificate in words; nothing where none was asked for."""
+    if made is None:
+        return
+    yield "certificate", made.overall.sentence
+    for i, one in enumerate(made.exits):
+        words = "nobody leaves" if one is None else f"{one.claim} ({one.samples:,} images)"
+        yield f"of those at exit {i}", words
+
+
+def joules(picojoules: float) -> str:
+    """Energy with the unit that leaves one to three digits before the point.
+
+    >>> joules(221_000_000)
+    '221 µJ'
+    """
+    for size, unit in ((1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
+        if picojoules >= size:
+            return f"{picojoules / size:.3g} {unit}"
+    return f"{picojoules:.3g} pJ"
+
+
+def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:
+    """The exit taken, and what each exit that was computed said."""
+    taken = int(answer.exits[0])
+    said: Sequence[dict[str, Any]] = [
+        {
+            "exit": i,
+            "exit_name": variant.exit_names[i],
+            "class": card.classes[int(answer.probabilities[0, i].argmax())],
+            "confidence": float(answer.confidences[0, i]),
+        }
+        for i in range(taken + 1)
+    ]
+    name = {"exit": taken, "exit_name": variant.exit_names[taken]}
+    return name | {"class": said[taken]["class"], "exits": said}
+
+
+def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[tuple[str, str]]:
+    """A choice in words: answer, runners-up, what was left out and why."""
+    from hybrid.ui import choice
+
+    yield "asked for", choice.asked(answer.limits)
+    yield "answer", choice.headline(answer)
+    if answer.best:
+        yield "", choice.on_test(answer.best, answer.limits)
+    if answer.proof:
+        yield "certificate", choice.certificate(answer.proof, answer.limits)
+    for number, point in enumerate(answer.runners_up, start=1):
+        yield f"runner-up {number}", choice.short(point)
+    for standing in answer.left_out:
+        yield "left out", f"{choice.name(standing.point)}: {choice.reason(standing)}"
+    for one in compared:
+        yield f"under {one.profile}", choice.verdict(one)
+    yield "searched", choice.counted(answer)
+    for note in choice.notes(answer):
+        yield "note", note
