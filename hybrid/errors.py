@@ -55,7 +55,8 @@ class BitWidthError(HybridError):
 
     def __init__(self, given: object, allowed: Iterable[int]) -> None:
         offered = ", ".join(str(bits) for bits in allowed)
-        super().__init__(f"{given!r} bits are not offered here; choose one of {offered}.")
+        advice = f"; choose one of {offered}" if offered else ", nor is any other width; train one"
+        super().__init__(f"{given!r} bits are not offered here{advice}.")
 
 
 class ThresholdError(HybridError):

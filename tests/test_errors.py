@@ -42,6 +42,12 @@ def test_a_bit_width_that_is_not_offered_lists_those_that_are():
         raise BitWidthError(5, [1, 2, 8])
 
 
+def test_a_bit_width_where_none_is_offered_says_so():
+    assert str(BitWidthError(5, [])) == (
+        "5 bits are not offered here, nor is any other width; train one."
+    )
+
+
 def test_nothing_swallows_errors_it_does_not_name(root: Path):
     """`except Exception` hides a bug behind a sentence; errors are caught by their own names."""
     files = [*root.glob("hybrid/**/*.py"), *root.glob("pages/**/*.py"), root / "app.py"]
