@@ -12,12 +12,15 @@ becomes the sentence in `job.error`.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
 
@@ -30,6 +33,7 @@ __all__ = [
     "Work",
     "pool",
     "spare_a_core",
+    "tab_is_open",
     "threads",
     "watch",
 ]
@@ -38,9 +42,11 @@ WORKERS = 2
 WAITING = 6  # jobs that may wait for a free worker; one more is refused
 _ALIVE = ("waiting", "running")
 EVERY = "1s"
+GONE_S = 30  # without a connection, and the tab counts as closed
 
 Report = Callable[[Any], None]
 Work = Callable[[Report], None]
+Wanted = Callable[[], bool]  # whether anybody still waits for it; asked at every report
 Key = tuple[str, ...]  # what a job does, where another session may ask for the same
 
 log = logging.getLogger(__name__)
@@ -55,8 +61,9 @@ class Job:
         error: where it failed, the sentence to show.
     """
 
-    def __init__(self, key: Key = ()) -> None:
+    def __init__(self, key: Key = (), wanted: Wanted = lambda: True) -> None:
         self.key = key
+        self._wanted = wanted
         self.state = "waiting"
         self.progress: Any = None
         self.error: str | None = None
@@ -112,7 +119,7 @@ class Job:
         self._check()
 
     def _check(self) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or not self._wanted():
             raise _StoppedError
 
 
@@ -125,8 +132,10 @@ class Pool:
         self._lock = threading.Lock()
         self._alive: list[Job] = []
 
-    def start(self, work: Work, *, key: Key = ()) -> Job:
+    def start(self, work: Work, *, key: Key = (), wanted: Wanted = lambda: True) -> Job:
         """Hand over work; with a key, the job that already does the same is returned instead.
+
+        It stops at the first report at which it is not wanted any more.
 
         Where as many jobs wait as may, the job has failed from the start, and says why.
         """
@@ -135,7 +144,7 @@ class Pool:
                 if key and other.key == key and not other.stopping:
                     return other
             waiting = sum(other.state == "waiting" for other in self._alive)
-            job = Job(key)
+            job = Job(key, wanted)
             if waiting >= self._waiting:
                 job.refuse(
                     f"{waiting} jobs already wait on this machine; try again when one has ended."
@@ -214,6 +223,33 @@ class _StoppedError(Exception):
 def pool() -> Pool:
     """The pool of all sessions."""
     return Pool()
+
+
+def tab_is_open(*, clock: Callable[[], float] = time.monotonic) -> Wanted:
+    """A question whether this session's tab is still there; a reload or a lost line is forgiven.
+
+    Streamlit keeps a session for two minutes after its connection is gone, and tells nobody.
+    """
+    context = get_script_run_ctx()
+    if context is None or not runtime.exists():
+        return lambda: True
+    return _Presence(
+        lambda: runtime.get_instance().is_active_session(context.session_id), clock
+    ).lasts
+
+
+class _Presence:
+    """Whether something was there within the last `GONE_S` seconds."""
+
+    def __init__(self, here: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._here, self._clock = here, clock
+        self._seen = clock()
+
+    def lasts(self) -> bool:
+        now = self._clock()
+        if self._here():
+            self._seen = now
+        return now - self._seen <= GONE_S
 
 
 def threads() -> int:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from streamlit import runtime
 
 from hybrid.errors import DataMissingError
+from hybrid.ui import jobs
 from hybrid.ui.jobs import Job, Pool, Report, Turns
 
 SOON_S = 20  # far more than anything here takes, also on a busy machine
@@ -225,3 +227,40 @@ def test_jobs_are_found_by_how_their_keys_begin_until_they_end():
     pool.close()
 
     assert pool.alike("own split") == []
+
+
+def test_work_that_nobody_waits_for_any_more_stops_at_its_next_report(pool: Pool) -> None:
+    begun, wanted = threading.Event(), [True]
+    job = pool.start(until_stopped(begun), wanted=lambda: wanted[0])
+    assert begun.wait(SOON_S)
+
+    wanted[0] = False
+
+    assert job.wait(SOON_S)
+    assert job.state == "stopped"
+
+
+def test_a_tab_counts_as_closed_only_when_it_has_been_gone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, connected = [100.0], [True]
+
+    class Context:
+        session_id = "a session"
+
+    class Runtime:
+        @staticmethod
+        def is_active_session(session_id: str) -> bool:
+            return connected[0] and session_id == "a session"
+
+    monkeypatch.setattr(jobs, "get_script_run_ctx", Context)
+    monkeypatch.setattr(runtime, "exists", lambda: True)
+    monkeypatch.setattr(runtime, "get_instance", Runtime)
+    is_open = jobs.tab_is_open(clock=lambda: now[0])
+    said = []
+
+    for at, there in ((200, True), (210, False), (230, False), (231, False), (232, True)):
+        now[0], connected[0] = float(at), there
+        said.append(is_open())
+
+    assert said == [True, True, True, False, True]  # gone since 200, more than 30 s at 231
