@@ -369,10 +369,10 @@ def verdict(said: ExitSaid) -> str:
     """One exit's part in a few words."""
     if said.confidence is None:
         return "Not asked: the image had left."
-    sure = f"confidence {numbers.fixed(said.confidence, 3)}"
+    sure = f"confidence {numbers.fixed(said.confidence, 4)}"
     if said.threshold is None:
         return f"Answers what is left: {sure}."
-    limit = numbers.fixed(said.threshold, 3)
+    limit = numbers.fixed(said.threshold, 4)
     return f"Leaves: {sure} ≥ {limit}." if said.left else f"Goes on: {sure} < {limit}."
 
 

@@ -227,7 +227,7 @@ def _slider(key: str, number: int, blank: View) -> float:
         max_value=1.0,
         value=DEFAULT_THRESHOLD,
         step=1 / STEPS,
-        format="%.3f",
+        format="%.4f",
         key=key,
         bind="query-params",
         on_change=_moved,

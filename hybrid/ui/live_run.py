@@ -57,7 +57,7 @@ def request_of(view: View, batch: int = 1) -> Request:
 def start(view: View, batch: int) -> Run:
     """Hand a run to the pool."""
     request, gate = request_of(view, batch), running.gate()
-    job = jobs.pool().start(lambda report: _work(request, gate, report))
+    job = jobs.pool().start(lambda report: _work(request, gate, report), wanted=jobs.tab_is_open())
     return Run(view=view, request=request, job=job)
 
 
@@ -72,10 +72,10 @@ def setting(view: View) -> str:
     """What a run depends on, in words.
 
     >>> setting(View(network="digits-vgg", bits=1, thresholds=(0.5, 0.875)))
-    'digits-vgg at 1 bit, thresholds 0.500 and 0.875 of max_probability'
+    'digits-vgg at 1 bit, thresholds 0.5000 and 0.8750 of max_probability'
     """
     bits = "1 bit" if view.bits == 1 else f"{view.bits} bits"
-    limits = _listed([numbers.fixed(threshold, 3) for threshold in view.thresholds])
+    limits = _listed([numbers.fixed(threshold, 4) for threshold in view.thresholds])
     noun = "threshold" if view.exits == 1 else "thresholds"
     return f"{view.network} at {bits}, {noun} {limits} of {view.measure}"
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
-from hybrid.confidence import MEASURES
+from hybrid.confidence import CODES, MEASURES
 from hybrid.energy import DEFAULT_LINK, DEFAULT_PROFILE, SCOPES
 from hybrid.errors import BitWidthError, HybridError, ThresholdError, UnknownNameError
 
@@ -38,7 +38,7 @@ __all__ = [
 # A slider at its default is not in the address, so this number is part of what every link means.
 DEFAULT_THRESHOLD = 0.8
 DEFAULT_SPLIT = "test"  # likewise: a link names a split only where it is one of the user's own
-STEPS = 1000  # a slider moves by 1 / STEPS; a divisor of confidence.CODES
+STEPS = CODES  # a slider moves by 1 / STEPS, so it can stand at every threshold that tells apart
 CHOICES = ("network", "bits", "measure", "profile", "link", "scope", "sliders")
 _SLIDERS = ("each", "one")
 
@@ -160,7 +160,7 @@ def slider_keys(view: View) -> tuple[str, ...]:
 def on_grid(threshold: float) -> float:
     """The slider's position nearest to a threshold; the browser rounds in the same way.
 
-    >>> on_grid(0.70049)
+    >>> on_grid(0.70004)
     0.7
     """
     return math.floor(threshold * STEPS + 0.5) / STEPS

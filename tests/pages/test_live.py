@@ -183,7 +183,7 @@ def test_moved_sliders_do_not_change_a_run_and_are_said(opened: Open):
 
     assert metrics(app) == before
     assert any(
-        c.value.startswith("This run is of digits-vgg at 1 bit, thresholds 0.900 and 0.700")
+        c.value.startswith("This run is of digits-vgg at 1 bit, thresholds 0.9000 and 0.7000")
         for c in app.caption
     )
 

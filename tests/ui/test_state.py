@@ -19,12 +19,12 @@ def views(draw: st.DrawFn) -> View:
     bits = draw(st.sampled_from(list(OFFERS.exits[network])))
     exits = OFFERS.exits[network][bits]
     together = draw(st.booleans())
-    steps = draw(st.lists(st.integers(0, 1000), min_size=exits, max_size=exits))
+    steps = draw(st.lists(st.integers(0, 10_000), min_size=exits, max_size=exits))
     values = [steps[0]] * exits if together else steps
     return View(
         network=network,
         bits=bits,
-        thresholds=tuple(step / 1000 for step in values),
+        thresholds=tuple(step / 10_000 for step in values),
         together=together,
         measure=draw(st.sampled_from(OFFERS.measures)),
         profile=draw(st.sampled_from(OFFERS.profiles)),
@@ -76,5 +76,10 @@ def test_a_threshold_that_is_none_is_said_and_the_default_taken(given_text: str)
 
 
 def test_a_threshold_between_two_steps_goes_to_the_nearest() -> None:
-    assert on_grid(0.12345) == 0.123
-    assert on_grid(0.9996) == 1.0
+    assert on_grid(0.123449) == 0.1234
+    assert on_grid(0.99996) == 1.0
+
+
+def test_a_slider_can_stand_at_every_code_of_a_confidence() -> None:
+    for code in range(10_001):
+        assert on_grid(code / 10_000) == code / 10_000

@@ -299,7 +299,7 @@ def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatt
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
     labels = [words] + [""] * (len(frontier.energy_pj) - 1)  # the low ends lie furthest apart
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
-    where = ", ".join(f"%{{customdata[{i + 1}]:.3f}}" for i in range(clicks.shape[1] - 1))
+    where = ", ".join(f"%{{customdata[{i + 1}]:.4f}}" for i in range(clicks.shape[1] - 1))
     return go.Scatter(
         x=frontier.energy_pj / scale_pj,
         y=100 * frontier.accuracy,
@@ -371,7 +371,7 @@ def _marks(thresholds: Sequence[float], now: float, field: str, *, alone: bool) 
         meta=f"{field} marks",
         showlegend=False,
         marker={"size": 12, "color": colours, "line": _RING},
-        hovertemplate="%{x:.3f}: %{y:.2f} %<extra>Present point</extra>",
+        hovertemplate="%{x:.4f}: %{y:.2f} %<extra>Present point</extra>",
         cliponaxis=False,
     )
 

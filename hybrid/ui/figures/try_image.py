@@ -70,7 +70,7 @@ def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figur
         y=names,
         orientation="h",
         marker_color=list(colours),
-        hovertemplate="%{y}: confidence %{x:.3f}<extra></extra>",
+        hovertemplate="%{y}: confidence %{x:.4f}<extra></extra>",
         name="Confidence",
     )
     figure.add_scatter(
@@ -82,7 +82,7 @@ def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figur
             "size": 24,
             "line": {"width": 3, "color": palette.INK},
         },
-        hovertemplate="%{y}: threshold %{x:.3f}<extra></extra>",
+        hovertemplate="%{y}: threshold %{x:.4f}<extra></extra>",
         name="Threshold",
     )
     for exit_ in said:
