@@ -25,8 +25,11 @@ def main() -> None:
         return
     # A figure that is sent anew is mounted anew: once the follower moves them, they stay the same.
     drawn = drawn_figures(view, scene)
-    headlines()
+    # Sent first although it stands below: the browser loads plotly.js while Python goes on.
+    top = st.container()
     trade(view, drawn)
+    with top:
+        headlines()
     details(view, drawn)
     downloads(view)
     pictures()

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import streamlit as st
 
 from hybrid import certify, data, energy, own_splits, policy, zoo
@@ -28,6 +27,9 @@ from hybrid.ui import tables
 from hybrid.ui.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.scene import Frontier, Prices, Scene, Static
 from hybrid.ui.state import STEPS, Offers, View
+
+if TYPE_CHECKING:
+    import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
 __all__ = [
     "DELTA",
@@ -176,7 +178,7 @@ def stamps(network: str, split: str = SPLIT) -> tuple[int, ...]:
     return (card_changed, *map(_changed_ns, paths))
 
 
-def frontier_table(view: View) -> pd.DataFrame:
+def frontier_table(view: View) -> "pd.DataFrame":
     """The frontiers and the static networks as a table; never write into it."""
     return _frontier_table(_unthresholded(view), stamps(view.network, view.split))
 
@@ -346,7 +348,7 @@ def _sweep(view: View, changed: tuple[int, ...]) -> policy.Sweep:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _frontier_table(view: View, changed: tuple[int, ...]) -> pd.DataFrame:
+def _frontier_table(view: View, changed: tuple[int, ...]) -> "pd.DataFrame":
     del changed  # only in the key
     return tables.frontier(frontiers(view), statics(view))
 

@@ -1,16 +1,20 @@
 """Points to a table whose columns carry their units; what Explore shows and hands out as CSV."""
 
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from hybrid.ui.scene import Frontier, Static
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["frontier"]
 
 
-def frontier(frontiers: Sequence[Frontier], statics: Sequence[Static]) -> pd.DataFrame:
+def frontier(frontiers: Sequence[Frontier], statics: Sequence[Static]) -> "pd.DataFrame":
     """One row per point of every bit width's frontier, then one per static network."""
+    import pandas as pd  # late: the table is drawn after the figures
+
     rows = [
         {"variant": f"hybrid-{found.bits}bit"}
         | {f"threshold_{i + 1}": float(t) for i, t in enumerate(found.thresholds[m])}
