@@ -1,6 +1,6 @@
 """Try an image: where it leaves the network, what every exit said, what that cost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ SOURCES = {
     "upload": "Upload",
     "camera": "Camera",
 }
+KEPT_IMAGES = 200  # of uploads that the uploader no longer lists: 60 MB at most
 SHOWN_PIXELS = 256  # a side of the enlarged network input
 OFFERED = 24  # test images to choose from at a time
 ROWS_SHOWN = 7  # of the table; more scroll inside it
@@ -63,6 +64,7 @@ def choose_images(card: Card) -> list[Given]:
         default="samples" if recording.on_this_machine(card.dataset) else "photographs",
         required=True,
         key=f"try_source_{card.dataset}",
+        persist_state="session",
         wrap=True,
     )
     if source == "samples":
@@ -89,6 +91,7 @@ def choose_samples(card: Card) -> list[Given]:
         value=0,
         step=OFFERED,
         key=f"try_sample_{card.dataset}",
+        persist_state="session",
         width=280,
     )
     # The split is ordered by class: steps of a prime mix the classes.
@@ -112,6 +115,7 @@ def choose_photograph() -> list[Picture]:
         default=offered[0].title,
         required=True,
         key="try_photograph",
+        persist_state="session",
         wrap=True,
     )
     chosen = [photograph for photograph in offered if title in ("All", photograph.title)]
@@ -122,29 +126,62 @@ def choose_photograph() -> list[Picture]:
 
 
 def take_uploads() -> list[Picture | Rejected]:
-    """What was uploaded, read once per file."""
+    """What was uploaded in this session, read once per file.
+
+    An uploader that is not drawn forgets its files: those of before stay, up to a bound.
+    """
     files = st.file_uploader(
         "Images, or a zip of images",
         type=[*images.SUFFIXES, "zip"],
         accept_multiple_files=True,
         key="try_files",
+        on_change=forget_removed,
         help=f"PNG, JPEG, WebP, GIF (first frame), BMP or TIFF, up to "
         f"{images.MAX_FILE_BYTES // 1_000_000} MB a file; of a zip the first "
         f"{images.MAX_FILES} images.",
     )
-    known = st.session_state.get("try_read", {})
-    read = {
-        file.file_id: known.get(file.file_id) or images.read_upload(file.name, file.getvalue())
-        for file in files
-    }
-    st.session_state["try_read"] = read
-    if not files:
+    kept = st.session_state.setdefault("try_kept", {})
+    for file in files:
+        if file.file_id not in kept:
+            kept[file.file_id] = images.read_upload(file.name, file.getvalue())
+    listed = st.session_state["try_listed"] = {file.file_id for file in files}
+    offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
+    if not kept:
         st.info(
             "Drop a picture above. It stays on the machine this page runs on.",
             title="Nothing uploaded yet",
             icon=":material/add_photo_alternate:",
         )
-    return [result for results in read.values() for result in results]
+    return [result for results in kept.values() for result in results]
+
+
+def offer_earlier(kept: dict[str, list[Picture | Rejected]], earlier: list[str]) -> None:
+    """Say which uploads are from before the page was left, and let them go."""
+    while sum(len(kept[file_id]) for file_id in earlier) > KEPT_IMAGES:
+        del kept[earlier.pop(0)]
+    if earlier:
+        words = "One file" if len(earlier) == 1 else f"{len(earlier)} files"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{words} of before {'is' if len(earlier) == 1 else 'are'} still here.")
+            st.button(
+                "Remove",
+                icon=":material/delete:",
+                key="try_remove",
+                on_click=forget,
+                args=(earlier,),
+            )
+
+
+def forget_removed() -> None:
+    """Drop what the user took out of the uploader's list."""
+    listed = st.session_state.get("try_listed", set())
+    forget(listed - {file.file_id for file in st.session_state["try_files"]})
+
+
+def forget(file_ids: Iterable[str]) -> None:
+    """Drop these uploads."""
+    for file_id in file_ids:
+        st.session_state["try_kept"].pop(file_id, None)
 
 
 def take_camera() -> list[Picture | Rejected]:
@@ -176,6 +213,7 @@ def as_given(pictures: Sequence[Picture], card: Card) -> list[Given]:
             "Dark ink on light paper",
             value=True,
             key="try_invert",
+            persist_state="session",
             help="The digits this network learned are light on dark: invert what is not.",
         )
     )

@@ -161,3 +161,25 @@ def test_missing_test_images_are_offered_and_the_rest_goes_on(
 
     choose(page, "photographs")
     assert metric(page, "Answer") in zoo.card(NETWORK).classes
+
+
+def test_uploads_are_still_there_after_another_page_and_can_be_removed(
+    page: AppTest, root: Path
+) -> None:
+    uploaded(page, {"mine.png": picture(), "bad.png": b"no image"})
+
+    page.switch_page(str(root / "pages" / "networks.py")).run()
+    page.switch_page(str(root / "pages" / "try_image.py")).run()
+
+    assert "mine.png" in [text.value for text in page.text]
+    assert "2 files of before are still here." in words(page)
+    page.button(key="try_remove").click().run()
+    assert "Drop a picture above" in words(page)
+
+
+def test_a_file_taken_out_of_the_uploader_is_gone(page: AppTest) -> None:
+    uploaded(page, {"mine.png": picture()})
+
+    page.file_uploader(key="try_files").set_value([]).run()
+
+    assert "Drop a picture above" in words(page)
