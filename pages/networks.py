@@ -3,7 +3,7 @@
 import streamlit as st
 
 from hybrid import energy
-from hybrid.errors import DataMissingError, TraceError
+from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.ui import cache, cards, numbers, palette, recording, shell, state
 from hybrid.ui.figures import networks as figures
 from hybrid.ui.figures.structure import structure
@@ -64,17 +64,27 @@ def show_card(card: Card) -> None:
 
 
 def choose_variant(card: Card, view: View) -> Variant:
-    """The variant shown below; the sidebar's bit width first."""
+    """The variant shown below: the link's, else the sidebar's bit width first."""
     names = list(card.variants)
+    key = f"networks_variant_{view.network}_{view.bits}"
+    if not st.session_state.setdefault("networks_opened", False):
+        st.session_state["networks_opened"] = True
+        asked = st.query_params.get("variant", view.variant)
+        if asked in names:
+            st.session_state[key] = asked
+        else:
+            st.warning(str(UnknownNameError("variant", asked, names)), icon=":material/link_off:")
     name = st.segmented_control(
         "Variant",
         names,
         default=view.variant,
         required=True,
         format_func=lambda name: cards.variant_title(card.variants[name]),
-        key=f"networks_variant_{view.network}_{view.bits}",
+        key=key,
         wrap=True,
     )
+    if st.query_params.get("variant") != name:
+        st.query_params["variant"] = name
     variant = card.variants[name]
     st.write(cards.describe(variant))
     return variant

@@ -135,3 +135,26 @@ def test_a_damaged_card_is_one_sentence_and_not_a_traceback(folder: Path, page: 
 
 def test_every_chart_says_in_words_what_it_shows(page: AppTest):
     assert all(chart.proto.alt for chart in page.get("plotly_chart"))
+
+
+def test_the_chosen_variant_is_in_the_address_and_a_link_opens_it(folder: Path, root: Path):
+    def opened(**query: str) -> AppTest:
+        app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
+        app.query_params.update({"network": NETWORK, "bits": "4"} | query)
+        # As a link opens it: nothing ran before.
+        app.switch_page("pages/networks.py").run()
+        assert not app.exception
+        return app
+
+    page = opened()
+    variant_control(page).set_value("static-4bit").run()
+    assert page.query_params["variant"] == "static-4bit"
+
+    linked = opened(variant="static-4bit")
+    assert variant_control(linked).value == "static-4bit"
+    linked.segmented_control(key="bits").set_value(1).run()
+    assert variant_control(linked).value == "hybrid-1bit"
+
+    foreign = opened(variant="static-5bit")
+    assert "No variant is called 'static-5bit'" in foreign.warning[0].value
+    assert variant_control(foreign).value == "hybrid-4bit"
