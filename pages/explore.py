@@ -12,6 +12,7 @@ from hybrid.ui.scene import Scene
 from hybrid.ui.state import View
 
 PLOT = {"displayModeBar": False, "responsive": True}
+BOX_PIXELS = 340
 POINT, PICTURES = "explore_point", "explore_pictures"  # what a moved slider draws anew
 
 
@@ -177,7 +178,10 @@ def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
     """A figure in its frame."""
     with st.container(border=True, height="stretch"):
         st.markdown(title)
-        st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
+        # A figure of a hundred classes scrolls inside its box, which is as tall as the others.
+        tall = drawn[key].layout.height > BOX_PIXELS
+        with st.container(height=BOX_PIXELS if tall else "content", border=False):
+            st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
 
 
 def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figure:

@@ -23,7 +23,7 @@ Figures = dict[str, go.Figure]
 
 _RING = {"color": palette.INK, "width": 2}
 _QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True, "fixedrange": True}
-_MANY_CLASSES = 20
+_MANY_PARTS = 12
 
 
 def tradeoff(
@@ -203,7 +203,7 @@ def by_part(
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
     both = dict.fromkeys([*point, *twin])
     parts = [*(part for part in both if part not in ends), *ends]
-    figure = _figure(height=max(330, 90 + 24 * len(parts)))
+    figure = _figure(height=max(330, 90 + 12 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
         (beside, twin, palette.TWIN, None),
@@ -221,7 +221,8 @@ def by_part(
             )
         )
     figure.update_xaxes(title_text=f"Energy per image ({unit})", rangemode="tozero", **_QUIET)
-    figure.update_yaxes(autorange="reversed", **_QUIET)
+    size = 12 if len(parts) <= _MANY_PARTS else 9  # else every other name would be left out
+    figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": size}, **_QUIET)
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05, legend=_legend())
     return figure
 
