@@ -207,7 +207,7 @@ def open_in_explore(
         on_click=go_to,
         args=(network, bits, tuple(thresholds)),
     ):
-        st.switch_page("pages/explore.py")
+        shell.open_explore()
 
 
 def go_to(network: str, bits: int, thresholds: tuple[float, ...]) -> None:

@@ -489,7 +489,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
             on_click=open_split,
             args=(about.name,),
         ):
-            st.switch_page("pages/explore.py")
+            shell.open_explore()
         missing = [
             name
             for name in your_data.variants(card, view.variant)

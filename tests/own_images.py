@@ -1,17 +1,20 @@
-"""Pictures of a user as tests need them: some test digits as PNGs in a zip or a folder."""
+"""What a user brings, as tests need it: test digits as PNGs, and splits that are made up."""
 
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from hybrid import data
+from hybrid import data, own_splits, trace, zoo
 from hybrid.data import Dataset
+from hybrid.own_splits import OwnSplit, Part
+from hybrid.trace import UNLABELLED
 
-__all__ = ["digits", "png", "pngs", "write_folder", "zipped"]
+__all__ = ["digits", "png", "pngs", "write_folder", "write_own_split", "zipped"]
 
 
 def digits(count: int = 60) -> Dataset:
@@ -55,3 +58,45 @@ def write_folder(where: Path, files: Mapping[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return where
+
+
+def write_own_split(
+    network: str, name: str, *, labelled: bool = True, samples: int = 200, purpose: str = "report"
+) -> None:
+    """A split whose traces are the first rows of the test split's, with grey images."""
+    card = zoo.card(network)
+    labels = zoo.trace(network, next(iter(card.variants))).labels[:samples]
+    labels = labels if labelled else np.full(samples, UNLABELLED)
+    about = OwnSplit(
+        network=network,
+        name=name,
+        dataset=card.dataset,
+        classes=card.classes,
+        size=card.size,
+        channels=card.channels,
+        samples=samples,
+        labelled=labelled,
+        purpose=purpose,
+        inverted=False,
+        source="made up",
+        skipped=0,
+        part_samples=(samples,),
+    )
+    grey = np.full((samples, card.size, card.size, card.channels), 127, np.uint8)
+    names = tuple(f"{i}.png" for i in range(samples))
+    draft = own_splits.draft_path(network, name, "made-up")
+    own_splits.save_part(
+        draft, 0, Part(images=grey, labels=labels, names=names, skipped=(), entries=samples)
+    )
+    own_splits.keep(draft, about)
+    for variant in card.variants:
+        whole = zoo.trace(network, variant)
+        first = replace(
+            whole,
+            split=name,
+            labels=labels,
+            classes=whole.classes[:samples],
+            confidences={m: values[:samples] for m, values in whole.confidences.items()},
+        )
+        path = own_splits.trace_path(network, name, variant, whole.weights_sha256)
+        trace.save(first, path)

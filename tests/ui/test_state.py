@@ -10,6 +10,7 @@ OFFERS = Offers(
     exits={"pine": {1: 2, 4: 2}, "larch": {2: 3}},
     profiles=("purdue-45nm", "other"),
     links=("ble-nrf52840", "lora"),
+    splits={"pine": ("mine", "yours")},
 )
 
 
@@ -30,6 +31,7 @@ def views(draw: st.DrawFn) -> View:
         profile=draw(st.sampled_from(OFFERS.profiles)),
         link=draw(st.sampled_from(OFFERS.links)),
         scope=draw(st.sampled_from(OFFERS.scopes)),
+        split=draw(st.sampled_from(OFFERS.splits_of(network))),
     )
 
 
@@ -39,6 +41,17 @@ def test_a_view_written_into_a_link_is_read_back_without_a_problem(view: View) -
 
     assert reading.view == view
     assert reading.problems == ()
+
+
+def test_a_link_names_a_split_only_where_it_is_an_own_one() -> None:
+    view = View(network="pine", bits=1, thresholds=(0.5, 0.5))
+
+    assert "split" not in view.write()
+    assert View.read({"network": "pine"}, OFFERS).view.split == "test"
+    assert View.read({"network": "pine", "split": "mine"}, OFFERS).view.split == "mine"
+    assert View.read({"network": "larch", "split": "mine"}, OFFERS).problems == (
+        "No split is called 'mine'; there are: test.",
+    )
 
 
 @given(

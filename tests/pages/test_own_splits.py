@@ -1,0 +1,132 @@
+"""Explore over a user's own splits: offered where there are some, honest where labels are none."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from hybrid import evaluation, own_splits, policy, zoo
+from hybrid.ui import cache, words
+from hybrid.ui.state import View
+from tests.own_images import write_own_split
+
+Explore = Callable[..., AppTest]
+TOY = {"network": "trees-toy", "bits": "2", "t1": "0.6", "t2": "0.5"}
+LIMITS = (0.6, 0.5)
+
+pytestmark = pytest.mark.usefixtures("traces")
+
+
+def headline(app: AppTest, label: str) -> tuple[str, str]:
+    found = next(metric for metric in app.metric if metric.label == label)
+    return found.value, found.delta
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(str(one.value) for one in [*app.caption, *app.markdown, *app.warning])
+
+
+def test_without_own_splits_nothing_is_offered(explore: Explore) -> None:
+    app = explore(**TOY)
+
+    assert "split" not in [box.key for box in app.selectbox]
+
+
+def test_a_link_opens_an_own_split_and_its_figures_are_of_it(explore: Explore, toy: object) -> None:
+    write_own_split("trees-toy", "mine")
+
+    app = explore(**TOY, split="mine")
+
+    counted = policy.outcome(zoo.trace("trees-toy", "hybrid-2bit", "mine"), LIMITS)
+    leaving = sum(counted.exit_counts[:-1])
+    twin = zoo.trace("trees-toy", "static-32bit", "mine").correct.mean()
+    assert headline(app, "Leave at the edge")[1] == f"{leaving} of 200"
+    assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
+    assert (
+        headline(app, "Accuracy")[1] == words.numbers.points(counted.accuracy - twin) + " to twin"
+    )
+    assert len(app.get("image")) or len(app.get("imgs"))  # its own pictures are here
+
+
+def test_the_control_goes_back_to_the_test_split(explore: Explore, toy: object) -> None:
+    write_own_split("trees-toy", "mine")
+    app = explore(**TOY, split="mine")
+
+    app.selectbox(key="split").set_value("test").run()
+
+    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
+    assert app.selectbox(key="split").options == ["Test split", "Yours: mine"]
+
+
+def test_a_link_to_a_split_that_is_gone_is_one_sentence_and_the_test_split(
+    explore: Explore,
+) -> None:
+    app = explore(**TOY, split="gone")
+
+    assert [one.value for one in app.warning] == ["No split is called 'gone'; there are: test."]
+    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
+
+
+def test_another_network_without_that_split_shows_its_test_split(
+    explore: Explore, toy: object
+) -> None:
+    write_own_split("trees-toy", "mine")
+    app = explore(**TOY, split="mine")
+
+    app.selectbox(key="network").set_value("trees-wide").run()
+
+    assert not app.exception
+    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
+
+
+def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
+    explore: Explore, toy: object
+) -> None:
+    write_own_split("trees-toy", "mine", labelled=False)
+
+    app = explore(**TOY, split="mine")
+
+    recorded = zoo.trace("trees-toy", "hybrid-2bit", "mine")
+    apart = evaluation.disagreement(recorded, LIMITS, "max_probability")
+    counted = policy.outcome(recorded, LIMITS)
+    assert headline(app, "Accuracy") == ("unknown", f"{100 * apart:.2f} % unlike the cloud")
+    leaving = sum(counted.exit_counts[:-1])
+    assert headline(app, "Leave at the edge")[1] == f"{leaving} of 200"
+    assert words.UNLABELLED in said(app)
+    flow = json.loads(app.get("plotly_chart")[1].proto.spec)["data"][0]["node"]["label"]
+    assert flow[-2:] == [
+        f"As the cloud {words.numbers.percent(1 - apart)}",
+        f"Otherwise {words.numbers.percent(apart)}",
+    ]
+    assert app.session_state["explore_point"]["point"].to_dict()["accuracy"] is None
+
+
+def test_a_split_that_is_not_divided_certifies_nothing(explore: Explore, toy: object) -> None:
+    write_own_split("trees-toy", "mine")
+
+    app = explore(**TOY, split="mine")
+
+    assert "Nothing is certified of the images of mine" in said(app)
+
+
+def test_certificates_of_a_divided_split_rest_on_its_certify_half(toy: object) -> None:
+    write_own_split("trees-toy", "mine-tune", purpose="tune")
+    view = View(network="trees-toy", bits=2, thresholds=LIMITS, split="mine-tune")
+    assert cache.certify_split(view) is None
+
+    write_own_split("trees-toy", "mine-certify", purpose="certify", samples=150)
+
+    assert cache.certify_split(view) == "mine-certify"
+    assert (cache.band(view).split, cache.band(view).samples) == ("mine-certify", 150)
+
+
+def test_a_deleted_split_falls_back_to_the_test_split(explore: Explore, toy: object) -> None:
+    write_own_split("trees-toy", "mine")
+    app = explore(**TOY, split="mine")
+
+    own_splits.delete("trees-toy", "mine")
+    app.run()
+
+    assert not app.exception
+    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
