@@ -140,6 +140,7 @@ def _unpack_into(network: Network, tensors: dict[str, Tensor]) -> None:
         layer.frozen_scale = _checked_scale(name, scale, channels=layer.out_channels)
         weight = layer.decoded(_unpacked(name, layer, codes), layer.frozen_scale)
         tensors[f"{name}.weight"] = weight
+        _check_zero_point(name, layer, tensors)
         if layer.weight_bits != 1:
             tensors[f"{name}.weight_log_step"] = layer.frozen_scale.log()
     expected = network.state_dict()
@@ -164,6 +165,15 @@ def _checked_scale(name: str, scale: Tensor, *, channels: int) -> Tensor:
     if not (whole and bool((scale.isfinite() & (scale >= 0)).all())):
         raise ValueError(f"{name} has no scale of 0 or more for each of its {channels} channels")
     return scale.reshape(-1, 1, 1, 1)
+
+
+def _check_zero_point(name: str, layer: QuantConv2d, tensors: dict[str, Tensor]) -> None:
+    key = f"{name}.activation.zero_point"
+    if layer.activation.zero_point is None or key not in tensors:
+        return
+    zero = float(tensors[key])
+    if not (zero.is_integer() and 0 <= zero < 2**layer.activation_bits):
+        raise ValueError(f"{key} is {zero}, no code of {layer.activation_bits} bits")
 
 
 def _checked_temperatures(values: object, *, exits: int) -> tuple[float, ...]:

@@ -333,7 +333,7 @@ def trace(
     ] = None,
 ) -> None:
     """Run a network over a split once and write what every exit says of every sample."""
-    from hybrid import data, own_splits, record, trace, zoo
+    from hybrid import own_splits, record, trace, zoo
 
     variant = zoo.variant(network, bits, static=static)
     loaded = zoo.load(network, bits=bits, static=static)

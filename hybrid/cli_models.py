@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+Number = TypeVar("Number", int, float)
+
 Model = Annotated[str, typer.Argument(help="package.module:function, which returns the model.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -21,6 +23,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line."""
     app.command(epilog="Example: hybrid cuts torchvision.models:resnet18 --picture cuts.html")(cuts)
+    app.command(
+        epilog="Example: hybrid adapt --model torchvision.models:resnet18 --weights w.safetensors "
+        "--data photos --cut layer2 --exits layer1,layer2 --bits 4 --epochs 2"
+    )(adapt)
 
 
 def cuts(
@@ -67,6 +73,76 @@ def cuts(
         typer.echo(json.dumps(about | shape | {"cuts": rows}, indent=2))
     else:
         _print_cuts(outline, shown, bits)
+
+
+def adapt(
+    *,
+    model: Annotated[str, typer.Option(help="package.module:function, which returns the model.")],
+    weights: Annotated[Path, typer.Option(help="Its weights, as safetensors.")],
+    data: Annotated[
+        str,
+        typer.Option(help="digits, cifar10, cifar100, or a folder with a folder for each class."),
+    ],
+    cut: Annotated[str, typer.Option(help="The module behind which the edge ends.")],
+    exits: Annotated[str, typer.Option(help="Modules behind which there is an exit, with commas.")],
+    bits: Annotated[str, typer.Option(help="Bit widths of the edge, with commas: 4,8.")],
+    epochs: Annotated[
+        int, typer.Option(min=0, help="For which edge and exits learn; 0 only quantizes.")
+    ] = 0,
+    name: Annotated[
+        str, typer.Option(help="What the network is called; without it, DATA-FUNCTION.")
+    ] = "",
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the images it sees; without it the data set's, or 224."),
+    ] = None,
+    mean: Annotated[
+        str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
+    ] = "",
+    deviation: Annotated[str, typer.Option(help="Likewise; without both, the data set's.")] = "",
+    seed: Annotated[int, typer.Option(help="Of the order of images and the exits' start.")] = 0,
+) -> None:
+    """Cut your own torch.nn.Module, quantize its edge, train exits, and put it into pretrained/.
+
+    The twin is the model as given; every command and page then knows the network. This runs the
+    code of the module that you name, and so does every later use of the network's weights.
+    HYBRID_PRETRAINED names another folder.
+    """
+    from hybrid import zoo
+    from hybrid.training.adapt import Request
+    from hybrid.training.adapt import adapt as run
+
+    request = Request(
+        model=model,
+        weights=weights,
+        data=data,
+        cut=cut,
+        exits=tuple(part.strip() for part in exits.split(",") if part.strip()),
+        bits=_numbers(bits, int, "--bits"),
+        epochs=epochs,
+        name=name,
+        size=size,
+        mean=_numbers(mean, float, "--mean"),
+        deviation=_numbers(deviation, float, "--deviation"),
+        seed=seed,
+    )
+    network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
+    for variant in zoo.card(network).variants.values():
+        accuracies = zip(variant.exit_names, variant.accuracy["test"], strict=True)
+        said = ", ".join(f"{exit_} {100 * value:.2f} %" for exit_, value in accuracies)
+        typer.echo(f"{variant.name:<14} accuracy on test: {said}")
+    typer.echo(f"{network} lies in {zoo.pretrained_folder() / network}.", err=True)
+
+
+def _numbers(text: str, kind: type[Number], option: str) -> tuple[Number, ...]:
+    from hybrid.errors import ModelError
+
+    try:
+        return tuple(kind(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ModelError(
+            f"{option} takes numbers with commas between them, not {text!r}; write 4,8, say."
+        ) from None
 
 
 def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> None:

@@ -40,6 +40,7 @@ __all__ = [
 
 SPLITS = ("train", "tune", "certify", "test")
 FORMAT = 1
+_MOST_KEPT_BYTES = 4_000_000_000  # of an image folder in the cache; a larger one is read each time
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -264,20 +265,52 @@ def _read_digits() -> tuple[Images, Labels]:
 
 def _load_folder(folder: Path, split: str, *, size: int, channels: int) -> Dataset:
     """A split of an image folder: divided in four, or in three where `test/` is set apart."""
+    folder = folder.resolve()
     apart = (folder / "train").is_dir() and (folder / "test").is_dir()
     classes = _class_names(folder / "train" if apart else folder)
     pool = folder / ("test" if split == "test" else "train") if apart else folder
-    images, labels = _read_folder(pool, classes, size=size, channels=channels)
-    if len(labels) and not (apart and split == "test"):
-        fractions = _TRAIN_IN_THREE if apart else _POOL_IN_FOUR
-        chosen = draw_splits(labels, fractions, rng=np.random.default_rng(0))[split]
-        images, labels = images[chosen], labels[chosen]
+    key = _folder_key(pool, classes, size=size, channels=channels)
+    kept = _cached(folder.name, split, key)
+    images, labels = kept or _divide_folder(pool, classes, split, key, apart, size, channels)
     if not len(labels):
         raise DataMissingError(
             f"{folder} has too few images for the split {split}; "
             "put more into a folder for each class."
         )
-    return Dataset(name=folder.name, split=split, images=images, labels=labels, classes=classes)
+    return Dataset(name=str(folder), split=split, images=images, labels=labels, classes=classes)
+
+
+def _divide_folder(
+    pool: Path,
+    classes: tuple[str, ...],
+    split: str,
+    key: str,
+    apart: bool,
+    size: int,
+    channels: int,
+) -> tuple[Images, Labels]:
+    """Read every picture once, divide them and keep all splits of the pool in the cache."""
+    images, labels = _read_folder(pool, classes, size=size, channels=channels)
+    if not len(labels) or (apart and split == "test"):
+        positions = {split: np.arange(len(labels))}
+    else:
+        fractions = _TRAIN_IN_THREE if apart else _POOL_IN_FOUR
+        positions = draw_splits(labels, fractions, rng=np.random.default_rng(0))
+    name = (pool.parent if apart else pool).name
+    for part, chosen in positions.items():
+        if images.nbytes <= _MOST_KEPT_BYTES:
+            _keep(name, part, key, images[chosen], labels[chosen])
+    return images[positions[split]], labels[positions[split]]
+
+
+def _folder_key(folder: Path, classes: tuple[str, ...], *, size: int, channels: int) -> str:
+    """The same as long as no picture of the folder was added, changed or taken away."""
+    digest = hashlib.sha256(repr((str(folder), size, channels)).encode())
+    for name in classes:
+        for path in _pictures(folder / name):
+            about = path.stat()
+            digest.update(repr((name, path.name, about.st_size, about.st_mtime_ns)).encode())
+    return digest.hexdigest()[:12]
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ Three families of levels, by bit width and by what is quantized:
     bits  weights                                     activations
     1     {-1, +1} · mean|w| of the channel           {-1, +1}, of x minus a learned shift
     2     {-3, -1, 1, 3} · step/2, no zero            {0 … 3} · step
-    3–8   {-2^(k-1) … 2^(k-1)-1} · step, learned      {0 … 2^k-1} · step, learned
+    3–8   {-2^(k-1) … 2^(k-1)-1} · step, learned      {0 … 2^k-1} · step, learned;
+                                                      signed: minus a whole zero point
     32    as they are                                 as they are
 
 Steps are learned as logarithms: Adam moves every parameter by about its learning rate, which for
@@ -35,6 +36,7 @@ __all__ = [
     "binarize_weights",
     "calibrating",
     "check_bits",
+    "fit_range",
     "fit_step",
     "quantize",
     "to_codes",
@@ -224,22 +226,65 @@ def fit_step(
     return best.reshape(-1, *[1] * (x.ndim - 1)) if per_channel else best.reshape(())
 
 
+def fit_range(x: Tensor, *, bits: int, candidates: int = 60) -> tuple[Tensor, Tensor]:
+    """Step and zero point of least squared error among `candidates` fractions of x's range.
+
+    A value is (code - zero) · step with codes 0 … 2^bits - 1. The zero point is a whole number,
+    so that 0 itself, with which convolutions pad, is a level.
+
+    Args:
+        x: values to quantize, any shape; where none is negative the zero point is 0.
+        bits: 2 to 8.
+
+    Returns:
+        step, positive, and zero point, both scalar float32.
+    """
+    values, top = x.detach().float(), 2**bits - 1
+    low, high = values.min().clamp_max(0), values.max().clamp_min(0)
+    best, least = (torch.ones_like(low), torch.zeros_like(low)), float("inf")
+    for fraction in torch.linspace(1.0, 0.05, candidates, device="cpu").tolist():
+        step = ((high - low) * fraction / top).clamp_min(1e-8)
+        zero = (-low * fraction / step).round()
+        codes = (values / step + zero).round_().clamp_(0, top)
+        error = float(((codes - zero) * step - values).square_().mean())
+        if error < least:
+            best, least = (step, zero), error
+    return best
+
+
 class ActivationQuantizer(nn.Module):
     """Activations to k bits: unsigned with a learned step for k >= 2, bipolar at 1 bit.
 
     At 1 bit a learned shift per channel stands before the sign (ReActNet's RSign). Shift (the
     mean) and step are set from data inside `calibrating`, then learned.
+
+    Args:
+        signed: at 2 to 8 bits, shift the codes by a whole zero point, set from data and then
+            fixed, so that activations below zero (SiLU, Hardswish, a linear bottleneck) keep
+            their levels; behind a ReLU it becomes 0, which is the unsigned case.
     """
 
-    def __init__(self, bits: int, channels: int) -> None:
+    def __init__(self, bits: int, channels: int, *, signed: bool = False) -> None:
         super().__init__()
         self.bits = check_bits(bits)
         self.calibrate = False
+        self.zero_point: Tensor | None
+        self.register_buffer("zero_point", None)  # absent from the files of unsigned ones
         if bits == 1:
             self.shift = nn.Parameter(torch.zeros(1, channels, 1, 1))
         elif bits != FULL_PRECISION:
-            self.levels = activation_levels(bits)
-            self.log_step = nn.Parameter(torch.tensor(-math.log(self.levels.high)))
+            self.log_step = nn.Parameter(torch.tensor(-math.log(2**bits - 1)))
+            if signed:
+                self.zero_point = torch.zeros(())
+
+    @property
+    def levels(self) -> Levels:
+        """The codes allowed; at 2 to 8 bits only."""
+        levels = activation_levels(self.bits)
+        if self.zero_point is None:
+            return levels
+        zero = int(self.zero_point)
+        return Levels(low=-zero, high=levels.high - zero)
 
     @property
     def step(self) -> Tensor:
@@ -256,9 +301,17 @@ class ActivationQuantizer(nn.Module):
                     self.shift.copy_(x.float().mean(dim=(0, 2, 3), keepdim=True))
             return binarize_activations(x - self.shift)
         if self.calibrate:
-            with torch.no_grad():
-                self.log_step.copy_(fit_step(x, self.levels).log())
+            self._fit(x)
         return quantize(x, self.step, self.levels)
+
+    @torch.no_grad()
+    def _fit(self, x: Tensor) -> None:
+        if self.zero_point is None:
+            self.log_step.copy_(fit_step(x, self.levels).log())
+        else:
+            step, zero = fit_range(x, bits=self.bits)
+            self.log_step.copy_(step.log())
+            self.zero_point.copy_(zero)
 
 
 @contextmanager
@@ -284,22 +337,63 @@ class QuantConv2d(nn.Conv2d):
         self,
         inputs: int,
         outputs: int,
-        kernel: int,
+        kernel: int | tuple[int, int],
         *,
         bits: int,
-        stride: int = 1,
-        padding: int = 0,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = False,
+        signed: bool = False,
     ) -> None:
-        super().__init__(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
-        self.border = padding
+        super().__init__(
+            inputs,
+            outputs,
+            kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+        )
+        self.border = padding if isinstance(padding, tuple) else (padding, padding)
         self.weight_bits = self.activation_bits = check_bits(bits)
         # per output channel, (out, 1, 1, 1), once the weights are k-bit values themselves: `freeze`
         self.frozen_scale: Tensor | None
         self.register_buffer("frozen_scale", None, persistent=False)
-        self.activation = ActivationQuantizer(bits, inputs)
+        self.activation = ActivationQuantizer(bits, inputs, signed=signed)
         if 2 <= bits <= 8:
             self.weight_log_step = nn.Parameter(torch.zeros(outputs, 1, 1, 1))
             self.fit_weight_step()
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d, *, bits: int) -> "QuantConv2d | None":
+        """A copy of an ordinary convolution at k bits, whose inputs may be negative.
+
+        Returns:
+            None where it pads in a way that cannot be quantized along: not with zeros, or more on
+            one side than on the other.
+        """
+        border = _border(conv)
+        if border is None:
+            return None
+        made = cls(
+            conv.in_channels,
+            conv.out_channels,
+            _pair(conv.kernel_size),
+            bits=bits,
+            stride=_pair(conv.stride),
+            padding=border,
+            dilation=_pair(conv.dilation),
+            groups=conv.groups,
+            bias=conv.bias is not None,
+            signed=True,
+        )
+        if not made.weight.is_meta:  # else its file brings the weights along
+            made.load_state_dict(conv.state_dict(), strict=False)
+            made.fit_weight_step()
+        return made.train(conv.training)
 
     @property
     def weight_step(self) -> Tensor:
@@ -364,10 +458,28 @@ class QuantConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (n, in, h, w) to (n, out, h', w')."""
         padding = self.border
-        if self.weight_bits == 1 and padding:
+        if self.weight_bits == 1 and any(padding):
             # A zero after the sign would be a third level: pad first, then quantize.
-            x = functional.pad(x, (padding,) * 4)
-            padding = 0
+            x = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+            padding = (0, 0)
         x = self.activation(x)
         weight = self.quantized_weight()
-        return functional.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)
+        return functional.conv2d(
+            x, weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
+
+
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    return values[0], values[1]
+
+
+def _border(conv: nn.Conv2d) -> tuple[int, int] | None:
+    """Zeros on either side of height and of width; None where it is nothing so simple."""
+    if conv.padding_mode != "zeros":
+        return None
+    if isinstance(conv.padding, tuple):
+        return _pair(conv.padding)
+    if conv.padding == "valid":
+        return 0, 0
+    sums = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+    return None if any(both % 2 for both in sums) else (sums[0] // 2, sums[1] // 2)

@@ -19,6 +19,7 @@ from hybrid.quant import (
     binarize_weights,
     calibrating,
     check_bits,
+    fit_range,
     fit_step,
     quantize,
     to_codes,
@@ -422,3 +423,47 @@ def test_every_parameter_of_a_convolution_learns(bits: int):
     for name, parameter in layer.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+@given(st.lists(st.floats(-4, 4, width=32), min_size=2, max_size=40), st.sampled_from([2, 4, 8]))
+def test_a_signed_range_has_zero_as_a_level_and_loses_at_most_half_a_step(
+    values: list[float], bits: int
+):
+    x = torch.tensor(values)
+
+    step, zero = fit_range(x, bits=bits, candidates=1)  # of the whole range
+
+    codes = x / step + zero
+    assert float(zero).is_integer()
+    assert 0 <= zero <= 2**bits - 1
+    assert float(codes.min()) >= -0.51  # the zero point was rounded by half a code at most
+    assert float(codes.max()) <= 2**bits - 1 + 0.51
+
+
+def test_a_signed_quantizer_behind_a_relu_is_the_unsigned_one():
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 8, 8).relu()
+    signed, unsigned = ActivationQuantizer(4, 3, signed=True), ActivationQuantizer(4, 3)
+
+    for quantizer in (signed, unsigned):
+        quantizer.calibrate = True
+        quantizer(x)
+        quantizer.calibrate = False
+
+    assert signed.levels == unsigned.levels == Levels(low=0, high=15)
+    assert torch.allclose(signed(x), unsigned(x), atol=1e-6)
+
+
+def test_a_signed_quantizer_keeps_what_lies_below_zero():
+    x = torch.nn.functional.silu(torch.linspace(-6, 2, 4_000)).reshape(1, 1, 40, 100)
+    signed, unsigned = ActivationQuantizer(4, 1, signed=True), ActivationQuantizer(4, 1)
+    for quantizer in (signed, unsigned):
+        quantizer.calibrate = True
+        quantizer(x)
+        quantizer.calibrate = False
+
+    with torch.no_grad():
+        kept, lost = ((q(x) - x)[x < 0].square().mean() for q in (signed, unsigned))
+
+    assert kept < 0.1 * lost
+    assert signed(torch.zeros_like(x)).abs().max() == 0

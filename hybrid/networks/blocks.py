@@ -10,6 +10,7 @@ __all__ = [
     "Classifier",
     "ConvGroup",
     "ExitHead",
+    "PooledHead",
     "ResidualBlock",
     "ShiftedPReLU",
     "Stem",
@@ -178,6 +179,42 @@ class ExitHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, size, size) to logits (n, classes)."""
         logits: Tensor = self.linear(functional.avg_pool2d(x, self.pool).flatten(1))
+        return logits
+
+
+class PooledHead(nn.Module):
+    """An exit for features of any shape: averages over at most 4x4 cells and one linear layer.
+
+    Features without height and width are averaged over all axes but the last, which holds the
+    channels (a transformer's tokens), or taken as they are.
+
+    Args:
+        shape: of the features of one sample.
+    """
+
+    _CELLS = (4, 3, 2, 1)
+    _MOST_INPUTS = 4096
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.cells = (1, 1)
+        inputs = shape[-1]
+        if len(shape) == 3:  # channels, height, width
+            cells = [(min(n, shape[1]), min(n, shape[2])) for n in self._CELLS]
+            small = [c for c in cells if shape[0] * c[0] * c[1] <= self._MOST_INPUTS]
+            self.cells = small[0] if small else (1, 1)
+            inputs = shape[0] * self.cells[0] * self.cells[1]
+        self.linear = nn.Linear(inputs, classes)
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """(n, …) to what the linear layer sees, (n, inputs)."""
+        if x.ndim == 4:
+            return functional.adaptive_avg_pool2d(x, self.cells).flatten(1)
+        return x.flatten(1, -2).mean(1) if x.ndim > 2 else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, …) to logits (n, classes)."""
+        logits: Tensor = self.linear(self.pooled(x))
         return logits
 
 

@@ -15,7 +15,7 @@ from hybrid.networks.spec import Spec
 from hybrid.policy import check_thresholds
 from hybrid.quant import ActivationQuantizer, QuantConv2d
 
-__all__ = ["EdgeOutput", "Inference", "Network", "build"]
+__all__ = ["EdgeOutput", "Inference", "Network"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,18 @@ class Network(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
+        self.spec = spec
+        self.temperatures: tuple[float, ...] = (1.0,) * (len(spec.exits) + 1)
+        self._build(spec)
+
+    def _build(self, spec: Spec) -> None:
+        """Set stages and their names, heads, classifier, uplink and the shape that is sent."""
         family = architecture(spec.architecture)
         plans = family.plan(spec.channels)
         bits = spec.stage_bits(len(plans))
-        self.spec = spec
+        self.stage_names: tuple[str, ...]
+        self.feature_shape: tuple[int, ...]  # of one sample
+        self.classifier: nn.Module
         self.stage_names = tuple(plan.name for plan in plans)
         self.stages = nn.ModuleList(plan.build(k) for plan, k in zip(plans, bits, strict=True))
         self.heads = nn.ModuleDict()
@@ -79,9 +87,8 @@ class Network(nn.Module):
             self.heads[str(index)] = ExitHead(plans[index].outputs, sides[index], spec.classes)
         self.classifier = Classifier(plans[-1].outputs, spec.classes, pooling=family.pooling)
         channels = plans[spec.cut].outputs
-        self.feature_shape = (channels, sides[spec.cut], sides[spec.cut])  # of one sample
+        self.feature_shape = (channels, sides[spec.cut], sides[spec.cut])
         self.uplink = ActivationQuantizer(32 if spec.static else spec.uplink_bits, channels)
-        self.temperatures: tuple[float, ...] = (1.0,) * (len(spec.exits) + 1)
 
     @property
     def cut(self) -> int:
@@ -104,6 +111,7 @@ class Network(nn.Module):
 
     def cloud(self, features: Tensor) -> Tensor:
         """Run the cloud segment on the features at the cut; logits (n, classes)."""
+        features = self._received(features)
         for stage in self.stages[self.cut + 1 :]:
             features = stage(features)
         logits: Tensor = self.classifier(features)
@@ -118,6 +126,10 @@ class Network(nn.Module):
         # The uplink's levels are unsigned, and a 1-bit stage may end below zero.
         sent: Tensor = self.uplink(x) if self.spec.static else self.uplink(x.relu())
         return sent
+
+    def _received(self, features: Tensor) -> Tensor:
+        """What the cloud segment computes with, of what was sent."""
+        return features
 
     @torch.inference_mode()
     def infer(
@@ -154,7 +166,7 @@ class Network(nn.Module):
                 if sure.any():  # where all stay, nothing is copied
                     x = x[torch.from_numpy(~sure).to(x.device)]
             if index == self.cut and len(x):
-                x = self._sent(x)
+                x = self._received(self._sent(x))
         if len(x):
             last = len(self.exits)
             run.record(last, self.classifier(x), self.temperatures[last], measure)
@@ -194,11 +206,6 @@ class _Run:
             probabilities=self.probabilities,
             stage_samples=stage_samples,
         )
-
-
-def build(spec: Spec) -> Network:
-    """The network that `spec` describes, with fresh weights."""
-    return Network(spec)
 
 
 def quantized_layers(network: nn.Module) -> dict[str, QuantConv2d]:

@@ -5,7 +5,30 @@ from typing import Any, Self
 
 from hybrid.errors import NetworkError
 
-__all__ = ["Spec"]
+__all__ = ["Reference", "Spec"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """How a model of a user's own falls into stages, and what it is shown.
+
+    Args:
+        stages: the module that ends each stage but the last.
+        size, channels: of the images it sees, where these are not the data set's; else 0.
+        scale, shift: what the data set's normalised pixels are multiplied by and what is added
+            then, one per channel; empty where the model takes them as they are.
+    """
+
+    stages: tuple[str, ...]
+    size: int = 0
+    channels: int = 0
+    scale: tuple[float, ...] = ()
+    shift: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a scale without a shift."""
+        if not self.stages or len(self.scale) != len(self.shift):
+            raise NetworkError("A model needs stages, and a shift for every scale; adapt it again.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +36,7 @@ class Spec:
     """An architecture with its cut, exits and bit widths.
 
     Args:
-        architecture: a name in `hybrid.networks.ARCHITECTURES`.
+        architecture: a name in `hybrid.networks.ARCHITECTURES`, or "package.module:function".
         classes: number of classes.
         channels: colour channels of the input, 1 or 3.
         size: height and width of the input in pixels.
@@ -23,6 +46,7 @@ class Spec:
             per edge stage, stem included.
         cloud_bits: bit width of the stages behind the cut.
         static: no exit and no cut: every layer but the first and the classifier at `bits`.
+        reference: of a model of a user's own.
     """
 
     architecture: str
@@ -34,6 +58,7 @@ class Spec:
     bits: int | tuple[int, ...] = 32
     cloud_bits: int = 32
     static: bool = False
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no network."""
@@ -78,8 +103,11 @@ class Spec:
         return max(2, self.edge_bits[-1])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for TOML."""
-        return asdict(self)
+        """Plain values for TOML; without what only a user's own model has, where it is none."""
+        values = asdict(self)
+        if self.reference is None:
+            del values["reference"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -91,7 +119,11 @@ class Spec:
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise NetworkError(f"A network has no {', '.join(unknown)}; remove it from the file.")
-        plain: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
-        }
+        plain = _tuples(values)
+        if "reference" in plain:
+            plain["reference"] = Reference(**_tuples(plain["reference"]))
         return cls(**plain)
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}

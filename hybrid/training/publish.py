@@ -27,7 +27,7 @@ class Training:
 
 def publish(recipe: Recipe, plan: Plan, network: Network, training: Training) -> None:
     """Fit temperatures on tune, write weights and traces, and renew the variant in the card."""
-    record.fit_temperatures(network, data.load(recipe.dataset, "tune"))
+    record.fit_temperatures(network, _images(recipe, "tune"))
     sha256 = save_network(network, zoo.weights_path(recipe.network, plan.name))
     _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training))
 
@@ -82,13 +82,17 @@ def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[s
     for split in zoo.SPLITS:
         traces[split] = record.record(
             network,
-            data.load(recipe.dataset, split),
+            _images(recipe, split),
             name=recipe.network,
             variant=plan.name,
             weights_sha256=sha256,
         )
         trace.save(traces[split], zoo.trace_path(recipe.network, plan.name, split))
     return traces
+
+
+def _images(recipe: Recipe, split: str) -> data.Dataset:
+    return data.load(recipe.dataset, split, size=recipe.size, channels=recipe.channels)
 
 
 def _trace_hashes(recipe: Recipe, plan: Plan) -> dict[str, str]:
@@ -119,7 +123,7 @@ def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
         title=recipe.title,
         description=recipe.description,
         dataset=recipe.dataset,
-        classes=data.load(recipe.dataset, "tune").classes,
+        classes=_images(recipe, "tune").classes,
         architecture=recipe.architecture,
         channels=recipe.channels,
         size=recipe.size,

@@ -1,0 +1,235 @@
+"""A user's own model as a network: its pieces are the stages, with exits and bits like any other.
+
+The architecture is named by reference, "package.module:function", and building the network calls
+that function: who loads an adapted network runs its author's code.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hybrid.errors import ModelError, NetworkError
+from hybrid.networks.blocks import PooledHead
+from hybrid.networks.cutting import Cut, Piece, cuts, find_cut, pieces, worthwhile
+from hybrid.networks.network import Network
+from hybrid.networks.spec import Reference, Spec
+from hybrid.networks.tracing import Outline, is_reference, load_model, trace
+from hybrid.quant import FULL_PRECISION, ActivationQuantizer, QuantConv2d, fit_range
+
+__all__ = ["Adapted", "Prepare", "build", "seen_shape", "stage_cuts"]
+
+
+def build(spec: Spec) -> Network:
+    """The network that `spec` describes, with fresh weights.
+
+    Raises:
+        NetworkError, ModelError: a description that makes none; see `load_model`, `find_cut`.
+    """
+    return Adapted(spec) if is_reference(spec.architecture) else Network(spec)
+
+
+def seen_shape(spec: Spec) -> tuple[int, int, int]:
+    """Of the images that a user's own model sees: (channels, height, width)."""
+    reference = _reference(spec)
+    size = reference.size or spec.size
+    return reference.channels or spec.channels, size, size
+
+
+def stage_cuts(
+    found: Sequence[Cut], *, cut: str, exits: Sequence[str], reference: str
+) -> tuple[list[Cut], list[int], int]:
+    """Where a model falls into stages, so that exits and cut end some of them.
+
+    Stage 0 ends behind the first layer, which stays at full precision; behind the cut, each
+    outermost module that one tensor leaves is a stage.
+
+    Returns:
+        the cut that ends each stage but the last, the stages of the exits, the stage of the cut.
+
+    Raises:
+        ModelError: no such places, an exit behind the cut or spanned by a skip connection, two
+            exits or a cut without a layer between them.
+    """
+    last = find_cut(found, cut, reference=reference)
+    early = [find_cut(found, name, reference=reference, clean=True) for name in exits]
+    early.sort(key=lambda one: one.position)
+    asked = sorted({one.position: one for one in (*early, last)}.values(), key=_position)
+    if asked[-1] is not last:
+        raise ModelError(
+            f"The exit behind {asked[-1].name} lies behind the cut at {last.name}; move the cut "
+            "or leave that exit out."
+        )
+    if last.edge.layers < 2:
+        raise ModelError(
+            f"The cut behind {last.name} leaves only the first layer to the edge, which stays at "
+            "full precision; cut later."
+        )
+    before, behind = _stem(found, asked[0]), _outermost(found, last)
+    for one, other in pairwise(asked):
+        if one.edge.layers == other.edge.layers:
+            raise ModelError(
+                f"There is no layer between {one.name} and {other.name}; leave one of them out."
+            )
+    stages = [*before, *asked, *behind]
+    places = [stage.position for stage in stages]
+    numbers = sorted({places.index(one.position) for one in early})
+    return stages, numbers, places.index(last.position)
+
+
+class Adapted(Network):
+    """A user's own model, cut into stages.
+
+    What is sent may be below zero, and is shifted before it is quantized to unsigned levels and
+    back behind the cut.
+    """
+
+    def _build(self, spec: Spec) -> None:
+        reference = _reference(spec)
+        with torch.device("cpu"):  # a model may compute while it is built, which "meta" cannot
+            outline = _outline(spec)
+            at = _at(outline, reference)
+            parts = pieces(outline, at)
+        bits = spec.stage_bits(len(parts))
+        for part, width in zip(parts, bits, strict=True):
+            _quantize(part, width)
+        first = [Prepare(reference, seen_shape(spec))] if _prepares(spec) else []
+        self.stages = nn.ModuleList([nn.Sequential(*first, parts[0]), *parts[1:]])
+        self.stage_names = (*reference.stages, _last_name(outline))
+        shapes = [*(cut.state_shape for cut in at), (outline.classes,)]
+        self.heads = nn.ModuleDict(
+            {str(index): PooledHead(shapes[index], spec.classes) for index in spec.exits}
+        )
+        self.classifier = nn.Identity()  # the model's own is in its last stage
+        self.feature_shape = shapes[spec.cut]
+        width = FULL_PRECISION if spec.static else spec.uplink_bits
+        self.uplink = ActivationQuantizer(width, self.feature_shape[0])
+        self.uplink_shift: Tensor | None
+        narrow = width != FULL_PRECISION
+        self.register_buffer("uplink_shift", torch.zeros(()) if narrow else None)
+
+    @torch.no_grad()
+    def take(self, model: nn.Module) -> None:
+        """Copy a model's weights into the stages and set the filters' steps from them."""
+        theirs = model.state_dict()
+        for module in self.stages.modules():
+            if isinstance(module, Piece):
+                mine = module.graph.state_dict()
+                shared = {name: theirs[name] for name in mine if name in theirs}
+                module.graph.load_state_dict(shared, strict=False)
+        for module in self.stages.modules():
+            if isinstance(module, QuantConv2d):
+                module.fit_weight_step()
+
+    def _sent(self, x: Tensor) -> Tensor:
+        if self.uplink_shift is None:
+            return x
+        if self.uplink.calibrate:
+            step, zero = fit_range(x, bits=self.uplink.bits)
+            self.uplink_shift.copy_(step * zero)
+        sent: Tensor = self.uplink(x + self.uplink_shift)
+        return sent
+
+    def _received(self, features: Tensor) -> Tensor:
+        return features if self.uplink_shift is None else features - self.uplink_shift
+
+
+class Prepare(nn.Module):
+    """A data set's normalised images as a model wants them: channels, size, mean and deviation.
+
+    Args:
+        shape: of what leaves, (channels, height, width).
+    """
+
+    def __init__(self, reference: Reference, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.scale, self.shift = reference.scale, reference.shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels', h, w) to (n, channels, height, width)."""
+        channels, height, width = self.shape
+        x = x.expand(-1, channels, -1, -1)
+        if self.scale:
+            scale, shift = (x.new_tensor(v).reshape(1, -1, 1, 1) for v in (self.scale, self.shift))
+            x = x * scale + shift
+        if x.shape[2:] != (height, width):
+            x = functional.interpolate(x, (height, width), mode="bilinear", align_corners=False)
+        return x
+
+
+def _reference(spec: Spec) -> Reference:
+    if spec.reference is None:
+        raise NetworkError(f"{spec.architecture} has no stages; adapt the model again.")
+    return spec.reference
+
+
+def _outline(spec: Spec) -> Outline:
+    model = load_model(spec.architecture, classes=spec.classes)
+    outline = trace(model, shape=seen_shape(spec), reference=spec.architecture)
+    if outline.classes != spec.classes:
+        raise ModelError(
+            f"{spec.architecture} answers with {outline.classes} numbers for an image, and there "
+            f"are {spec.classes} classes; give it as many."
+        )
+    return outline
+
+
+def _at(outline: Outline, reference: Reference) -> list[Cut]:
+    found = cuts(outline)
+    at = [find_cut(found, name, reference=outline.reference) for name in reference.stages]
+    places = [cut.position for cut in at]
+    if places != sorted(set(places)):
+        raise NetworkError(
+            f"The stages {', '.join(reference.stages)} of {outline.reference} do not follow one "
+            "another; adapt the model again."
+        )
+    return at
+
+
+def _prepares(spec: Spec) -> bool:
+    same = seen_shape(spec) == (spec.channels, spec.size, spec.size)
+    return bool(_reference(spec).scale) or not same
+
+
+def _position(cut: Cut) -> int:
+    return cut.position
+
+
+def _stem(found: Sequence[Cut], first: Cut) -> Iterator[Cut]:
+    """The place behind the first layer, where it lies before all that was asked for."""
+    for cut in worthwhile([one for one in found if one.clean]):
+        if cut.edge.layers == 1 and first.edge.layers > 1:
+            yield cut
+
+
+def _outermost(found: Sequence[Cut], last: Cut) -> Iterator[Cut]:
+    """Behind the cut, the ends of outermost modules that one tensor leaves, layers between."""
+    layers = last.edge.layers
+    for cut in found:
+        if cut.clean and "." not in cut.name and cut.edge.layers > layers:
+            layers = cut.edge.layers
+            yield cut
+
+
+def _last_name(outline: Outline) -> str:
+    """The outermost module of the last layer."""
+    for node, owners in zip(reversed(outline.nodes), reversed(outline.owners), strict=True):
+        if outline.seen[node].macs:
+            return owners[0] if owners else node.name
+    return "last"
+
+
+def _quantize(part: Piece, bits: int) -> None:
+    """Give every plain convolution of a piece k-bit weights and inputs."""
+    if bits == FULL_PRECISION:
+        return
+    for name, module in list(part.graph.named_modules()):
+        # a subclass with a forward of its own pads or scales in a way that is not known here
+        if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward:
+            made = QuantConv2d.of(module, bits=bits)
+            if made is not None:
+                parent, _, child = name.rpartition(".")
+                setattr(part.graph.get_submodule(parent), child, made)

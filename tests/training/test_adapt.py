@@ -1,0 +1,369 @@
+"""A model of one's own becomes a network like any other: `hybrid.training.adapt`."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from hybrid import data, zoo
+from hybrid.census import census
+from hybrid.data import Dataset
+from hybrid.errors import (
+    BitWidthError,
+    HybridError,
+    ModelError,
+    SourceError,
+    UnknownNameError,
+    WeightsError,
+)
+from hybrid.evaluation import evaluate
+from hybrid.networks.tracing import load_model
+from hybrid.preprocess import normalise
+from hybrid.quant import QuantConv2d
+from hybrid.training.adapt import Request, adapt
+
+NAME = "digits-plain"
+
+
+def seen(split: Dataset) -> torch.Tensor:
+    """What the model is shown of digits: three channels, 16 pixels."""
+    images = torch.from_numpy(normalise(split.images, "digits")).expand(-1, 3, -1, -1)
+    return functional.interpolate(images, (16, 16), mode="bilinear", align_corners=False)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a model that has learned something: `tests.models.plain` on digits."""
+    torch.manual_seed(0)
+    model = load_model("tests.models:plain")
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            module.reset_parameters()
+    train = data.load("digits", "train")
+    images, labels = seen(train), torch.from_numpy(train.labels)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    model.train()
+    for _ in range(8):
+        for rows in torch.randperm(len(labels)).split(64):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(images[rows]), labels[rows]).backward()
+            optimizer.step()
+    path = tmp_path_factory.mktemp("weights") / "plain.safetensors"
+    save_file(model.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def asked(weights: Path) -> Request:
+    return Request(
+        model="tests.models:plain",
+        weights=weights,
+        data="digits",
+        cut="wide.0",
+        exits=("point",),
+        bits=(8,),
+        size=16,
+    )
+
+
+@pytest.fixture(scope="module")
+def kept(asked: Request, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of networks after adapting at 8 bits; to be looked at only."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRID_PRETRAINED", str(folder))
+        patch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 5)
+        assert adapt(replace(asked, exits=("stem",))) == NAME
+    return folder
+
+
+@pytest.fixture
+def here(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of it that a test may change."""
+    shutil.copytree(kept, tmp_path / "pretrained")
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "pretrained"))
+    return tmp_path / "pretrained"
+
+
+def test_the_twin_answers_exactly_as_the_model_does(here: Path, weights: Path):
+    model = load_model("tests.models:plain")
+    model.load_state_dict(load_file(weights))
+    test = data.load("digits", "test")
+    with torch.inference_mode():
+        theirs = model(seen(test)).argmax(1).numpy()
+
+    recorded = zoo.trace(NAME, "static-32bit", "test")
+
+    assert np.array_equal(recorded.classes[:, 0], theirs)
+    assert (theirs == test.labels).mean() > 0.8  # it is worth comparing with
+
+
+def test_what_was_adapted_is_a_network_like_any_other(here: Path):
+    card = zoo.card(NAME)
+    point = evaluate(NAME, 8, (0.9,))
+
+    assert card.stage_names == ("stem", "wide.0", "fc")
+    assert card.stage_names[card.cut] == "wide.0"
+    assert list(card.variants) == ["static-32bit", "hybrid-8bit", "static-8bit"]
+    assert card.variants["hybrid-8bit"].exit_names == ("stem", "final")
+    assert {f"trace-{s}.parquet" for s in zoo.SPLITS} < set(card.variants["hybrid-8bit"].files)
+    twin = card.variants["static-32bit"].accuracy["test"][0]  # rounded to five digits
+    assert point.twin_accuracy == pytest.approx(twin, abs=1e-5)
+    assert point.energy_reduction > 1
+
+
+def test_at_8_bits_hardly_anything_is_lost(here: Path):
+    variants = zoo.card(NAME).variants
+    twin = variants["static-32bit"].accuracy["test"][0]
+
+    assert variants["static-8bit"].accuracy["test"][0] == pytest.approx(twin, abs=0.03)
+    assert variants["hybrid-8bit"].accuracy["test"][-1] == pytest.approx(twin, abs=0.03)
+    assert variants["hybrid-8bit"].accuracy["test"][0] > 0.5  # an exit that has learned
+
+
+def test_the_census_is_the_hand_count_and_only_the_edge_behind_its_first_layer_is_quantized(
+    here: Path,
+):
+    layers = zoo.variant(NAME, 8).layers
+
+    found = {layer.name.rpartition("graph.")[2]: layer for layer in layers if layer.exit is None}
+    bits = {name: (one.weight_bits, one.activation_bits) for name, one in found.items()}
+    assert found["depth"].macs == 8 * 8 * 8 * (3 * 3)  # depthwise: one channel each
+    assert found["wide.0"].macs == 4 * 4 * 16 * (3 * 3 * 8)
+    assert bits == {
+        "stem.0": (32, 32),
+        "depth": (8, 8),
+        "point": (8, 8),
+        "wide.0": (8, 8),
+        "fc": (32, 32),
+    }
+    assert found["fc"].segment == "cloud"
+
+
+def test_leaving_early_agrees_with_the_trace(here: Path):
+    network, test = zoo.load(NAME, bits=8), data.load("digits", "test")
+    recorded = zoo.trace(NAME, "hybrid-8bit", "test")
+    images = torch.from_numpy(normalise(test.images[:64], "digits"))
+
+    answer = network.infer(images, (0.8,))
+
+    sure = recorded.confidences["max_probability"][:64, 0]
+    clear = np.abs(sure - 0.8) > 1e-3
+    assert np.array_equal((answer.exits == 0)[clear], (sure >= 0.8)[clear])
+    assert answer.stage_samples[0] == 64
+    assert answer.stage_samples[-1] == np.count_nonzero(answer.exits)
+
+
+def test_the_features_sent_are_levels_of_the_uplink(here: Path):
+    network = zoo.load(NAME, bits=8)
+    test = data.load("digits", "test")
+
+    with torch.no_grad():
+        sent = network.edge(torch.from_numpy(normalise(test.images[:16], "digits"))).features
+
+    codes = sent / network.uplink.step.detach()
+    assert torch.allclose(codes, codes.round(), atol=1e-3)
+    assert 0 <= codes.min() < codes.max() <= 255
+    assert float(network.uplink_shift) > 0  # a convolution without a ReLU ends below zero
+
+
+def test_more_bits_are_added_to_a_network_that_is_there(here: Path, asked: Request):
+    before = zoo.card(NAME).variants["hybrid-8bit"]
+
+    adapt(replace(asked, exits=("stem",), bits=(4,), epochs=1))
+
+    card = zoo.card(NAME)
+    assert zoo.bit_widths(NAME) == [4, 8]
+    assert zoo.bit_widths(NAME, static=True) == [4, 8, 32]
+    assert card.variants["hybrid-8bit"] == before
+    history = card.variants["hybrid-4bit"].history
+    assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
+    assert card.variants["static-4bit"].accuracy["test"][0] > 0.7
+
+
+def test_a_network_of_other_weights_or_another_cut_is_not_overwritten(
+    here: Path, asked: Request, tmp_path: Path
+):
+    other = load_file(asked.weights)
+    other["fc.bias"] = other["fc.bias"] + 1
+    save_file(other, tmp_path / "other.safetensors")
+    same = replace(asked, exits=("stem",))
+
+    with pytest.raises(ModelError, match=r"with other weights than other\.safetensors; choose an"):
+        adapt(replace(same, weights=tmp_path / "other.safetensors"))
+    with pytest.raises(ModelError, match="of another model, data, cut or exits; choose another"):
+        adapt(replace(same, cut="wide"))
+
+
+def test_a_skip_connection_across_the_cut_is_carried(
+    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 2)
+
+    adapt(replace(asked, cut="norm", exits=("stem",)))
+
+    variant = zoo.variant(NAME, 8)
+    # two tensors of 8×8×8 in rows of 512: header, two dimensions, a byte a number
+    assert variant.uplink_bytes == 16 + 2 * 2 + 2 * 8 * 8 * 8
+    twin = zoo.variant(NAME, 32, static=True).accuracy["test"][0]
+    assert variant.accuracy["test"][-1] == pytest.approx(twin, abs=0.03)
+
+
+def test_a_model_that_only_export_can_follow_is_adapted_too(
+    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 2)
+
+    adapt(replace(asked, model="tests.models:branching", exits=("stem",), name="mine"))
+
+    layers = census(zoo.load("mine", bits=8))
+    assert sum(layer.weight_bits == 8 for layer in layers) == 3
+    twin = zoo.variant("mine", 32, static=True).accuracy["test"][0]
+    assert zoo.variant("mine", 8).accuracy["test"][-1] == pytest.approx(twin, abs=0.03)
+
+
+def test_a_mean_and_deviation_of_its_own_reach_the_model(
+    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
+    mean, deviation = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+
+    adapt(replace(asked, exits=("stem",), mean=mean, deviation=deviation, name="mine"))
+
+    test = data.load("digits", "test")
+    pixels = torch.from_numpy(test.images.astype(np.float32) / 255).permute(0, 3, 1, 2)
+    own = (pixels - torch.tensor(mean).reshape(1, 3, 1, 1)) / torch.tensor(deviation).reshape(
+        1, 3, 1, 1
+    )
+    model = load_model("tests.models:plain")
+    model.load_state_dict(load_file(weights))
+    with torch.inference_mode():
+        theirs = model(functional.interpolate(own, (16, 16), mode="bilinear")).argmax(1).numpy()
+    assert np.array_equal(zoo.trace("mine", "static-32bit", "test").classes[:, 0], theirs)
+
+
+def write_folder(folder: Path, counts: dict[str, int]) -> Path:
+    rng = np.random.default_rng(0)
+    for shade, (name, count) in enumerate(counts.items()):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = rng.integers(60 * shade, 60 * shade + 60, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_an_image_folder_is_divided_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "pretrained"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = write_folder(tmp_path / "photos", {"dark": 30, "light": 30, "middling": 30})
+    save_file(load_model("tests.models:plain", classes=3).state_dict(), tmp_path / "w.safetensors")
+    told: list[str] = []
+
+    network = adapt(
+        Request(
+            model="tests.models:plain",
+            weights=tmp_path / "w.safetensors",
+            data=str(folder),
+            cut="wide.0",
+            exits=("stem",),
+            bits=(4,),
+            size=16,
+        ),
+        say=told.append,
+    )
+
+    card = zoo.card(network)
+    assert network == "photos-plain"
+    assert card.classes == ("dark", "light", "middling")
+    assert [zoo.trace(network, "hybrid-4bit", s).samples for s in zoo.SPLITS] == [9, 9, 18]
+    assert zoo.variant(network, 4).accuracy["test"][0] > 0.9  # shades are told apart at once
+    assert zoo.images(network, "test").images.shape == (18, 16, 16, 3)
+    assert any("hardly more than guessing" in sentence for sentence in told)  # it never learned
+
+
+def test_a_folder_with_one_class_or_too_few_images_is_refused(tmp_path: Path, asked: Request):
+    one = write_folder(tmp_path / "one", {"cat": 20})
+    few = write_folder(tmp_path / "few", {"cat": 20, "dog": 9})
+
+    with pytest.raises(SourceError, match="has one class, cat, and there is nothing to tell apart"):
+        adapt(replace(asked, data=str(one)))
+    with pytest.raises(SourceError, match=r"dog has 9 images in .* and 10 of each class"):
+        adapt(replace(asked, data=str(few)))
+    with pytest.raises(UnknownNameError, match=r"Did you mean digits\?"):
+        adapt(replace(asked, data="digit"))
+
+
+@pytest.mark.parametrize(
+    "change, kind, sentence",
+    [
+        ({"cut": "wid"}, ModelError, r"no module ends there; did you mean wide\?"),
+        ({"cut": "stem"}, ModelError, "leaves only the first layer to the edge"),
+        ({"exits": ("norm",)}, ModelError, "A skip connection spans norm"),
+        ({"exits": ("wide",)}, ModelError, "The exit behind wide lies behind the cut at wide.0"),
+        ({"exits": ("stem.0", "stem")}, ModelError, "no layer between stem.0 and stem; leave one"),
+        ({"exits": ()}, ModelError, "needs a bit width, an exit and 0 or more epochs"),
+        ({"bits": (5, 9)}, BitWidthError, "9 bits are not offered"),
+        ({"name": "a/b"}, ModelError, "'a/b' cannot name a network"),
+        ({"mean": (0.5,), "deviation": (0.5,)}, ModelError, "one for each of 3 channels"),
+        ({"weights": Path("nowhere")}, WeightsError, "There are no weights at nowhere"),
+        ({"data": "cifar-10"}, UnknownNameError, "Did you mean cifar10"),
+    ],
+)
+def test_what_cannot_be_adapted_is_one_sentence_and_leaves_nothing(
+    change: dict[str, object],
+    kind: type[HybridError],
+    sentence: str,
+    asked: Request,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+
+    with pytest.raises(kind, match=sentence) as caught:
+        adapt(replace(asked, **({"exits": ("stem",)} | change)))
+
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_for_other_classes_name_their_keys(asked: Request, tmp_path: Path):
+    other = load_model("tests.models:plain", classes=4).state_dict()
+    save_file(other, tmp_path / "w.safetensors")
+
+    with pytest.raises(WeightsError, match=r"fc.weight is 4×16 there and 10×16 here"):
+        adapt(replace(asked, weights=tmp_path / "w.safetensors"))
+
+
+def test_quantized_convolutions_of_real_networks_are_ordinary_ones_at_8_bits():
+    torch.manual_seed(0)
+    for conv in (
+        nn.Conv2d(6, 6, 3, groups=6, padding=1),
+        nn.Conv2d(6, 4, 1, bias=False),
+        nn.Conv2d(6, 4, (3, 5), stride=(1, 2), padding=(2, 4), dilation=2),
+        nn.Conv2d(6, 4, 3, padding="same"),
+    ):
+        x = functional.silu(torch.randn(8, 6, 12, 12) * 2)
+        made = QuantConv2d.of(conv, bits=8)
+        assert made is not None
+        made.activation.calibrate = True
+        made(x)
+        made.activation.calibrate = False
+
+        with torch.no_grad():
+            error = (made(x) - conv(x)).abs().max() / conv(x).abs().max()
+
+        assert made(x).shape == conv(x).shape
+        assert 0 < error < 0.02
+    assert QuantConv2d.of(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), bits=8) is None
+    assert QuantConv2d.of(nn.Conv2d(3, 4, 2, padding="same"), bits=8) is None
