@@ -93,7 +93,8 @@ def draw_recording(job: Job, number: int) -> None:
     with st.container(border=True, key=f"your_recording_{number}"):
         if step is None:
             ahead = jobs.pool().before(job)
-            st.progress(0.0, f"Waiting for a free worker, {ahead} before this one")
+            waiting = f"Waiting for a free worker, {ahead} before this one"
+            st.progress(0.0, "Starting" if job.state == "running" else waiting)
         else:
             st.markdown(f"**{step.words}**, step {step.number + 1} of {step.steps}")
             share = step.done / step.total if step.total else 0.0
@@ -390,6 +391,11 @@ def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> N
             key="your_every",
             help="Without it, only the present bit width and the full-precision twin.",
         )
+    st.caption(
+        f"{len(names if every else names[:TWO])} traces are recorded. The images at the network's "
+        f"size, {numbers.kilobytes(len(labels) * card.image_bytes)}, and the traces are kept in "
+        f"{own_splits.folder()}; HYBRID_TRACES names another folder."
+    )
     if "your_error" in st.session_state:
         st.error(st.session_state.pop("your_error"), icon=":material/error:")
     st.button(
@@ -400,11 +406,6 @@ def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> N
         on_click=begin,
         args=(found, view, card),
         disabled=any(job.alive for job in your_data.recordings(card.network)),
-    )
-    st.caption(
-        f"{len(names if every else names[:TWO])} traces are recorded. The images at the network's "
-        f"size, {numbers.kilobytes(len(labels) * card.image_bytes)}, and the traces are kept in "
-        f"{own_splits.folder()}; HYBRID_TRACES names another folder."
     )
 
 
