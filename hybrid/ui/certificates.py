@@ -13,7 +13,7 @@ from hybrid import certify
 from hybrid.certify import Band, Certificate
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.ui import cache, controls, numbers, palette
-from hybrid.ui.state import View
+from hybrid.ui.state import STEPS, View
 
 __all__ = ["by_exit", "export", "show"]
 
@@ -109,7 +109,7 @@ def _listed(view: View, thresholds: tuple[float, ...]) -> str:
 
 def _key_at(view: View) -> str:
     """What the follower reads to know which thresholds these words are about."""
-    at = "_".join(f"{round(1000 * one)}" for one in view.thresholds)
+    at = "_".join(f"{round(STEPS * one)}" for one in view.thresholds)
     return f"explore_certificate_at_{at}"
 
 
