@@ -51,7 +51,7 @@ def set_up() -> None:
         page_title="hybrid",
         page_icon=str(ICON),
         layout="wide",
-        initial_sidebar_state=250,
+        initial_sidebar_state=300,
     )
 
 

@@ -286,6 +286,7 @@ def _right(labelled: bool) -> str:
 def _legend() -> dict[str, Any]:
     return {
         "orientation": "h",
+        "xref": "container",  # as wide as the figure: less wraps
         "x": 0,
         "y": 1.02,
         "yanchor": "bottom",
