@@ -1,5 +1,7 @@
 """Explore through AppTest: every control, links right and wrong, figures and downloads."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -10,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
-from hybrid import policy, zoo
+from hybrid import energy, policy, zoo
 from hybrid.ui import cache
 from hybrid.ui.state import View
 
@@ -132,6 +135,8 @@ def test_another_link_changes_the_latency_and_not_the_compute_energy(explore: Ex
         ({"network": "pixel"}, "No network is called 'pixel'"),
         ({"network": "trees-toy", "bits": "3"}, "'3' bits are not offered here"),
         ({"network": "trees-toy", "t1": "sure"}, "t1 = 'sure'"),
+        ({"network": "trees-toy", "t1": "-0.1"}, "a threshold is a number from 0 to 1"),
+        ({"network": "trees-toy", "t1": ""}, "a threshold is a number from 0 to 1"),
         ({"network": "trees-toy", "t2": "1.5"}, "a threshold is a number from 0 to 1"),
         ({"network": "trees-toy", "t1": "nan"}, "a threshold is a number from 0 to 1"),
         ({"network": "trees-toy", "t3": "0.5"}, "this network has 2 early exits"),
@@ -154,6 +159,20 @@ def test_what_a_link_has_wrong_gives_one_sentence_and_a_working_page(
     app.slider[0].set_value(0.3).run()
     app.run()
     assert not app.warning
+
+
+def test_a_link_with_too_few_thresholds_takes_the_default_for_the_others(explore: Explore) -> None:
+    app = explore(**TOY, t2="0.5")
+
+    assert not app.warning
+    assert [slider.value for slider in app.slider] == [0.8, 0.5]
+
+
+def test_each_of_many_faults_of_a_link_has_its_own_sentence(explore: Explore) -> None:
+    app = explore(network="trees-toy", bits="x", t1="2", t5="0.5", t6="0.5", scope="galaxy")
+
+    assert len(app.warning) == 5
+    assert len(app.metric) == 6
 
 
 def test_a_missing_trace_is_said_with_the_command_that_records_it(explore: Explore) -> None:
@@ -213,6 +232,68 @@ def test_the_point_and_the_table_can_be_downloaded(explore: Explore) -> None:
     table = app.dataframe[0].value
     assert {"variant", "threshold_1", "accuracy", "energy_pj"} <= set(table.columns)
     assert {"hybrid-1bit", "hybrid-4bit", "static-32bit"} <= set(table["variant"])
+
+
+@pytest.fixture
+def handed_out(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], str]]:
+    """What each download button would hand out, by its key."""
+    given: dict[str, Callable[[], str]] = {}
+
+    def button(label: str, data: Callable[[], str], *, key: str, **_: object) -> None:
+        given[key] = data
+
+    monkeypatch.setattr(streamlit, "download_button", button)
+    return given
+
+
+def test_the_downloaded_point_is_what_the_policy_says_of_the_sliders(
+    explore: Explore, handed_out: dict[str, Callable[[], str]]
+) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.5")
+    app.slider(key="t1").set_value(0.4567).run()
+
+    point = json.loads(handed_out["explore_json"]())
+
+    counted = outcome(2, 0.4567, 0.5)
+    assert (point["network"], point["bits"]) == ("trees-toy", "2")
+    assert point["thresholds"] == [0.4567, 0.5]
+    assert point["exit_counts"] == list(counted.exit_counts)
+    assert point["accuracy"] == counted.accuracy
+    assert point["edge_fraction"] == counted.edge_fraction
+    variant = zoo.variant("trees-toy", 2)
+    costs = energy.costs(
+        variant.layers,
+        exits=variant.exits,
+        uplink_bytes=variant.uplink_bytes,
+        profile=energy.load_profile(energy.DEFAULT_PROFILE),
+        link=energy.load_link(energy.DEFAULT_LINK),
+        scope="compute",
+        radio=True,
+    )
+    spent = sum(n * pj for n, pj in zip(counted.exit_counts, costs.energy_pj, strict=True))
+    assert point["energy_pj"] == pytest.approx(spent / counted.samples, rel=1e-12)
+    assert point["uplink_bytes"] == pytest.approx(
+        counted.exit_counts[-1] * variant.uplink_bytes / counted.samples
+    )
+
+
+def test_every_row_of_the_downloaded_table_is_what_the_policy_says_of_its_thresholds(
+    explore: Explore, handed_out: dict[str, Callable[[], str]]
+) -> None:
+    explore(**TOY)
+
+    rows = list(csv.DictReader(io.StringIO(handed_out["explore_csv"]())))
+
+    hybrids = [row for row in rows if row["variant"].startswith("hybrid")]
+    assert len(hybrids) > 10
+    for row in hybrids:
+        bits = int(row["variant"].removeprefix("hybrid-").removesuffix("bit"))
+        counted = outcome(bits, float(row["threshold_1"]), float(row["threshold_2"]))
+        assert float(row["accuracy"]) == counted.accuracy
+        assert float(row["edge_fraction"]) == counted.edge_fraction
+    statics = {row["variant"]: row for row in rows if row["variant"].startswith("static")}
+    twin = zoo.trace("trees-toy", "static-32bit")
+    assert float(statics["static-32bit"]["accuracy"]) == twin.correct[:, -1].mean()
 
 
 def test_every_chart_says_what_it_shows(explore: Explore) -> None:
