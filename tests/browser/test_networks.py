@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_nothing_is_clipped_and_nothing_scrolls_sideways(
     context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{shipped}/networks?network=digits-vgg&bits=2&variant=hybrid-4bit")
-    page.wait_for_selector(".st-key-networks_auroc .js-plotly-plot", timeout=PATIENCE_MS)
+    page.wait_for_selector(".st-key-networks_structure .js-plotly-plot", timeout=PATIENCE_MS)
 
     chosen = page.locator("[class*=st-key-networks_variant_] [aria-checked=true]").inner_text()
     clipped = page.evaluate("""() => [
