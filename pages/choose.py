@@ -1,14 +1,16 @@
 """Choose: limits in, the operating point that keeps them at least energy out, with reasons."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from hybrid.choose import Answer, Considered, Point, Survival, point_file, to_toml
-from hybrid.ui import cache, choice, chosen, controls, numbers, report, shell, state
+from hybrid.ui import cache, choice, chosen, numbers, report, shell, state
 from hybrid.ui.figures import choose as figures
-from hybrid.ui.state import View, on_grid
+from hybrid.ui.state import STEPS, View, on_grid
 from hybrid.ui.wishes import NUMBERS, Wishes
 
 PLOT = {"displayModeBar": False, "responsive": True}
@@ -30,7 +32,7 @@ def main() -> None:
     seen, others = chosen.candidates(wishes, view), chosen.compared(wishes, view)
     with st.container(border=True, key="choose_answer"):
         say(answer)
-        take_along(answer, seen, others)
+        take_along(answer, seen, others, view)
     tables(answer)
     pictures(answer, seen, view)
     under_other_models(answer, others)
@@ -156,20 +158,27 @@ def figures_of(best: Point) -> None:
         for key, value in best.tune.by_limit.items():
             st.metric(
                 choice.FIGURES[key],
-                choice.figure(key, value),
-                best.test and f"test {choice.figure(key, best.test.by_limit[key])}",
+                short_figure(key, value),
+                best.test and f"test {short_figure(key, best.test.by_limit[key])}",
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
             )
 
 
-def take_along(answer: Answer, seen: Sequence[Considered], others: Sequence[Survival]) -> None:
+def short_figure(key: str, value: float) -> str:
+    """A figure that fits a tile."""
+    return numbers.points(value / 100) if key == "loss_points" else choice.figure(key, value)
+
+
+def take_along(
+    answer: Answer, seen: Sequence[Considered], others: Sequence[Survival], view: View
+) -> None:
     """The point in Explore, as TOML, and as a report."""
     best = answer.best
     with st.container(horizontal=True):
         if best is not None:
-            open_in_explore(best.network, best.kind, best.bits, best.thresholds, key="best")
+            open_in_explore(view, best.network, best.kind, best.bits, best.thresholds)
             st.download_button(
                 "operating-point.toml",
                 to_toml(point_file(answer)),
@@ -190,30 +199,28 @@ def take_along(answer: Answer, seen: Sequence[Considered], others: Sequence[Surv
         )
     if best is not None and any(on_grid(t) != t for t in best.thresholds):
         there = choice.thresholds([on_grid(t) for t in best.thresholds])
-        st.caption(f"Explore's sliders move in steps of 0.001: there it stands at {there}.")
+        st.caption(f"Explore's sliders move in steps of {1 / STEPS:g}: there it stands at {there}.")
 
 
 def open_in_explore(
-    network: str, kind: str, bits: int, thresholds: Sequence[float], *, key: str
+    view: View, network: str, kind: str, bits: int, thresholds: Sequence[float]
 ) -> None:
-    """A button that leads to Explore, with the sliders at this point."""
+    """A link to Explore with the sliders at this point; in a tab of its own, this page stays."""
     cut = kind in {"hybrid", "edge"}
-    if st.button(
+    there = replace(
+        view,
+        network=network,
+        bits=bits,
+        thresholds=tuple(on_grid(threshold) for threshold in thresholds),
+        together=False,
+    )
+    st.link_button(
         "Open in Explore",
+        f"./?{urlencode(there.write())}",  # relative, as the server may stand below a path
         icon=":material/tune:",
-        key=f"choose_open_{key}",
         disabled=not cut,
         help=None if cut else "Explore shows cut networks; this one has no early exit.",
-        on_click=go_to,
-        args=(network, bits, tuple(thresholds)),
-    ):
-        shell.open_explore()
-
-
-def go_to(network: str, bits: int, thresholds: tuple[float, ...]) -> None:
-    """Move the shared controls to a point."""
-    st.session_state["network"] = network
-    controls.go_to(bits, thresholds)
+    )
 
 
 def tables(answer: Answer) -> None:
@@ -266,7 +273,7 @@ def pictures(answer: Answer, seen: Sequence[Considered], view: View) -> None:
             config=PLOT,
             alt="Accuracy lost against energy per image of all candidates, the choice ringed",
         )
-        marked(event["selection"]["points"], seen)
+        marked(event["selection"]["points"], seen, view)
     with st.container(border=True):
         st.markdown("**All candidates**: drag along an axis to keep what is inside; red is chosen")
         st.plotly_chart(
@@ -277,7 +284,9 @@ def pictures(answer: Answer, seen: Sequence[Considered], view: View) -> None:
         )
 
 
-def marked(points: Sequence[dict[str, list[float]]], seen: Sequence[Considered]) -> None:
+def marked(
+    points: Sequence[dict[str, list[float]]], seen: Sequence[Considered], view: View
+) -> None:
     """The candidate that was clicked, and the way to it."""
     if not points or "customdata" not in points[0]:
         return
@@ -289,7 +298,7 @@ def marked(points: Sequence[dict[str, list[float]]], seen: Sequence[Considered])
     at = choice.thresholds(thresholds) or "no threshold"
     with st.container(horizontal=True, vertical_alignment="center", key="choose_marked"):
         st.text(f"Marked: {one.network}, {one.kind} {one.bits} bit at {at}")
-        open_in_explore(one.network, one.kind, one.bits, thresholds, key="marked")
+        open_in_explore(view, one.network, one.kind, one.bits, thresholds)
 
 
 def under_other_models(answer: Answer, others: Sequence[Survival]) -> None:

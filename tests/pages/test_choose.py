@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -64,7 +65,7 @@ def test_a_limit_moves_the_answer(opened: Open) -> None:
     app.number_input(key="choose_loss").set_value(5.0).run()
 
     point = best(max_loss_points=5, confidence=None)
-    assert metric(app, "Accuracy lost") == f"{point.tune.loss_points:.2f} points"
+    assert metric(app, "Accuracy lost") == f"{point.tune.loss_points:+.2f} pp"
     assert not app.info
 
 
@@ -159,13 +160,21 @@ def test_the_point_can_be_downloaded_and_every_chart_says_what_it_shows(opened: 
     assert [d["label"] for d in lines["dimensions"]][:3] == ["Kind", "Bits", "Lost (points)"]
 
 
-def test_the_choice_opens_in_explore(opened: Open) -> None:
+def test_the_choice_links_to_explore_at_its_point(opened: Open) -> None:
     app = opened(**LOOSE, energy_uj="10")
     point = best(max_loss_points=20, confidence=0.9, max_energy_uj=10)
 
-    app.button(key="choose_open_best").click().run()
+    link = app.get("link_button")[0].proto
 
-    assert not app.exception
-    assert app.session_state["bits"] == point.bits
-    values = [app.session_state[f"t{i + 1}"] for i in range(2)]
+    query = dict(parse_qsl(urlsplit(link.url).query))
+    assert query["network"] == "trees-toy"
+    assert query["bits"] == str(point.bits)
+    values = [float(query[f"t{i + 1}"]) for i in range(2)]
     assert values == [pytest.approx(t, abs=0.0005) for t in point.thresholds]
+    assert not link.disabled
+
+
+def test_explore_has_no_point_of_a_static_network(opened: Open) -> None:
+    app = opened(network="trees-toy", loss="0", confidence="")
+
+    assert app.get("link_button")[0].proto.disabled
