@@ -88,8 +88,8 @@ def record_own(
         trace.save(recorded, out or path)
     except OSError as error:
         raise TraceError(
-            f"The trace cannot be kept as {out or path} ({error.strerror}); make room or allow writing "
-            "there. What was recorded stays and the next recording goes on from there."
+            f"The trace cannot be kept as {out or path} ({error.strerror}); make room or allow "
+            "writing there. What was recorded stays and the next recording goes on from there."
         ) from error
     shutil.rmtree(folder, ignore_errors=True)
     return out or path
