@@ -28,7 +28,7 @@ def main() -> None:
     drawn = drawn_figures(view, scene)
     # Sent first although it stands below: the browser loads plotly.js while Python goes on.
     top = st.container()
-    trade(view, drawn)
+    trade(view, drawn, labelled=scene.labelled)
     with top:
         headlines()
     details(view, drawn)
@@ -129,14 +129,15 @@ def headlines() -> None:
     certificates.show(view)
 
 
-def trade(view: View, drawn: figures.Figures) -> None:
+def trade(view: View, drawn: figures.Figures, *, labelled: bool) -> None:
     """Accuracy against energy, and the flow of the images."""
+    what = "Accuracy" if labelled else "Answered as the cloud would,"
     left, right = st.columns([3, 2])
     with left:
         chart(
             "tradeoff",
             drawn,
-            title=f"**Accuracy against energy** ({view.scope}), click a point to go there",
+            title=f"**{what} against energy** ({view.scope}), click a point to go there",
             alt="Accuracy against energy per image, by bit width, static networks as points",
         )
     with right:

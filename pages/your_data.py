@@ -52,8 +52,12 @@ def choose_split(card: Card) -> str:
     if not names:
         return NEW
     key = f"your_split_{card.network}"
-    if st.session_state.get(key) not in {NEW, *names}:
-        st.session_state[key] = st.session_state.pop("your_done", NEW)
+    session = st.session_state
+    recording = any(job.alive for job in your_data.recordings(card.network))
+    if session.get("your_done") in names and not recording:
+        session[key] = session.pop("your_done")  # what was just recorded
+    if session.get(key) not in {NEW, *names}:
+        session[key] = NEW
     chosen = st.segmented_control(
         f"Splits of {card.network}", [*names, NEW], key=key, required=True, wrap=True
     )
@@ -322,10 +326,11 @@ def show_previews(found: Found, card: Card) -> None:
         alt=f"{len(shown)} of the images as the network sees them.",
     )
     st.caption(
-        f"{len(shown)} of them as the network sees them, {card.size}×{card.size} pixels. Row by "
-        "row:"
+        f"{len(shown)} of them as the network sees them, {card.size}×{card.size} pixels"
+        f"{', row by row:' if found.matches else '.'}"
     )
-    st.text(", ".join(one.word for one in shown))
+    if found.matches:
+        st.text(", ".join(one.word for one in shown))
 
 
 def labels_of(

@@ -13,8 +13,8 @@ from hybrid.ui import numbers
 __all__ = ["Headline", "against", "headlines", "honest", "unlabelled_note", "verdict"]
 
 UNLABELLED = (
-    "These images have no labels, so no accuracy is known; what is shown instead is how many are "
-    "answered as the final exit would. No more accuracy than the rest is lost by leaving early."
+    "These images have no labels, so no accuracy is known. Shown instead is how many are answered "
+    "as the cloud would; leaving early costs no more accuracy than the share of the others."
 )
 
 
@@ -110,7 +110,7 @@ def unlabelled_note(agreement: float) -> str:
     Args:
         agreement: share of the images that are answered as the final exit would.
     """
-    return f"{numbers.percent(1 - agreement, 2)} unlike the cloud"
+    return f"{numbers.percent(1 - agreement, 2)} differ"
 
 
 def honest(point: OperatingPoint, *, labelled: bool) -> OperatingPoint:

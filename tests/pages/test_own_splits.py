@@ -90,7 +90,7 @@ def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
     recorded = zoo.trace("trees-toy", "hybrid-2bit", "mine")
     apart = evaluation.disagreement(recorded, LIMITS, "max_probability")
     counted = policy.outcome(recorded, LIMITS)
-    assert headline(app, "Accuracy") == ("unknown", f"{100 * apart:.2f} % unlike the cloud")
+    assert headline(app, "Accuracy") == ("unknown", f"{100 * apart:.2f} % differ")
     leaving = sum(counted.exit_counts[:-1])
     assert headline(app, "Leave at the edge")[1] == f"{leaving} of 200"
     assert words.UNLABELLED in said(app)

@@ -79,6 +79,18 @@ def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTes
     assert all(chart.proto.alt for chart in page.get("plotly_chart"))
 
 
+def test_a_second_recording_is_shown_when_it_has_ended_too(page: AppTest) -> None:
+    upload(page, pngs(digits(20)))
+    record(page)
+    page.segmented_control(key=f"your_split_{NETWORK}").set_value("New split").run()
+    upload(page, pngs(digits(30)))
+
+    record(page)
+
+    assert page.segmented_control(key=f"your_split_{NETWORK}").value == "mine-2"
+    assert metric(page, "Images") == ("30", "labelled")
+
+
 def test_images_without_labels_have_an_unknown_accuracy(page: AppTest) -> None:
     upload(page, {f"{i}.png": png(image) for i, image in enumerate(digits(20).images)})
     assert "none with a label" in words(page)

@@ -280,7 +280,7 @@ def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figur
 
 
 def _right(labelled: bool) -> str:
-    return "Accuracy (%)" if labelled else "Answered as the cloud would (%)"
+    return "Accuracy (%)" if labelled else "As the cloud (%)"
 
 
 def _legend() -> dict[str, Any]:

@@ -219,7 +219,7 @@ function words(data, result) {
   const reduction = result.energy_pj ? data.twin_energy_pj / result.energy_pj : Infinity;
   return {
     edge: [percent(result.edgeFraction), `${whole(atEdge)} of ${whole(samples)}`],
-    accuracy: !data.labelled ? ["unknown", `${percent(1 - result.accuracy, 2)} unlike the cloud`] : [
+    accuracy: !data.labelled ? ["unknown", `${percent(1 - result.accuracy, 2)} differ`] : [
       percent(result.accuracy, 2),
       twin === null ? null : `${pointsText(result.accuracy - twin)} to twin`,
     ],
@@ -234,8 +234,8 @@ function words(data, result) {
 function verdict(data, result) {
   if (!data.labelled) {
     return (
-      "These images have no labels, so no accuracy is known; what is shown instead is how many are " +
-      "answered as the final exit would. No more accuracy than the rest is lost by leaving early."
+      "These images have no labels, so no accuracy is known. Shown instead is how many are answered " +
+      "as the cloud would; leaving early costs no more accuracy than the share of the others."
     );
   }
   if (!data.statics.length) {
