@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from hybrid import policy, zoo
-from tests.own_images import digits, pngs, zipped
+from hybrid import evaluation, policy, zoo
+from hybrid.ui import numbers, words
+from tests.own_images import digits, pngs, write_own_split, zipped
 
 pytestmark = pytest.mark.browser
 
@@ -59,3 +60,43 @@ def test_a_zip_is_recorded_and_opened_in_explore(page: Any, digits_address: str)
     assert f"{sum(counted.exit_counts[:-1])} of 60" in shown
     accuracy = page.locator(".st-key-explore_accuracy").inner_text()
     assert re.search(r"[\d.]+ %", accuracy)[0] == f"{100 * counted.accuracy:.2f} %"
+
+
+FOLLOWER = """() => {
+    const hosts = [...document.querySelectorAll('.st-key-explore_follower *')];
+    for (const root of [document, ...hosts.map((host) => host.shadowRoot).filter(Boolean)]) {
+        const found = root.querySelector('.follower');
+        if (found?.follower) return found.follower;
+    }
+    return null;
+}"""
+
+
+@pytest.fixture(scope="module")
+def unlabelled_address(
+    serve: Callable[[Path], str], pretrained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A server over made-up networks, with an own split that has no labels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRID_TRACES", str(tmp_path_factory.mktemp("unlabelled")))
+        patch.setenv("HYBRID_PRETRAINED", str(pretrained))
+        write_own_split("trees-toy", "mine", labelled=False)
+        yield serve(pretrained)
+
+
+def test_without_labels_the_browser_says_the_same_as_python(
+    page: Any, unlabelled_address: str
+) -> None:
+    page.goto(f"{unlabelled_address}/?network=trees-toy&bits=2&split=mine")
+    page.wait_for_function(f"({FOLLOWER})() !== null", timeout=PATIENCE_MS)
+
+    point = page.evaluate(f"({FOLLOWER})().at([6000, 5000])")
+
+    recorded = zoo.trace("trees-toy", "hybrid-2bit", "mine")
+    apart = evaluation.disagreement(recorded, (0.6, 0.5), "max_probability")
+    assert 0 < apart < 1
+    assert point["words"]["accuracy"] == ["unknown", words.unlabelled_note(1 - apart)]
+    assert point["words"]["verdict"][0] == words.UNLABELLED
+    assert point["labels"][-2:] == [
+        f"As the cloud {numbers.percent(1 - apart)}", f"Otherwise {numbers.percent(apart)}",
+    ]  # fmt: skip
