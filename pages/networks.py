@@ -11,6 +11,7 @@ from hybrid.ui.state import View
 from hybrid.zoo import Card, Variant
 
 STILL = {"displayModeBar": False}
+FULL_PRECISION = 32
 
 
 def main() -> None:
@@ -137,8 +138,10 @@ def show_training(variant: Variant) -> None:
     st.subheader("Training")
     if not variant.history:
         start = variant.recipe.get("start") or "the variant before it"
+        given = variant.bits == FULL_PRECISION
         st.info(
-            f"Its weights are those of {start}, quantized and not trained further.",
+            f"Its weights are those of {start}, "
+            + ("as they were given." if given else "quantized and not trained further."),
             title="No epochs of its own",
             icon=":material/fast_forward:",
         )

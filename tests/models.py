@@ -1,5 +1,7 @@
 """Small models for the tests, as a user might bring them."""
 
+import threading
+
 import torch
 from torch import Tensor, nn
 
@@ -66,6 +68,21 @@ class Reading(Plain):
         return super().forward(x)
 
 
+class Sharing(Plain):
+    """Another thread runs another network while this one is traced."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same; what the other network said is in `heard`."""
+        self.heard: list[Tensor] = []
+        other = nn.Linear(2, 1)
+        nn.init.ones_(other.weight)
+        nn.init.zeros_(other.bias)
+        thread = threading.Thread(target=lambda: self.heard.append(other(torch.ones(1, 2))))
+        thread.start()
+        thread.join()
+        return super().forward(x)
+
+
 def plain(num_classes: int = 10) -> nn.Module:
     """A model whose statistics are not those of a fresh one."""
     return _worn(Plain(num_classes))
@@ -84,6 +101,11 @@ def branching(num_classes: int = 10) -> nn.Module:
 def scaled() -> nn.Module:
     """More arguments than an image."""
     return _worn(Scaled())
+
+
+def sharing() -> nn.Module:
+    """Beside another network."""
+    return _worn(Sharing())
 
 
 def counting() -> nn.Module:

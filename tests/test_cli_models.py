@@ -7,7 +7,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from hybrid import zoo
 from hybrid.cli import app
+from tests.training.test_adapt import weights
+
+__all__ = ["weights"]
 
 CUTS = ("cuts", "tests.models:plain", "--size", "16")
 
@@ -67,3 +71,47 @@ def test_what_cuts_cannot_do_is_one_sentence_and_code_2(words: tuple[str, ...], 
 
 def test_the_help_says_that_a_strangers_code_runs():
     assert "runs the code of the module" in run("cuts", "--help").stdout
+
+
+def adapt(weights: Path, *more: str) -> Result:
+    words = ("--model", "tests.models:plain", "--weights", str(weights), "--data", "digits")
+    return run("adapt", *words, "--cut", "wide.0", "--exits", "stem", "--size", "16", *more)
+
+
+def test_adapt_prints_every_variant_and_puts_the_network_beside_the_others(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+
+    result = adapt(weights, "--bits", "8", "--name", "mine")
+
+    assert result.exit_code == 0, result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [
+        "static-32bit",
+        "hybrid-8bit",
+        "static-8bit",
+    ]
+    assert zoo.networks() == ["mine"]
+    point = json.loads(
+        run("evaluate", "mine", "--bits", "8", "--thresholds", "0.9", "--json").stdout
+    )
+    assert point["network"] == "mine"
+    assert point["energy_reduction"] > 1
+
+
+def test_adapt_refuses_in_one_sentence(weights: Path):
+    for words, sentence in (
+        (("--bits", "four"), "--bits takes numbers with commas between them, not 'four'"),
+        (("--bits", "4", "--mean", "0.5,x"), "--mean takes numbers"),
+        (("--bits", "4", "--cut", "wid"), "did you mean wide?"),
+    ):
+        result = adapt(weights, *words)
+
+        assert result.exit_code == 2
+        assert sentence in result.stderr.splitlines()[-1]
+
+
+def test_the_help_of_adapt_says_that_later_uses_run_the_code_too():
+    words = " ".join(run("adapt", "--help").stdout.split())
+
+    assert "so does every later use of the network's weights" in words

@@ -12,6 +12,7 @@ import difflib
 import importlib
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -275,12 +276,43 @@ def _by_fx(model: nn.Module) -> fx.GraphModule:
         for p in parameters
         if p.default is not p.empty and p.kind is not p.VAR_KEYWORD
     }
-    traced = fx.symbolic_trace(model, concrete_args=fixed or None)
+    with _TRACING:
+        traced = _Tracer().trace(model, concrete_args=fixed or None)
     if fixed:
-        _drop_arguments(traced.graph)
+        _drop_arguments(traced)
     plain = fx.Graph()
-    plain.output(plain.graph_copy(traced.graph, {}))
-    return fx.GraphModule(traced, plain)
+    plain.output(plain.graph_copy(traced, {}))
+    return fx.GraphModule(model, plain)
+
+
+_TRACING = threading.Lock()
+
+
+class _Tracer(fx.Tracer):
+    """fx replaces the call of every module while it traces, so two traces take turns.
+
+    What other threads call meanwhile, a page's network for one, runs as ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 def _drop_arguments(graph: fx.Graph) -> None:

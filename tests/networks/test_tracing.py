@@ -112,6 +112,15 @@ def test_a_model_is_followed_by_fx_or_else_by_export(name: str, by: str):
     assert layers == ["stem.0", "depth", "point", "wide.0", "fc"]
 
 
+def test_what_another_thread_runs_meanwhile_is_not_traced():
+    model = load_model("tests.models:sharing")
+
+    outline = trace(model, shape=IMAGE, reference="sharing")
+
+    assert outline.by == "torch.fx"
+    assert [float(value.detach()) for value in model.heard] == [2.0]
+
+
 def test_macs_are_those_of_a_hand_count():
     outline = trace(load_model("tests.models:plain"), shape=IMAGE, reference="plain")
 
