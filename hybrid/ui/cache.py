@@ -385,22 +385,30 @@ def _images(dataset: str, size: int, channels: int) -> npt.NDArray[np.uint8]:
 def _band(
     _folder: Path, network: str, variant: str, split: str, measure: str, choices: int, _stamp: int
 ) -> certify.Band:
-    recorded = counted(network, variant, split)
+    recorded = trace(network, variant, split)
     grid = certify.slider_grid(recorded.exits - 1)
-    return certify.band(recorded, grid, delta=DELTA, offers=choices, measure=measure)
+    method = _method(recorded)
+    return certify.band(recorded, grid, delta=DELTA, offers=choices, method=method, measure=measure)
 
 
 @lru_cache(maxsize=256)
 def _exit_certificates(
     _folder: Path, view: View, comparisons: int, _stamp: int
 ) -> tuple[certify.Certificate | None, ...]:
+    recorded = trace(view.network, view.variant, view.split)
     return certify.certify_exits(
-        counted(view.network, view.variant, view.split),
+        recorded,
         view.thresholds,
         delta=DELTA,
+        method=_method(recorded),
         measure=view.measure,
         comparisons=comparisons,
     )
+
+
+def _method(recorded: Trace) -> str:
+    """What can be bounded: the accuracy lost, or without labels how many answers differ."""
+    return "betting" if recorded.labelled else "disagreement"
 
 
 def _choices() -> int:

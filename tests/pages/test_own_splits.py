@@ -121,6 +121,15 @@ def test_certificates_of_a_divided_split_rest_on_its_certify_half(toy: object) -
     assert (cache.band(view).split, cache.band(view).samples) == ("mine-certify", 150)
 
 
+def test_without_labels_the_disagreement_is_certified(explore: Explore, toy: object) -> None:
+    write_own_split("trees-toy", "mine-certify", labelled=False, purpose="certify")
+
+    app = explore(**TOY, split="mine-certify")
+
+    assert "are answered otherwise than always asking the cloud" in said(app)
+    assert "on images like these (200 images)" in said(app)
+
+
 def test_a_deleted_split_falls_back_to_the_test_split(explore: Explore, toy: object) -> None:
     write_own_split("trees-toy", "mine")
     app = explore(**TOY, split="mine")
