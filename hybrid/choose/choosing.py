@@ -7,7 +7,8 @@ this order until a point fails, at an equal part of delta, so with confidence 1 
 points that passed, of no contender, loses more than the limit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,10 +30,11 @@ Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Table = dict[str, Floats]
 
-_LEVELS = 4  # of loss, at which a path is refined
+_LEVELS = 3  # of loss, at which a path is refined
 _PATH = 64  # points of a path; 2,500 images have no more within 2.5 points
-_AT_ONCE = 8  # of a path, between looks at whether one has failed
+_AT_ONCE = 16  # of a path at most, between looks at whether one has failed
 _RUNNERS_UP = 3
+_THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,9 +62,13 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
         prices: hardware profile, link and scope of the energy.
     """
     prices = prices or Prices()
-    rated = [_rate(contender, field.measure, limits, prices) for contender in field.contenders]
-    asked = sum(one.needs_proof for one in rated) if limits.certified else 0
-    standings = [_stand(one, limits, field.measure, asked) for one in rated]
+    # numpy lets go of the interpreter while it counts, so two threads use two cores
+    with ThreadPoolExecutor(_THREADS) as pool:
+        rated = list(
+            pool.map(lambda one: _rate(one, field.measure, limits, prices), field.contenders)
+        )
+        asked = sum(one.needs_proof for one in rated) if limits.certified else 0
+        standings = list(pool.map(lambda one: _stand(one, limits, field.measure, asked), rated))
     places = sorted(range(len(rated)), key=lambda place: _order(standings[place][0], place))
     first = places[0]
     best = standings[first][0].point if standings[first][0].kept else None
@@ -121,6 +127,7 @@ def considered(
         best = policy.frontier(rated.table["energy_uj"], rated.options.right)
         rows = best[_evenly(len(best), points)]
         some = rated.options.take(rows)
+        figures = rated.figures(some.exit_counts, some.right)
         found.append(
             Considered(
                 network=contender.network,
@@ -128,8 +135,8 @@ def considered(
                 variant=contender.variant.name,
                 bits=contender.variant.bits,
                 thresholds=_whole(contender, some.thresholds),
-                figures={name: values[rows] for name, values in rated.table.items()},
-                over=overshoot(rated.table, limits)[rows],
+                figures=figures,
+                over=overshoot(figures, limits),
             )
         )
     return tuple(found)
@@ -161,8 +168,9 @@ class _Rated:
 
     @cached_property
     def table(self) -> Table:
-        """The figures of every option, (m,) each."""
-        return self.figures(self.options.exit_counts, self.options.right)
+        """The deciding figures of every option, (m,) each."""
+        chosen = self.options
+        return self.figures(chosen.exit_counts, chosen.right, names=self.deciding)
 
     @property
     def needs_proof(self) -> bool:
@@ -170,8 +178,10 @@ class _Rated:
         can = "certify" in self.contender.seen
         return can and bool(len(self.path)) and not self.contender.reference
 
-    def figures(self, exit_counts: Counts, right: Counts, split: str = "tune") -> Table:
-        """Every figure that a limit can be set on, (m,) each."""
+    def figures(
+        self, exit_counts: Counts, right: Counts, *, split: str = "tune", names: Iterable[str] = ()
+    ) -> Table:
+        """The figures of these names, (m,) each; without names every one there is."""
         seen = self.contender.seen[split]
 
         def mean(per_exit: Sequence[float]) -> Floats:
@@ -181,16 +191,23 @@ class _Rated:
                 total += exit_counts[:, i] * cost
             return total / seen.samples
 
-        table = {
-            "loss_points": seen.loss_points(right),
-            "energy_uj": mean(self.costs.energy_pj) / 1e6,
-            "latency_ms": mean(self.costs.latency_ms),
-            "uplink_bytes": mean(self.costs.uplink_bytes),
-            "edge_memory_kib": np.full(len(right), self.contender.edge_memory_kib),
+        memory_kib = self.contender.edge_memory_kib
+        every: dict[str, Callable[[], Floats]] = {
+            "loss_points": lambda: seen.loss_points(right),
+            "energy_uj": lambda: mean(self.costs.energy_pj) / 1e6,
+            "latency_ms": lambda: mean(self.costs.latency_ms),
+            "uplink_bytes": lambda: mean(self.costs.uplink_bytes),
+            "edge_memory_kib": lambda: np.full(len(right), memory_kib),
         }
-        if self.limits.battery_joules is None:
-            return table
-        return table | {"days": days_of_battery(mean(self.battery_costs.energy_pj), self.limits)}
+        if self.limits.battery_joules is not None:
+            battery_pj = self.battery_costs.energy_pj
+            every["days"] = lambda: days_of_battery(mean(battery_pj), self.limits)
+        return {name: every[name]() for name in names or every}
+
+    @property
+    def deciding(self) -> set[str]:
+        """The figures that a choice reads: of many rows, no other is worth its time."""
+        return {"loss_points", "energy_uj", *self.limits.on_figures}
 
 
 def _rate(contender: Contender, measure: str, limits: Limits, prices: Prices) -> _Rated:
@@ -225,7 +242,7 @@ def _refined(rated: _Rated) -> Iterator[Options]:
     for row, limits in zip(starts, wanted, strict=True):
 
         def best(counts: Counts, right: Counts, limits: Limits = limits) -> int:
-            return _best(rated.figures(counts, right), right, limits)
+            return _best(rated.figures(counts, right, names=rated.deciding), right, limits)
 
         start = rated.options.thresholds[row]
         yield refined(seen, rated.measure, rated.contender.moves, start, best)
@@ -267,8 +284,9 @@ def _proven(rated: _Rated, limits: Limits, measure: str, asked: int) -> Counts:
     assert limits.confidence is not None
     path = rated.path[_evenly(len(rated.path), _PATH)]
     seen = rated.contender.seen["certify"].against_reference
-    for start in range(0, len(path), _AT_ONCE):
-        part = path[start : start + _AT_ONCE]
+    done, at_once = 0, 1
+    while done < len(path):
+        part = path[done : done + at_once]
         last = fixed_sequence(
             seen,
             [_against(rated.options.thresholds[row]) for row in part],
@@ -276,9 +294,12 @@ def _proven(rated: _Rated, limits: Limits, measure: str, asked: int) -> Counts:
             delta=(1 - limits.confidence) / asked,
             measure=measure,
         )
-        if last is None or last + 1 < len(part):
-            return path[: start + (0 if last is None else last + 1)]
-    return path
+        passed = 0 if last is None else last + 1
+        done += passed
+        if passed < len(part):
+            break
+        at_once = min(2 * at_once, _AT_ONCE)  # most paths fail early or late
+    return path[:done]
 
 
 def _unproven(rated: _Rated, point: Point, limits: Limits, measure: str, asked: int) -> Breach:
@@ -378,7 +399,7 @@ def _point(rated: _Rated, thresholds: Sequence[float]) -> Point:
 def _figures(rated: _Rated, seen: Seen, searched: Sequence[float]) -> Figures:
     counted = policy.outcome(seen, searched, rated.measure)
     counts, right = np.array([counted.exit_counts]), np.array([sum(counted.correct_counts)])
-    table = {k: float(v[0]) for k, v in rated.figures(counts, right, seen.split).items()}
+    table = {k: float(v[0]) for k, v in rated.figures(counts, right, split=seen.split).items()}
     never = (0.0,) if rated.contender.kind == "edge" else ()
     return Figures(
         split=seen.split,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -141,8 +142,8 @@ def overshoot(figures: Mapping[str, Floats], limits: Limits) -> Floats:
     array([0. , 0.5])
     """
     shares = [_share(name, figures[name], allowed) for name, allowed in limits.on_figures.items()]
-    sizes = {len(values) for values in figures.values()}
-    return np.max(shares, axis=0) if shares else np.zeros(sizes.pop())
+    rows = len(next(iter(figures.values())))
+    return reduce(np.maximum, shares, np.zeros(rows))
 
 
 def misses(figures: Mapping[str, float], limits: Limits) -> tuple[Breach, ...]:
