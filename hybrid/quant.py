@@ -378,19 +378,24 @@ class QuantConv2d(nn.Conv2d):
         border = _border(conv)
         if border is None:
             return None
-        made = cls(
-            conv.in_channels,
-            conv.out_channels,
-            _pair(conv.kernel_size),
-            bits=bits,
-            stride=_pair(conv.stride),
-            padding=border,
-            dilation=_pair(conv.dilation),
-            groups=conv.groups,
-            bias=conv.bias is not None,
-            signed=True,
-        )
-        if not made.weight.is_meta:  # else its file brings the weights along
+        wanted = torch.get_default_device()
+        with torch.device("meta"):  # steps of random weights would be fitted for nothing
+            made = cls(
+                conv.in_channels,
+                conv.out_channels,
+                _pair(conv.kernel_size),
+                bits=bits,
+                stride=_pair(conv.stride),
+                padding=border,
+                dilation=_pair(conv.dilation),
+                groups=conv.groups,
+                bias=conv.bias is not None,
+                signed=True,
+            )
+        if wanted.type != "meta":  # else its file brings the weights along
+            made.to_empty(device=conv.weight.device)
+            made.activation = ActivationQuantizer(bits, conv.in_channels, signed=True)
+            made.activation.to(conv.weight.device)
             made.load_state_dict(conv.state_dict(), strict=False)
             made.fit_weight_step()
         return made.train(conv.training)
