@@ -202,7 +202,12 @@ def keep(draft: Path, about: OwnSplit) -> None:
 
     Raises:
         OSError: no room, no permission, or the name was taken meanwhile; the draft stays.
+        SourceError: parts were thrown away while others were still being written.
     """
+    if not all(_part_path(draft, number).is_file() for number in range(len(about.part_samples))):
+        raise SourceError(_incomplete(about))
+    for left in draft.glob(".*"):  # of a part that was being written when the run was killed
+        left.unlink()
     with replacing(draft / _CARD) as path:
         path.write_text(tomli_w.dumps({"format": FORMAT} | asdict(about)), encoding="utf-8")
     draft.replace(path_of(about.network, about.name))

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import matching, own_splits
+from hybrid import collect, matching, own_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.images import Rejected
 from hybrid.own_splits import OwnSplit
@@ -41,6 +41,7 @@ def main() -> None:
     if chosen == NEW:
         new_split(view, card)
         recordings(card)
+        unfinished(card)
     else:
         recordings(card)
         kept_split(own_splits.split(card.network, chosen), view, card)
@@ -89,6 +90,32 @@ def recordings(card: Card) -> None:
             on_click=your_data.forget,
             args=(card.network,),
         )
+
+
+def unfinished(card: Card) -> None:
+    """What was begun and neither ended nor goes on: it can be thrown away."""
+    left = collect.drafts(card.network)
+    if not left or any(job.alive for job in your_data.recordings(card.network)):
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"{your_data.counted(len(left), 'recording was', 'recordings were')} begun and not "
+            "ended. The same images under the same name go on from there."
+        )
+        st.button(
+            "Throw away",
+            icon=":material/delete_sweep:",
+            type="tertiary",
+            key="your_throw_away",
+            on_click=throw_away,
+            args=(card.network,),
+        )
+
+
+def throw_away(network: str) -> None:
+    """Take every unfinished recording of the network away."""
+    for draft in collect.drafts(network):
+        collect.discard(draft)
 
 
 def draw_recording(job: Job, number: int) -> None:

@@ -154,6 +154,46 @@ def test_a_killed_recording_goes_on_and_ends_the_same(small_parts: None, network
     assert not list(own_splits.path_of(NETWORK, "mine").glob(".*"))
 
 
+def test_half_a_part_that_a_kill_left_is_not_kept(small_parts: None) -> None:
+    files = pngs(digits())
+    plan = planned(files)
+    with pytest.raises(KeyboardInterrupt):
+        collect.collect(plan, _dying(files, after=45))
+    (plan.draft / ".part-00002.npz.0123abcd").write_bytes(b"half")
+
+    about = collect.collect(plan, reader(files))
+
+    kept = sorted(path.name for path in own_splits.path_of(NETWORK, "mine").iterdir())
+    assert kept == ["part-00000.npz", "part-00001.npz", "part-00002.npz", "split.toml"]
+    assert about.samples == 60
+
+
+def test_parts_that_are_thrown_away_meanwhile_make_no_split(small_parts: None) -> None:
+    files = pngs(digits())
+    plan = planned(files)
+
+    def read(entry: Entry) -> bytes:
+        if entry == plan.entries[-1]:
+            collect.discard(plan.draft)
+        return files[entry.name]
+
+    with pytest.raises(SourceError, match="incomplete or changed"):
+        collect.collect(plan, read)
+    assert own_splits.names(NETWORK) == []
+
+
+def test_an_unfinished_collection_is_listed_and_can_be_thrown_away(small_parts: None) -> None:
+    files = pngs(digits())
+    with pytest.raises(KeyboardInterrupt):
+        collect.collect(planned(files), _dying(files, after=45))
+
+    (draft,) = collect.drafts(NETWORK)
+    collect.discard(draft)
+
+    assert collect.drafts(NETWORK) == []
+    assert own_splits.names(NETWORK) == []
+
+
 def test_a_damaged_part_of_a_draft_is_read_again(small_parts: None) -> None:
     files = pngs(digits())
     plan = planned(files)

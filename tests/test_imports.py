@@ -16,6 +16,7 @@ TORCH_FREE = [
     "hybrid.collect",
     "hybrid.confidence",
     "hybrid.data",
+    "hybrid.differences",
     "hybrid.energy",
     "hybrid.errors",
     "hybrid.images",

@@ -91,6 +91,19 @@ def test_a_second_recording_is_shown_when_it_has_ended_too(page: AppTest) -> Non
     assert metric(page, "Images") == ("30", "labelled")
 
 
+def test_what_was_begun_and_not_ended_can_be_thrown_away(page: AppTest, traces: Path) -> None:
+    draft = own_splits.draft_path(NETWORK, "mine", "0123")
+    draft.mkdir(parents=True)
+    (draft / "part-00000.npz").write_bytes(b"some images")
+
+    page.run()
+    assert "1 recording was begun and not ended" in words(page)
+    page.button(key="your_throw_away").click().run()
+
+    assert not draft.exists()
+    assert "begun and not ended" not in words(page)
+
+
 def test_images_without_labels_have_an_unknown_accuracy(page: AppTest) -> None:
     upload(page, {f"{i}.png": png(image) for i, image in enumerate(digits(20).images)})
     assert "none with a label" in words(page)
