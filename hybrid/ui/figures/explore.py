@@ -286,11 +286,11 @@ def _right(labelled: bool) -> str:
 def _legend() -> dict[str, Any]:
     return {
         "orientation": "h",
-        "xref": "container",  # as wide as the figure: less wraps
         "x": 0,
         "y": 1.02,
         "yanchor": "bottom",
         "title": {"text": ""},
+        "entrywidth": 66,  # columns, where the widest entry alone would fill a line
         "traceorder": "normal",
         "font": {"size": 12},
     }
