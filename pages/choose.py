@@ -44,7 +44,7 @@ def asked(view: View) -> Wishes:
     known = cache.offers()
     start_from_link(view)
     with st.container(border=True, key="choose_limits"):
-        with st.grid(6, min_column_width=148):
+        with st.grid(6, min_column_width=136):
             numbers_given = {key: number(key) for key in NUMBERS if key not in BATTERY}
         with st.grid(2, min_column_width=320):
             networks = st.multiselect(
@@ -62,7 +62,7 @@ def asked(view: View) -> Wishes:
                 help="Published models differ: does the choice survive?",
             )
         battery = st.expander("Battery", icon=":material/battery_full:")
-        with battery, st.grid(4, min_column_width=148):
+        with battery, st.grid(4, min_column_width=136):
             numbers_given |= {key: number(key) for key in BATTERY}
     wishes = Wishes(networks=tuple(networks), numbers=numbers_given, profiles=tuple(profiles))
     say_problems(wishes)
@@ -146,7 +146,7 @@ def say(answer: Answer) -> None:
 
 def figures_of(best: Point) -> None:
     """The figures it was chosen by, those of test below."""
-    with st.grid(6, min_column_width=148):
+    with st.grid(6, min_column_width=136):
         st.metric(
             "Accuracy",
             numbers.percent(best.tune.accuracy, 2),
@@ -168,7 +168,7 @@ def figures_of(best: Point) -> None:
 
 def short_figure(key: str, value: float) -> str:
     """A figure that fits a tile."""
-    return numbers.points(value / 100) if key == "loss_points" else choice.figure(key, value)
+    return f"{numbers.fixed(value, 2)} pp" if key == "loss_points" else choice.figure(key, value)
 
 
 def take_along(

@@ -10,7 +10,7 @@ import pytest
 
 from hybrid.choose import Limits, choose, survey
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]  # they wait, they do not compute
 
 PATIENCE_MS = 120_000
 ANSWER = ".st-key-choose_answer"

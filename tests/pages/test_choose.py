@@ -65,7 +65,7 @@ def test_a_limit_moves_the_answer(opened: Open) -> None:
     app.number_input(key="choose_loss").set_value(5.0).run()
 
     point = best(max_loss_points=5, confidence=None)
-    assert metric(app, "Accuracy lost") == f"{point.tune.loss_points:+.2f} pp"
+    assert metric(app, "Accuracy lost") == f"{point.tune.loss_points:.2f} pp"
     assert not app.info
 
 
