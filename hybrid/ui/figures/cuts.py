@@ -84,14 +84,15 @@ def figure(cuts: Sequence["Cut"], *, title: str, bits: int, image_bytes: int) ->
         )
     drawn.update_layout(
         template="none",
-        title={"text": title, "x": 0.02},
+        title={"text": title, "x": 0.02, "y": 0.985, "yanchor": "top"},
         barmode="stack",
         width=max(_LEAST_WIDTH, 160 + _CELL * len(cuts)),
-        height=860,
-        margin={"l": 80, "r": 16, "t": 90, "b": 180},
-        legend={"orientation": "h", "y": 1.09, "yanchor": "bottom"},
+        height=900,
+        margin={"l": 80, "r": 16, "t": 140, "b": 180},
+        legend={"orientation": "h", "y": 1.05, "yanchor": "bottom", "traceorder": "normal"},
         font={"color": _INK},
     )
+    drawn.update_xaxes(zeroline=False)
     drawn.update_yaxes(title_text="bytes", type="log", row=1, col=1)
     drawn.update_yaxes(title_text="MACs", row=2, col=1)
     drawn.update_yaxes(title_text="bytes", row=3, col=1)
