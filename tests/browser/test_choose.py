@@ -21,7 +21,7 @@ def open_choose(page: Any, address: str, query: str) -> None:
     page.goto(f"{address}/?{query}", timeout=PATIENCE_MS)
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
     page.get_by_role("link", name="Choose", exact=True).click()
-    page.wait_for_selector(".st-key-choose_axes .parcoords", timeout=PATIENCE_MS)
+    page.wait_for_selector(f"{ANSWER} .st-key-choose_report button", timeout=PATIENCE_MS)
 
 
 def set_limit(page: Any, key: str, value: str) -> None:
@@ -96,7 +96,7 @@ def test_the_choice_opens_in_explore_and_the_limits_are_there_on_the_way_back(
     page.get_by_role("link", name="Explore", exact=True).click()
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
     page.get_by_role("link", name="Choose", exact=True).click()
-    page.wait_for_selector(".st-key-choose_axes .parcoords", timeout=PATIENCE_MS)
+    page.wait_for_selector(f"{ANSWER} .st-key-choose_report button", timeout=PATIENCE_MS)
     assert page.locator(".st-key-choose_energy_uj input").input_value() == "12"
     page.wait_for_function("location.search.includes('energy_uj=12')", timeout=PATIENCE_MS)
 
@@ -105,6 +105,7 @@ def test_a_click_marks_a_candidate_and_dragging_along_an_axis_keeps_what_is_insi
     page: Any, address: str
 ) -> None:
     open_choose(page, address, "network=trees-toy&bits=4")
+    page.wait_for_selector(".st-key-choose_axes .parcoords", timeout=PATIENCE_MS)
     plot = page.locator(".st-key-choose_trade .js-plotly-plot")
     plot.scroll_into_view_if_needed()
     where = page.evaluate(
