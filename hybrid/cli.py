@@ -208,8 +208,8 @@ def evaluate(
 
 
 @app.command(
-    epilog="Example: hybrid choose cifar10-resnet32 --max-loss 1.0 --confidence 0.95 "
-    "--max-energy-uj 80 --out operating-point.toml --report report.html --json",
+    epilog="Example: hybrid choose digits-vgg --max-loss 2.0 --observed --max-energy-uj 20 "
+    "--out operating-point.toml --report report.html --json",
 )
 def choose(
     networks: Annotated[
