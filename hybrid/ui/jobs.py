@@ -233,9 +233,8 @@ def tab_is_open(*, clock: Callable[[], float] = time.monotonic) -> Wanted:
     context = get_script_run_ctx()
     if context is None or not runtime.exists():
         return lambda: True
-    return _Presence(
-        lambda: runtime.get_instance().is_active_session(context.session_id), clock
-    ).lasts
+    server = runtime.get_instance()  # from here: a worker may ask when there is none any more
+    return _Presence(lambda: server.is_active_session(context.session_id), clock).lasts
 
 
 class _Presence:
