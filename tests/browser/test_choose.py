@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hybrid.choose import Limits, choose, survey
+from hybrid.ui.state import STEPS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]  # they wait, they do not compute
 
@@ -90,7 +91,7 @@ def test_the_choice_opens_in_explore_and_the_limits_are_there_on_the_way_back(
     explore.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
     assert f"bits={expected.bits}" in explore.url
     sliders = [explore.locator(f".st-key-t{i + 1} input[type=range]").input_value() for i in (0, 1)]
-    rounded = [int(1000 * t + 0.5) / 1000 for t in expected.thresholds]
+    rounded = [int(STEPS * t + 0.5) / STEPS for t in expected.thresholds]
     assert [float(value) for value in sliders] == rounded
     explore.close()
     page.get_by_role("link", name="Explore", exact=True).click()
@@ -112,10 +113,15 @@ def test_a_click_marks_a_candidate_and_dragging_along_an_axis_keeps_what_is_insi
         """() => {
             const gd = document.querySelector('.st-key-choose_trade .js-plotly-plot');
             const box = gd.getBoundingClientRect(), {xaxis, yaxis, _size} = gd._fullLayout;
-            const trace = gd._fullData.find(t => t.name === 'Hybrid' && t.x?.length > 3);
-            const place = [...trace.y].findIndex(y => y > yaxis.range[0] && y < yaxis.range[1]);
-            return [box.x + _size.l + xaxis.d2p(trace.x[place]),
-                    box.y + _size.t + yaxis.d2p(trace.y[place])];
+            const inside = (value, axis) =>
+                axis.d2p(value) > 5 && axis.d2p(value) < axis._length - 5;
+            for (const trace of gd._fullData.filter(t => t.name === 'Hybrid' && t.x)) {
+                const place = [...trace.x].findIndex(
+                    (x, i) => inside(x, xaxis) && inside(trace.y[i], yaxis));
+                if (place >= 0) return [box.x + _size.l + xaxis.d2p(trace.x[place]),
+                                        box.y + _size.t + yaxis.d2p(trace.y[place])];
+            }
+            return null;
         }"""
     )
 
@@ -147,7 +153,10 @@ def test_a_link_to_choose_says_its_limits(
     page.goto(f"{serve(pretrained)}/choose?network=trees-toy&loss=&energy_uj=9&among=trees-wide")
 
     page.locator(ANSWER).get_by_text("trees-wide").first.wait_for(timeout=PATIENCE_MS)
-    assert page.locator(".st-key-choose_energy_uj input").input_value() == "9"
+    page.wait_for_function(
+        "document.querySelector('.st-key-choose_energy_uj input')?.value === '9'",
+        timeout=PATIENCE_MS,
+    )
     assert page.locator(".st-key-choose_loss input").input_value() == ""
     assert "trees-wide" in page.locator(".st-key-choose_among").inner_text()
     page.close()

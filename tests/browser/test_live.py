@@ -68,6 +68,7 @@ def test_a_run_is_watched_to_its_end_and_does_what_was_promised(page: Any, shipp
     page.get_by_text(f"Each of {SAMPLES} images took the exit it was promised").wait_for()
     assert page.locator(".st-key-live_start button").inner_text().strip().endswith("Start again")
     pictures = page.locator("[data-testid=stImage] img")
+    pictures.nth(2).wait_for(timeout=PATIENCE_MS)
     assert pictures.count() == 3
     for number in range(3):
         assert pictures.nth(number).evaluate("image => image.complete && image.naturalWidth > 0")
