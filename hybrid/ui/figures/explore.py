@@ -92,7 +92,7 @@ def over_threshold(
     for row, (field, now) in enumerate(values, start=1):
         colour = palette.LINE if alone else palette.INK
         figure.add_trace(
-            _curve(together, field, "All together", colour, legend=row == 1), row=row, col=1
+            _curve(together, field, "All", colour, legend=row == 1), row=row, col=1
         )
         for number, sweep in enumerate(alone):
             line = _curve(
@@ -290,7 +290,6 @@ def _legend() -> dict[str, Any]:
         "y": 1.02,
         "yanchor": "bottom",
         "title": {"text": ""},
-        "entrywidth": 66,  # columns, where the widest entry alone would fill a line
         "traceorder": "normal",
         "font": {"size": 12},
     }
