@@ -149,7 +149,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
                 "target": [i + 1 for i in range(exits + 1)] + [right, wrong] * (exits + 1),
                 "value": flow_values(outcome),
                 "color": [palette.faint(c, 0.45) for c in colours]
-                + [palette.faint(c, alpha) for c in colours for alpha in (0.3, 0.7)],
+                + [palette.faint(c, alpha) for c in colours for alpha in (0.25, 0.5)],
                 "hovertemplate": "%{source.label} → %{target.label}<br>%{value:,} images"
                 "<extra></extra>",
             },
