@@ -37,6 +37,11 @@ def download(page: Any, key: str) -> Path:
     return Path(started.value.path())
 
 
+def shown(best: Any) -> str:
+    """The thresholds of a point as the page writes them."""
+    return ", ".join(f"{t:.8f}".rstrip("0").rstrip(".") for t in best.thresholds)
+
+
 @pytest.fixture
 def expected(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HYBRID_PRETRAINED", str(pretrained))
@@ -54,7 +59,7 @@ def test_limits_lead_to_a_point_a_file_and_a_report(
     for key, value in (("loss", "12"), ("confidence", "90"), ("energy_uj", "12")):
         set_limit(page, key, value)
         page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
-    page.locator(ANSWER).get_by_text("thresholds").first.wait_for(timeout=PATIENCE_MS)
+    page.locator(ANSWER).get_by_text(shown(expected)).first.wait_for(timeout=PATIENCE_MS)
 
     point = tomllib.loads(download(page, "choose_toml").read_text())
     report = download(page, "choose_report")
@@ -81,8 +86,7 @@ def test_the_choice_opens_in_explore_and_the_limits_are_there_on_the_way_back(
     for key, value in (("loss", "12"), ("confidence", "90"), ("energy_uj", "12")):
         set_limit(page, key, value)
         page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
-    at = ", ".join(f"{t:.8f}".rstrip("0").rstrip(".") for t in expected.thresholds)
-    page.locator(ANSWER).get_by_text(at).first.wait_for(timeout=PATIENCE_MS)
+    page.locator(ANSWER).get_by_text(shown(expected)).first.wait_for(timeout=PATIENCE_MS)
 
     with page.context.expect_page(timeout=PATIENCE_MS) as opened:
         page.locator(ANSWER).get_by_role("link", name="Open in Explore").click()

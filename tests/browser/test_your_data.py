@@ -16,13 +16,14 @@ pytestmark = pytest.mark.browser
 PATIENCE_MS = 120_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def digits_address(
     serve: Callable[[Path], str], root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """A server over the networks that ship, with an empty folder for own splits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_TRACES", str(tmp_path_factory.mktemp("traces")))
+        patch.setenv("HYBRID_PRETRAINED", str(root / "pretrained"))
         yield serve(root / "pretrained")
 
 
@@ -72,7 +73,7 @@ FOLLOWER = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def unlabelled_address(
     serve: Callable[[Path], str], pretrained: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
