@@ -15,11 +15,12 @@ from hybrid import energy, policy, zoo
 from hybrid.evaluation import Prices, costs
 from hybrid.trace import Trace
 
-__all__ = ["PROFILES", "Curve", "Duel", "Match", "duels", "edge_bytes", "matches"]
+__all__ = ["PROFILES", "WITHIN", "Curve", "Duel", "Match", "duels", "edge_bytes", "matches"]
 
 # Three published models of energy: the paper's group, Google's for quantized layers, a real chip.
 PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
 GRID = 41  # thresholds per exit whose combinations are tried on tune
+WITHIN = 0.005  # accuracy that counts as equal: half a point, one standard error of 2,500 images
 POINTS = 40  # of each hybrid's frontier that are read off test
 FIGURES = ("energy_pj", "latency_ms", "uplink_bytes")
 
@@ -51,7 +52,7 @@ class Match:
 
 @dataclass(frozen=True, kw_only=True)
 class Duel:
-    """A static network against the cheapest hybrid point that is at least as accurate.
+    """A static network against the cheapest hybrid point that is as accurate within half a point.
 
     Args:
         hybrid: variant of that point; empty where no hybrid is as accurate.
@@ -144,9 +145,9 @@ def _curve(counted: _Counted, prices: Prices) -> Curve:
 def _duel(static: Curve, hybrids: Sequence[Curve]) -> Duel:
     accuracy = float(static.accuracy[0])
     able = [
-        (float(curve.energy_pj[curve.accuracy >= accuracy].min()), curve.variant.name)
+        (float(curve.energy_pj[curve.accuracy >= accuracy - WITHIN].min()), curve.variant.name)
         for curve in hybrids
-        if (curve.accuracy >= accuracy).any()
+        if (curve.accuracy >= accuracy - WITHIN).any()
     ]
     spent, name = min(able, default=(float("inf"), ""))
     return Duel(

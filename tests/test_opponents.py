@@ -5,7 +5,7 @@ import pytest
 
 from hybrid import energy, zoo
 from hybrid.evaluation import Prices, evaluate
-from hybrid.opponents import PROFILES, Curve, Match, duels, edge_bytes, matches
+from hybrid.opponents import PROFILES, WITHIN, Curve, Match, duels, edge_bytes, matches
 from hybrid.ui.figures import opponents as figures
 
 NETWORK = "digits-vgg"
@@ -42,7 +42,7 @@ def test_a_duel_is_won_by_the_cheapest_hybrid_that_is_as_accurate(found: list[Ma
             cheapest = float("inf")
             for curve in match.hybrids:
                 for spent, right in zip(curve.energy_pj, curve.accuracy, strict=True):
-                    if right >= static.accuracy[0]:
+                    if right >= static.accuracy[0] - WITHIN:
                         cheapest = min(cheapest, float(spent))
             assert duel.hybrid_energy_pj == cheapest
             assert duel.static_wins == (static.energy_pj[0] < cheapest)
@@ -62,7 +62,7 @@ def test_a_static_network_that_no_hybrid_reaches_wins():
     match = Match(
         scope="compute",
         profile="purdue-45nm",
-        hybrids=(curve("hybrid-4bit", 1.0, 0.90), curve("hybrid-2bit", 0.5, 0.80)),
+        hybrids=(curve("hybrid-4bit", 1.0, 0.904), curve("hybrid-2bit", 0.5, 0.80)),
         statics=(curve("static-4bit", 9.0, 0.91), curve("static-32bit", 9.0, 0.80)),
     )
 
