@@ -91,9 +91,7 @@ def over_threshold(
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))
     for row, (field, now) in enumerate(values, start=1):
         colour = palette.LINE if alone else palette.INK
-        figure.add_trace(
-            _curve(together, field, "All", colour, legend=row == 1), row=row, col=1
-        )
+        figure.add_trace(_curve(together, field, "All", colour, legend=row == 1), row=row, col=1)
         for number, sweep in enumerate(alone):
             line = _curve(
                 sweep,
