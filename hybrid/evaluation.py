@@ -4,7 +4,7 @@ Here the census of a card meets the prices of a profile and the counts of a trac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hybrid import certify, energy, policy, zoo
@@ -22,6 +22,7 @@ __all__ = [
     "evaluate",
     "twin_accuracy",
     "twin_energy_pj",
+    "twin_layers",
 ]
 
 TWIN = zoo.variant_name(32, static=True)
@@ -83,17 +84,25 @@ def cloud_costs(card: zoo.Card, twin: zoo.Variant, prices: Prices) -> ExitCosts:
 
 
 def twin_energy_pj(card: zoo.Card, variant: zoo.Variant, prices: Prices) -> float:
-    """Energy per sample that a variant is compared with; see `energy.twin_energy_pj`.
-
-    Without the twin's own census the variant's layers stand in, all at 32 bits and without heads:
-    the architecture is the same.
-    """
+    """Energy per sample that a variant is compared with; see `energy.twin_energy_pj`."""
     return energy.twin_energy_pj(
-        card.variants.get(TWIN, variant).layers,
+        twin_layers(card, variant),
         profile=prices.profile,
         link=prices.link,
         scope=prices.scope,
         image_bytes=card.image_bytes,
+    )
+
+
+def twin_layers(card: zoo.Card, variant: zoo.Variant) -> tuple[energy.Layer, ...]:
+    """The census of the twin that a variant is compared with.
+
+    Without the twin's own the variant's layers stand in, all at 32 bits and without heads: the
+    architecture is the same.
+    """
+    layers = card.variants.get(TWIN, variant).layers
+    return tuple(
+        replace(layer, weight_bits=32, activation_bits=32) for layer in layers if layer.exit is None
     )
 
 

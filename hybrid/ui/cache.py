@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from hybrid import certify, data, energy, own_splits, policy, zoo
+from hybrid import certify, data, energy, evaluation, own_splits, policy, zoo
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.trace import Trace
 from hybrid.ui import tables
@@ -279,20 +279,24 @@ def _prices(
     changed: tuple[int, ...],
 ) -> Prices:
     del changed  # only in the key
-    variant = zoo.variant(network, bits)
-    priced: dict[str, Any] = {
-        "exits": variant.exits,
-        "uplink_bytes": variant.uplink_bytes,
-        "profile": energy.load_profile(profile),
-        "link": energy.load_link(link),
-        "scope": scope,
-        "radio": True,
-    }
+    variant, asked = zoo.variant(network, bits), _asked(profile, link, scope)
     takes = np.eye(variant.exits + 1).tolist()  # all samples at one exit, then at the next
-    by_exit = [energy.by_part(variant.layers, exit_fractions=one, **priced) for one in takes]
-    twin_energy_pj, twin_parts = _twin(network, profile, link, scope)
+    by_exit = [
+        energy.by_part(
+            variant.layers,
+            exits=variant.exits,
+            exit_fractions=one,
+            uplink_bytes=variant.uplink_bytes,
+            profile=asked.profile,
+            link=asked.link,
+            scope=scope,
+            radio=True,
+        )
+        for one in takes
+    ]
+    twin_energy_pj, twin_parts = _twin(variant, zoo.card(network), asked)
     return Prices(
-        costs=energy.costs(variant.layers, **priced),
+        costs=evaluation.costs(variant, asked),
         parts={part: tuple(parts[part] for parts in by_exit) for part in by_exit[0]},
         twin_energy_pj=twin_energy_pj,
         twin_accuracy=_accuracy(network, zoo.variant_name(32, static=True), split),
@@ -305,11 +309,12 @@ def _statics(
     network: str, profile: str, link: str, scope: str, split: str, changed: tuple[int, ...]
 ) -> tuple[Static, ...]:
     del changed  # only in the key
-    found = []
+    found, asked = [], _asked(profile, link, scope)
     for bits in zoo.bit_widths(network, static=True):
         accuracy = _accuracy(network, zoo.variant_name(bits, static=True), split)
         if accuracy is not None:
-            energy_pj = _static_energy_pj(network, bits, profile, link, scope)
+            variant = zoo.variant(network, bits, static=True)
+            energy_pj = evaluation.costs(variant, asked).energy_pj[0]
             found.append(Static(bits=bits, accuracy=accuracy, energy_pj=energy_pj))
     return tuple(found)
 
@@ -423,51 +428,30 @@ def _count_choices(_folder: Path, _cards: tuple[tuple[str, int], ...]) -> int:
     return sum(map(len, offered.exits.values())) * len(offered.measures)
 
 
-def _twin(network: str, profile: str, link: str, scope: str) -> tuple[float, dict[str, float]]:
-    """What the point is compared with: energy per sample, and by part."""
-    known = zoo.card(network)
-    layers = _twin_layers(network)
-    total = energy.twin_energy_pj(
-        layers,
-        profile=energy.load_profile(profile),
-        link=energy.load_link(link),
-        scope=scope,
-        image_bytes=known.image_bytes,
+def _asked(profile: str, link: str, scope: str) -> evaluation.Prices:
+    return evaluation.Prices(
+        profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope
     )
-    if scope == "device":
+
+
+def _twin(
+    variant: zoo.Variant, known: zoo.Card, asked: evaluation.Prices
+) -> tuple[float, dict[str, float]]:
+    """What the point is compared with: energy per sample, and by part."""
+    total = evaluation.twin_energy_pj(known, variant, asked)
+    if asked.scope == "device":
         return total, {"radio": total}
     parts = energy.by_part(
-        layers,
+        evaluation.twin_layers(known, variant),
         exits=0,
         exit_fractions=(1.0,),
         uplink_bytes=0,
-        profile=energy.load_profile(profile),
-        link=energy.load_link(link),
-        scope=scope,
+        profile=asked.profile,
+        link=asked.link,
+        scope=asked.scope,
         radio=False,
     )
     return total, parts
-
-
-def _twin_layers(network: str) -> tuple[energy.Layer, ...]:
-    """The twin's census; without a twin, the widest hybrid's stages, which have its shapes."""
-    static = zoo.bit_widths(network, static=True)
-    if static:
-        return zoo.variant(network, static[-1], static=True).layers
-    return zoo.variant(network, zoo.bit_widths(network)[-1]).layers
-
-
-def _static_energy_pj(network: str, bits: int, profile: str, link: str, scope: str) -> float:
-    costs = energy.costs(
-        zoo.variant(network, bits, static=True).layers,
-        exits=0,
-        uplink_bytes=0,
-        profile=energy.load_profile(profile),
-        link=energy.load_link(link),
-        scope=scope,
-        radio=False,
-    )
-    return costs.energy_pj[0]
 
 
 def _accuracy(network: str, variant: str, split: str) -> float | None:
