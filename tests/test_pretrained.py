@@ -12,6 +12,7 @@ from hybrid.files import sha256_of
 from hybrid.networks.tracing import is_reference
 from hybrid.packing import packed_bytes
 from hybrid.training.recipe import load_recipe, recipe_names
+from hybrid.ui import cards
 
 VARIANTS = [(network, name) for network in zoo.networks() for name in zoo.card(network).variants]
 every_variant = pytest.mark.parametrize("network, name", VARIANTS)
@@ -51,6 +52,16 @@ def test_the_card_describes_the_network_that_is_loaded(network: str, name: str):
     assert built.temperatures == variant.temperatures
     assert tuple(census(built)) == variant.layers
     assert len(variant.exit_names) == variant.exits + 1
+
+
+@every_variant
+def test_what_is_said_of_the_cloud_is_what_its_convolutions_have(network: str, name: str):
+    variant = entry(network, name)
+    clouds = [x for x in variant.layers if x.segment == "cloud" and x.kind == "conv"]
+
+    if clouds:  # shortcuts stay at 32 bits, so the narrowest says the segment's width
+        width = min(layer.weight_bits for layer in clouds)
+        assert cards.describe(variant).endswith(f"the cloud segment at {width} bits.")
 
 
 @every_variant

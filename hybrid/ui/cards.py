@@ -85,8 +85,12 @@ def describe(variant: Variant) -> str:
             "it runs wholly on the device."
         )
     exits = "one exit" if variant.exits == 1 else f"{variant.exits} exits"
-    bits = "1 bit" if variant.bits == 1 else f"{variant.bits} bits"
-    return f"The edge segment at {bits} with {exits}, the cloud segment at 32 bits."
+    edge, cloud = (_bits(n) for n in (variant.bits, int(variant.spec.get("cloud_bits", 32))))
+    return f"The edge segment at {edge} with {exits}, the cloud segment at {cloud}."
+
+
+def _bits(number: int) -> str:
+    return "1 bit" if number == 1 else f"{number} bits"
 
 
 def variants_table(card: Card, *, split: str) -> pd.DataFrame:

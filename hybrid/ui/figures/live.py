@@ -60,8 +60,8 @@ def counted(exit_counts: Sequence[int], promised: Sequence[int] | None) -> go.Fi
         hoverinfo="skip",
     )
     quiet = {"zeroline": False, "showline": False, "ticks": "", "fixedrange": True}
-    # A quarter of the width is left for the words beside the longest bar.
-    figure.update_xaxes(title_text="Images", range=[0, 1.35 * max(1, *ends)], **quiet)
+    # Two fifths of the width are left for the words beside the longest bar, on a phone too.
+    figure.update_xaxes(title_text="Images", range=[0, 1.65 * max(1, *ends)], **quiet)
     figure.update_xaxes(automargin=True, nticks=6, tickformat=",d")
     figure.update_yaxes(autorange="reversed", automargin=True, **quiet)
     return figure
