@@ -24,10 +24,11 @@ from time import process_time
 import numpy as np
 
 from benchmarks.rows import format_row, machine, peak_mb
-from hybrid import choose, energy, policy, zoo
+from hybrid import choose, policy, zoo
 from hybrid.choose import Answer, Field, Limits
 from hybrid.choose.contenders import Contender, Seen, contender
 from hybrid.evaluation import Prices
+from tests.ui.synthetic import layer
 
 NETWORKS, WIDTHS, EARLY, SAMPLES, GRID = 2, (1, 2, 3, 4, 5, 6, 7, 8, 32), 3, 10_000, 11
 MEASURE = "max_probability"
@@ -206,28 +207,6 @@ def variant(bits: int, *, early: int) -> zoo.Variant:
         hours=0.0,
         device="none",
         versions={},
-    )
-
-
-def layer(
-    name: str, stage: int, segment: str, macs: int, bits: int, *, exit_: int | None = None
-) -> energy.Layer:
-    """One layer of a census."""
-    return energy.Layer(
-        name=name,
-        stage=stage,
-        segment=segment,
-        exit=exit_,
-        kind="conv",
-        macs=macs,
-        fan_in=144,
-        weight_bits=bits,
-        activation_bits=bits,
-        weights=macs // 256,
-        inputs=8_192,
-        outputs=8_192,
-        output_shape=(32, 16, 16),
-        packed_bytes=macs // 256 * bits // 8,
     )
 
 

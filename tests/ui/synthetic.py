@@ -114,19 +114,20 @@ def _variant(bits: int, *, exits: int, stages: int, is_static: bool) -> zoo.Vari
 
 
 def _layers(bits: int, *, exits: int, stages: int, is_static: bool) -> tuple[Layer, ...]:
-    layers = [_layer("stem", 0, "edge", None, 400_000, 32)]
+    layers = [layer("stem", 0, "edge", 400_000, 32)]
     for stage in range(1, stages):
         cloud = not is_static and stage > exits
         width = 32 if cloud else bits
-        layers.append(
-            _layer(f"stage{stage}", stage, "cloud" if cloud else "edge", None, 2_000_000, width)
-        )
-    layers += [_layer(f"head{i}", i + 1, "head", i, 5_000, 32) for i in range(exits)]
+        layers.append(layer(f"stage{stage}", stage, "cloud" if cloud else "edge", 2_000_000, width))
+    layers += [layer(f"head{i}", i + 1, "head", 5_000, 32, exit_=i) for i in range(exits)]
     last = "edge" if is_static else "cloud"
-    return (*layers, _layer("classifier", -1, last, None, 5_000, 32))
+    return (*layers, layer("classifier", -1, last, 5_000, 32))
 
 
-def _layer(name: str, stage: int, segment: str, exit_: int | None, macs: int, bits: int) -> Layer:
+def layer(
+    name: str, stage: int, segment: str, macs: int, bits: int, *, exit_: int | None = None
+) -> Layer:
+    """One layer of a census."""
     return Layer(
         name=name,
         stage=stage,
