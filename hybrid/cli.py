@@ -216,6 +216,9 @@ def choose(
         list[str], typer.Argument(help="Networks to choose among, as `hybrid networks` lists them.")
     ],
     *,
+    images: Annotated[
+        str, typer.Option(help="Your own, kept by `record --divide` under this name.")
+    ] = "",
     max_loss: Annotated[
         float | None, typer.Option(help="Accuracy that may be lost, in points, against the twin.")
     ] = None,
@@ -254,7 +257,8 @@ def choose(
 ) -> None:
     """State limits; get the point that keeps them at least energy, and why not the others.
 
-    Chosen on tune, certified on certify, reported on test. Exit code 1 where nobody keeps them.
+    Chosen on tune, certified on certify, reported on test; of your own images on the two halves
+    NAME-tune and NAME-certify. Exit code 1 where nobody keeps them.
     """
     from hybrid.choose import Limits, choose, point_file, save_point, survey
     from hybrid.evaluation import Prices
@@ -273,7 +277,7 @@ def choose(
     )
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     with cli_words.progress("counting thresholds") as progress:
-        field = survey(networks, measure=measure, progress=progress)
+        field = survey(networks, images=images, measure=measure, progress=progress)
     answer = choose(field, limits, prices)
     compared = _survivals(field, limits, prices, answer) if every_profile or report else ()
     if as_json:
@@ -355,11 +359,10 @@ def trace(
     typer.echo(f"{recorded.samples:,} samples written to {path}.", err=True)
 
 
-@app.command(epilog="Example: hybrid record digits-vgg --bits 4 --images photos --name mine")
+@app.command(epilog="Example: hybrid record digits-vgg --images photos --name mine --divide")
 def record(
     network: Network,
     *,
-    bits: Bits,
     images: Annotated[
         Path, typer.Option(help="A folder or a zip; the folder an image lies in is its label.")
     ],
@@ -381,17 +384,26 @@ def record(
     invert: Annotated[
         bool, typer.Option("--invert", help="Exchange light and dark, for ink on paper.")
     ] = False,
+    bits: Annotated[
+        int | None, typer.Option(help="Of the one variant to record; without it, all of them.")
+    ] = None,
     static: Static = False,
 ) -> None:
     """Make a split of your own images and record what every exit says of them.
 
-    What was killed goes on where it was, if the same is asked for again. Similar labels are
-    proposed and not taken: confirm them with --match.
+    `hybrid choose --images NAME` chooses on images that were divided. What was killed goes on
+    where it was, if the same is asked for again. Similar labels are proposed and not taken:
+    confirm them with --match.
     """
     from hybrid import collect, sources, zoo
     from hybrid.matching import match as matches
 
-    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
+    card = zoo.card(network)
+    variants = (
+        tuple(card.variants.values())
+        if bits is None
+        else (zoo.variant(network, bits, static=static),)
+    )
     table_of_labels = None if labels is None else _bytes(labels)
     with sources.opened(images, labels=table_of_labels) as source:
         words = () if no_labels else sources.label_words(source, card.classes)
@@ -412,7 +424,8 @@ def record(
             cli_words.say_collected(about)
     cli_words.say_left_out(found, table)
     for plan in plans:
-        _record_own(network, variant, plan.about.name)
+        for variant in variants:
+            _record_own(network, variant, plan.about.name)
 
 
 @app.command(epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png")

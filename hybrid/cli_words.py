@@ -189,7 +189,7 @@ def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[
     yield "asked for", choice.asked(answer.limits)
     yield "answer", choice.headline(answer)
     if answer.best:
-        yield "", choice.on_test(answer.best, answer.limits)
+        yield "", choice.on_test(answer)
     if answer.proof:
         yield "certificate", choice.certificate(answer.proof, answer.limits)
     for number, point in enumerate(answer.runners_up, start=1):

@@ -7,15 +7,16 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from hybrid import choose
 from hybrid.choose import Answer, Considered, Point, Survival, point_file, to_toml
 from hybrid.ui import cache, choice, chosen, numbers, report, shell, state
 from hybrid.ui.figures import choose as figures
-from hybrid.ui.state import STEPS, View, on_grid
+from hybrid.ui.state import DEFAULT_SPLIT, STEPS, View, on_grid
 from hybrid.ui.wishes import NUMBERS, Wishes
 
 PLOT = {"displayModeBar": False, "responsive": True}
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
-LISTS = ("among", "under")
+LISTS = ("among", "images", "under")
 
 
 def main() -> None:
@@ -24,17 +25,17 @@ def main() -> None:
     st.header("Choose")
     st.write(
         "State your limits. Of all bit widths and thresholds, the static networks and the plain "
-        "cloud, this finds the point that keeps them at least energy: chosen on tune, certified "
-        "on certify, reported on test."
+        "cloud, this finds the point that keeps them at least energy, with a guarantee."
     )
     wishes = asked(view)
     answer = chosen.answer(wishes, view)
     seen, others = chosen.candidates(wishes, view), chosen.compared(wishes, view)
+    there = replace(view, split=f"{wishes.images}-tune" if wishes.images else DEFAULT_SPLIT)
     with st.container(border=True, key="choose_answer"):
         say(answer)
-        take_along(answer, seen, others, view)
+        take_along(answer, seen, others, there)
     tables(answer)
-    pictures(answer, seen, view)
+    pictures(answer, seen, there)
     under_other_models(answer, others)
     small_print(answer)
 
@@ -43,10 +44,11 @@ def asked(view: View) -> Wishes:
     """The limits as the user sets them, from the link at first; written into the address."""
     known = cache.offers()
     start_from_link(view)
+    follow_sidebar(view)
     with st.container(border=True, key="choose_limits"):
         with st.grid(6, min_column_width=136):
             numbers_given = {key: number(key) for key in NUMBERS if key not in BATTERY}
-        with st.grid(2, min_column_width=320):
+        with st.grid(3, min_column_width=300):
             networks = st.multiselect(
                 "Networks to choose among",
                 list(known.exits),
@@ -54,6 +56,7 @@ def asked(view: View) -> Wishes:
                 persist_state="session",
                 help="Each with all its bit widths and static networks.",
             )
+            images = own_images(known)
             profiles = st.multiselect(
                 "Compare under other energy models",
                 [name for name in known.profiles if name != view.profile],
@@ -64,10 +67,37 @@ def asked(view: View) -> Wishes:
         battery = st.expander("Battery", icon=":material/battery_full:")
         with battery, st.grid(4, min_column_width=136):
             numbers_given |= {key: number(key) for key in BATTERY}
-    wishes = Wishes(networks=tuple(networks), numbers=numbers_given, profiles=tuple(profiles))
+    wishes = Wishes(
+        networks=tuple(networks),
+        numbers=numbers_given,
+        profiles=tuple(profiles),
+        images=images,
+    )
     say_problems(wishes)
     write_address(wishes)
     return wishes
+
+
+def own_images(known: cache.Offers) -> str:
+    """The images that decide: the data set's, or the user's own."""
+    offered = ["", *divided(known)]
+    if st.session_state.get("choose_images") not in offered:
+        st.session_state["choose_images"] = ""  # deleted meanwhile
+    chosen_images: str = st.selectbox(
+        "Images",
+        offered,
+        key="choose_images",
+        persist_state="session",
+        format_func=lambda name: f"Yours: {name}" if name else "The data set's",
+        help="Your own are offered here once Your data has recorded them in two halves, one to "
+        "choose on and one to certify.",
+    )
+    return chosen_images
+
+
+def divided(known: cache.Offers) -> list[str]:
+    """The images of the user's own that some network has in two halves."""
+    return sorted({name for network in known.exits for name in choose.own_images(network)})
 
 
 def number(key: str) -> float | None:
@@ -98,12 +128,23 @@ def start_from_link(view: View) -> None:
         network=view.network,
         networks=tuple(known.exits),
         profiles=known.profiles,
+        images=divided(known),
     )
     session["choose_link"] = None
     for key, value in wishes.numbers.items():
         session[f"choose_{key}"] = value
     session["choose_among"] = list(wishes.networks)
+    session["choose_images"] = wishes.images
     session["choose_under"] = [name for name in wishes.profiles if name != view.profile]
+
+
+def follow_sidebar(view: View) -> None:
+    """Where one network was chosen among, that of the sidebar takes its place when it changes."""
+    session = st.session_state
+    before = session.get("choose_network", view.network)
+    if before != view.network and session["choose_among"] == [before]:
+        session["choose_among"] = [view.network]
+    session["choose_network"] = view.network
 
 
 def say_problems(wishes: Wishes) -> None:
@@ -141,7 +182,8 @@ def say(answer: Answer) -> None:
         st.info(choice.certificate(answer.proof, answer.limits), icon=":material/verified:")
     elif answer.limits.confidence is not None:
         st.caption("There is no trace of certify here, so nothing can be promised.")
-    st.caption(choice.on_test(best, answer.limits))
+    st.caption(choice.on_images(answer))
+    st.caption(choice.on_test(answer))
 
 
 def figures_of(best: Point) -> None:

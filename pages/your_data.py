@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import collect, matching, own_splits
+from hybrid import choose, collect, matching, own_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.images import Rejected
 from hybrid.own_splits import OwnSplit
@@ -512,7 +513,7 @@ def show_about(about: OwnSplit, card: Card) -> None:
 
 
 def actions(about: OwnSplit, view: View, card: Card) -> None:
-    """Open it in Explore, record more of it, delete it."""
+    """Open it in Explore, choose on it, record more of it, delete it."""
     with st.container(horizontal=True):
         if st.button(
             "Open in Explore",
@@ -523,6 +524,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
             args=(about.name,),
         ):
             shell.open_explore()
+        choose_on(about)
         missing = [
             name
             for name in your_data.variants(card, view.variant)
@@ -546,6 +548,23 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
                 on_click=delete,
                 args=(about,),
             )
+
+
+def choose_on(about: OwnSplit) -> None:
+    """The way to Choose, which needs both halves."""
+    images = about.name.removesuffix(f"-{about.purpose}")
+    halved = images in choose.own_images(about.network)
+    query = {"network": about.network, "among": about.network, "images": images}
+    st.link_button(
+        "Choose on them",
+        f"./choose?{urlencode(query)}",
+        icon=":material/target:",
+        disabled=not halved,
+        help=None
+        if halved
+        else "Record the images in two halves, one to choose on and one to certify: then Choose "
+        "offers them.",
+    )
 
 
 def open_split(name: str) -> None:

@@ -14,7 +14,7 @@ from hybrid.data import Dataset
 from hybrid.own_splits import OwnSplit, Part
 from hybrid.trace import UNLABELLED
 
-__all__ = ["digits", "png", "pngs", "write_folder", "write_own_split", "zipped"]
+__all__ = ["digits", "png", "pngs", "write_folder", "write_halves", "write_own_split", "zipped"]
 
 
 def digits(count: int = 60) -> Dataset:
@@ -61,11 +61,17 @@ def write_folder(where: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def write_own_split(
-    network: str, name: str, *, labelled: bool = True, samples: int = 200, purpose: str = "report"
+    network: str,
+    name: str,
+    *,
+    labelled: bool = True,
+    samples: int = 200,
+    purpose: str = "report",
+    start: int = 0,
 ) -> None:
-    """A split whose traces are the first rows of the test split's, with grey images."""
+    """A split whose traces are rows of the test split's from `start` on, with grey images."""
     card = zoo.card(network)
-    labels = zoo.trace(network, next(iter(card.variants))).labels[:samples]
+    labels = zoo.trace(network, next(iter(card.variants))).labels[start : start + samples]
     labels = labels if labelled else np.full(samples, UNLABELLED)
     about = OwnSplit(
         network=network,
@@ -95,8 +101,16 @@ def write_own_split(
             whole,
             split=name,
             labels=labels,
-            classes=whole.classes[:samples],
-            confidences={m: values[:samples] for m, values in whole.confidences.items()},
+            classes=whole.classes[start : start + samples],
+            confidences={m: v[start : start + samples] for m, v in whole.confidences.items()},
         )
         path = own_splits.trace_path(network, name, variant, whole.weights_sha256)
         trace.save(first, path)
+
+
+def write_halves(network: str, name: str = "mine", *, labelled: bool = True) -> None:
+    """Own images in two halves, as `record --divide` makes them, of 200 each."""
+    for start, purpose in ((0, "tune"), (200, "certify")):
+        write_own_split(
+            network, f"{name}-{purpose}", labelled=labelled, purpose=purpose, start=start
+        )

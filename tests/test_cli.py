@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from hybrid import data, energy, zoo
+from hybrid import data, energy, own_splits, zoo
 from hybrid.cli import app
 from hybrid.networks import build
 from hybrid.paper import BARS
@@ -324,6 +324,23 @@ def test_a_label_that_is_no_class_is_left_out_until_match_names_one(
     assert matched.exit_code == 0, matched.stderr
     assert "left out" not in matched.stderr
     assert parsed(run(*EVALUATE, "--split", "sure", "--json"))["samples"] == 20
+
+
+def test_without_a_bit_width_every_variant_is_recorded_and_choose_can_choose(
+    run: Run, pretrained: Path, photos: str
+) -> None:
+    result = run("record", "digits-vgg", "--images", photos, "--name", "mine", "--divide")
+
+    assert result.exit_code == 0, result.stderr
+    variants = sorted(path.name for path in (pretrained / "digits-vgg").iterdir() if path.is_dir())
+    for half in ("mine-tune", "mine-certify"):
+        weights = {v: zoo.card("digits-vgg").variants[v].files[zoo.WEIGHTS] for v in variants}
+        assert sorted(own_splits.recorded("digits-vgg", half, weights)) == variants
+    said = parsed(run("choose", "digits-vgg", "--images", "mine", "--observed", "--json"))
+    assert said["absent"] == []
+    halves = [own_splits.split("digits-vgg", f"mine-{half}") for half in ("tune", "certify")]
+    assert said["best"]["tune"]["samples"] == halves[0].samples
+    assert sum(half.samples for half in halves) == 40
 
 
 def test_a_table_of_labels_and_a_division_in_two(run: Run, tmp_path: Path, traces: Path) -> None:

@@ -52,7 +52,7 @@ class Point:
     Args:
         kind: a name of `KINDS`.
         thresholds: one per early exit of the variant; none for `static` and `cloud`.
-        tune: the figures it was chosen by.
+        tune: the figures it was chosen by; of own images those of their half for it.
         test: the same on images that decided nothing; None where there is no such trace.
     """
 
@@ -131,6 +131,7 @@ class Answer:
         references: data set to the network and variant that its losses are counted against.
         comparisons: contenders that a certificate was asked for.
         absent: one sentence for each variant that could not compete.
+        images, labelled: as in `Field`.
     """
 
     limits: Limits
@@ -147,6 +148,8 @@ class Answer:
     candidates: int
     exact: bool
     absent: tuple[str, ...]
+    images: str = ""
+    labelled: bool = True
 
     @property
     def left_out(self) -> tuple[Standing, ...]:
@@ -177,6 +180,8 @@ class Answer:
                 "link": self.link,
                 "scope": self.scope,
                 "measure": self.measure,
+                "images": self.images,
+                "labelled": self.labelled,
                 "references": {name: list(of) for name, of in self.references.items()},
                 "contenders": len(self.standings),
                 "comparisons": self.comparisons,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hybrid import policy
 from hybrid.certify import certify, fixed_sequence
 from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
-from hybrid.choose.contenders import Contender, Field, Seen
+from hybrid.choose.contenders import Contender, Field
 from hybrid.choose.limits import Breach, Limits, days_of_battery, misses, overshoot
 from hybrid.choose.search import Options, joined, refined
 from hybrid.energy import ExitCosts, Profile
@@ -87,6 +87,8 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
         candidates=sum(len(one.options.right) for one in rated),
         exact=all(one.options.exact for one in rated),
         absent=field.absent,
+        images=field.images,
+        labelled=field.labelled,
     )
 
 
@@ -179,10 +181,15 @@ class _Rated:
         return can and bool(len(self.path)) and not self.contender.reference
 
     def figures(
-        self, exit_counts: Counts, right: Counts, *, split: str = "tune", names: Iterable[str] = ()
+        self,
+        exit_counts: Counts,
+        right: Counts,
+        *,
+        purpose: str = "tune",
+        names: Iterable[str] = (),
     ) -> Table:
         """The figures of these names, (m,) each; without names every one there is."""
-        seen = self.contender.seen[split]
+        seen = self.contender.seen[purpose]
 
         def mean(per_exit: Sequence[float]) -> Floats:
             # As `policy.mean_cost`, which counts the samples anew each time: slow for many rows.
@@ -379,9 +386,9 @@ def _point(rated: _Rated, thresholds: Sequence[float]) -> Point:
     contender = rated.contender
     variant = contender.variant
     figures = {
-        split: _figures(rated, contender.seen[split], _searched(contender, thresholds))
-        for split in ("tune", "test")
-        if split in contender.seen
+        purpose: _figures(rated, purpose, _searched(contender, thresholds))
+        for purpose in ("tune", "test")
+        if purpose in contender.seen
     }
     return Point(
         network=contender.network,
@@ -396,10 +403,11 @@ def _point(rated: _Rated, thresholds: Sequence[float]) -> Point:
     )
 
 
-def _figures(rated: _Rated, seen: Seen, searched: Sequence[float]) -> Figures:
+def _figures(rated: _Rated, purpose: str, searched: Sequence[float]) -> Figures:
+    seen = rated.contender.seen[purpose]
     counted = policy.outcome(seen, searched, rated.measure)
     counts, right = np.array([counted.exit_counts]), np.array([sum(counted.correct_counts)])
-    table = {k: float(v[0]) for k, v in rated.figures(counts, right, split=seen.split).items()}
+    table = {k: float(v[0]) for k, v in rated.figures(counts, right, purpose=purpose).items()}
     never = (0.0,) if rated.contender.kind == "edge" else ()
     return Figures(
         split=seen.split,

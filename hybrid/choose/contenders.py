@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import evaluation, zoo
+from hybrid import evaluation, own_splits, zoo
 from hybrid.choose.search import Options, Steps, options, steps
 from hybrid.confidence import MEASURES
 from hybrid.energy import ExitCosts, Layer
@@ -20,7 +20,17 @@ from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameE
 from hybrid.evaluation import Prices
 from hybrid.trace import Trace
 
-__all__ = ["KINDS", "Contender", "Field", "Seen", "contender", "edge_memory_bytes", "survey"]
+__all__ = [
+    "KINDS",
+    "Contender",
+    "Field",
+    "Seen",
+    "contender",
+    "edge_memory_bytes",
+    "own_images",
+    "survey",
+    "taken_from",
+]
 
 KINDS = {
     "cloud": "send every image to the cloud",
@@ -146,17 +156,24 @@ class Field:
         references: data set to (network, variant) that the loss of its networks is counted
             against: the full-precision twin that is the most accurate on tune.
         absent: one sentence for each variant that cannot compete.
+        images: as in `survey`.
+        labelled: whether the images have labels. Without them the reference's answers are taken
+            for right: what is lost against it is then how often another answer is given, and no
+            loss of accuracy can be larger.
     """
 
     contenders: tuple[Contender, ...]
     references: Mapping[str, tuple[str, str]]
     measure: str
     absent: tuple[str, ...]
+    images: str = ""
+    labelled: bool = True
 
 
 def survey(
     networks: Sequence[str],
     *,
+    images: str = "",
     measure: str = "max_probability",
     load: LoadTrace = zoo.trace,
     progress: Callable[[int, int], None] | None = None,
@@ -165,20 +182,24 @@ def survey(
 
     Args:
         networks: names, as `zoo.networks` lists them.
+        images: a name of the user's own images, recorded in two halves, `<images>-tune` to choose
+            on and `<images>-certify`; empty for the splits of the networks' data sets.
         measure: a name in `hybrid.confidence.MEASURES`.
         load: network, variant and split to a trace.
         progress: called with the variants done and their total.
 
     Raises:
-        LimitError: no network, or none with a trace of tune.
+        LimitError: no network, or none with a trace to choose on.
         UnknownNameError: a network or a measure that there is not.
     """
     if measure not in MEASURES:
         raise UnknownNameError("confidence measure", measure, MEASURES)
-    cards = [zoo.card(name) for name in dict.fromkeys(networks)]
-    if not cards:
+    named = [zoo.card(name) for name in dict.fromkeys(networks)]
+    if not named:
         raise LimitError("No network was named to choose among; name at least one.")
-    traces, absent = _traces(cards, load)
+    cards = [card for card in named if not images or images in own_images(card.network)]
+    absent = [_without(card.network, images) for card in named if card not in cards]
+    traces = _traces(cards, images, load, absent)
     references = {
         dataset: _reference(dataset, cards, traces)
         for dataset in dict.fromkeys(card.dataset for card in cards)
@@ -199,8 +220,31 @@ def survey(
     if not found:
         raise LimitError(f"Nothing can be chosen: {' '.join(absent)}")
     return Field(
-        contenders=tuple(found), references=references, measure=measure, absent=tuple(absent)
+        contenders=tuple(found),
+        references=references,
+        measure=measure,
+        absent=tuple(absent),
+        images=images,
+        labelled=all(recorded.labelled for recorded in traces.values()),
     )
+
+
+def own_images(network: str) -> list[str]:
+    """The user's own images of a network that were recorded in two halves, by name."""
+    kept = own_splits.names(network)
+    halves = (name.removesuffix("-tune") for name in kept if name.endswith("-tune"))
+    return [name for name in halves if f"{name}-certify" in kept]
+
+
+def taken_from(images: str) -> dict[str, str]:
+    """Purpose to the split that serves it; of own images none is left to report on.
+
+    >>> taken_from("mine")
+    {'tune': 'mine-tune', 'certify': 'mine-certify'}
+    """
+    if not images:
+        return {split: split for split in zoo.SPLITS}
+    return {purpose: f"{images}-{purpose}" for purpose in ("tune", "certify")}
 
 
 def contender(
@@ -251,20 +295,29 @@ def _kinds(variant: zoo.Variant) -> list[str]:
     return ["static", "cloud"] if variant.name == evaluation.TWIN else ["static"]
 
 
+def _without(network: str, images: str) -> str:
+    kept = ", ".join(own_images(network)) or "none"
+    return (
+        f"{network} has no images called {images}, recorded in two halves (it has {kept}); record "
+        f"them with `hybrid record {network} … --name {images} --divide`."
+    )
+
+
 def _traces(
-    cards: Sequence[zoo.Card], load: LoadTrace
-) -> tuple[dict[tuple[str, str, str], Trace], list[str]]:
-    traces, absent = {}, []
+    cards: Sequence[zoo.Card], images: str, load: LoadTrace, absent: list[str]
+) -> dict[tuple[str, str, str], Trace]:
+    """(network, variant, purpose) to its trace; why a variant cannot compete goes to `absent`."""
+    traces = {}
     for card in cards:
         for variant in card.variants:
-            for split in zoo.SPLITS:
+            for purpose, split in taken_from(images).items():
                 try:
-                    traces[card.network, variant, split] = load(card.network, variant, split)
+                    traces[card.network, variant, purpose] = load(card.network, variant, split)
                 except (DataMissingError, TraceError) as error:
-                    if split == "tune":
+                    if purpose == "tune":
                         absent.append(str(error))
                         break
-    return traces, absent
+    return traces
 
 
 def _reference(
@@ -274,8 +327,17 @@ def _reference(
     own = {card.network for card in cards if card.dataset == dataset}
     known = [key for key in traces if key[0] in own and key[2] == "tune"]
     twins = [key for key in known if key[1] == evaluation.TWIN]
-    best = max(twins or known, key=lambda key: traces[key].correct[:, -1].mean())
-    return best[:2]
+    accuracy = {
+        (card.network, v.name): v.accuracy for card in cards for v in card.variants.values()
+    }
+
+    def right(key: tuple[str, str, str]) -> float:
+        if traces[key].labelled:
+            return float(traces[key].correct[:, -1].mean())
+        # what its card says of the data set's images: these cannot tell
+        return accuracy[key[:2]].get("tune", (0.0,))[-1]
+
+    return max(twins or known, key=right)[:2]
 
 
 def _entered(
@@ -287,11 +349,11 @@ def _entered(
     measure: str,
 ) -> Contender:
     seen = {}
-    for split in zoo.SPLITS:
-        own = traces.get((card.network, variant.name, split))
-        asked = traces.get((*reference, split))
+    for purpose in zoo.SPLITS:
+        own = traces.get((card.network, variant.name, purpose))
+        asked = traces.get((*reference, purpose))
         if own is not None and asked is not None:
-            seen[split] = see(own, kind, asked)
+            seen[purpose] = see(own, kind, asked)
     return contender(
         card=card,
         kind=kind,
@@ -303,7 +365,7 @@ def _entered(
 
 
 def see(trace: Trace, kind: str, reference: Trace) -> Seen:
-    """A trace as a kind sees it.
+    """A trace as a kind sees it; without labels the reference's answers are the right ones.
 
     Raises:
         TraceError: where the reference's trace is of other images.
@@ -315,10 +377,11 @@ def see(trace: Trace, kind: str, reference: Trace) -> Seen:
             "with `hybrid trace`."
         )
     kept = slice(0, trace.exits - 1 if kind == "edge" else trace.exits)
+    labels = trace.labels if trace.labelled else reference.classes[:, -1]
     return Seen(
         split=trace.split,
-        labels=trace.labels,
-        correct=trace.correct[:, kept],
+        labels=labels,
+        correct=trace.classes[:, kept] == labels[:, None],
         classes=trace.classes[:, kept],
         confidences={name: values[:, kept] for name, values in trace.confidences.items()},
         reference_classes=reference.classes[:, -1],

@@ -36,7 +36,8 @@ class PointFile:
         profile, link: names, or paths of a user's own TOML files.
         certificate: bound, confidence and images; empty where nothing was certified.
         limits: what was asked for.
-        figures: split to means per image.
+        figures: purpose, tune or test, to means per image.
+        images: of the user's own that it was chosen on; empty for the data set's.
     """
 
     network: str
@@ -52,6 +53,7 @@ class PointFile:
     certificate: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    images: str = ""
 
     @property
     def static(self) -> bool:
@@ -85,6 +87,7 @@ def point_file(answer: Answer, *, profile: str | None = None, link: str | None =
         certificate=asdict(answer.proof) if answer.proof else {},
         limits=answer.limits.to_dict(),
         figures=_figures(best),
+        images=answer.images,
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hybrid.certify import rounded_up
-from hybrid.choose import Answer, Breach, Limits, Point, Proof, Standing, Survival
+from hybrid.choose import Answer, Breach, Limits, Point, Proof, Standing, Survival, taken_from
 from hybrid.ui import numbers
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "how",
     "name",
     "notes",
+    "on_images",
     "on_test",
     "place",
     "reason",
@@ -42,6 +43,10 @@ _KINDS = {
     "hybrid": "hybrid {bits} bit",
     "static": "static {bits} bit on the device",
 }
+_UNLABELLED = (
+    "These images have no labels: every answer that is not the full-precision twin's counts as "
+    "lost, and the accuracy lost is at most that."
+)
 _WINS = {
     "cloud": "Nothing is computed on the device: every raw image is sent, and the full-precision "
     "network in the cloud answers.",
@@ -114,6 +119,13 @@ def asked(limits: Limits) -> str:
     return ", ".join(parts) or "no limit"
 
 
+def on_images(answer: Answer) -> str:
+    """Which images decide, which certify and which report."""
+    splits = taken_from(answer.images)
+    report = f", reported on {splits['test']}" if "test" in splits else ""
+    return f"Chosen on {splits['tune']}, certified on {splits['certify']}{report}."
+
+
 def headline(answer: Answer) -> str:
     """The answer in one sentence."""
     if answer.best is None:
@@ -171,10 +183,17 @@ def place(standing: Standing, answer: Answer) -> str:
     return f"keeps every limit, and needs {numbers.energy(more)} more"
 
 
-def on_test(point: Point, limits: Limits) -> str:
+def on_test(answer: Answer) -> str:
     """What the images say that decided nothing, and which limit they see broken."""
+    point = answer.best
+    assert point is not None
+    limits = answer.limits
     if point.test is None:
-        return "There is no trace of test here to report it on."
+        return (
+            "All these images served to choose or to certify; none is left to report on."
+            if answer.images
+            else "There is no trace of test here to report it on."
+        )
     seen = point.test
     said = (
         f"On {numbers.count(seen.samples)} images of test, which decided nothing: "
@@ -203,20 +222,23 @@ def counted(answer: Answer) -> str:
     several = len(answer.standings)
     return (
         f"{numbers.count(answer.candidates)} candidates of {several} contenders ({exact}), chosen "
-        "on tune; of those that keep the limits the one of least energy, of equals the more "
-        "accurate."
+        f"on {taken_from(answer.images)['tune']}; of those that keep the limits the one of least "
+        "energy, of equals the more accurate."
     )
 
 
 def notes(answer: Answer) -> tuple[str, ...]:
     """What a reader must know besides."""
+    said = answer.absent
+    if not answer.labelled:
+        said = (_UNLABELLED, *said)
     if len(answer.references) < 2:
-        return answer.absent
+        return said
     apart = (
         f"These networks answer different questions ({', '.join(answer.references)}): each is "
         "measured against the best twin of its own data set."
     )
-    return (apart, *answer.absent)
+    return (apart, *said)
 
 
 def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:

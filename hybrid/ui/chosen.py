@@ -21,19 +21,18 @@ def answer(wishes: Wishes, view: View) -> Answer:
     Raises:
         LimitError: wishes that are none, or nothing to choose among.
     """
-    return _answer(wishes.networks, wishes.limits, *_priced(view), _stamps(wishes.networks))
+    return _answer(*_asked(wishes), wishes.limits, *_priced(view), _stamps(wishes))
 
 
 def candidates(wishes: Wishes, view: View) -> tuple[Considered, ...]:
     """What the pictures draw."""
-    return _candidates(wishes.networks, wishes.limits, *_priced(view), _stamps(wishes.networks))
+    return _candidates(*_asked(wishes), wishes.limits, *_priced(view), _stamps(wishes))
 
 
 def compared(wishes: Wishes, view: View) -> tuple[Survival, ...]:
     """The choice under the view's profile and those that are to be compared; none without one."""
     profiles = tuple(dict.fromkeys((view.profile, *wishes.profiles)))
-    stamps = _stamps(wishes.networks)
-    return _compared(wishes.networks, wishes.limits, *_priced(view), profiles, stamps)
+    return _compared(*_asked(wishes), wishes.limits, *_priced(view), profiles, _stamps(wishes))
 
 
 def report_html(wishes: Wishes, view: View) -> str:
@@ -45,6 +44,10 @@ def report_html(wishes: Wishes, view: View) -> str:
 Priced = tuple[str, str, str, str]  # measure, profile, link, scope
 
 
+def _asked(wishes: Wishes) -> tuple[tuple[str, ...], str]:
+    return wishes.networks, wishes.images
+
+
 def _priced(view: View) -> Priced:
     return view.measure, view.profile, view.link, view.scope
 
@@ -54,14 +57,15 @@ def _prices(profile: str, link: str, scope: str) -> Prices:
 
 
 @st.cache_resource(max_entries=6, show_spinner="Counting every threshold once")
-def _field(networks: tuple[str, ...], measure: str, changed: tuple[int, ...]) -> Field:
+def _field(networks: tuple[str, ...], images: str, measure: str, changed: tuple[int, ...]) -> Field:
     del changed  # only in the key
-    return choose.survey(networks, measure=measure)
+    return choose.survey(networks, images=images, measure=measure)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Choosing")
 def _answer(
     networks: tuple[str, ...],
+    images: str,
     limits: Limits,
     measure: str,
     profile: str,
@@ -69,13 +73,14 @@ def _answer(
     scope: str,
     changed: tuple[int, ...],
 ) -> Answer:
-    field = _field(networks, measure, changed)
+    field = _field(networks, images, measure, changed)
     return choose.choose(field, limits, _prices(profile, link, scope))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _candidates(
     networks: tuple[str, ...],
+    images: str,
     limits: Limits,
     measure: str,
     profile: str,
@@ -83,13 +88,14 @@ def _candidates(
     scope: str,
     changed: tuple[int, ...],
 ) -> tuple[Considered, ...]:
-    field = _field(networks, measure, changed)
+    field = _field(networks, images, measure, changed)
     return choose.considered(field, limits, _prices(profile, link, scope))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Choosing under other energy models")
 def _compared(
     networks: tuple[str, ...],
+    images: str,
     limits: Limits,
     measure: str,
     profile: str,
@@ -98,21 +104,22 @@ def _compared(
     profiles: tuple[str, ...],
     changed: tuple[int, ...],
 ) -> tuple[Survival, ...]:
-    best = _answer(networks, limits, measure, profile, link, scope, changed).best
+    best = _answer(networks, images, limits, measure, profile, link, scope, changed).best
     if best is None:
         return ()
-    field, prices = _field(networks, measure, changed), _prices(profile, link, scope)
+    field = _field(networks, images, measure, changed)
+    prices = _prices(profile, link, scope)
     return choose.survives(field, limits, prices, best, [*map(energy.load_profile, profiles)])
 
 
-def _stamps(networks: tuple[str, ...]) -> tuple[int, ...]:
+def _stamps(wishes: Wishes) -> tuple[int, ...]:
     """When each card and each trace last changed, in nanoseconds; 0 where there is none."""
     folder = zoo.pretrained_folder()
-    paths = [folder / network / "card.toml" for network in networks]
+    paths = [folder / network / "card.toml" for network in wishes.networks]
     paths += [
         zoo.trace_path(network, variant, split)
-        for network in networks
+        for network in wishes.networks
         for variant in zoo.card(network).variants
-        for split in zoo.SPLITS
+        for split in choose.taken_from(wishes.images).values()
     ]
     return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)

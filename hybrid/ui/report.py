@@ -68,6 +68,7 @@ def to_html(answer: Answer, seen: Sequence[Considered], compared: Sequence[Survi
         f"<style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>",
         "<h1>Operating point</h1>",
         _paragraph(f"Asked for: {choice.asked(answer.limits)}.", "small"),
+        _paragraph(choice.on_images(answer), "small"),
         _paragraph(choice.headline(answer), "answer"),
         *_best(answer),
         *_others(answer),
@@ -94,7 +95,7 @@ def _best(answer: Answer) -> list[str]:
     best = answer.best
     if best is None:
         return []
-    both = {"On tune": best.tune, "On test": best.test}
+    both = {f"On {best.tune.split}": best.tune, "On test": best.test}
     rows = [
         {"": title, "Accuracy": numbers.percent(of.accuracy, 2)}
         | {words: choice.figure(key, of.by_limit[key])
@@ -107,7 +108,7 @@ def _best(answer: Answer) -> list[str]:
     return [
         _paragraph(choice.how(best)),
         *map(_paragraph, proof),
-        _paragraph(choice.on_test(best, answer.limits)),
+        _paragraph(choice.on_test(answer)),
         _table(rows),
     ]
 

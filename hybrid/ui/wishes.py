@@ -105,6 +105,7 @@ class Wishes:
         numbers: key of NUMBERS to its value; None sets no limit.
         profiles: energy models to compare the choice under, beside the view's; a link that says
             nothing of them means `UNDER`.
+        images: of the user's own, recorded in two halves; empty for the data set's.
     """
 
     networks: tuple[str, ...]
@@ -112,6 +113,7 @@ class Wishes:
         default_factory=lambda: {key: wish.default for key, wish in NUMBERS.items()}
     )
     profiles: tuple[str, ...] = UNDER
+    images: str = ""
 
     @property
     def limits(self) -> Limits:
@@ -128,23 +130,35 @@ class Wishes:
             if value != NUMBERS[key].default
         }
         under = {} if self.profiles == UNDER else {"under": ",".join(self.profiles)}
-        return said | {"among": ",".join(self.networks)} | under
+        images = {"images": self.images} if self.images else {}
+        return said | {"among": ",".join(self.networks)} | images | under
 
     @staticmethod
     def read(
-        query: Mapping[str, str], *, network: str, networks: Sequence[str], profiles: Sequence[str]
+        query: Mapping[str, str],
+        *,
+        network: str,
+        networks: Sequence[str],
+        profiles: Sequence[str],
+        images: Sequence[str] = (),
     ) -> "tuple[Wishes, tuple[str, ...]]":
         """The wishes of a link, and one sentence for each thing that it has wrong.
 
         Args:
             network: to choose among where the link names none.
-            networks, profiles: what there is.
+            networks, profiles, images: what there is.
         """
         problems: list[str] = []
         among = _names("network", query.get("among", ""), networks, problems)
         under = _names("hardware profile", query.get("under", ",".join(UNDER)), profiles, problems)
         numbers = {key: _number(key, query, problems) for key in NUMBERS}
-        wishes = Wishes(networks=among or (network,), numbers=numbers, profiles=under)
+        own = _names("divided split of your own images", query.get("images", ""), images, problems)
+        wishes = Wishes(
+            networks=among or (network,),
+            numbers=numbers,
+            profiles=under,
+            images=own[0] if own else "",
+        )
         return wishes, tuple(problems)
 
 

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import choose
 from hybrid.choose import Limits
+from tests.own_images import write_halves
 
 Open = Callable[..., AppTest]
 LOOSE = {"network": "trees-toy", "loss": "20", "confidence": "90"}
@@ -95,6 +96,43 @@ def test_limits_that_nobody_keeps_name_the_nearest_miss(opened: Open) -> None:
     assert "Nobody keeps these limits; the nearest miss is trees-toy" in app.warning[0].value
     assert not app.metric
     assert [b.proto.label for b in app.get("download_button")] == ["Report (HTML)"]
+
+
+def test_own_images_decide_where_they_were_recorded_in_two_halves(
+    opened: Open, traces: Path
+) -> None:
+    write_halves("trees-toy")
+    app = opened(network="trees-toy", loss="30", confidence="")
+
+    app.selectbox(key="choose_images").set_value("mine").run()
+
+    found = choose.choose(
+        choose.survey(["trees-toy"], images="mine"), Limits(max_loss_points=30, confidence=None)
+    ).best
+    assert found is not None
+    assert metric(app, "Accuracy") == f"{100 * found.tune.accuracy:.2f} %"
+    assert "Chosen on mine-tune, certified on mine-certify." in said(app)
+    link = next(one.proto.url for one in app.get("link_button"))
+    assert dict(parse_qsl(urlsplit(link).query))["split"] == "mine-tune"
+    assert app.query_params["images"] in ("mine", ["mine"])
+
+
+def test_a_link_to_own_images_that_are_gone_is_one_sentence(opened: Open) -> None:
+    app = opened(network="trees-toy", images="gone")
+
+    assert "No divided split of your own images is called 'gone'" in app.warning[0].value
+    assert app.selectbox(key="choose_images").value == ""
+
+
+def test_the_network_of_the_sidebar_is_chosen_among_where_one_alone_was(opened: Open) -> None:
+    app = opened(**LOOSE)
+
+    app.selectbox(key="network").set_value("trees-wide").run()
+    assert app.multiselect(key="choose_among").value == ["trees-wide"]
+
+    app.multiselect(key="choose_among").set_value(["trees-wide", "trees-toy"]).run()
+    app.selectbox(key="network").set_value("trees-toy").run()
+    assert app.multiselect(key="choose_among").value == ["trees-wide", "trees-toy"]
 
 
 def test_two_networks_compete(opened: Open) -> None:
