@@ -28,7 +28,7 @@ def main() -> None:
         "cloud, this finds the point that keeps them at least energy, with a guarantee."
     )
     wishes = asked(view)
-    answer = chosen.answer(wishes, view)
+    answer = chosen.answer(wishes, view, st.empty())
     seen, others = chosen.candidates(wishes, view), chosen.compared(wishes, view)
     there = replace(view, split=f"{wishes.images}-tune" if wishes.images else DEFAULT_SPLIT)
     with st.container(border=True, key="choose_answer"):

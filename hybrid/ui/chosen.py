@@ -3,25 +3,80 @@
 Traces count by their time of change, so a trace recorded meanwhile is chosen from at the next run.
 """
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from hybrid import choose, energy, zoo
 from hybrid.choose import Answer, Considered, Field, Limits, Survival
 from hybrid.evaluation import Prices
-from hybrid.ui import report
 from hybrid.ui.state import View
 from hybrid.ui.wishes import Wishes
 
-__all__ = ["answer", "candidates", "compared", "report_html"]
+__all__ = ["answer", "candidates", "compared"]
+
+Asked = tuple[tuple[str, ...], str, str, tuple[int, ...]]  # networks, images, measure, stamps
 
 
-def answer(wishes: Wishes, view: View) -> Answer:
+# While contenders are counted: what is counted, to how many are done and how many there are. Not in
+# the cached functions' arguments, as it is no input of theirs.
+_COUNTED: dict[Asked, tuple[int, int]] = {}
+_QUICK_SECONDS = 0.4  # what takes no longer shows no progress
+_LOOK_SECONDS = 0.1
+
+
+def answer(wishes: Wishes, view: View, place: DeltaGenerator) -> Answer:
     """The point that keeps the wishes at the view's prices.
+
+    Args:
+        place: an empty element, where a progress bar stands while that takes long.
 
     Raises:
         LimitError: wishes that are none, or nothing to choose among.
     """
-    return _answer(*_asked(wishes), wishes.limits, *_priced(view), _stamps(wishes))
+    networks, images = _asked(wishes)
+    limits, stamps = wishes.limits, _stamps(wishes)
+    counted = (networks, images, view.measure, stamps)
+    return _shown(
+        lambda: _answer(networks, images, limits, *_priced(view), stamps),
+        lambda: _COUNTED.get(counted),
+        place,
+    )
+
+
+def _shown(
+    work: Callable[[], Answer],
+    progress: Callable[[], tuple[int, int] | None],
+    place: DeltaGenerator,
+) -> Answer:
+    """The work's result; where a click ends the wait, the work goes on and is kept for the next."""
+    pool, context = ThreadPoolExecutor(1), get_script_run_ctx()
+
+    def run() -> Answer:
+        if context is not None:
+            add_script_run_ctx(ctx=context)
+        return work()
+
+    future, patience = pool.submit(run), _QUICK_SECONDS
+    pool.shutdown(wait=False)
+    while not _done(future, patience):
+        patience, so_far = _LOOK_SECONDS, progress()
+        done, total = so_far or (1, 1)
+        words = f"Counting contenders: {done} of {total}" if so_far else "Choosing"
+        place.progress(done / total, words)
+    place.empty()
+    return future.result()
+
+
+def _done(future: Future[Answer], seconds: float) -> bool:
+    try:
+        future.exception(seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def candidates(wishes: Wishes, view: View) -> tuple[Considered, ...]:
@@ -33,12 +88,6 @@ def compared(wishes: Wishes, view: View) -> tuple[Survival, ...]:
     """The choice under the view's profile and those that are to be compared; none without one."""
     profiles = tuple(dict.fromkeys((view.profile, *wishes.profiles)))
     return _compared(*_asked(wishes), wishes.limits, *_priced(view), profiles, _stamps(wishes))
-
-
-def report_html(wishes: Wishes, view: View) -> str:
-    """The report of the answer, made when it is asked for."""
-    others = compared(wishes, view) if wishes.profiles else ()
-    return report.to_html(answer(wishes, view), candidates(wishes, view), others)
 
 
 Priced = tuple[str, str, str, str]  # measure, profile, link, scope
@@ -56,13 +105,20 @@ def _prices(profile: str, link: str, scope: str) -> Prices:
     return Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
 
 
-@st.cache_resource(max_entries=6, show_spinner="Counting every threshold once")
+@st.cache_resource(max_entries=6, show_spinner=False)
 def _field(networks: tuple[str, ...], images: str, measure: str, changed: tuple[int, ...]) -> Field:
-    del changed  # only in the key
-    return choose.survey(networks, images=images, measure=measure)
+    counted = (networks, images, measure, changed)
+
+    def count(done: int, total: int) -> None:
+        _COUNTED[counted] = (done, total)
+
+    try:
+        return choose.survey(networks, images=images, measure=measure, progress=count)
+    finally:
+        _COUNTED.pop(counted, None)
 
 
-@st.cache_resource(max_entries=32, show_spinner="Choosing")
+@st.cache_resource(max_entries=32, show_spinner=False)
 def _answer(
     networks: tuple[str, ...],
     images: str,

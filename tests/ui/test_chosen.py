@@ -1,0 +1,76 @@
+"""A choice that takes long shows how far it is; one that does not shows nothing."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid import choose
+from hybrid.errors import LimitError
+from hybrid.ui import chosen
+from hybrid.ui.state import View
+from hybrid.ui.wishes import Wishes
+from tests.ui.fixtures import toy
+
+__all__ = ["toy"]
+
+VIEW = View(network="trees-toy", bits=2, thresholds=(0.9, 0.9))
+
+
+class Place:
+    """An empty element that writes down what is shown in it."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[float, str]] = []
+
+    def progress(self, value: float, words: str) -> None:
+        self.shown.append((value, words))
+
+    def empty(self) -> None:
+        self.shown.append((0.0, "nothing"))
+
+
+@pytest.fixture
+def place(toy: Path) -> Any:
+    return Place()
+
+
+def slow(real: Callable[..., Any]) -> Callable[..., Any]:
+    """The real survey, which stays at 3 of 4 for a second."""
+
+    def run(*networks: Any, progress: Callable[[int, int], None], **rest: Any) -> Any:
+        progress(3, 4)
+        time.sleep(1)
+        return real(*networks, **rest)
+
+    return run
+
+
+def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "survey", slow(choose.survey))
+
+    answer = chosen.answer(Wishes(networks=("trees-toy",)), VIEW, place)
+
+    assert answer.standings
+    assert (0.75, "Counting contenders: 3 of 4") in place.shown
+    assert place.shown[-1] == (0.0, "nothing")
+
+
+def test_what_is_kept_shows_no_progress(place: Any) -> None:
+    wishes = Wishes(networks=("trees-toy",))
+    first = chosen.answer(wishes, VIEW, place)
+    place.shown.clear()
+
+    assert chosen.answer(wishes, VIEW, place) is first
+    assert place.shown == [(0.0, "nothing")]
+
+
+def test_an_error_of_the_work_is_the_callers(place: Any) -> None:
+    with pytest.raises(LimitError, match="has no images called gone"):
+        chosen.answer(Wishes(networks=("trees-toy",), images="gone"), VIEW, place)
+
+    assert place.shown[-1] == (0.0, "nothing")
