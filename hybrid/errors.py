@@ -13,6 +13,8 @@ services each translate `HybridError` in exactly one place.
     ├── SourceError         a folder, zip or table of own images that makes no split
     ├── WeightsError        weights that are damaged, foreign or not safetensors
     ├── ModelError          a model of one's own that cannot be loaded, followed or cut
+    ├── SweepError          trials that cannot be listed or kept where they should be
+    ├── ClusterError        no Ray installed, or none that answers
     ├── TraceError          a trace that is damaged, older or of another network
     ├── CertificateError    what cannot be certified: a split, a delta, a limit
     ├── LimitError          a limit that is none, or nothing to choose among
@@ -28,6 +30,7 @@ from collections.abc import Iterable
 __all__ = [
     "BitWidthError",
     "CertificateError",
+    "ClusterError",
     "DataMissingError",
     "HybridError",
     "ImageError",
@@ -39,6 +42,7 @@ __all__ = [
     "ProfileError",
     "RecipeError",
     "SourceError",
+    "SweepError",
     "ThresholdError",
     "TraceError",
     "UnknownNameError",
@@ -104,6 +108,14 @@ class WeightsError(HybridError):
 
 class ModelError(HybridError):
     """A model of a user's own that cannot be loaded, followed or cut where they say."""
+
+
+class SweepError(HybridError):
+    """Trials of a sweep that cannot be listed, or not be kept where they should be."""
+
+
+class ClusterError(HybridError):
+    """No Ray is installed, or none that answers at an address."""
 
 
 class TraceError(HybridError):

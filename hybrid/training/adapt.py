@@ -45,7 +45,7 @@ from hybrid.training.fitting import (
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import Plan, Recipe
 
-__all__ = ["Request", "adapt"]
+__all__ = ["Request", "adapt", "check", "first_channels"]
 
 TWIN = "static-32bit"
 FOLDER_SIZE = 224
@@ -131,10 +131,7 @@ def adapt(request: Request, *, say: Say = lambda _: None) -> str:
         BitWidthError: a bit width that is not offered.
         UnknownNameError, DataMissingError, SourceError, ImageError: data that cannot be used.
     """
-    for bits in request.bits:
-        check_bits(bits)
-    if not request.bits or not request.exits or request.epochs < 0:
-        raise ModelError("Adapting needs a bit width, an exit and 0 or more epochs; give them.")
+    _check_numbers(request)
     torch.manual_seed(request.seed)
     job = _job(request, say)
     try:
@@ -148,6 +145,19 @@ def adapt(request: Request, *, say: Say = lambda _: None) -> str:
             "room, or name another folder in HYBRID_PRETRAINED."
         ) from error
     return job.recipe.network
+
+
+def check(request: Request) -> None:
+    """Refuse, and make nothing, what `adapt` would refuse at its start; it raises the same."""
+    _check_numbers(request)
+    _job(request, lambda _: None)
+
+
+def _check_numbers(request: Request) -> None:
+    for bits in request.bits:
+        check_bits(bits)
+    if not request.bits or not request.exits or request.epochs < 0:
+        raise ModelError("Adapting needs a bit width, an exit and 0 or more epochs; give them.")
 
 
 def _job(request: Request, say: Say) -> _Job:
@@ -164,7 +174,7 @@ def _job(request: Request, say: Say) -> _Job:
     _check_images(train, where, size=size, channels=channels)
     model = load_model(request.model, classes=len(train.classes))
     fit_weights(model, request.weights)
-    sees = (_first_channels(model) or channels, *(request.size or size,) * 2)
+    sees = (first_channels(model) or channels, *(request.size or size,) * 2)
     outline = trace(model, shape=sees, reference=request.model)
     if outline.classes != len(train.classes):
         raise ModelError(
@@ -214,7 +224,7 @@ def _check_images(train: Dataset, where: str, *, size: int, channels: int) -> No
         )
 
 
-def _first_channels(model: nn.Module) -> int | None:
+def first_channels(model: nn.Module) -> int | None:
     """Colour channels that the first convolution takes; None where there is none."""
     convolutions = (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
     return next(convolutions, None)
