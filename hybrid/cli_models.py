@@ -1,4 +1,4 @@
-"""The commands for models of one's own: `hybrid cuts` and `hybrid adapt`; thin as `hybrid.cli`."""
+"""The commands for models of one's own, `cuts`, `adapt` and `sweep`; thin as `hybrid.cli`."""
 
 import json
 from collections.abc import Sequence
@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from hybrid import cli_words
+
 if TYPE_CHECKING:
     from hybrid.networks.cutting import Cut
     from hybrid.networks.tracing import Outline
+    from hybrid.training.sweep import Kept, Plan
+    from hybrid.training.swept import Row
 
 __all__ = ["add_to"]
 
@@ -27,6 +31,11 @@ def add_to(app: typer.Typer) -> None:
         epilog="Example: hybrid adapt --model torchvision.models:resnet18 --weights w.safetensors "
         "--data photos --cut layer2 --exits layer1,layer2 --bits 4 --epochs 2"
     )(adapt)
+    app.command(
+        epilog="Example: hybrid sweep --model torchvision.models:resnet18 --weights w.safetensors "
+        "--data photos --cuts layer1,layer2 --exits layer1 --exits layer1,layer2 --bits 2,4,8 "
+        "--seeds 0,1 --out swept"
+    )(sweep)
 
 
 def cuts(
@@ -117,7 +126,7 @@ def adapt(
         weights=weights,
         data=data,
         cut=cut,
-        exits=tuple(part.strip() for part in exits.split(",") if part.strip()),
+        exits=_names(exits),
         bits=_numbers(bits, int, "--bits"),
         epochs=epochs,
         name=name,
@@ -132,6 +141,148 @@ def adapt(
         said = ", ".join(f"{exit_} {100 * value:.2f} %" for exit_, value in accuracies)
         typer.echo(f"{variant.name:<14} accuracy on test: {said}")
     typer.echo(f"{network} lies in {zoo.pretrained_folder() / network}.", err=True)
+
+
+def sweep(
+    *,
+    model: Annotated[str, typer.Option(help="package.module:function, which returns the model.")],
+    weights: Annotated[Path, typer.Option(help="Its weights, as safetensors.")],
+    data: Annotated[str, typer.Option(help="As for `adapt`.")],
+    bits: Annotated[str, typer.Option(help="Bit widths of the edge, with commas: 2,4,8.")],
+    out: Annotated[Path, typer.Option(help="Folder of the networks, as HYBRID_PRETRAINED wants.")],
+    cuts: Annotated[
+        str, typer.Option(help="Modules to cut behind, with commas; without it every worthwhile.")
+    ] = "",
+    exits: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A set of exits, with commas; give it again for another set. Without it one exit "
+            "at the cut, or at the last place before it that one tensor leaves."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="For which edge and exits learn; 0 only quantizes.")
+    ] = 0,
+    seeds: Annotated[str, typer.Option(help="One trial for each, with commas: 0,1.")] = "0",
+    name: Annotated[
+        str, typer.Option(help="What the networks' names begin with; else DATA-FUNCTION.")
+    ] = "",
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of the images it sees; without it the data set's, or 224."),
+    ] = None,
+    mean: Annotated[
+        str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
+    ] = "",
+    deviation: Annotated[str, typer.Option(help="Likewise; without both, the data set's.")] = "",
+    address: Annotated[
+        str,
+        typer.Option(
+            help="A Ray cluster: host:port of its head, or auto. Without it Ray is started on "
+            "this machine, and stopped at the end."
+        ),
+    ] = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials at once, each on one core; without it, as many as fit."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Adapt your own model at many cuts, exits, bit widths and seeds, with Ray, and compare.
+
+    A trial that is finished in --out is not made again: after a stop the same command goes on.
+    Equal seeds make equal bytes, however many work, on machines of one kind.
+    HYBRID_PRETRAINED=OUT makes every command and page read the networks, `hybrid choose` for
+    one. The table is also written to OUT/sweep.csv and sweep.json. On a cluster, every machine
+    must reach --out, weights, data and the model's module under the same paths (a shared file
+    system) and have this version of hybrid. Exit code 1 where a trial failed. This runs the code
+    of the module that you name.
+    """
+    from hybrid.training import on_ray, sweep, swept
+
+    on_ray.check_installed()
+    asked = sweep.Sweep(
+        model=model,
+        weights=weights,
+        data=data,
+        cuts=_names(cuts),
+        exits=tuple(_names(names) for names in exits or ()),
+        bits=_numbers(bits, int, "--bits"),
+        seeds=_numbers(seeds, int, "--seeds"),
+        epochs=epochs,
+        name=name,
+        size=size,
+        mean=_numbers(mean, float, "--mean"),
+        deviation=_numbers(deviation, float, "--deviation"),
+    )
+    planned = sweep.plan(asked, out)
+    for one in planned.skipped:
+        typer.echo(f"Left out: {one.cut}, exits {', '.join(one.exits)}. {one.reason}", err=True)
+    try:
+        kept = sweep.run(
+            planned,
+            sweep.on_ray(address=address, workers=workers),
+            say=lambda line: typer.echo(line, err=True),
+        )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. What is finished is kept; the same command goes on.", err=True)
+        raise typer.Exit(130) from None
+    rows = sweep.rows(kept)
+    found = swept.write(rows, out, about=sweep.about(planned, kept))
+    if as_json:
+        cli_words.print_json(found)
+    else:
+        _print_sweep(planned, kept, rows, out)
+    if kept.failed:
+        raise typer.Exit(1)
+
+
+_SWEPT = (
+    "cut", "exits", "bits", "seed", "stay at edge", "accuracy", "energy", "uplink B", "edge KiB",
+    "each exit alone", "static network", "network",
+)  # fmt: skip
+
+
+def _print_sweep(planned: "Plan", kept: "Kept", rows: Sequence["Row"], out: Path) -> None:
+    from hybrid.training import swept
+
+    if rows:
+        cli_words.print_wide_table(_SWEPT, [_swept_cells(row) for row in rows])
+        prices = swept.priced()
+        typer.echo(
+            f"On test; energy an image in {prices['profile']}, scope {prices['scope']}. "
+            f"Thresholds: {swept.RULE} (*). The model as given: "
+            f"{100 * rows[0].model_accuracy:.2f} %, {cli_words.joules(rows[0].model_energy_pj)}."
+        )
+    for made in kept.failed:
+        typer.echo(f"Failed: {made.trial.title}. {made.failed}", err=True)
+    typer.echo(
+        f"{len(kept.finished)} of {len(planned.trials)} trials are finished; their networks lie in "
+        f"{out}, which HYBRID_PRETRAINED={out} shows to every command and page.",
+        err=True,
+    )
+
+
+def _swept_cells(row: "Row") -> tuple[str, ...]:
+    alone = ", ".join(f"{name} {100 * share:.2f} %" for name, share in row.exit_accuracy.items())
+    return (
+        row.cut,
+        ",".join(row.exits),
+        str(row.bits),
+        str(row.seed),
+        f"{100 * row.edge_fraction:.1f} %",
+        f"{100 * row.accuracy:.2f} %{'' if row.kept else ' *'}",
+        cli_words.joules(row.energy_pj),
+        f"{row.uplink_bytes:,.0f}",
+        f"{row.edge_memory_kib:,.1f}",
+        alone,
+        f"{100 * row.static_accuracy:.2f} %, {cli_words.joules(row.static_energy_pj)}",
+        row.network,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _numbers(text: str, kind: type[Number], option: str) -> tuple[Number, ...]:

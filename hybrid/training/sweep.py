@@ -1,0 +1,358 @@
+"""A user's own model at many cuts, exits, bit widths and seeds: a list of trials, made and kept.
+
+    asked = Sweep(model="torchvision.models:resnet18", weights=Path("mine.safetensors"),
+                  data="photos", bits=(4, 8), seeds=(0, 1))
+    kept = run(plan(asked, Path("swept")), on_ray(workers=2))
+
+A trial is one `adapt.Request` of one bit width. It is made in a folder of its own and moved to
+its network when it is whole; one that is there already, made as asked, is not made again. What
+runs the trials, and where, is handed in. Torch draws the same numbers on one thread wherever a
+trial runs, so that equal requests make equal bytes on machines of one kind.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hybrid import data
+from hybrid.data import DATASETS, Dataset
+from hybrid.errors import ModelError, SweepError
+from hybrid.files import sha256_of
+from hybrid.networks.adapted import stage_cuts
+from hybrid.networks.cutting import Cut, cuts, find_cut, worthwhile
+from hybrid.networks.tracing import Outline, fit_weights, load_model, trace
+from hybrid.quant import check_bits
+from hybrid.training.adapt import FOLDER_SIZE, Request, check, first_channels
+from hybrid.training.on_ray import connected
+from hybrid.training.swept import Row, row
+from hybrid.training.trials import Made, Trial, alone, in_folder, is_finished, make, publish
+
+__all__ = [
+    "Kept",
+    "Plan",
+    "Skipped",
+    "Sweep",
+    "about",
+    "on_ray",
+    "plan",
+    "rows",
+    "run",
+]
+
+_LONGEST = 60  # name of a network
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What is tried of which model: every cut with every set of exits, bit width and seed.
+
+    Args:
+        model, weights, data, epochs, size, mean, deviation: as in `adapt.Request`.
+        cuts: modules behind which the edge ends; without any, every worthwhile cut.
+        exits: sets of modules behind which there are exits; without any, one exit at the cut, or
+            where several tensors cross there, at the last place before it that one tensor leaves.
+        bits, seeds: one trial for each.
+        name: what the networks' names begin with; without it, made of data and function.
+    """
+
+    model: str
+    weights: Path
+    data: str
+    cuts: tuple[str, ...] = ()
+    exits: tuple[tuple[str, ...], ...] = ()
+    bits: tuple[int, ...]
+    seeds: tuple[int, ...] = (0,)
+    epochs: int = 0
+    name: str = ""
+    size: int | None = None
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A combination that cannot be, and why."""
+
+    cut: str
+    exits: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Trials in order: cuts, then exits, seeds and bits; and what was left out."""
+
+    trials: tuple[Trial, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What lies in the folder after a run, and what does not.
+
+    Args:
+        finished: trials whose networks are there, in the plan's order.
+        already: how many of them were there before.
+        failed: with why, in the plan's order.
+    """
+
+    finished: tuple[Trial, ...]
+    already: int
+    failed: tuple[Made, ...]
+
+
+Runner = Callable[[Callable[[Trial], Made], Sequence[Trial]], Iterable[Made]]
+
+
+def plan(asked: Sweep, out: Path) -> Plan:
+    """The trials that a sweep asks for, the same list every time.
+
+    Args:
+        out: the folder of networks that they go to.
+
+    Raises:
+        ModelError, WeightsError, BitWidthError, UnknownNameError, DataMissingError: as `adapt`.
+        SweepError: nothing to try, a list without an entry, or a folder that is none.
+    """
+    _check_lists(asked)
+    _check_folder(out)
+    where = asked.data if asked.data in DATASETS else str(Path(asked.data).expanduser().resolve())
+    named = where if Path(where).exists() else asked.data  # in an error, as it was given
+    train = data.load(named, "train", size=asked.size or FOLDER_SIZE, channels=3)
+    outline = _outline(asked, train)
+    places, skipped = _places(asked, cuts(outline), outline.reference)
+    if not places:
+        raise SweepError(f"Nothing is left to try: {skipped[0].reason}")
+    shared = _shared(asked, where)
+    contents = _contents(shared, train)
+    requests = [
+        replace(
+            shared,
+            cut=cut,
+            exits=exits,
+            seed=seed,
+            bits=(bits,),
+            name=_name(shared.name, cut=cut, exits=exits, seed=seed),
+        )
+        for cut, exits in places
+        for seed in dict.fromkeys(asked.seeds)
+        for bits in dict.fromkeys(asked.bits)
+    ]
+    _check_first(requests[0])
+    trials = [
+        Trial(
+            request=request,
+            asked=_asked(request, **contents),
+            out=out.absolute(),
+            home=Path.cwd(),
+            images=os.environ.get("HYBRID_DATA", ""),
+        )
+        for request in requests
+    ]
+    return Plan(trials=tuple(trials), skipped=tuple(skipped))
+
+
+def run(asked: Plan, runner: Runner, *, say: Say = lambda _: None) -> Kept:
+    """Make what is not there yet, and move each trial's network to its folder as it is finished.
+
+    Args:
+        runner: called with what makes a trial and the trials that are to be made; gives what
+            became of them, in any order.
+        say: told of each trial, a line at a time.
+
+    Raises:
+        SweepError: another sweep writes to this folder, it cannot be written to, or it has a
+            network of such a name that was made otherwise.
+    """
+    with alone(asked.trials[0].out):
+        todo = [trial for trial in asked.trials if not is_finished(trial)]
+        already = len(asked.trials) - len(todo)
+        if already:
+            say(f"{already} of {len(asked.trials)} trials are finished already.")
+        failed: dict[Trial, Made] = {}
+        results = iter(runner(make, todo)) if todo else iter(())
+        try:
+            for done, made in enumerate(results, already + 1):
+                if made.folder is None:
+                    failed[made.trial] = made
+                    what = f"failed: {made.failed}"
+                else:
+                    what = f"{made.seconds:.0f} s, on tune {publish(made.trial, made.folder)}."
+                say(f"{done} of {len(asked.trials)}: {made.trial.title}: {what}")
+        finally:  # an interrupted sweep leaves nothing running
+            if isinstance(results, Generator):
+                results.close()
+    return Kept(
+        finished=tuple(trial for trial in asked.trials if trial not in failed),
+        already=already,
+        failed=tuple(failed[trial] for trial in asked.trials if trial in failed),
+    )
+
+
+def rows(kept: Kept) -> list[Row]:
+    """What the finished trials come to, in the plan's order."""
+    found = []
+    for trial in kept.finished:
+        with in_folder(trial.out):
+            found.append(row(trial.network, trial.bits, seed=trial.request.seed))
+    return found
+
+
+def about(asked: Plan, kept: Kept) -> dict[str, Any]:
+    """What was asked, left out and failed, in plain values."""
+    shared = json.loads(asked.trials[0].asked)
+    for each in ("cut", "exits", "bits", "seed"):
+        del shared[each]
+    failed = [
+        {
+            "network": made.trial.network,
+            "cut": made.trial.request.cut,
+            "exits": list(made.trial.request.exits),
+            "bits": made.trial.bits,
+            "seed": made.trial.request.seed,
+            "reason": made.failed,
+        }
+        for made in kept.failed
+    ]
+    return {
+        "asked": shared,
+        "skipped": [asdict(one) | {"exits": list(one.exits)} for one in asked.skipped],
+        "failed": failed,
+    }
+
+
+def on_ray(*, address: str = "", workers: int | None = None) -> Runner:
+    """Trials through Ray; see `hybrid.training.on_ray.connected`."""
+
+    def runner(work: Callable[[Trial], Made], trials: Sequence[Trial]) -> Iterator[Made]:
+        with connected(address=address, workers=workers) as pool:
+            yield from pool(work, trials, lost=lambda trial, why: Made(trial=trial, failed=why))
+
+    return runner
+
+
+def _check_lists(asked: Sweep) -> None:
+    for bits in asked.bits:
+        check_bits(bits)
+    for what, given in (("bit width", asked.bits), ("seed", asked.seeds)):
+        if not given:
+            raise SweepError(f"A sweep needs at least one {what}; give it.")
+    if any(not names for names in asked.exits):
+        raise SweepError("A set of exits is empty; name modules, or leave --exits out.")
+    if asked.epochs < 0:
+        raise SweepError(f"{asked.epochs} epochs cannot be trained; give 0 or more.")
+
+
+def _check_folder(out: Path) -> None:
+    for folder in (out, *out.absolute().parents):
+        if folder.exists() and not folder.is_dir():
+            raise SweepError(f"{folder} is a file; name a folder for the networks with --out.")
+
+
+def _check_first(request: Request) -> None:
+    """What is wrong with one request is wrong with all: say so before any is made."""
+    with tempfile.TemporaryDirectory() as nowhere, in_folder(Path(nowhere)):
+        check(request)
+
+
+def _outline(asked: Sweep, train: Dataset) -> Outline:
+    model = load_model(asked.model, classes=len(train.classes))
+    fit_weights(model, asked.weights)
+    _, side, _, channels = train.images.shape
+    seen = asked.size or side
+    shape = (first_channels(model) or channels, seen, seen)
+    return trace(model, shape=shape, reference=asked.model)
+
+
+def _places(
+    asked: Sweep, found: Sequence[Cut], reference: str
+) -> tuple[list[tuple[str, tuple[str, ...]]], list[Skipped]]:
+    """Cuts and exits that can be, by the names of their places; and the others."""
+    known = {name: cut for cut in found for name in (*cut.also, cut.name)}
+    for name in (*asked.cuts, *(name for names in asked.exits for name in names)):
+        if name not in known:
+            find_cut(found, name, reference=reference)  # says what is near it
+    wanted = [known[name] for name in asked.cuts] or _every(found)
+    chosen: dict[tuple[str, tuple[str, ...]], None] = {}
+    skipped = []
+    for cut in dict.fromkeys(cut.name for cut in wanted):
+        for given in asked.exits or [_exit_at(found, known[cut])]:
+            early = sorted({known[name].position: known[name].name for name in given}.items())
+            exits = tuple(name for _, name in early)
+            try:
+                stage_cuts(found, cut=cut, exits=exits, reference=reference)
+            except ModelError as error:
+                skipped.append(Skipped(cut=cut, exits=exits, reason=str(error)))
+            else:
+                chosen[cut, exits] = None
+    return list(chosen), skipped
+
+
+def _every(found: Sequence[Cut]) -> list[Cut]:
+    """The worthwhile cuts that leave the edge a layer to quantize."""
+    return [cut for cut in worthwhile(found) if cut.edge.layers > 1]
+
+
+def _exit_at(found: Sequence[Cut], cut: Cut) -> tuple[str, ...]:
+    """The cut itself where one tensor crosses there, else the last such place a layer before it."""
+    if cut.clean:
+        return (cut.name,)
+    before = [one for one in found if one.clean and one.edge.layers < cut.edge.layers]
+    return (before[-1].name,) if before else (cut.name,)
+
+
+def _shared(asked: Sweep, where: str) -> Request:
+    """What all trials have in common."""
+    function = asked.model.partition(":")[2]
+    source = Path(where).stem if Path(where).is_file() else Path(where).name
+    return Request(
+        model=asked.model,
+        weights=asked.weights.expanduser().resolve(),
+        data=where,
+        cut="",
+        exits=(),
+        bits=(),
+        epochs=asked.epochs,
+        name=asked.name or f"{source}-{function}",
+        size=asked.size,
+        mean=asked.mean,
+        deviation=asked.deviation,
+    )
+
+
+def _name(begin: str, *, cut: str, exits: Sequence[str], seed: int) -> str:
+    """Of the network of a cut, exits and a seed; where they do not fit, a hash stands for them.
+
+    >>> _name("digits-mine", cut="layer2", exits=["layer1", "layer2"], seed=0)
+    'digits-mine-cut-layer2-exits-layer1-layer2-seed0'
+    """
+    place = f"{begin}-cut-{cut}-exits-{'-'.join(exits)}"
+    plain, end = _ODD.sub("-", place[len(begin) :]), f"-seed{seed}"
+    if begin + plain + end == place + end and len(place + end) <= _LONGEST:
+        return place + end
+    end = f"-{hashlib.sha256(place.encode()).hexdigest()[:8]}{end}"
+    return (begin + plain)[: _LONGEST - len(end)] + end
+
+
+def _asked(request: Request, **contents: str) -> str:
+    """What decides the result of a request: no paths of weights, but what is in them."""
+    values = asdict(request)
+    del values["name"], values["weights"]
+    return json.dumps(values | contents, sort_keys=True)
+
+
+def _contents(shared: Request, train: Dataset) -> dict[str, str]:
+    """SHA-256 of the weights, and of a folder's images."""
+    found = {"weights_sha256": sha256_of(shared.weights)}
+    if shared.data not in DATASETS:
+        found["images_sha256"] = hashlib.sha256(train.images.tobytes()).hexdigest()
+    return found

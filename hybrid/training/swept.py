@@ -1,0 +1,145 @@
+"""What a sweep found: a row for each trial, in plain values, CSV and JSON. No torch.
+
+Thresholds are chosen on tune, with `RULE`; the figures are those of test.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid import zoo
+from hybrid.choose import Figures, Limits, Point, choose, survey
+from hybrid.evaluation import Prices
+from hybrid.files import replacing
+
+__all__ = ["CSV", "FORMAT", "JSON", "MAX_LOSS_POINTS", "RULE", "Row", "priced", "row", "write"]
+
+FORMAT = 1
+CSV, JSON = "sweep.csv", "sweep.json"
+MAX_LOSS_POINTS = 1.0
+RULE = (
+    f"the least energy among thresholds that lose at most {MAX_LOSS_POINTS:g} point of accuracy "
+    "on tune against the model as it was given; where none do, those that lose least beyond it"
+)
+_MODEL = ("static", 32)  # kind and bits of the model as it was given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A trial at its thresholds; figures of test, means per image.
+
+    Args:
+        kept: whether the thresholds keep the limit of `RULE` on tune.
+        exit_accuracy: exit name to accuracy on test if every image left there, final last.
+        static_accuracy, static_energy_pj: of the static network of the same bits, which has no
+            exit and lies on the device; of the model as given where the bits are 32.
+        model_accuracy, model_energy_pj: of the model as it was given.
+    """
+
+    network: str
+    cut: str
+    exits: tuple[str, ...]
+    bits: int
+    seed: int
+    thresholds: tuple[float, ...]
+    kept: bool
+    edge_fraction: float
+    accuracy: float
+    energy_pj: float
+    uplink_bytes: float
+    edge_memory_kib: float
+    exit_accuracy: dict[str, float]
+    static_accuracy: float
+    static_energy_pj: float
+    model_accuracy: float
+    model_energy_pj: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        values = dict(vars(self))
+        return values | {"exits": list(self.exits), "thresholds": list(self.thresholds)}
+
+
+def row(network: str, bits: int, *, seed: int) -> Row:
+    """A finished trial of the networks at hand.
+
+    Raises:
+        UnknownNameError, TraceError, WeightsError: it is not there, or damaged.
+    """
+    card = zoo.card(network)
+    field = survey([network])
+    limits = Limits(max_loss_points=MAX_LOSS_POINTS, confidence=None)
+    standings = choose(field, limits, Prices()).standings
+    found = {(one.point.kind, one.point.bits): one for one in standings}
+    hybrid, static, model = (found[key] for key in (("hybrid", bits), ("static", bits), _MODEL))
+    point, figures = hybrid.point, _test(hybrid.point)
+    names, right = _exits(card, point)
+    return Row(
+        network=network,
+        cut=card.stage_names[card.cut],
+        exits=names[:-1],
+        bits=bits,
+        seed=seed,
+        thresholds=point.thresholds,
+        kept=hybrid.kept,
+        edge_fraction=figures.edge_fraction,
+        accuracy=figures.accuracy,
+        energy_pj=figures.energy_pj,
+        uplink_bytes=figures.uplink_bytes,
+        edge_memory_kib=figures.edge_memory_kib,
+        exit_accuracy=dict(zip(names, right, strict=True)),
+        static_accuracy=_test(static.point).accuracy,
+        static_energy_pj=_test(static.point).energy_pj,
+        model_accuracy=_test(model.point).accuracy,
+        model_energy_pj=_test(model.point).energy_pj,
+    )
+
+
+def priced() -> dict[str, str]:
+    """What the energies are counted with."""
+    prices = Prices()
+    return {"profile": prices.profile.name, "link": prices.link.name, "scope": prices.scope}
+
+
+def write(rows: Sequence[Row], folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
+    """The rows as CSV and JSON in a folder; gives what the JSON holds.
+
+    Args:
+        about: what was asked, skipped and failed, in plain values.
+    """
+    said = {"format": FORMAT} | about | priced() | {"split": "test", "rule": RULE}
+    values = said | {"trials": [one.to_dict() for one in rows]}
+    with replacing(folder / JSON) as path:
+        path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    with replacing(folder / CSV) as path:
+        path.write_text(_csv(rows), "utf-8", newline="")
+    return values
+
+
+def _test(point: Point) -> Figures:
+    assert point.test is not None  # a trial records it
+    return point.test
+
+
+def _exits(card: zoo.Card, point: Point) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    variant = card.variants[point.variant]
+    return variant.exit_names, variant.accuracy["test"]
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for index, one in enumerate(rows):
+        values = one.to_dict() | {
+            "exits": " ".join(one.exits),
+            "thresholds": " ".join(map(repr, one.thresholds)),
+            "exit_accuracy": " ".join(f"{n}={a!r}" for n, a in one.exit_accuracy.items()),
+        }
+        if not index:
+            writer.writerow(values)
+        writer.writerow(values.values())
+    return text.getvalue()

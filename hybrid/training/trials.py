@@ -1,0 +1,255 @@
+"""One trial of a sweep: made in a folder of its own, moved to its network whole or not at all.
+
+Beside a network's card lies what its variants were asked for with, so that a trial that is there
+already is known from one that was made otherwise.
+"""
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from hybrid import zoo
+from hybrid.errors import HybridError, SweepError, WeightsError
+from hybrid.files import replacing, sha256_of
+from hybrid.quant import FULL_PRECISION
+from hybrid.training.adapt import TWIN, Request, adapt
+
+__all__ = ["Made", "Trial", "alone", "in_folder", "is_finished", "make", "publish"]
+
+FORMAT = 1
+RECORD = "trials.json"  # beside a network's card
+_WORK = ".sweep"  # in the folder of networks: what is being made
+_OF_THE_VARIANT = ("bits", "epochs")  # in which variants of one network may differ
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One request of one bit width.
+
+    Args:
+        asked: what decides its result, as JSON in one order of keys.
+        out: the folder of networks that it goes to.
+        home: the working directory, whose modules a model may be of.
+        images: HYBRID_DATA where it was asked for; other machines need not have it set.
+    """
+
+    request: Request
+    asked: str
+    out: Path
+    home: Path
+    images: str
+
+    @property
+    def network(self) -> str:
+        """Name of its network, which trials of other bit widths share."""
+        return self.request.name
+
+    @property
+    def bits(self) -> int:
+        """Its bit width."""
+        return self.request.bits[0]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What it makes beside the twin: the hybrid and the static network."""
+        kinds = (False,) if self.bits == FULL_PRECISION else (False, True)
+        return tuple(zoo.variant_name(self.bits, static=static) for static in kinds)
+
+    @property
+    def title(self) -> str:
+        """What it is called in a line of progress."""
+        return f"{self.network} {self.bits} bit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What became of a trial.
+
+    Args:
+        folder: where the network lies that it made, still apart from the others.
+        failed: why it made none, one sentence; empty where it did.
+    """
+
+    trial: Trial
+    folder: Path | None = None
+    failed: str = ""
+    seconds: float = 0.0
+
+
+def make(trial: Trial) -> Made:
+    """Adapt one trial, on one thread, in a folder of its own; never raises an error."""
+    started = time.monotonic()
+    folder = trial.out / _WORK / uuid.uuid4().hex
+    try:
+        with in_folder(folder), _at_home(trial), _one_thread():
+            adapt(trial.request)
+        return Made(trial=trial, folder=folder, seconds=time.monotonic() - started)
+    except HybridError as error:
+        reason = str(error)
+    except Exception as error:  # a user's code raises what it likes
+        said = str(error).strip().partition("\n")[0]
+        reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    shutil.rmtree(folder, ignore_errors=True)
+    return Made(trial=trial, failed=reason, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def in_folder(folder: Path) -> Iterator[None]:
+    """The networks are those of this folder."""
+    with _set("HYBRID_PRETRAINED", str(folder)):
+        yield
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Nobody else makes trials in this folder; what a killed sweep left half made is removed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / f"{_WORK}.lock", timeout=0):
+            shutil.rmtree(out / _WORK, ignore_errors=True)
+            try:
+                yield
+            finally:
+                shutil.rmtree(out / _WORK, ignore_errors=True)
+    except Timeout:
+        raise SweepError(
+            f"Another sweep is writing to {out}; wait for it, or name another folder with --out."
+        ) from None
+    except OSError as error:
+        raise SweepError(
+            f"{out} cannot be written to ({error.strerror}); make room, or name another folder "
+            "with --out."
+        ) from error
+
+
+def is_finished(trial: Trial) -> bool:
+    """Whether its network is there, whole, and was made as asked.
+
+    Raises:
+        SweepError: it was made otherwise, or by no sweep.
+    """
+    folder = trial.out / trial.network
+    card, record = _card(folder), _record(folder)
+    if card is not None and not record:
+        raise SweepError(
+            f"There is a network {trial.network} in {trial.out} that no sweep made; choose "
+            "another --name or --out."
+        )
+    for variant, asked in record.items():
+        _check_same(trial, asked, itself=variant == trial.variants[0])
+    if card is None or trial.variants[0] not in record:
+        return False
+    return all(_is_whole(folder, card, name) for name in (TWIN, *trial.variants))
+
+
+def publish(trial: Trial, draft: Path) -> str:
+    """Move what a trial made to its network; its accuracies on tune in words.
+
+    The card comes last: what it does not list is not there for any reader.
+    """
+    made, folder = zoo.load_card(draft / trial.network / "card.toml"), trial.out / trial.network
+    kept = _card(folder)
+    record = _record(folder) | {trial.variants[0]: json.loads(trial.asked)}
+    with replacing(folder / RECORD) as path:
+        path.write_text(json.dumps({"format": FORMAT, "variants": record}, indent=1), "utf-8")
+    variants = dict(made.variants)
+    if kept is not None:
+        twin_kept = _is_whole(folder, kept, TWIN)
+        variants = dict(kept.variants) | {n: v for n, v in variants.items() if n != TWIN}
+        if not twin_kept:
+            variants[TWIN] = made.variants[TWIN]
+    for name, variant in variants.items():
+        if variant is made.variants.get(name):
+            shutil.rmtree(folder / name, ignore_errors=True)
+            (draft / trial.network / name).replace(folder / name)
+    order = sorted(variants.values(), key=lambda one: (one.name != TWIN, one.bits, one.kind))
+    zoo.save_card(replace(made, variants={v.name: v for v in order}), folder / "card.toml")
+    shutil.rmtree(draft, ignore_errors=True)
+    hybrid = made.variants[trial.variants[0]]
+    exits = zip(hybrid.exit_names, hybrid.accuracy["tune"], strict=True)
+    return ", ".join(f"{name} {100 * value:.2f} %" for name, value in exits)
+
+
+def _check_same(trial: Trial, made: Mapping[str, Any], *, itself: bool) -> None:
+    """Refuse a network that was asked for with other words."""
+    for key, ours in json.loads(trial.asked).items():
+        theirs = made.get(key)
+        if theirs != ours and (itself or key not in _OF_THE_VARIANT):
+            raise SweepError(
+                f"{trial.network} in {trial.out} was made with {key} {theirs}, not {ours}; choose "
+                "another --name or --out, or remove it."
+            )
+
+
+def _is_whole(folder: Path, card: zoo.Card, name: str) -> bool:
+    if name not in card.variants:
+        return False
+    files = card.variants[name].files.items()
+    with suppress(OSError):
+        return all(sha256_of(folder / name / file) == sha256 for file, sha256 in files)
+    return False
+
+
+def _card(folder: Path) -> zoo.Card | None:
+    """The card of a network; None where there is none that can be read."""
+    with suppress(WeightsError):
+        return zoo.load_card(folder / "card.toml")
+    return None
+
+
+def _record(folder: Path) -> dict[str, dict[str, Any]]:
+    """What each hybrid variant was asked for with; empty where no sweep made it."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = json.loads((folder / RECORD).read_text("utf-8"))
+        if kept["format"] == FORMAT:
+            return {name: dict(asked) for name, asked in kept["variants"].items()}
+    return {}
+
+
+@contextmanager
+def _at_home(trial: Trial) -> Iterator[None]:
+    """In the folder that the sweep was asked for in, with its images."""
+    before = Path.cwd()
+    try:
+        if trial.home.is_dir():
+            os.chdir(trial.home)
+        with _set("HYBRID_DATA", trial.images):
+            yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _set(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment; left as it is where there is no value."""
+    before = os.environ.get(name)
+    try:
+        if value:
+            os.environ[name] = value
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
