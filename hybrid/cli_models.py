@@ -90,7 +90,9 @@ def adapt(
     weights: Annotated[Path, typer.Option(help="Its weights, as safetensors.")],
     data: Annotated[
         str,
-        typer.Option(help="digits, cifar10, cifar100, or a folder with a folder for each class."),
+        typer.Option(
+            help="digits, cifar10, cifar100, or a folder or zip with a folder for each class."
+        ),
     ],
     cut: Annotated[str, typer.Option(help="The module behind which the edge ends.")],
     exits: Annotated[str, typer.Option(help="Modules behind which there is an exit, with commas.")],

@@ -14,15 +14,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid import cifar
-from hybrid.errors import DataMissingError, UnknownNameError
+from hybrid import cifar, image_folders
+from hybrid.errors import DataMissingError, SourceError, UnknownNameError
 from hybrid.files import replacing
-from hybrid.images import SUFFIXES, read_image
-from hybrid.preprocess import preprocess
+from hybrid.image_folders import ClassFolders, Pixels
+from hybrid.images import Rejected
 
 __all__ = [
     "DATASETS",
@@ -48,13 +49,17 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One split: `images` (n, h, w, channels), `labels` (n,) as positions in `classes`."""
+    """One split: `images` (n, h, w, channels), `labels` (n,) as positions in `classes`.
+
+    Of an image folder, `skipped` are the files of the whole pool that could not be read.
+    """
 
     name: str
     split: str
     images: Images
     labels: Labels
     classes: tuple[str, ...]
+    skipped: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,20 +109,20 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
     """One split of a data set, the same images in the same order on every machine.
 
     Args:
-        name: a name in `DATASETS`, or an image folder (`<class>/<image>`, or the same below
-            `train/` and `test/`).
+        name: a name in `DATASETS`, or an image folder or zip (`<class>/<image>`, or the same
+            below `train/` and `test/`). A picture that cannot be read is skipped.
         size, channels: what an image folder's pictures are brought to; the named data sets
             have their own.
 
     Raises:
         UnknownNameError: no such split, and neither a data set nor a folder of that name.
-        DataMissingError: the data set is not on this machine, damaged or too small.
-        ImageError: a picture of an image folder cannot be read.
+        DataMissingError: the data set is not on this machine, damaged or too small; the folder or
+            zip holds no classes that can be told from one another.
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     if name not in DATASETS:
-        if not Path(name).is_dir():
+        if not Path(name).exists():
             raise UnknownNameError("data set or folder", name, DATASETS)
         return _load_folder(Path(name), split, size=size, channels=channels)
     name = str(name)
@@ -263,74 +268,67 @@ def _read_digits() -> tuple[Images, Labels]:
     return images, bunch.target.astype(np.int64)
 
 
-def _load_folder(folder: Path, split: str, *, size: int, channels: int) -> Dataset:
+def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Dataset:
     """A split of an image folder: divided in four, or in three where `test/` is set apart."""
-    folder = folder.resolve()
-    apart = (folder / "train").is_dir() and (folder / "test").is_dir()
-    classes = _class_names(folder / "train" if apart else folder)
-    pool = folder / ("test" if split == "test" else "train") if apart else folder
-    key = _folder_key(pool, classes, size=size, channels=channels)
-    kept = _cached(folder.name, split, key)
-    images, labels = kept or _divide_folder(pool, classes, split, key, apart, size, channels)
-    if not len(labels):
+    where = where.resolve()
+    try:
+        with image_folders.opened(where) as found:
+            about = repr((str(where), size, channels, found.key(found.pool(split)))).encode()
+            key = hashlib.sha256(about).hexdigest()[:12]
+            kept = _cached_folder(where.name, split, key)
+            pixels = kept or _divide_folder(found, where.name, split, key, size, channels)
+    except SourceError as error:
+        raise DataMissingError(str(error)) from error
+    if not len(pixels.labels):
         raise DataMissingError(
-            f"{folder} has too few images for the split {split}; "
-            "put more into a folder for each class."
+            f"{where} has too few images for the split {split}; put more into a folder for each "
+            "class."
         )
-    return Dataset(name=str(folder), split=split, images=images, labels=labels, classes=classes)
+    return Dataset(
+        name=str(where),
+        split=split,
+        images=pixels.images,
+        labels=pixels.labels,
+        classes=found.classes,
+        skipped=pixels.skipped,
+    )
 
 
 def _divide_folder(
-    pool: Path,
-    classes: tuple[str, ...],
-    split: str,
-    key: str,
-    apart: bool,
-    size: int,
-    channels: int,
-) -> tuple[Images, Labels]:
+    found: ClassFolders, name: str, split: str, key: str, size: int, channels: int
+) -> Pixels:
     """Read every picture once, divide them and keep all splits of the pool in the cache."""
-    images, labels = _read_folder(pool, classes, size=size, channels=channels)
-    if not len(labels) or (apart and split == "test"):
+    pixels = image_folders.read(found, found.pool(split), size=size, channels=channels)
+    order = canonical_order(pixels.images, pixels.labels)
+    images, labels = pixels.images[order], pixels.labels[order]
+    if not len(labels) or (found.apart and split == "test"):
         positions = {split: np.arange(len(labels))}
     else:
-        fractions = _TRAIN_IN_THREE if apart else _POOL_IN_FOUR
+        fractions = _TRAIN_IN_THREE if found.apart else _POOL_IN_FOUR
         positions = draw_splits(labels, fractions, rng=np.random.default_rng(0))
-    name = (pool.parent if apart else pool).name
-    for part, chosen in positions.items():
+    parts = {
+        part: Pixels(images=images[chosen], labels=labels[chosen], skipped=pixels.skipped)
+        for part, chosen in positions.items()
+    }
+    for part, some in parts.items():
         if images.nbytes <= _MOST_KEPT_BYTES:
-            _keep(name, part, key, images[chosen], labels[chosen])
-    return images[positions[split]], labels[positions[split]]
+            words = json.dumps([(one.name, one.sentence) for one in some.skipped])
+            _keep(name, part, key, some.images, some.labels, skipped=words)
+    return parts[split]
 
 
-def _folder_key(folder: Path, classes: tuple[str, ...], *, size: int, channels: int) -> str:
-    """The same as long as no picture of the folder was added, changed or taken away."""
-    digest = hashlib.sha256(repr((str(folder), size, channels)).encode())
-    for name in classes:
-        for path in _pictures(folder / name):
-            about = path.stat()
-            digest.update(repr((name, path.name, about.st_size, about.st_mtime_ns)).encode())
-    return digest.hexdigest()[:12]
-
-
-def _class_names(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
-
-
-def _read_folder(
-    folder: Path, classes: tuple[str, ...], *, size: int, channels: int
-) -> tuple[Images, Labels]:
-    """Every picture below `folder/<class>/`, preprocessed, in canonical order."""
-    files = [(label, p) for label, name in enumerate(classes) for p in _pictures(folder / name)]
-    pixels = [preprocess(read_image(p.name, p.read_bytes()), size, channels) for _, p in files]
-    images = np.array(pixels, dtype=np.uint8).reshape(-1, size, size, channels)
-    labels = np.array([label for label, _ in files], dtype=np.int64)
-    order = canonical_order(images, labels)
-    return images[order], labels[order]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*") if p.suffix[1:].lower() in SUFFIXES)
+def _cached_folder(name: str, split: str, key: str) -> Pixels | None:
+    """The kept split of an image folder; None where there is none or its file is damaged."""
+    kept = _read_cache(name, split, key)
+    try:
+        skipped = json.loads(str(kept["skipped"]))
+        return Pixels(
+            images=kept["images"],
+            labels=kept["labels"],
+            skipped=tuple(Rejected(name=n, sentence=s) for n, s in skipped),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _cache_path(name: str, split: str, key: str) -> Path:
@@ -339,20 +337,26 @@ def _cache_path(name: str, split: str, key: str) -> Path:
 
 def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
     """The kept split; None where there is none or its file is damaged."""
+    kept = _read_cache(name, split, key)
+    return (kept["images"], kept["labels"]) if kept.keys() >= {"images", "labels"} else None
+
+
+def _read_cache(name: str, split: str, key: str) -> dict[str, NDArray[Any]]:
+    """What is kept of a split; nothing where its file is damaged or not there."""
     try:
         with (
             _cache_path(name, split, key).open("rb") as file,  # numpy leaves a damaged one open
             np.load(file, allow_pickle=False) as kept,
         ):
-            return kept["images"], kept["labels"]
+            return dict(kept)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
+        return {}
 
 
-def _keep(name: str, split: str, key: str, images: Images, labels: Labels) -> None:
+def _keep(name: str, split: str, key: str, images: Images, labels: Labels, **more: str) -> None:
     """Write a split to the cache, whole or not at all; a full or read-only disk is no error."""
     try:
         with replacing(_cache_path(name, split, key)) as draft, draft.open("wb") as file:
-            np.savez(file, images=images, labels=labels)
+            np.savez(file, images=images, labels=labels, allow_pickle=False, **more)
     except OSError:
         return

@@ -1,5 +1,6 @@
 """Splits: written down, disjoint, stratified, and the same whatever order the source has."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hybrid import cifar, data
-from hybrid.errors import DataMissingError, ImageError, UnknownNameError
+from hybrid.errors import DataMissingError, UnknownNameError
 from tests.cifar_files import some_part, write_batches, write_grids
 
 
@@ -260,13 +261,41 @@ def test_a_test_folder_set_apart_stays_the_test_split(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_says_what_to_put_there(tmp_path: Path) -> None:
-    with pytest.raises(DataMissingError, match="put more into a folder for each class"):
+    with pytest.raises(DataMissingError, match="holds no image; give PNG, JPEG"):
         data.load(tmp_path, "train")
 
 
-def test_a_bad_picture_in_a_folder_is_named(tmp_path: Path) -> None:
-    write_folder(tmp_path, per_class=4)
-    (tmp_path / "ant" / "bad.png").write_bytes(b"not an image")
+def test_a_folder_with_too_few_images_for_a_split_says_so(tmp_path: Path) -> None:
+    write_folder(tmp_path, per_class=1)
 
-    with pytest.raises(ImageError, match=r"bad\.png is no PNG"):
-        data.load(tmp_path, "train")
+    with pytest.raises(DataMissingError, match="too few images for the split certify; put more"):
+        data.load(tmp_path, "certify")
+
+
+def test_a_bad_picture_in_a_folder_is_listed_and_the_others_are_used(
+    own_cache: Path, tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "photos", per_class=10)
+    (tmp_path / "photos" / "ant" / "bad.png").write_bytes(b"not an image")
+
+    first = data.load(tmp_path / "photos", "train")
+    again = data.load(tmp_path / "photos", "train")  # from the cache
+
+    assert len(list((own_cache / "hybrid").glob("photos-train-*.npz"))) == 1
+    assert len(first.labels) == 12
+    for split in (first, again):
+        assert [one.name for one in split.skipped] == ["ant/bad.png"]
+        assert "bad.png is no PNG" in split.skipped[0].sentence
+    np.testing.assert_array_equal(first.images, again.images)
+
+
+def test_a_zip_of_class_folders_is_divided_like_the_folder(tmp_path: Path) -> None:
+    write_folder(tmp_path / "photos", per_class=10)
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "photos")
+
+    for split in data.SPLITS:
+        of_folder, of_zip = (data.load(p, split) for p in (tmp_path / "photos", packed))
+
+        np.testing.assert_array_equal(of_folder.images, of_zip.images)
+        np.testing.assert_array_equal(of_folder.labels, of_zip.labels)
+        assert of_folder.classes == of_zip.classes

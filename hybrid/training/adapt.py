@@ -51,6 +51,7 @@ TWIN = "static-32bit"
 FOLDER_SIZE = 224
 LEAST_IMAGES = 10  # of each class, to be divided in four
 FINE_RATE = 3e-4
+_MOST_SKIPPED = 5  # pictures that could not be read, said by name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _CHANCE = 1.5  # times what guessing gets right: a twin below knows other classes
 
@@ -64,7 +65,7 @@ class Request:
     Args:
         model: "package.module:function".
         weights: a safetensors file of the model's state.
-        data: a data set by name, or an image folder.
+        data: a data set by name, or a folder or zip with a folder for each class.
         cut: the module behind which the edge ends.
         exits: modules behind which there is an exit.
         bits: of the edge, one variant each.
@@ -163,7 +164,7 @@ def _check_numbers(request: Request) -> None:
 def _job(request: Request, say: Say) -> _Job:
     named = request.data in DATASETS
     where = request.data if named else str(Path(request.data).expanduser().resolve())
-    if not named and not Path(where).is_dir():
+    if not named and not Path(where).exists():
         data.load(request.data, "train")  # says which data sets there are
     size = DATASETS[where].size if named else request.size or FOLDER_SIZE
     channels = DATASETS[where].channels if named else 3
@@ -172,6 +173,7 @@ def _job(request: Request, say: Say) -> _Job:
         data.load(where, split, size=size, channels=channels) for split in ("train", "tune")
     )
     _check_images(train, where, size=size, channels=channels)
+    _list_skipped(train, say)
     model = load_model(request.model, classes=len(train.classes))
     fit_weights(model, request.weights)
     sees = (first_channels(model) or channels, *(request.size or size,) * 2)
@@ -224,6 +226,18 @@ def _check_images(train: Dataset, where: str, *, size: int, channels: int) -> No
         )
 
 
+def _list_skipped(train: Dataset, say: Say) -> None:
+    """Say which pictures could not be read, and why, the first by name."""
+    if not train.skipped:
+        return
+    more = len(train.skipped) - _MOST_SKIPPED
+    say(f"Skipped {len(train.skipped):,} of the files:")
+    for one in train.skipped[:_MOST_SKIPPED]:
+        say(f"  {one.sentence}")
+    if more > 0:
+        say(f"  and {more:,} more.")
+
+
 def first_channels(model: nn.Module) -> int | None:
     """Colour channels that the first convolution takes; None where there is none."""
     convolutions = (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
@@ -268,9 +282,10 @@ def _recipe(
     stages: int,
 ) -> Recipe:
     function = request.model.partition(":")[2]
+    source = where if where in DATASETS or Path(where).is_dir() else Path(where).stem
     shown = DATASETS[where].title if where in DATASETS else Path(where).name
     return Recipe(
-        network=_checked_name(request.name or f"{Path(where).name}-{function}"),
+        network=_checked_name(request.name or f"{Path(source).name}-{function}"),
         dataset=where,
         title=f"{function} on {shown}",
         description=(

@@ -82,8 +82,8 @@ def missing_data(dataset: str, purpose: str) -> None:
 
 
 def on_this_machine(dataset: str) -> bool:
-    """Whether the images can be loaded: of a data set known by name, or of an image folder."""
-    return data.available(dataset) or Path(dataset).is_dir()
+    """Whether the images can be loaded: of a known data set, or of an image folder or zip."""
+    return data.available(dataset) or Path(dataset).exists()
 
 
 def record(network: str, variant: str, split: str, gate: Turns, report: Report) -> None:

@@ -1,0 +1,229 @@
+"""A folder or zip with a folder for each class to arrays; what cannot be read is listed.
+
+    with image_folders.opened(Path("photos")) as found:
+        pixels = image_folders.read(found, found.pool("train"), size=224, channels=3)
+
+`<class>/<image>` or the same below `train/` and `test/`, all of it in one folder more if need be,
+as zips often have it; where a `labels.csv` lies at the top, its rows say the classes instead. No
+torch.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid import sources
+from hybrid.errors import ImageError, SourceError
+from hybrid.images import Rejected, is_clutter, read_image, shown_name
+from hybrid.preprocess import preprocess
+from hybrid.sources import LABELS_FILE, Entry, Source
+
+__all__ = ["ClassFolders", "Pixels", "opened", "read"]
+
+_APART = ("train", "test")
+_WHOLE = ""  # the pool of a source that is not divided
+
+Labelled = tuple[tuple[Entry, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassFolders:
+    """What lies in the folders of classes.
+
+    Args:
+        title: what a reader calls it.
+        classes: sorted; a folder without an image is one too.
+        pools: entries with their classes, by "train" and "test" where these are apart.
+        refused: files that will not be read, each with the sentence that says why.
+        read: the bytes of an entry; ImageError where there are none.
+    """
+
+    title: str
+    classes: tuple[str, ...]
+    pools: Mapping[str, Labelled]
+    refused: tuple[Rejected, ...]
+    read: Callable[[Entry], bytes]
+
+    @property
+    def apart(self) -> bool:
+        """Whether the test split was set apart by whoever made it."""
+        return _WHOLE not in self.pools
+
+    def pool(self, split: str) -> str:
+        """Which of the pools a split is drawn from."""
+        return ("test" if split == "test" else "train") if self.apart else _WHOLE
+
+    def key(self, pool: str) -> str:
+        """The same as long as no file of the pool was added, changed or taken away."""
+        digest = hashlib.sha256(repr((self.classes, pool)).encode(errors="replace"))
+        for entry, label in self.pools[pool]:
+            digest.update(f"{entry.name}\0{entry.stamp}\0{label}\n".encode(errors="replace"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pixels:
+    """uint8 (n, size, size, channels), labels (n,), and the files that could not be read."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    skipped: tuple[Rejected, ...]
+
+
+@contextmanager
+def opened(where: Path) -> Iterator[ClassFolders]:
+    """A folder or zip of classes, for as long as the block lasts.
+
+    Raises:
+        SourceError: no image in it, no whole zip, two folders for one class, or a test folder of
+            no class.
+    """
+    with sources.opened(where) as source:
+        if source.table is not None:
+            yield _by_table(source)
+        else:
+            yield _by_folders(source, _folders_in(where))
+
+
+def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
+    """Every image of a pool at one size, in the order of its entries.
+
+    Raises:
+        SourceError: more images than memory holds.
+    """
+    entries = found.pools[pool]
+    try:
+        images = np.empty((len(entries), size, size, channels), np.uint8)
+    except MemoryError as error:
+        raise SourceError(
+            f"The {len(entries):,} images of {found.title} do not fit into memory at {size} "
+            "pixels; give fewer, or a smaller size."
+        ) from error
+    labels: list[int] = []
+    skipped = list(found.refused)
+    for entry, label in entries:
+        try:
+            picture = read_image(entry.name, found.read(entry))
+        except ImageError as error:
+            skipped.append(Rejected(name=shown_name(entry.name), sentence=str(error)))
+        else:
+            images[len(labels)] = preprocess(picture, size, channels)
+            labels.append(label)
+    return Pixels(
+        images=images[: len(labels)],
+        labels=np.array(labels, dtype=np.int64),
+        skipped=tuple(skipped),
+    )
+
+
+def _by_table(source: Source) -> ClassFolders:
+    words = sources.label_words(source, ())
+    classes = _checked({word for word in words if word is not None}, source.title)
+    rows = zip(source.entries, words, strict=True)
+    return ClassFolders(
+        title=source.title,
+        classes=classes,
+        pools={_WHOLE: tuple((e, classes.index(w)) for e, w in rows if w is not None)},
+        refused=(
+            *source.refused,
+            *(
+                _refused(entry, f"has no row of its own in {LABELS_FILE}; add one")
+                for entry, word in zip(source.entries, words, strict=True)
+                if word is None
+            ),
+        ),
+        read=source.read,
+    )
+
+
+def _by_folders(source: Source, empty: Callable[[bool], Sequence[str]]) -> ClassFolders:
+    """Classes are folders.
+
+    Args:
+        empty: the names of folders that may be classes without an image; given whether they lie
+            in `train/`.
+    """
+    around = 1 if _is_around([entry.folders for entry in source.entries]) else 0
+    apart = {e.folders[around] for e in source.entries if len(e.folders) > around} >= set(_APART)
+    places = {entry: _place(entry.folders[around:], apart=apart) for entry in source.entries}
+    learned = _APART[0] if apart else _WHOLE
+    names = {place[1] for place in places.values() if place is not None and place[0] == learned}
+    classes = _checked(names.union(() if around else empty(apart)), source.title)
+    pools: dict[str, list[tuple[Entry, int]]] = {p: [] for p in (_APART if apart else (_WHOLE,))}
+    refused = list(source.refused)
+    for entry, place in places.items():
+        if place is None:
+            where = "neither train/ nor test/ and a class" if apart else "no folder of a class"
+            refused.append(_refused(entry, f"lies in {where}; move it into one"))
+        else:
+            pools[place[0]].append((entry, _position(place[1], classes, source.title)))
+    return ClassFolders(
+        title=source.title,
+        classes=classes,
+        pools={name: tuple(found) for name, found in pools.items()},
+        refused=tuple(refused),
+        read=source.read,
+    )
+
+
+def _is_around(paths: Sequence[tuple[str, ...]]) -> bool:
+    """Whether one folder holds all the others, as a zip of a folder has it."""
+    tops = {path[:1] for path in paths if path}
+    return len(tops) == 1 and len({path[1] for path in paths if len(path) > 1}) > 1
+
+
+def _place(folders: tuple[str, ...], *, apart: bool) -> tuple[str, str] | None:
+    """Pool and class of a file in these folders; None where they say none."""
+    if not apart:
+        return (_WHOLE, folders[0]) if folders else None
+    return (folders[0], folders[1]) if len(folders) > 1 and folders[0] in _APART else None
+
+
+def _folders_in(where: Path) -> Callable[[bool], Sequence[str]]:
+    def names(apart: bool) -> Sequence[str]:
+        if not where.is_dir():
+            return ()
+        inside = where / _APART[0] if apart else where
+        return [p.name for p in inside.iterdir() if p.is_dir() and not is_clutter(p.name)]
+
+    return names
+
+
+def _checked(names: Iterable[str], title: str) -> tuple[str, ...]:
+    """Classes in order; two that only differ in case are one that was spelled in two ways."""
+    classes = tuple(sorted(names))
+    spelled: dict[str, str] = {}
+    for name in classes:
+        other = spelled.setdefault(_folded(name), name)
+        if other != name:
+            raise SourceError(
+                f"{title} spells one class in two ways, {shown_name(other)} and "
+                f"{shown_name(name)}; put their images together."
+            )
+    return classes
+
+
+def _position(name: str, classes: Sequence[str], title: str) -> int:
+    """Of the class that a folder is named after, in another case if need be."""
+    folded = [_folded(one) for one in classes]
+    if _folded(name) not in folded:
+        raise SourceError(
+            f"test/{shown_name(name)} in {title} is no class of train/, which has "
+            f"{', '.join(map(shown_name, classes[:10]))}; rename it."
+        )
+    return folded.index(_folded(name))
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold().strip()
+
+
+def _refused(entry: Entry, what: str) -> Rejected:
+    shown = shown_name(entry.name)
+    return Rejected(name=shown, sentence=f"{shown} {what}.")

@@ -1,0 +1,152 @@
+"""Folders and zips of classes, as strangers pack them: `hybrid.image_folders`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hybrid import image_folders
+from hybrid.errors import SourceError
+from hybrid.image_folders import ClassFolders, Pixels
+from tests.own_images import png, write_folder, zipped
+
+GREY = png(np.full((9, 9), 100, np.uint8))
+
+
+def found(where: Path) -> ClassFolders:
+    with image_folders.opened(where) as inside:
+        return inside
+
+
+def read(where: Path, *, size: int = 8, channels: int = 3) -> Pixels:
+    with image_folders.opened(where) as inside:
+        return image_folders.read(inside, inside.pool("train"), size=size, channels=channels)
+
+
+def test_pictures_of_every_mode_and_size_become_what_a_viewer_shows(tmp_path: Path):
+    """Each is one colour, which is known; the turned one is white above and black below."""
+    (tmp_path / "any").mkdir()
+    wide, high = (40, 12), (9, 30)
+    rgba = Image.new("RGBA", high, (0, 0, 255, 255))
+    rgba.paste((0, 0, 0, 0), (0, 0, 9, 30))  # wholly transparent: white paper shows
+    palette = Image.new("P", wide, 1)
+    palette.putpalette([0, 0, 0, 10, 200, 30])
+    turned = Image.new("RGB", (20, 20), "white")
+    turned.paste("black", (0, 0, 10, 20))  # its left half, which is below once turned
+    exif = Image.Exif()
+    exif[0x0112] = 8  # shown a quarter turn to the left
+    pictures = {
+        "1-grey.png": (Image.new("L", high, 100), {}, (100, 100, 100)),
+        "2-clear.png": (rgba, {}, (255, 255, 255)),
+        "3-palette.gif": (palette, {}, (10, 200, 30)),
+        "4-ink.jpg": (Image.new("CMYK", wide, (0, 255, 255, 0)), {}, (255, 0, 0)),
+        "5-deep.png": (Image.fromarray(np.full((12, 40), 25_700, np.uint16)), {}, (100,) * 3),
+        "6-bit.png": (Image.new("1", wide, 1), {}, (255, 255, 255)),
+        "7-turned.jpg": (turned, {"exif": exif, "quality": 95}, None),
+    }
+    for name, (picture, how, _) in pictures.items():
+        picture.save(tmp_path / "any" / name, **how)
+
+    pixels = read(tmp_path)
+
+    assert pixels.skipped == ()
+    assert pixels.images.shape == (7, 8, 8, 3)
+    for image, (_, _, colour) in zip(pixels.images, pictures.values(), strict=True):
+        if colour is not None:
+            assert np.abs(image.astype(int) - colour).max() <= 3  # what JPEG changes
+    assert pixels.images[6][:3].min() > 200
+    assert pixels.images[6][-3:].max() < 50
+
+
+def test_what_cannot_be_read_is_listed_with_its_reason_and_costs_no_other(tmp_path: Path):
+    noise = png(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8))
+    write_folder(
+        tmp_path,
+        {
+            "cat/cut.png": noise[: len(noise) // 2],
+            "cat/empty.png": b"",
+            "cat/good.png": GREY,
+            "cat/tiny.png": png(np.zeros((2, 2), np.uint8)),
+            "dog/good.png": GREY,
+            "dog/words.jpg": b"these are words",
+            "loose.png": GREY,
+        },
+    )
+
+    pixels = read(tmp_path)
+
+    assert pixels.labels.tolist() == [0, 1]
+    assert {one.name: one.sentence.partition(";")[0] for one in pixels.skipped} == {
+        "loose.png": "loose.png lies in no folder of a class",
+        "cat/cut.png": "cat/cut.png is damaged or cut short",
+        "cat/empty.png": "cat/empty.png is empty",
+        "cat/tiny.png": "cat/tiny.png has 2 × 2 pixels",
+        "dog/words.jpg": "dog/words.jpg is no PNG, JPEG, WebP, GIF, BMP or TIFF image",
+    }
+
+
+def test_a_folder_around_the_classes_is_looked_through_and_an_empty_class_is_one(tmp_path: Path):
+    files = {"mine/cat/1.png": GREY, "mine/dog/1.png": GREY, "__MACOSX/mine/cat/._1.png": b"x"}
+    (tmp_path / "mine.zip").write_bytes(zipped(files))
+    write_folder(tmp_path / "plain", {"cat/1.png": GREY, "dog/old/1.png": GREY})
+    (tmp_path / "plain" / "eel").mkdir()
+
+    assert found(tmp_path / "mine.zip").classes == ("cat", "dog")
+    assert found(tmp_path / "plain").classes == ("cat", "dog", "eel")
+    assert read(tmp_path / "plain").labels.tolist() == [0, 1]
+
+
+def test_a_test_folder_may_spell_its_classes_in_another_case(tmp_path: Path):
+    files = {"train/cat/1.png": GREY, "train/dog/1.png": GREY, "test/Dog/1.png": GREY}
+    inside = found(write_folder(tmp_path, files | {"other/cat/1.png": GREY}))
+
+    assert inside.classes == ("cat", "dog")
+    assert [label for _, label in inside.pools["test"]] == [1]
+    assert [one.name for one in inside.refused] == ["other/cat/1.png"]
+
+
+def test_rows_of_a_table_say_the_classes_where_there_is_one(tmp_path: Path):
+    files = {"a/1.png": GREY, "a/2.png": GREY, "b/3.png": GREY}
+    table = b"file,label\na/1.png,dog\na/2.png,cat\n"
+    pixels = read(write_folder(tmp_path, files | {"labels.csv": table}))
+
+    assert pixels.labels.tolist() == [1, 0]
+    assert "b/3.png has no row of its own in labels.csv" in pixels.skipped[0].sentence
+
+
+@pytest.mark.parametrize(
+    "files, sentence",
+    [
+        ({"Cat/1.png": GREY, "cat/2.png": GREY}, "one class in two ways, Cat and cat; put their"),
+        (
+            {"train/cat/1.png": GREY, "train/dog/1.png": GREY, "test/Katze/1.png": GREY},
+            r"test/Katze in .* is no class of train/, which has cat, dog; rename it",
+        ),
+        ({"cat/notes.txt": b"x"}, "holds no image; give PNG"),
+    ],
+)
+def test_folders_that_say_no_classes_are_one_sentence(
+    files: dict[str, bytes], sentence: str, tmp_path: Path
+):
+    with pytest.raises(SourceError, match=sentence) as caught:
+        read(write_folder(tmp_path, files))
+
+    assert "\n" not in str(caught.value)
+
+
+def test_the_key_changes_with_a_file_and_with_nothing_else(tmp_path: Path):
+    write_folder(tmp_path, {"cat/1.png": GREY, "dog/1.png": GREY})
+
+    before = found(tmp_path).key("")
+    same = found(tmp_path).key("")
+    write_folder(tmp_path, {"cat/2.png": GREY})
+
+    assert before == same != found(tmp_path).key("")
+
+
+def test_more_than_memory_holds_is_one_sentence(tmp_path: Path):
+    write_folder(tmp_path, {"cat/1.png": GREY})
+
+    with pytest.raises(SourceError, match=r"The 1 images of .* do not fit into memory"):
+        read(tmp_path, size=2**30)
