@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, TypeVar
 
 from hybrid.errors import ClusterError
@@ -25,6 +24,7 @@ __all__ = ["Pool", "check_installed", "connected"]
 
 OBJECT_STORE_BYTES = 80 * 2**20  # nearly Ray's least: results are a few words
 ANSWER_S = 5.0  # for which an address may stay silent
+_LONGEST_FOLDER = 24
 RETRIES = 2  # of work whose process or machine died
 
 Item = TypeVar("Item")
@@ -120,8 +120,9 @@ def _start(stack: ExitStack, processors: int) -> None:
     # Other users of this machine could run code in a Ray without a token; one that is given in
     # the environment is not written into the home folder.
     stack.enter_context(_environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_token()))
-    short = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108  # sockets' paths: 107 bytes
-    folder = tempfile.mkdtemp(prefix="hybrid-", dir=short)
+    # A socket's path has at most 107 bytes, and Ray puts 65 behind its folder.
+    short = len(tempfile.gettempdir()) < _LONGEST_FOLDER
+    folder = tempfile.mkdtemp(prefix="hybrid-", dir=None if short else "/tmp")  # noqa: S108
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     _init(
         address="local",
