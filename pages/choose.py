@@ -44,6 +44,7 @@ def asked(view: View) -> Wishes:
     """The limits as the user sets them, from the link at first; written into the address."""
     known = cache.offers()
     start_from_link(view)
+    start_from_your_data()
     follow_sidebar(view)
     with st.container(border=True, key="choose_limits"):
         with st.grid(6, min_column_width=136):
@@ -136,6 +137,14 @@ def start_from_link(view: View) -> None:
     session["choose_among"] = list(wishes.networks)
     session["choose_images"] = wishes.images
     session["choose_under"] = [name for name in wishes.profiles if name != view.profile]
+
+
+def start_from_your_data() -> None:
+    """Where Your data sent the user here: its network, on its images."""
+    session = st.session_state
+    if "choose_on" in session:
+        network, session["choose_images"] = session.pop("choose_on")
+        session["choose_among"] = [network]
 
 
 def follow_sidebar(view: View) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -523,7 +522,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
             on_click=open_split,
             args=(about.name,),
         ):
-            shell.open_explore()
+            shell.open_page("explore")
         choose_on(about)
         missing = [
             name
@@ -554,17 +553,18 @@ def choose_on(about: OwnSplit) -> None:
     """The way to Choose, which needs both halves."""
     images = about.name.removesuffix(f"-{about.purpose}")
     halved = images in choose.own_images(about.network)
-    query = {"network": about.network, "among": about.network, "images": images}
-    st.link_button(
+    if st.button(
         "Choose on them",
-        f"./choose?{urlencode(query)}",
         icon=":material/target:",
+        key="your_choose",
         disabled=not halved,
         help=None
         if halved
         else "Record the images in two halves, one to choose on and one to certify: then Choose "
         "offers them.",
-    )
+    ):
+        st.session_state["choose_on"] = (about.network, images)
+        shell.open_page("choose")
 
 
 def open_split(name: str) -> None:

@@ -32,7 +32,7 @@ __all__ = [
     "hold_door",
     "is_local",
     "missing_trace",
-    "open_explore",
+    "open_page",
     "set_up",
     "settle",
     "through_app",
@@ -123,15 +123,15 @@ def missing_trace(view: View, error: HybridError) -> None:
     recording.missing_trace(view.network, view.variant, error, view.split)
 
 
-def open_explore() -> None:
-    """Go to Explore with the present view; what a button does when it was clicked.
+def open_page(name: str) -> None:
+    """Go to another page with the present view; what a button does when it was clicked.
 
     The address is given here, without the sliders: `st.switch_page` would empty it, which it
     refuses where a slider is bound to it. They write their own part on the next page.
     """
     written = state.current().write()
     kept = {key: written[key] for key in (*state.CHOICES, "split") if key in written}
-    st.switch_page("pages/explore.py", query_params=kept)
+    st.switch_page(f"pages/{name}.py", query_params=kept)
 
 
 def empty() -> None:

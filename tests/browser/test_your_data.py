@@ -1,17 +1,22 @@
 """From a zip of images to Explore, in a real browser."""
 
+import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from hybrid import evaluation, policy, zoo
+from hybrid.choose import Limits, choose, survey
+from hybrid.cli import app
 from hybrid.ui import numbers, words
 from tests.own_images import digits, pngs, write_own_split, zipped
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]  # they wait, they do not compute
 
 PATIENCE_MS = 120_000
 
@@ -61,6 +66,54 @@ def test_a_zip_is_recorded_and_opened_in_explore(page: Any, digits_address: str)
     assert f"{sum(counted.exit_counts[:-1])} of 60" in shown
     accuracy = page.locator(".st-key-explore_accuracy").inner_text()
     assert re.search(r"[\d.]+ %", accuracy)[0] == f"{100 * counted.accuracy:.2f} %"
+
+
+def test_a_zip_leads_to_a_certified_point_and_its_file_is_read_by_the_command_line(
+    page: Any, digits_address: str, tmp_path: Path
+) -> None:
+    page.goto(f"{digits_address}/?network=digits-vgg&bits=2")
+    page.wait_for_selector(".js-plotly-plot", timeout=PATIENCE_MS)
+    idle(page)
+    page.get_by_role("link", name="Your data").click()
+    page.wait_for_selector("text=A zip of images", timeout=PATIENCE_MS)
+    page.locator(".st-key-your_zip input[type=file]").set_input_files(
+        [{"name": "a.zip", "mimeType": "application/zip", "buffer": zipped(pngs(digits(300)))}]
+    )
+    page.get_by_text("Divide: half to choose on, half to certify").click(timeout=PATIENCE_MS)
+    idle(page)
+    name = page.get_by_label("Name of the split")
+    name.fill("halved")
+    name.press("Enter")
+    idle(page)
+    page.get_by_role("button", name="Record 300 images").click()
+
+    button = page.get_by_role("button", name="Choose on them")
+    button.wait_for(timeout=PATIENCE_MS)
+    idle(page)
+    button.click()
+    for key, value in (("loss", "15"), ("confidence", "80")):
+        box = page.locator(f".st-key-choose_{key} input")
+        box.wait_for(timeout=PATIENCE_MS)
+        idle(page)
+        box.fill(value)
+        box.press("Enter")
+        page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
+    idle(page)
+    assert "Chosen on halved-tune, certified on halved-certify." in page.content()
+    with page.expect_download(timeout=PATIENCE_MS) as started:
+        page.locator(".st-key-choose_toml button").click()
+    path = tmp_path / "operating-point.toml"
+    started.value.save_as(path)
+
+    point = tomllib.loads(path.read_text())
+    limits = Limits(max_loss_points=15, confidence=0.8)
+    found = choose(survey(["digits-vgg"], images="halved"), limits)
+    assert found.best is not None
+    assert (point["variant"], point["images"]) == (found.best.variant, "halved")
+    assert tuple(point["thresholds"]) == found.best.thresholds
+    assert point["certificate"]["bound_points"] == 15
+    said = CliRunner().invoke(app, ["evaluate", "--point", str(path), "--json"])
+    assert json.loads(said.stdout)["thresholds"] == list(found.best.thresholds)
 
 
 FOLLOWER = """() => {
