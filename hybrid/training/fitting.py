@@ -4,6 +4,9 @@ Datasets and networks in, history rows out; nothing here publishes.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +17,7 @@ from hybrid.data import Dataset
 from hybrid.networks import Network
 from hybrid.networks.blocks import PooledHead
 from hybrid.preprocess import normalise
-from hybrid.quant import calibrating
+from hybrid.quant import FULL_PRECISION, QuantConv2d, calibrating
 from hybrid.record import exit_logits
 
 __all__ = [
@@ -31,8 +34,8 @@ __all__ = [
 HEAD_EPOCHS = 30  # over features that are kept, so each takes a moment
 BATCH, HEAD_BATCH = 64, 256
 HEAD_RATE = 1e-2
-NORM_IMAGES = 1_280  # from which batch norms are averaged anew
-LEAST_NORM_IMAGES = 256
+NORM_IMAGES = 1_280  # from which batch norms are corrected
+LEAST_NORM_IMAGES = 32
 CALIBRATION_PIXELS = 500 * 32 * 32  # steps are set from so many, at least 32 images
 
 Row = dict[str, float]
@@ -44,16 +47,25 @@ def pixels(split: Dataset, rows: np.ndarray) -> Tensor:
 
 
 def quantize(network: Network, train: Dataset) -> None:
-    """Set the quantizers from images, average the quantized stages' norms anew, and set again."""
+    """Set the quantizers from images and correct the quantized stages' norms where that helps.
+
+    Whether to correct nothing, the means, or means and variances is measured: that stays whose
+    final answers are nearest to those without quantizers. Mostly it is the last, but 4-bit inputs
+    can silence a depthwise channel, whose variance then says nothing.
+    """
     side = network.spec.size
     wanted = max(32, CALIBRATION_PIXELS // side**2)
     rows = np.linspace(0, len(train.labels) - 1, min(len(train.labels), wanted)).astype(np.int64)
     images = pixels(train, rows)
-    with torch.no_grad(), calibrating(network):
+    _calibrate(network, images)
+    if moves := _norm_moves(network, train):
+        _correct_norms(network, moves, images)
+
+
+@torch.no_grad()
+def _calibrate(network: Network, images: Tensor) -> None:
+    with calibrating(network):
         network(images)
-    if _average_norms(network, train):
-        with torch.no_grad(), calibrating(network):
-            network(images)
 
 
 def train_heads(network: Network, train: Dataset, tune: Dataset, *, seed: int) -> list[Row]:
@@ -176,28 +188,113 @@ def _batches(
         yield pixels(split, rows), rows
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Move:
+    """What quantizing does to what a norm sees, beside the mean and variance that it has."""
+
+    norm: nn.BatchNorm2d
+    kept: tuple[Tensor, Tensor]
+    difference: Tensor
+    ratio: Tensor
+
+    def apply(self, *, means: bool, variances: bool) -> None:
+        """Set mean and variance, moved or as they were."""
+        mean, variance = self.kept
+        state = {
+            "running_mean": mean + self.difference if means else mean,
+            "running_var": variance * self.ratio if variances else variance,
+        }
+        self.norm.load_state_dict(state, strict=False)
+
+
 @torch.no_grad()
-def _average_norms(network: Network, train: Dataset) -> bool:
-    """Batch norm's statistics of the quantized stages anew; False where there is too little."""
+def _correct_norms(network: Network, moves: Sequence[_Move], images: Tensor) -> None:
+    """Move the norms in the way that brings the final answers nearest to the unquantized ones."""
+    with _unquantized(network):
+        wanted = network(images)[-1]
+    errors: dict[tuple[bool, bool], float] = {}
+    for how in ((False, False), (True, False), (True, True)):
+        if any(how):
+            _move(network, moves, images, how)
+        errors[how] = float((network(images)[-1] - wanted).square().sum())
+    best = min(errors, key=lambda how: errors[how])
+    if best != how:
+        _move(network, moves, images, best)
+
+
+def _move(network: Network, moves: Sequence[_Move], images: Tensor, how: tuple[bool, bool]) -> None:
+    for move in moves:
+        move.apply(means=how[0], variances=how[1])
+    _calibrate(network, images)
+
+
+@torch.no_grad()
+def _norm_moves(network: Network, train: Dataset) -> list[_Move]:
+    """How the batch norms of the quantized stages would be moved; none where images are few.
+
+    The same images run with quantizers and without, each norm with its batches' own statistics,
+    and the difference of the means and the ratio of the variances is what quantizing does. What
+    these images have of their own, unlike those that the model was trained on, falls out.
+    """
     quantized = network.stages[1 : network.cut + 1]
     norms = [m for m in quantized.modules() if isinstance(m, nn.BatchNorm2d)]
     norms = [norm for norm in norms if norm.track_running_stats]
     if len(train.labels) < LEAST_NORM_IMAGES or not norms:
-        return False
-    momenta = [norm.momentum for norm in norms]
-    order = np.random.default_rng(0).permutation(len(train.labels))[:NORM_IMAGES]
+        return []
+    rows = np.random.default_rng(0).permutation(len(train.labels))[:NORM_IMAGES]
+    narrow = _batch_statistics(network, norms, train, rows)
+    with _unquantized(network):
+        wide = _batch_statistics(network, norms, train, rows)
+    return [
+        _Move(
+            norm=norm,
+            kept=_mean_and_variance(norm),
+            difference=mean - mean_32,
+            ratio=(variance + norm.eps) / (variance_32 + norm.eps),
+        )
+        for norm, (mean, variance), (mean_32, variance_32) in zip(norms, narrow, wide, strict=True)
+    ]
+
+
+def _batch_statistics(
+    network: Network, norms: Sequence[nn.BatchNorm2d], train: Dataset, rows: np.ndarray
+) -> list[tuple[Tensor, Tensor]]:
+    """Mean and variance that each norm sees, averaged over whole batches; it stays as it was."""
+    whole = len(rows) // BATCH * BATCH or len(rows)
+    before = [(norm.momentum, deepcopy(norm.state_dict())) for norm in norms]
     try:
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain average of all batches
             norm.train()
-        for images, _ in _batches(train, order):
+        for images, _ in _batches(train, rows[:whole]):
             network.edge(images)
+        return [_mean_and_variance(norm) for norm in norms]
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, (momentum, kept) in zip(norms, before, strict=True):
             norm.momentum = momentum
+            norm.load_state_dict(kept)
             norm.eval()
-    return True
+
+
+def _mean_and_variance(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean.clone(), norm.running_var.clone()
+
+
+@contextmanager
+def _unquantized(network: Network) -> Iterator[None]:
+    """Within, quantized convolutions compute with their weights and inputs as they are."""
+    layers = [m for m in network.stages.modules() if isinstance(m, QuantConv2d)]
+    widths = [layer.weight_bits for layer in layers]
+    try:
+        for layer in layers:
+            layer.weight_bits = layer.activation.bits = FULL_PRECISION
+        yield
+    finally:
+        for layer, bits in zip(layers, widths, strict=True):
+            layer.weight_bits = layer.activation.bits = bits
 
 
 @torch.inference_mode()
