@@ -331,7 +331,7 @@ def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
     total = sum(seen.macs for seen in outline.seen.values())
     size = "×".join(map(str, outline.shape))
     typer.echo(
-        f"{outline.reference}, images of {size}: {total:,} MACs. Bytes for one image; the edge's "
-        f"filters and activations at {bits} bit, the cloud's at 32. Where more than one tensor "
-        "crosses, a skip connection spans the cut and is carried."
+        f"{outline.reference}, images of {size}: {total:,} MACs. Bytes for one image: the edge's "
+        f"first layer and linear ones at 32 bit, its other convolutions at {bits}; cloud at 32. "
+        "Where more than one tensor crosses, a skip connection spans the cut and is carried."
     )

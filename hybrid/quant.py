@@ -367,6 +367,14 @@ class QuantConv2d(nn.Conv2d):
             self.weight_log_step = nn.Parameter(torch.zeros(outputs, 1, 1, 1))
             self.fit_weight_step()
 
+    @staticmethod
+    def can_be(module: nn.Module) -> bool:
+        """Whether `of` makes one of it: a plain convolution that zeros surround evenly."""
+        # a subclass with a forward of its own pads or scales in a way that is not known here
+        if not isinstance(module, nn.Conv2d) or type(module).forward is not nn.Conv2d.forward:
+            return False
+        return _border(module) is not None
+
     @classmethod
     def of(cls, conv: nn.Conv2d, *, bits: int) -> "QuantConv2d | None":
         """A copy of an ordinary convolution at k bits, whose inputs may be negative.

@@ -83,6 +83,92 @@ class Sharing(Plain):
         return super().forward(x)
 
 
+class Mixed(Plain):
+    """A linear layer and a convolution that mirrors the image's edge, amid the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mirrored = nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect")
+        self.gate = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same, each channel weighed by what a linear layer makes of the means."""
+        x = self.mirrored(self.stem(x))
+        x = x * self.gate(x.mean((2, 3))).sigmoid()[:, :, None, None]
+        return self.fc(self.wide(self.point(self.depth(x))).mean((2, 3)))
+
+
+class Forked(nn.Module):
+    """Two layers that read the image, so that nothing but both lies behind the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(3, 4, 3, padding=1)
+        self.coarse = nn.Conv2d(3, 4, 5, padding=2)
+        self.both = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2), nn.Hardswish(inplace=True))
+        self.more = nn.Conv2d(8, 8, 1)
+        self.fc = nn.Sequential(nn.Dropout(), nn.Linear(8, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) to (n, classes)."""
+        x = self.both(torch.cat([self.fine(x), self.coarse(x)], 1))
+        return self.fc(torch.flatten(self.more(x).mean((2, 3)), 1))
+
+
+class Block(nn.Module):
+    """An inverted bottleneck as in MobileNetV3: widened, depthwise, squeezed and excited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Sequential(
+            nn.Conv2d(8, 16, 1, bias=False), nn.BatchNorm2d(16), nn.Hardswish(inplace=True)
+        )
+        self.depth = nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False)
+        self.norm = nn.BatchNorm2d(16)
+        self.squeeze = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 16, 1)
+        )
+        self.project = nn.Conv2d(16, 8, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 8, h, w) to the same."""
+        inner = nn.functional.hardswish(self.norm(self.depth(self.wide(x))))
+        return x + self.project(inner * nn.functional.hardsigmoid(self.squeeze(inner)))
+
+
+class Mobile(nn.Module):
+    """MobileNetV3 in small: hard-swish, squeeze and excitation, depthwise, dropout, flatten."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.Hardswish()
+        )
+        self.block = Block()
+        self.last = nn.Sequential(nn.Conv2d(8, 12, 1), nn.ReLU6(inplace=True), nn.MaxPool2d(2))
+        self.fc = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(12 * 16, num_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 3, 16, 16) to (n, classes)."""
+        return self.fc(self.last(self.block(self.stem(x))))
+
+
+def mobile(num_classes: int = 10) -> nn.Module:
+    """What mobile networks are made of."""
+    torch.manual_seed(0)
+    return Mobile(num_classes).eval()
+
+
+def mixed() -> nn.Module:
+    """Layers that stay at full precision in the midst."""
+    return _worn(Mixed())
+
+
+def forked() -> nn.Module:
+    """A fork at the image."""
+    return _worn(Forked())
+
+
 def plain(num_classes: int = 10) -> nn.Module:
     """A model whose statistics are not those of a fresh one."""
     return _worn(Plain(num_classes))

@@ -199,10 +199,12 @@ def _position(cut: Cut) -> int:
 
 
 def _stem(found: Sequence[Cut], first: Cut) -> Iterator[Cut]:
-    """The place behind the first layer, where it lies before all that was asked for."""
-    for cut in worthwhile([one for one in found if one.clean]):
-        if cut.edge.layers == 1 and first.edge.layers > 1:
-            yield cut
+    """The place behind the first layer, where it lies before all that was asked for.
+
+    One that nothing spans, if there is one: two layers that read the image have none.
+    """
+    behind = [one for one in found if one.edge.layers == 1 < first.edge.layers]
+    yield from worthwhile([one for one in behind if one.clean]) or worthwhile(behind)
 
 
 def _outermost(found: Sequence[Cut], last: Cut) -> Iterator[Cut]:
@@ -227,9 +229,7 @@ def _quantize(part: Piece, bits: int) -> None:
     if bits == FULL_PRECISION:
         return
     for name, module in list(part.graph.named_modules()):
-        # a subclass with a forward of its own pads or scales in a way that is not known here
-        if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward:
+        if isinstance(module, nn.Conv2d) and QuantConv2d.can_be(module):
+            parent, _, child = name.rpartition(".")
             made = QuantConv2d.of(module, bits=bits)
-            if made is not None:
-                parent, _, child = name.rpartition(".")
-                setattr(part.graph.get_submodule(parent), child, made)
+            setattr(part.graph.get_submodule(parent), child, made)

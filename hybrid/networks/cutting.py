@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from hybrid.errors import ModelError
 from hybrid.networks.tracing import Outline
 from hybrid.payload import payload_bytes
+from hybrid.quant import QuantConv2d
 
 __all__ = ["Cut", "Piece", "Side", "cuts", "find_cut", "pieces", "worthwhile"]
 
@@ -31,9 +32,11 @@ class Side:
     Args:
         macs: multiply-accumulates.
         layers: convolutions and linear layers that run.
-        filters: numbers in convolutions' weights, which the edge has at k bits.
-        other_weights: all other parameters and statistics, which stay at 32 bits.
-        activations: the most numbers that one layer holds, inputs and outputs together.
+        filters: numbers in the weights of convolutions that the edge has at k bits.
+        other_weights: all other parameters and statistics, which stay at 32 bits: those of the
+            first layer, of linear ones and of convolutions that cannot be quantized too.
+        activations: the most numbers that one of the k-bit convolutions holds, inputs and outputs.
+        other_activations: likewise of the other layers, whose numbers stay at 32 bits.
     """
 
     macs: int
@@ -41,14 +44,15 @@ class Side:
     filters: int
     other_weights: int
     activations: int
+    other_activations: int
 
     def weight_bytes(self, bits: int = 32) -> int:
         """Memory of the weights, filters at `bits`."""
         return -(-self.filters * bits // 8) + 4 * self.other_weights
 
     def activation_bytes(self, bits: int = 32) -> int:
-        """Memory of the largest activations at `bits`."""
-        return -(-self.activations * bits // 8)
+        """Memory of the most that one layer holds, k-bit convolutions' numbers at `bits`."""
+        return max(-(-self.activations * bits // 8), 4 * self.other_activations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,24 +293,43 @@ def _sides(outline: Outline, order: Iterable[int]) -> dict[int, Side]:
     """Position → what has run when the nodes have run in this order, that one included."""
     seen_modules: set[nn.Module] = set()
     found: dict[int, Side] = {}
-    side = Side(macs=0, layers=0, filters=0, other_weights=0, activations=0)
+    quantized = _quantized(outline)
+    side = Side(macs=0, layers=0, filters=0, other_weights=0, activations=0, other_activations=0)
     for position in order:
         node = outline.nodes[position]
-        filters, others = _weights_of(outline, node, seen_modules)
+        filters, others = _weights_of(outline, node, seen_modules, quantized)
         if (seen := outline.seen.get(node)) is not None:
+            held = (seen.held, 0) if str(node.target) in quantized else (0, seen.held)
             side = Side(
                 macs=side.macs + seen.macs,
                 layers=side.layers + bool(seen.macs),
                 filters=side.filters + filters,
                 other_weights=side.other_weights + others,
-                activations=max(side.activations, seen.held),
+                activations=max(side.activations, held[0]),
+                other_activations=max(side.other_activations, held[1]),
             )
         found[position] = side
     return found
 
 
-def _weights_of(outline: Outline, node: fx.Node, known: set[nn.Module]) -> tuple[int, int]:
-    """Numbers in filters and in everything else that this node is the first to use."""
+def _quantized(outline: Outline) -> set[str]:
+    """The layers that an edge has at k bits: convolutions that can be, but for the first layer."""
+    calls = [node for node in outline.nodes if outline.seen[node].macs]
+    first = str(calls[0].target) if calls else ""
+    modules = dict(outline.graph.named_modules())
+    return {
+        str(node.target)
+        for node in calls
+        if node.op == "call_module"
+        and str(node.target) != first
+        and QuantConv2d.can_be(modules[str(node.target)])
+    }
+
+
+def _weights_of(
+    outline: Outline, node: fx.Node, known: set[nn.Module], quantized: set[str]
+) -> tuple[int, int]:
+    """Numbers in k-bit filters and in everything else that this node is the first to use."""
     if node.op == "get_attr":
         value = _attribute(outline.graph, str(node.target))
         return 0, value.numel() if isinstance(value, Tensor) else 0
@@ -317,7 +340,8 @@ def _weights_of(outline: Outline, node: fx.Node, known: set[nn.Module]) -> tuple
         return 0, 0
     known.add(module)
     held = sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers()))
-    filters = module.weight.numel() if isinstance(module, nn.Conv2d) else 0
+    weight = module.weight if str(node.target) in quantized else None
+    filters = weight.numel() if isinstance(weight, Tensor) else 0
     return filters, held - filters
 
 

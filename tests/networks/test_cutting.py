@@ -7,7 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid.census import census
 from hybrid.errors import ModelError
+from hybrid.networks import Reference, Spec, build
+from hybrid.networks.adapted import stage_cuts
 from hybrid.networks.cutting import cuts, find_cut, pieces, state_shape, worthwhile
 from hybrid.networks.tracing import Outline, load_model, trace
 
@@ -19,7 +22,7 @@ def outlined(name: str, *, shape: tuple[int, int, int] = IMAGE) -> Outline:
     return trace(load_model(reference), shape=shape, reference=name)
 
 
-@pytest.mark.parametrize("name", ["plain", "scaled", "branching"])
+@pytest.mark.parametrize("name", ["plain", "scaled", "branching", "mixed", "forked"])
 def test_both_halves_of_every_cut_give_exactly_what_the_whole_gives(name: str):
     outline = outlined(name)
     images = torch.rand(5, *IMAGE)
@@ -69,13 +72,47 @@ def test_each_side_has_its_macs_weights_and_largest_layer():
 
     assert edge.macs == 8 * 8 * 8 * (27 + 9 + 8)
     assert cloud.macs == 4 * 4 * 16 * 72 + 16 * 10
-    assert edge.filters == 8 * 27 + 8 * 9 + 8 * 8
+    # the stem's filters stay at 32 bits, since it is the first layer
+    assert edge.filters == 8 * 9 + 8 * 8
     # biases of stem and point, two norms of weight, bias, mean, variance and a count
-    assert edge.other_weights == 8 + 8 + 2 * (4 * 8 + 1)
+    assert edge.other_weights == 8 * 27 + 8 + 8 + 2 * (4 * 8 + 1)
     assert edge.weight_bytes(4) == edge.filters // 2 + 4 * edge.other_weights
-    assert edge.activations == 3 * 16 * 16 + 8 * 8 * 8
+    assert edge.activations == 8 * 8 * 8 + 8 * 8 * 8
+    assert edge.other_activations == 3 * 16 * 16 + 8 * 8 * 8
+    assert edge.activation_bytes(4) == 4 * edge.other_activations
     assert cloud.activations == 8 * 8 * 8 + 16 * 4 * 4
+    assert cloud.other_activations == 16 + 10
     assert cloud.filters == 16 * 72
+
+
+@pytest.mark.parametrize("model", ["plain", "mixed", "forked"])
+@pytest.mark.parametrize("bits", [1, 4])
+def test_the_edge_of_a_cut_has_the_bytes_of_the_layers_that_adapting_makes(model: str, bits: int):
+    outline = outlined(model)
+    *_, last = [cut for cut in cuts(outline) if cut.clean]
+    stages, _, cut = stage_cuts(
+        cuts(outline), cut=last.name, exits=(last.name,), reference=f"tests.models:{model}"
+    )
+    spec = Spec(
+        architecture=f"tests.models:{model}",
+        classes=10,
+        channels=3,
+        size=16,
+        cut=cut,
+        exits=(),
+        bits=bits,
+        static=False,
+        reference=Reference(stages=tuple(stage.name for stage in stages)),
+    )
+
+    layers = [layer for layer in census(build(spec)) if layer.segment == "edge"]
+
+    quantized = [layer for layer in layers if layer.weight_bits == bits]
+    assert last.edge.filters == sum(layer.weights for layer in quantized)
+    assert layers[0] not in quantized
+    assert last.edge.activation_bytes(bits) == max(
+        -(-(layer.inputs + layer.outputs) * layer.activation_bits // 8) for layer in layers
+    )
 
 
 def test_macs_on_both_sides_add_up_at_every_cut():
