@@ -12,14 +12,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hybrid import cli_models, cli_words, energy
-from hybrid.errors import HybridError, ImageError, RecipeError
+from hybrid import cli_images, cli_models, cli_words, energy
+from hybrid.cli_options import (
+    AsJson,
+    Bits,
+    LinkName,
+    Measure,
+    Network,
+    Paper,
+    PointFile,
+    ProfileName,
+    Scope,
+    Split,
+    Static,
+    Thresholds,
+)
+from hybrid.errors import HybridError, RecipeError
 
 if TYPE_CHECKING:
     from hybrid.choose import Answer, Field, Limits, Survival
     from hybrid.evaluation import Prices
-    from hybrid.matching import Match
-    from hybrid.zoo import Card, Variant
 
 __all__ = ["app"]
 
@@ -43,78 +55,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Early-exit networks cut between a quantized edge and a full-precision cloud.",
 )
-
-Network = Annotated[str, typer.Argument(help="A network, as `hybrid networks` lists them.")]
-Bits = Annotated[int, typer.Option(help="Bit width of the edge's layers.")]
-Static = Annotated[
-    bool, typer.Option("--static", help="The static network of that width: no exit, no cut.")
-]
-Thresholds = Annotated[
-    str, typer.Option(help="One per early exit, from 0 to 1, with commas: 0.9,0.8.")
-]
-Measure = Annotated[
-    str, typer.Option(help="Confidence measure: max_probability, margin or entropy.")
-]
-Split = Annotated[
-    str, typer.Option(help="tune, certify, test, or one of your own that `record` made.")
-]
-ProfileName = Annotated[
-    str, typer.Option("--profile", help="Hardware profile, or the path of your own TOML file.")
-]
-LinkName = Annotated[
-    str, typer.Option("--link", help="Link profile, or the path of your own TOML file.")
-]
-Scope = Annotated[str, typer.Option(help=f"What is counted: {', '.join(energy.SCOPES)}.")]
-
-
-def _read_point(context: typer.Context, path: Path | None) -> Path | None:
-    """What a point file says becomes the default of every option that was not given."""
-    if path is None:
-        return None
-    from hybrid.choose import load_point
-
-    point = load_point(path)
-    context.default_map = {
-        "network": point.network,
-        "bits": point.bits,
-        "thresholds": ",".join(map(repr, point.thresholds)),
-        "static": point.static,
-        "measure": point.measure,
-        "profile": point.profile,
-        "link": point.link,
-        "scope": point.scope,
-    }
-    return path
-
-
-PointFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--point",
-        help="What `choose --out` wrote; it says network, bits, thresholds and prices.",
-        is_eager=True,
-        callback=_read_point,
-    ),
-]
-
-
-def _without_a_network(context: typer.Context, paper: bool) -> bool:
-    """The table names its own networks: what is required otherwise gets a default."""
-    if paper:
-        context.default_map = {"network": "", "bits": 32}
-    return paper
-
-
-Paper = Annotated[
-    bool,
-    typer.Option(
-        "--paper",
-        help="Without a network: the published figures, and what the networks here reach.",
-        is_eager=True,
-        callback=_without_a_network,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command(epilog="Example: hybrid networks")
@@ -325,146 +265,6 @@ def energy_(
     typer.echo(f"Energy ({scope}) with {prices.title}.")
 
 
-@app.command(epilog="Example: hybrid trace digits-vgg --bits 4 --split test --out test.parquet")
-def trace(
-    network: Network,
-    *,
-    bits: Bits,
-    static: Static = False,
-    split: Split = "test",
-    out: Annotated[
-        Path | None, typer.Option(help="Where the trace goes; without it, into pretrained/.")
-    ] = None,
-) -> None:
-    """Run a network over a split once and write what every exit says of every sample."""
-    from hybrid import own_splits, record, trace, zoo
-
-    variant = zoo.variant(network, bits, static=static)
-    loaded = zoo.load(network, bits=bits, static=static)
-    if split in own_splits.names(network):
-        _record_own(network, variant, split, out)
-        return
-    samples = zoo.images(network, split)
-    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
-        recorded = record.record(
-            loaded,
-            samples,
-            name=network,
-            variant=variant.name,
-            weights_sha256=variant.files["weights.safetensors"],
-            progress=progress,
-        )
-    path = out or zoo.trace_path(network, variant.name, split)
-    trace.save(recorded, path)
-    typer.echo(f"{recorded.samples:,} samples written to {path}.", err=True)
-
-
-@app.command(epilog="Example: hybrid record digits-vgg --images photos --name mine --divide")
-def record(
-    network: Network,
-    *,
-    images: Annotated[
-        Path, typer.Option(help="A folder or a zip; the folder an image lies in is its label.")
-    ],
-    name: Annotated[str, typer.Option(help="What the split is called from now on.")],
-    labels: Annotated[
-        Path | None, typer.Option(help="A CSV of file and label instead of folders.")
-    ] = None,
-    match: Annotated[
-        list[str] | None,
-        typer.Option(help="A label and its class, dog=canine; may be given several times."),
-    ] = None,
-    no_labels: Annotated[
-        bool, typer.Option("--no-labels", help="Do not look at labels: accuracy stays unknown.")
-    ] = False,
-    divide: Annotated[
-        bool,
-        typer.Option("--divide", help="Two splits, NAME-tune to choose on and NAME-certify."),
-    ] = False,
-    invert: Annotated[
-        bool, typer.Option("--invert", help="Exchange light and dark, for ink on paper.")
-    ] = False,
-    bits: Annotated[
-        int | None, typer.Option(help="Of the one variant to record; without it, all of them.")
-    ] = None,
-    static: Static = False,
-) -> None:
-    """Make a split of your own images and record what every exit says of them.
-
-    `hybrid choose --images NAME` chooses on images that were divided. What was killed goes on
-    where it was, if the same is asked for again. Similar labels are proposed and not taken:
-    confirm them with --match.
-    """
-    from hybrid import collect, sources, zoo
-    from hybrid.matching import match as matches
-
-    card = zoo.card(network)
-    variants = (
-        tuple(card.variants.values())
-        if bits is None
-        else (zoo.variant(network, bits, static=static),)
-    )
-    table_of_labels = None if labels is None else _bytes(labels)
-    with sources.opened(images, labels=table_of_labels) as source:
-        words = () if no_labels else sources.label_words(source, card.classes)
-        found = matches(words, card.classes)
-        table = _match_table(found, match or (), card)
-        whole = collect.plan(
-            source,
-            card,
-            name=name,
-            words=words,
-            table=None if no_labels else table,
-            inverted=invert,
-        )
-        plans = collect.divided(whole) if divide else (whole,)
-        for plan in plans:
-            with cli_words.progress(f"Reading {plan.about.name}") as progress:
-                about = collect.collect(plan, source.read, progress=progress)
-            cli_words.say_collected(about)
-    cli_words.say_left_out(found, table)
-    for plan in plans:
-        for variant in variants:
-            _record_own(network, variant, plan.about.name)
-
-
-@app.command(epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png")
-def predict(
-    network: Annotated[
-        str, typer.Argument(help="A network, as `hybrid networks` lists them; none with --point.")
-    ],
-    images: Annotated[
-        list[Path] | None, typer.Argument(help="PNG, JPEG, WebP, GIF, BMP or TIFF files.")
-    ] = None,
-    *,
-    bits: Bits,
-    thresholds: Thresholds = "",
-    static: Static = False,
-    measure: Measure = "max_probability",
-    point: PointFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """What each exit says of your images; the layers after the exit taken are not run."""
-    from hybrid import policy, zoo
-
-    network, images = _network_and_images(network, images or [], point)
-    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
-    limits = policy.check_thresholds(thresholds, variant.exits)
-    pixels = [_pixels(path, card) for path in images]
-    loaded = zoo.load(network, bits=bits, static=static)
-    rows: list[dict[str, Any]] = []
-    for path, seen in zip(images, pixels, strict=True):
-        answer = loaded.infer(_batch(seen, card), limits, measure=measure)
-        rows.append({"image": str(path)} | cli_words.answer_json(answer, card, variant))
-    if as_json:
-        cli_words.print_json(rows)
-        return
-    for row in rows:
-        typer.echo(f"{row['image']}: {row['class']}, left at exit {row['exit']}")
-        for said in row["exits"]:
-            typer.echo(f"  exit {said['exit']}  {said['class']:<12} {said['confidence']:.4f}")
-
-
 @app.command(epilog="Example: hybrid train digits-vgg --variant hybrid-4bit --runs runs")
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or the path of your own.")],
@@ -554,21 +354,6 @@ def _asks_only_the_cloud(point: Path | None) -> bool:
     return load_point(point).kind == "cloud"
 
 
-def _network_and_images(
-    network: str, images: list[Path], point: Path | None
-) -> tuple[str, list[Path]]:
-    """A point names its network, so what stands where one was expected is an image."""
-    if point is not None:
-        from hybrid.choose import load_point
-
-        chosen = load_point(point).network
-        images = images if network == chosen else [Path(network), *images]
-        network = chosen
-    if not images:
-        raise ImageError("No image was named; give at least one file.")
-    return network, images
-
-
 def _survivals(
     field: "Field", limits: "Limits", prices: "Prices", answer: "Answer"
 ) -> "tuple[Survival, ...]":
@@ -582,76 +367,5 @@ def _survivals(
     return survives(field, limits, prices, answer.best, profiles)
 
 
-def _record_own(network: str, variant: "Variant", split: str, out: Path | None = None) -> None:
-    """Record the trace of a variant on an own split, and say where it is."""
-    from hybrid import own_splits, zoo
-    from hybrid.record import record_own
-
-    about = own_splits.split(network, split)
-    loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
-    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
-        path = record_own(
-            loaded,
-            about,
-            variant=variant.name,
-            weights_sha256=variant.files[zoo.WEIGHTS],
-            out=out,
-            progress=progress,
-        )
-    typer.echo(f"{about.samples:,} samples written to {path}.", err=True)
-
-
-def _match_table(
-    found: Sequence["Match"], given: Sequence[str], card: "Card"
-) -> dict[str, str | None]:
-    """Word → class: what is sure, and what --match says."""
-    from hybrid.errors import SourceError, UnknownNameError
-
-    table = {one.word: None if one.proposed else one.class_name for one in found}
-    for pair in given:
-        word, _, class_name = pair.partition("=")
-        if word not in table:
-            raise UnknownNameError("label", word, table)
-        if class_name not in card.classes:
-            raise UnknownNameError("class", class_name, card.classes)
-        table[word] = class_name
-    guesses = [f"--match {one.word}={one.class_name}" for one in found if one.proposed]
-    if found and not any(table.values()) and guesses:
-        raise SourceError(
-            f"No label is a class of {card.network}, but some are similar; if they are meant, "
-            f"add: {' '.join(guesses)}."
-        )
-    return table
-
-
-def _bytes(path: Path) -> bytes:
-    from hybrid.errors import SourceError
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
-
-
-def _pixels(path: Path, card: "Card") -> Any:
-    """What the network sees of a file: uint8 (size, size, channels)."""
-    from hybrid.images import read_image
-    from hybrid.preprocess import preprocess
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}); name an image file.") from None
-    return preprocess(read_image(path.name, content), card.size, card.channels)
-
-
-def _batch(pixels: Any, card: "Card") -> Any:
-    """Preprocessed pixels as a torch batch of one."""
-    import torch
-
-    from hybrid.preprocess import normalise
-
-    return torch.from_numpy(normalise(pixels[None], card.dataset))
-
-
+cli_images.add_to(app)
 cli_models.add_to(app)

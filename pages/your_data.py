@@ -204,11 +204,7 @@ def an_upload(rows: bytes | None, card: Card) -> Given | None:
         f"One folder for each class; images without labels work too. A zip of more than "
         f"{limit_mb} MB, or 100,000 images, goes in by the command line, on this machine:"
     )
-    st.code(
-        f"hybrid record {card.network} --bits {min(cache.offers().exits[card.network])} "
-        "--images FOLDER --name NAME",
-        language="bash",
-    )
+    st.code(f"hybrid record {card.network} --images FOLDER --name NAME --divide", language="bash")
     return None
 
 

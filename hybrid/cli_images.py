@@ -1,0 +1,254 @@
+"""The commands that run a network over images: `trace`, `record`, `predict`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid import cli_words
+from hybrid.cli_options import AsJson, Bits, Measure, Network, PointFile, Split, Static, Thresholds
+from hybrid.errors import ImageError
+
+if TYPE_CHECKING:
+    from hybrid.matching import Match
+    from hybrid.zoo import Card, Variant
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make these commands part of the command line."""
+    app.command(epilog="Example: hybrid trace digits-vgg --bits 4 --split test --out test.parquet")(
+        trace
+    )
+    app.command(epilog="Example: hybrid record digits-vgg --images photos --name mine --divide")(
+        record
+    )
+    app.command(
+        epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png"
+    )(predict)
+
+
+def trace(
+    network: Network,
+    *,
+    bits: Bits,
+    static: Static = False,
+    split: Split = "test",
+    out: Annotated[
+        Path | None, typer.Option(help="Where the trace goes; without it, into pretrained/.")
+    ] = None,
+) -> None:
+    """Run a network over a split once and write what every exit says of every sample."""
+    from hybrid import own_splits, record, trace, zoo
+
+    variant = zoo.variant(network, bits, static=static)
+    loaded = zoo.load(network, bits=bits, static=static)
+    if split in own_splits.names(network):
+        _record_own(network, variant, split, out)
+        return
+    samples = zoo.images(network, split)
+    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
+        recorded = record.record(
+            loaded,
+            samples,
+            name=network,
+            variant=variant.name,
+            weights_sha256=variant.files["weights.safetensors"],
+            progress=progress,
+        )
+    path = out or zoo.trace_path(network, variant.name, split)
+    trace.save(recorded, path)
+    typer.echo(f"{recorded.samples:,} samples written to {path}.", err=True)
+
+
+def record(
+    network: Network,
+    *,
+    images: Annotated[
+        Path, typer.Option(help="A folder or a zip; the folder an image lies in is its label.")
+    ],
+    name: Annotated[str, typer.Option(help="What the split is called from now on.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV of file and label instead of folders.")
+    ] = None,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="A label and its class, dog=canine; may be given several times."),
+    ] = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Do not look at labels: accuracy stays unknown.")
+    ] = False,
+    divide: Annotated[
+        bool,
+        typer.Option("--divide", help="Two splits, NAME-tune to choose on and NAME-certify."),
+    ] = False,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Exchange light and dark, for ink on paper.")
+    ] = False,
+    bits: Annotated[
+        int | None, typer.Option(help="Of the one variant to record; without it, all of them.")
+    ] = None,
+    static: Static = False,
+) -> None:
+    """Make a split of your own images and record what every exit says of them.
+
+    `hybrid choose --images NAME` chooses on images that were divided. What was killed goes on
+    where it was, if the same is asked for again. Similar labels are proposed and not taken:
+    confirm them with --match.
+    """
+    from hybrid import collect, sources, zoo
+    from hybrid.matching import match as matches
+
+    card = zoo.card(network)
+    variants = (
+        tuple(card.variants.values())
+        if bits is None
+        else (zoo.variant(network, bits, static=static),)
+    )
+    table_of_labels = None if labels is None else _bytes(labels)
+    with sources.opened(images, labels=table_of_labels) as source:
+        words = () if no_labels else sources.label_words(source, card.classes)
+        found = matches(words, card.classes)
+        table = _match_table(found, match or (), card)
+        whole = collect.plan(
+            source,
+            card,
+            name=name,
+            words=words,
+            table=None if no_labels else table,
+            inverted=invert,
+        )
+        plans = collect.divided(whole) if divide else (whole,)
+        for plan in plans:
+            with cli_words.progress(f"Reading {plan.about.name}") as progress:
+                about = collect.collect(plan, source.read, progress=progress)
+            cli_words.say_collected(about)
+    cli_words.say_left_out(found, table)
+    for plan in plans:
+        for variant in variants:
+            _record_own(network, variant, plan.about.name)
+
+
+def predict(
+    network: Annotated[
+        str, typer.Argument(help="A network, as `hybrid networks` lists them; none with --point.")
+    ],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="PNG, JPEG, WebP, GIF, BMP or TIFF files.")
+    ] = None,
+    *,
+    bits: Bits,
+    thresholds: Thresholds = "",
+    static: Static = False,
+    measure: Measure = "max_probability",
+    point: PointFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What each exit says of your images; the layers after the exit taken are not run."""
+    from hybrid import policy, zoo
+
+    network, images = _network_and_images(network, images or [], point)
+    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
+    limits = policy.check_thresholds(thresholds, variant.exits)
+    pixels = [_pixels(path, card) for path in images]
+    loaded = zoo.load(network, bits=bits, static=static)
+    rows: list[dict[str, Any]] = []
+    for path, seen in zip(images, pixels, strict=True):
+        answer = loaded.infer(_batch(seen, card), limits, measure=measure)
+        rows.append({"image": str(path)} | cli_words.answer_json(answer, card, variant))
+    if as_json:
+        cli_words.print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['image']}: {row['class']}, left at exit {row['exit']}")
+        for said in row["exits"]:
+            typer.echo(f"  exit {said['exit']}  {said['class']:<12} {said['confidence']:.4f}")
+
+
+def _network_and_images(
+    network: str, images: list[Path], point: Path | None
+) -> tuple[str, list[Path]]:
+    """A point names its network, so what stands where one was expected is an image."""
+    if point is not None:
+        from hybrid.choose import load_point
+
+        chosen = load_point(point).network
+        images = images if network == chosen else [Path(network), *images]
+        network = chosen
+    if not images:
+        raise ImageError("No image was named; give at least one file.")
+    return network, images
+
+
+def _record_own(network: str, variant: "Variant", split: str, out: Path | None = None) -> None:
+    """Record the trace of a variant on an own split, and say where it is."""
+    from hybrid import own_splits, zoo
+    from hybrid.record import record_own
+
+    about = own_splits.split(network, split)
+    loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
+    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
+        path = record_own(
+            loaded,
+            about,
+            variant=variant.name,
+            weights_sha256=variant.files[zoo.WEIGHTS],
+            out=out,
+            progress=progress,
+        )
+    typer.echo(f"{about.samples:,} samples written to {path}.", err=True)
+
+
+def _match_table(
+    found: Sequence["Match"], given: Sequence[str], card: "Card"
+) -> dict[str, str | None]:
+    """Word → class: what is sure, and what --match says."""
+    from hybrid.errors import SourceError, UnknownNameError
+
+    table = {one.word: None if one.proposed else one.class_name for one in found}
+    for pair in given:
+        word, _, class_name = pair.partition("=")
+        if word not in table:
+            raise UnknownNameError("label", word, table)
+        if class_name not in card.classes:
+            raise UnknownNameError("class", class_name, card.classes)
+        table[word] = class_name
+    guesses = [f"--match {one.word}={one.class_name}" for one in found if one.proposed]
+    if found and not any(table.values()) and guesses:
+        raise SourceError(
+            f"No label is a class of {card.network}, but some are similar; if they are meant, "
+            f"add: {' '.join(guesses)}."
+        )
+    return table
+
+
+def _bytes(path: Path) -> bytes:
+    from hybrid.errors import SourceError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
+
+
+def _pixels(path: Path, card: "Card") -> Any:
+    """What the network sees of a file: uint8 (size, size, channels)."""
+    from hybrid.images import read_image
+    from hybrid.preprocess import preprocess
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror}); name an image file.") from None
+    return preprocess(read_image(path.name, content), card.size, card.channels)
+
+
+def _batch(pixels: Any, card: "Card") -> Any:
+    """Preprocessed pixels as a torch batch of one."""
+    import torch
+
+    from hybrid.preprocess import normalise
+
+    return torch.from_numpy(normalise(pixels[None], card.dataset))
