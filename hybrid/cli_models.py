@@ -56,7 +56,7 @@ def cuts(
         typer.Option("--all", help="Every place, not only that which sends least of each run."),
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option(help="Draw it into FILE.html or FILE.png.")
+        Path | None, typer.Option(help="Draw it into FILE.html, or FILE.png by Chromium.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,8 +1,16 @@
-"""The picture of a model's cuts: what is in it."""
+"""The picture of a model's cuts: what is in it, and how it becomes a file."""
 
+import shutil
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from hybrid.errors import ModelError
 from hybrid.networks.cutting import cuts, worthwhile
 from hybrid.networks.tracing import load_model, trace
-from hybrid.ui.figures.cuts import figure
+from hybrid.ui.figures.cuts import figure, save_figure
 
 
 def test_the_picture_has_a_column_for_each_cut_and_marks_those_that_carry_a_skip_connection():
@@ -18,3 +26,43 @@ def test_the_picture_has_a_column_for_each_cut_and_marks_those_that_carry_a_skip
     assert [b + c for b, c in zip(before.y, behind.y, strict=True)] == [41_120] * 4
     assert list(weights.y) == [cut.edge.weight_bytes(4) for cut in chosen]
     assert list(largest.y) == [cut.edge.activation_bytes(4) for cut in chosen]
+
+
+def small() -> go.Figure:
+    return go.Figure(go.Bar(y=[1], marker_color="#ff0000"), layout={"width": 200, "height": 150})
+
+
+@pytest.mark.browser
+def test_a_png_is_drawn_by_the_browser_of_this_machine(tmp_path: Path):
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("there is no Chromium")
+
+    save_figure(small(), tmp_path / "cuts.png")
+
+    with Image.open(tmp_path / "cuts.png") as picture:
+        assert picture.size == (2 * 216, 2 * 166)
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1_000_000)}
+    assert (255, 0, 0) in colours
+    assert [path.name for path in tmp_path.iterdir()] == ["cuts.png"]
+
+
+def test_a_png_without_a_browser_that_draws_is_refused_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
+
+    with pytest.raises(ModelError, match=r"none is here; install one, .* or write a .html file"):
+        save_figure(small(), tmp_path / "cuts.png")
+    monkeypatch.setenv("BROWSER_PATH", "/bin/true")  # ends well and draws nothing
+    with pytest.raises(ModelError, match="/bin/true draws no PNG; install one"):
+        save_figure(small(), tmp_path / "cuts.png")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_where_none_can_be_written_is_one_sentence(tmp_path: Path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ModelError, match=r"cuts.html cannot be written \(.*\); make room or name"):
+        save_figure(small(), tmp_path / "file" / "cuts.html")

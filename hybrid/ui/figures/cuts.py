@@ -4,6 +4,10 @@ Rows as plain values go in, a plotly figure comes out; its colours are its own, 
 theme stands around a file.
 """
 
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +28,10 @@ __all__ = ["figure", "save_figure"]
 _EDGE, _CLOUD, _INK, _LINE = "#1f5fd0", "#22335c", "#16202e", "#b7c0cb"
 _CELL, _LEAST_WIDTH = 22, 720  # pixels a cut, and of the whole
 _SUFFIXES = (".html", ".png")
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_INSTEAD = "install one, name it in BROWSER_PATH, or write a .html file"
+_MARGIN = 16  # of a page without a style, left and right together
+_PATIENCE_S = 120
 
 
 def figure(cuts: Sequence["Cut"], *, title: str, bits: int, image_bytes: int) -> go.Figure:
@@ -106,21 +114,52 @@ def save_figure(drawn: go.Figure, path: Path) -> None:
     """Write the figure, as HTML that opens without a network or as PNG.
 
     Raises:
-        ModelError: another suffix, or PNG without what draws it.
+        ModelError: another suffix, PNG without a browser that draws it, or no room.
     """
-    if path.suffix.lower() not in _SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
         raise ModelError(f"A picture is written as .html or .png, not as {path.name}; rename it.")
-    with replacing(path) as draft:
-        if path.suffix.lower() == ".html":
-            draft.write_text(drawn.to_html(include_plotlyjs=True), encoding="utf-8")
-            return
+    page = drawn.to_html(include_plotlyjs=True)
+    try:
+        with replacing(path) as draft:
+            if suffix == ".html":
+                draft.write_text(page, encoding="utf-8")
+            else:
+                size = (drawn.layout.width + _MARGIN, drawn.layout.height + _MARGIN)
+                draft.write_bytes(_photograph(page, size))
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be written ({error.strerror}); make room or name another folder."
+        ) from error
+
+
+def _photograph(page: str, size: tuple[int, int]) -> bytes:
+    """A page as PNG, two dots a pixel, by the browser of this machine."""
+    found = (shutil.which(name) for name in _BROWSERS)
+    browser = os.environ.get("BROWSER_PATH") or next(filter(None, found), None)
+    if browser is None:
+        raise ModelError(f"A PNG needs Chromium or Chrome, and none is here; {_INSTEAD}.")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        written, picture = Path(folder, "page.html"), Path(folder, "page.png")
+        written.write_text(page, encoding="utf-8")
+        command = [
+            browser,
+            "--headless",
+            "--hide-scrollbars",
+            "--force-device-scale-factor=2",
+            f"--window-size={size[0]},{size[1]}",
+            f"--user-data-dir={folder}/profile",
+            f"--screenshot={picture}",
+        ]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.append("--no-sandbox")  # Chromium starts for no root with it; the page is ours
         try:
-            draft.write_bytes(drawn.to_image(format="png", scale=2))
-        except (ImportError, RuntimeError, ValueError) as error:
-            raise ModelError(
-                'A PNG needs kaleido and a Chrome (pip install "kaleido>=1"); name a .html file '
-                "instead."
-            ) from error
+            subprocess.run(
+                [*command, written.as_uri()], check=True, capture_output=True, timeout=_PATIENCE_S
+            )
+            return picture.read_bytes()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ModelError(f"{browser} draws no PNG; {_INSTEAD}.") from error
 
 
 def _words(cut: "Cut", bits: int) -> str:
