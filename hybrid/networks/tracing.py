@@ -31,6 +31,7 @@ from hybrid.torchvision_fix import declare_operators
 __all__ = ["LAYERS", "Outline", "Seen", "fit_weights", "is_reference", "load_model", "trace"]
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_WHOLE = (*LAYERS, nn.BatchNorm2d)  # what is not traced into, subclasses included
 SAMPLES = 2  # run to measure: one would hide a tensor whose first axis is not the batch
 _SHOWN_KEYS = 5
 
@@ -297,6 +298,10 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self._thread = threading.get_ident()
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Layers and norms of a library's or user's own class stay modules, as torch's do."""
+        return isinstance(m, _WHOLE) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self,

@@ -22,7 +22,7 @@ def outlined(name: str, *, shape: tuple[int, int, int] = IMAGE) -> Outline:
     return trace(load_model(reference), shape=shape, reference=name)
 
 
-@pytest.mark.parametrize("name", ["plain", "scaled", "branching", "mixed", "forked"])
+@pytest.mark.parametrize("name", ["plain", "scaled", "branching", "mixed", "forked", "library"])
 def test_both_halves_of_every_cut_give_exactly_what_the_whole_gives(name: str):
     outline = outlined(name)
     images = torch.rand(5, *IMAGE)
@@ -85,7 +85,7 @@ def test_each_side_has_its_macs_weights_and_largest_layer():
     assert cloud.filters == 16 * 72
 
 
-@pytest.mark.parametrize("model", ["plain", "mixed", "forked"])
+@pytest.mark.parametrize("model", ["plain", "mixed", "forked", "library"])
 @pytest.mark.parametrize("bits", [1, 4])
 def test_the_edge_of_a_cut_has_the_bytes_of_the_layers_that_adapting_makes(model: str, bits: int):
     outline = outlined(model)

@@ -164,3 +164,12 @@ def test_macs_of_torchvisions_models_are_the_published_ones(name: str, giga_macs
 def test_a_model_that_cannot_be_followed_is_refused(name: str, sentence: str):
     with pytest.raises(ModelError, match=sentence):
         trace(load_model(f"tests.models:{name}"), shape=IMAGE, reference=name)
+
+
+def test_layers_of_a_librarys_own_classes_are_layers():
+    outline = trace(load_model("tests.models:library"), shape=(3, 16, 16), reference="library")
+
+    called = {str(node.target): outline.seen[node].macs for node in outline.nodes}
+    assert called["depth"] == 8 * 8 * 8 * (9 * 8)
+    assert called["fc"] == 16 * 10
+    assert "norm" in called
