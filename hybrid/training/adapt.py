@@ -10,8 +10,10 @@ answer like the twin. The cloud segment stays as it was given. Needs no Lightnin
 
 import platform
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -136,16 +138,48 @@ def adapt(request: Request, *, say: Say = lambda _: None) -> str:
     torch.manual_seed(request.seed)
     job = _job(request, say)
     try:
-        _publish_twin(job)
-        for bits in request.bits:
-            for static in (False, True) if bits != FULL_PRECISION else (False,):
-                _publish_variant(job, bits, static=static)
+        with _useful_or_gone(job.recipe.network):
+            _publish_twin(job)
+            for bits in request.bits:
+                for static in (False, True) if bits != FULL_PRECISION else (False,):
+                    _publish_variant(job, bits, static=static)
     except OSError as error:
         raise ModelError(
-            f"The network cannot be kept in {zoo.pretrained_folder()} ({error.strerror}); make "
-            "room, or name another folder in HYBRID_PRETRAINED."
+            f"The network cannot be kept in {zoo.pretrained_folder()} ({error.strerror or error}); "
+            "make room, or name another folder in HYBRID_PRETRAINED."
         ) from error
     return job.recipe.network
+
+
+@contextmanager
+def _useful_or_gone(network: str) -> Iterator[None]:
+    """What ends early leaves finished variants, and nothing where none of them is a hybrid."""
+    try:
+        yield
+    except BaseException:
+        known = zoo.card(network).variants.values() if network in zoo.networks() else ()
+        if not any(variant.kind == "hybrid" for variant in known):
+            shutil.rmtree(zoo.pretrained_folder() / network, ignore_errors=True)
+        raise
+
+
+def _publish(job: _Job, plan: Plan, network: Network, training: Training) -> None:
+    """Publish a variant whole, or leave what was there; the card, written last, decides."""
+    folder = zoo.weights_path(job.recipe.network, plan.name).parent
+    before = folder.with_name(f".{folder.name}.before")
+    if before.is_dir():  # of a run that was killed here
+        shutil.rmtree(folder, ignore_errors=True)
+        before.replace(folder)
+    try:
+        if folder.is_dir():
+            folder.replace(before)
+        publish(job.recipe, plan, network, training)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if before.is_dir():
+            before.replace(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def check(request: Request) -> None:
@@ -375,7 +409,7 @@ def _publish_twin(job: _Job) -> None:
         _check_same_weights(job, network)
     else:
         job.say("Recording the twin, the model as it was given.")
-        publish(recipe, recipe.plan(TWIN), network, _training(started, []))
+        _publish(job, recipe.plan(TWIN), network, _training(started, []))
     accuracy = zoo.variant(recipe.network, 32, static=True).accuracy["tune"][0]
     job.say(f"The model answers {100 * accuracy:.2f} % of the tune split rightly.")
     if accuracy * recipe.classes < _CHANCE:
@@ -440,7 +474,7 @@ def _publish_variant(job: _Job, bits: int, *, static: bool) -> None:
         for row in _fine_tuned(network, job, plan):
             history.append(row | {"epoch": float(len(history) + 1)})
     job.say(f"{plan.name}: recording traces.")
-    publish(job.recipe, plan, network, _training(started, history))
+    _publish(job, plan, network, _training(started, history))
 
 
 def _fine_tuned(network: Network, job: _Job, plan: Plan) -> Iterator[dict[str, float]]:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from hybrid import data, zoo
+from hybrid import data, trace, zoo
 from hybrid.census import census
 from hybrid.data import Dataset
 from hybrid.errors import (
@@ -302,6 +302,47 @@ def test_a_folder_with_one_class_or_too_few_images_is_refused(tmp_path: Path, as
         adapt(replace(asked, data=str(few)))
     with pytest.raises(UnknownNameError, match=r"Did you mean digits\?"):
         adapt(replace(asked, data="digit"))
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch, *, variant: str) -> None:
+    """No trace of a variant can be written; Parquet's errors carry their reason as text alone."""
+    save = trace.save
+
+    def fail(recorded: trace.Trace, path: Path) -> None:
+        if recorded.variant == variant:
+            raise OSError("[errno 28] No space left on device")
+        save(recorded, path)
+
+    monkeypatch.setattr("hybrid.training.publish.trace.save", fail)
+
+
+def test_a_full_disk_leaves_no_network_that_is_none(
+    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
+    full_disk(monkeypatch, variant="hybrid-8bit")
+
+    with pytest.raises(ModelError, match=r"\(.*No space left on device\); make room, or name"):
+        adapt(replace(asked, exits=("stem",)))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_variant_that_was_there(
+    here: Path, asked: Request, monkeypatch: pytest.MonkeyPatch
+):
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    full_disk(monkeypatch, variant="static-8bit")
+
+    with pytest.raises(ModelError, match="No space left"):
+        adapt(replace(asked, exits=("stem",)))
+
+    after = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    weights = here / NAME / "static-8bit" / "weights.safetensors"
+    assert after.keys() == before.keys()
+    assert after[weights] == before[weights]
+    assert evaluate(NAME, 8, (0.9,)).accuracy > 0.5
 
 
 @pytest.mark.parametrize(
