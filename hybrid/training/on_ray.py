@@ -25,6 +25,8 @@ __all__ = ["Pool", "check_installed", "connected"]
 OBJECT_STORE_BYTES = 80 * 2**20  # nearly Ray's least: results are a few words
 ANSWER_S = 5.0  # for which an address may stay silent
 _LONGEST_FOLDER = 24
+# How a client of gRPC begins (RFC 9113, section 3.4), and the kind of frame a server begins with.
+_HTTP2, _SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
 RETRIES = 2  # of work whose process or machine died
 
 Item = TypeVar("Item")
@@ -152,7 +154,7 @@ def _init(**options: Any) -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself waits for a minute before it says that nobody answers."""
+    """Ray itself tries for minutes before it says that nobody answers."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -162,12 +164,19 @@ def _check_answers(address: str) -> None:
             "such as 10.0.0.5:6379."
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S) as there:
+            there.sendall(_HTTP2)
+            said = there.recv(9)
     except OSError as error:
         raise ClusterError(
             f"Nobody answers at {address} ({error.strerror or error}); start Ray there with "
             "`ray start --head`, or leave --address out to use this machine."
         ) from error
+    if said[3:4] != _SETTINGS and not os.environ.get("RAY_USE_TLS"):
+        raise ClusterError(
+            f"What answers at {address} is no Ray cluster; give the port that `ray start --head` "
+            "was given, 6379 without one."
+        )
 
 
 @cache  # Ray reads a process's token once

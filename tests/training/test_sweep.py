@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +24,14 @@ from typer.testing import CliRunner
 from hybrid import zoo
 from hybrid.choose import Limits, choose, survey
 from hybrid.cli import app
-from hybrid.errors import BitWidthError, HybridError, ModelError, SweepError, WeightsError
+from hybrid.errors import (
+    BitWidthError,
+    ClusterError,
+    HybridError,
+    ModelError,
+    SweepError,
+    WeightsError,
+)
 from hybrid.training import on_ray, sweep, swept, trials
 from hybrid.training.adapt import adapt
 from hybrid.training.sweep import Plan, Sweep, plan, run
@@ -325,6 +333,32 @@ def test_an_address_that_cannot_be_reached_is_one_sentence_and_code_2(
     assert result.stdout == ""
     assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "greeting, sentence", [(b"", "Nobody answers"), (b"HTTP/1.1 400", "no Ray")]
+)
+def test_a_server_that_is_no_ray_is_told_at_once(
+    greeting: bytes, sentence: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(on_ray, "ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            there, _ = server.accept()
+            with there:
+                there.sendall(greeting)
+                there.recv(1000)
+                time.sleep(0 if greeting else 0.5)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        with pytest.raises(ClusterError, match=sentence), on_ray.connected(address=address):
+            pass
+
+        thread.join()
 
 
 def test_without_ray_a_sentence_says_how_to_install_it(
