@@ -219,7 +219,9 @@ def sweep(
     )
     planned = sweep.plan(asked, out)
     for one in planned.skipped:
-        typer.echo(f"Left out: {one.cut}, exits {', '.join(one.exits)}. {one.reason}", err=True)
+        at = "" if one.bits is None else f", {one.bits} bit"
+        exits_ = ", ".join(one.exits)
+        typer.echo(f"Left out: {one.cut}, exits {exits_}{at}. {one.reason}", err=True)
     try:
         kept = sweep.run(
             planned,

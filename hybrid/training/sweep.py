@@ -27,7 +27,7 @@ from hybrid.files import sha256_of
 from hybrid.networks.adapted import stage_cuts
 from hybrid.networks.cutting import Cut, cuts, find_cut, worthwhile
 from hybrid.networks.tracing import Outline, fit_weights, load_model, trace
-from hybrid.quant import check_bits
+from hybrid.quant import FULL_PRECISION, check_bits
 from hybrid.training.adapt import FOLDER_SIZE, Request, check, first_channels
 from hybrid.training.on_ray import connected
 from hybrid.training.swept import Row, row
@@ -80,11 +80,12 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A combination that cannot be, and why."""
+    """A combination that cannot be, and why. bits: None where it can be at none."""
 
     cut: str
     exits: tuple[str, ...]
     reason: str
+    bits: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ class Kept:
     failed: tuple[Made, ...]
 
 
+Place = tuple[str, tuple[str, ...]]  # a cut and its exits
 Runner = Callable[[Callable[[Trial], Made], Sequence[Trial]], Iterable[Made]]
 
 
@@ -129,8 +131,11 @@ def plan(asked: Sweep, out: Path) -> Plan:
     named = where if Path(where).exists() else asked.data  # in an error, as it was given
     train = data.load(named, "train", size=asked.size or FOLDER_SIZE, channels=3)
     outline = _outline(asked, train)
-    places, skipped = _places(asked, cuts(outline), outline.reference)
-    if not places:
+    found = cuts(outline)
+    places, skipped = _places(asked, found, outline.reference)
+    settings, narrow = _at_bits(places, tuple(dict.fromkeys(asked.bits)), found)
+    skipped += narrow
+    if not settings:
         raise SweepError(f"Nothing is left to try: {skipped[0].reason}")
     shared = _shared(asked, where)
     contents = _contents(shared, train)
@@ -143,9 +148,9 @@ def plan(asked: Sweep, out: Path) -> Plan:
             bits=(bits,),
             name=_name(shared.name, cut=cut, exits=exits, seed=seed),
         )
-        for cut, exits in places
+        for (cut, exits), widths in settings.items()
         for seed in dict.fromkeys(asked.seeds)
-        for bits in dict.fromkeys(asked.bits)
+        for bits in widths
     ]
     _check_first(requests[0])
     trials = [
@@ -275,14 +280,14 @@ def _outline(asked: Sweep, train: Dataset) -> Outline:
 
 def _places(
     asked: Sweep, found: Sequence[Cut], reference: str
-) -> tuple[list[tuple[str, tuple[str, ...]]], list[Skipped]]:
+) -> tuple[list[Place], list[Skipped]]:
     """Cuts and exits that can be, by the names of their places; and the others."""
     known = {name: cut for cut in found for name in (*cut.also, cut.name)}
     for name in (*asked.cuts, *(name for names in asked.exits for name in names)):
         if name not in known:
             find_cut(found, name, reference=reference)  # says what is near it
     wanted = [known[name] for name in asked.cuts] or _every(found)
-    chosen: dict[tuple[str, tuple[str, ...]], None] = {}
+    chosen: dict[Place, None] = {}
     skipped = []
     for cut in dict.fromkeys(cut.name for cut in wanted):
         for given in asked.exits or [_exit_at(found, known[cut])]:
@@ -295,6 +300,26 @@ def _places(
             else:
                 chosen[cut, exits] = None
     return list(chosen), skipped
+
+
+def _at_bits(
+    places: Sequence[Place], bits: Sequence[int], found: Sequence[Cut]
+) -> tuple[dict[Place, list[int]], list[Skipped]]:
+    """Place to the bit widths that an edge can have there, and the others."""
+    filters = {cut.name: cut.edge.filters for cut in found}
+    can: dict[Place, list[int]] = {}
+    skipped = []
+    for cut, exits in places:
+        for width in bits:
+            if filters[cut] or width == FULL_PRECISION:
+                can.setdefault((cut, exits), []).append(width)
+                continue
+            reason = (
+                f"Before {cut} no convolution behind the first layer can have {width} bits, and "
+                "only those are quantized; cut later, or try 32 bits."
+            )
+            skipped.append(Skipped(cut=cut, exits=exits, bits=width, reason=reason))
+    return can, skipped
 
 
 def _every(found: Sequence[Cut]) -> list[Cut]:
