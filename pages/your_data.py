@@ -1,7 +1,6 @@
 """Your data: own images become a split like any other, and are compared with the test split."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +8,24 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import choose, collect, matching, own_splits
-from hybrid.errors import DataMissingError, HybridError, TraceError
-from hybrid.images import Rejected
-from hybrid.own_splits import OwnSplit
+from hybrid import collect, matching, own_splits
+from hybrid.errors import HybridError
 from hybrid.trace import UNLABELLED
-from hybrid.ui import cache, gallery, jobs, numbers, palette, running, shell, state, your_data
-from hybrid.ui.figures import explore as explore_figures
-from hybrid.ui.figures import your_data as figures
+from hybrid.ui import (
+    cache,
+    gallery,
+    jobs,
+    kept_split,
+    numbers,
+    running,
+    shell,
+    state,
+    your_data,
+)
 from hybrid.ui.jobs import Job
 from hybrid.ui.state import View
-from hybrid.ui.your_data import Beside, Found, Given, Step
-from hybrid.zoo import WEIGHTS, Card
+from hybrid.ui.your_data import Found, Given, Step
+from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}
 NEW = "New split"
@@ -44,7 +49,7 @@ def main() -> None:
         unfinished(card)
     else:
         recordings(card)
-        kept_split(own_splits.split(card.network, chosen), view, card)
+        kept_split.draw(own_splits.split(card.network, chosen), view, card)
 
 
 def choose_split(card: Card) -> str:
@@ -252,22 +257,7 @@ def show_found(found: Found) -> None:
     others = your_data.counted(found.others, "other file is", "other files are")
     st.markdown(f"{said}; {others} not looked at." if found.others else f"{said}.")
     refused = your_data.counted(len(found.refused), "file", "files")
-    show_refused(found.refused, f"{refused} will not be read")
-
-
-def show_refused(refused: tuple[Rejected, ...] | list[Rejected], what: str) -> None:
-    """Why files are left out, in cells that show a stranger's words as they are."""
-    if not refused:
-        return
-    table = pd.DataFrame({"File": one.name, "Why": one.sentence} for one in refused)
-    with st.expander(what, icon=":material/broken_image:", expanded=len(refused) <= ROWS_SHOWN):
-        st.dataframe(
-            table,
-            hide_index=True,
-            height="content" if len(table) <= ROWS_SHOWN else 280,
-            key="your_refused",
-            alt=f"{what}, each with the reason.",
-        )
+    kept_split.show_refused(found.refused, f"{refused} will not be read")
 
 
 def match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:
@@ -463,202 +453,6 @@ def free_name(card: Card) -> str:
     taken = {name.partition("-tune")[0] for name in own_splits.names(card.network)}
     tries = ("mine", *(f"mine-{number}" for number in range(2, 10_000)))
     return next(name for name in tries if name not in taken)
-
-
-def kept_split(about: OwnSplit, view: View, card: Card) -> None:
-    """What a kept split is, what can be done with it, and how it differs from the test split."""
-    show_about(about, card)
-    actions(about, view, card)
-    try:
-        own = cache.trace(card.network, view.variant, about.name)
-        test = cache.trace(card.network, view.variant)
-    except (DataMissingError, TraceError) as error:
-        st.info(
-            f"{error} Or choose another bit width on the left.",
-            title="Not recorded at this bit width",
-            icon=":material/database_off:",
-        )
-        return
-    compared = your_data.beside(own, test, view, classes=len(card.classes))
-    show_headlines(your_data.headlines(own, compared, view))
-    show_differences(compared, view, card)
-
-
-def show_about(about: OwnSplit, card: Card) -> None:
-    """Where the images came from and what was left out."""
-    purposes = {
-        "report": "",
-        "tune": " One half of them: to choose thresholds on.",
-        "certify": " One half of them: for certificates alone.",
-    }
-    recorded = own_splits.recorded(
-        about.network, about.name, {n: v.files[WEIGHTS] for n, v in card.variants.items()}
-    )
-    st.text(
-        f"From {about.source}: {numbers.count(about.samples)} images "
-        f"{'with' if about.labelled else 'without'} labels, {len(recorded)} of "
-        f"{len(card.variants)} traces recorded.{purposes[about.purpose]}"
-    )
-    if about.left_out:
-        words = ", ".join(f"{word or 'no label'} ({n})" for word, n in about.left_out.items())
-        st.text(f"Left out, by label: {words}")
-    if about.skipped:
-        files = your_data.counted(about.skipped, "file", "files")
-        show_refused(own_splits.skipped(about), f"{files} could not be read")
-
-
-def actions(about: OwnSplit, view: View, card: Card) -> None:
-    """Open it in Explore, choose on it, record more of it, delete it."""
-    with st.container(horizontal=True):
-        if st.button(
-            "Open in Explore",
-            icon=":material/tune:",
-            type="primary",
-            key="your_explore",
-            on_click=open_split,
-            args=(about.name,),
-        ):
-            shell.open_page("explore")
-        choose_on(about)
-        missing = [
-            name
-            for name in your_data.variants(card, view.variant)
-            if not own_splits.trace_path(
-                about.network, about.name, name, card.variants[name].files[WEIGHTS]
-            ).is_file()
-        ]
-        if missing:
-            st.button(
-                f"Record {len(missing)} more traces" if len(missing) > 1 else "Record its trace",
-                icon=":material/fiber_manual_record:",
-                key="your_more",
-                on_click=your_data.record_more,
-                args=(about, card, missing, running.gate()),
-            )
-        with st.popover("Delete", icon=":material/delete:"):
-            st.write("Its images here and all its traces go; the files they came from stay.")
-            st.button(
-                f"Delete {about.name}",
-                key="your_delete",
-                on_click=delete,
-                args=(about,),
-            )
-
-
-def choose_on(about: OwnSplit) -> None:
-    """The way to Choose, which needs both halves."""
-    images = about.name.removesuffix(f"-{about.purpose}")
-    halved = images in choose.own_images(about.network)
-    if st.button(
-        "Choose on them",
-        icon=":material/target:",
-        key="your_choose",
-        disabled=not halved,
-        help=None
-        if halved
-        else "Record the images in two halves, one to choose on and one to certify: then Choose "
-        "offers them.",
-    ):
-        st.session_state["choose_on"] = (about.network, images)
-        shell.open_page("choose")
-
-
-def open_split(name: str) -> None:
-    """Let the pages begin from this split."""
-    st.session_state["split"] = name
-    st.session_state["view"] = replace(state.current(), split=name)
-
-
-def delete(about: OwnSplit) -> None:
-    """Take a split away."""
-    own_splits.delete(about.network, about.name)
-
-
-def show_headlines(shown: tuple[tuple[str, str, str], ...]) -> None:
-    """Numbers in boxes: label, value with unit, note."""
-    with st.grid(len(shown), min_column_width=148):
-        for label, value, note in shown:
-            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
-
-
-def show_differences(compared: Beside, view: View, card: Card) -> None:
-    """How sure, what is answered, what is confused, by class."""
-    st.subheader("How your images differ")
-    names = palette.names(view.exits)
-    st.write(your_data.verdict(compared, names))
-    left, right = st.columns(2)
-    with left, st.container(border=True, height="stretch"):
-        show_confidences(compared, names)
-    with right, st.container(border=True, height="stretch"):
-        show_answers(compared, card)
-    if compared.confusion is None or compared.per_class is None:
-        return
-    left, right = st.columns(2)
-    with left, st.container(border=True, height="stretch"):
-        st.markdown("**What is taken for what**, at the present thresholds")
-        st.plotly_chart(
-            figures.confusion(compared.confusion, card.classes),
-            key="your_confusion",
-            config=STILL,
-            alt="Labels against answers: a row for each class, its images counted by answer.",
-        )
-    with right, st.container(border=True, height="stretch"):
-        st.markdown("**By class**: exits and accuracy")
-        st.plotly_chart(
-            explore_figures.per_class(compared.per_class, card.classes),
-            key="your_classes",
-            config=STILL,
-            alt="Share of each class that takes each exit, and its accuracy.",
-        )
-
-
-def show_confidences(compared: Beside, names: list[str]) -> None:
-    """One exit's confidence on both splits."""
-    st.markdown("**How sure the exits are**")
-    number = names.index(
-        st.segmented_control(
-            "Exit", names, default=names[0], required=True, key=f"your_exit_{len(names)}"
-        )
-        or names[0]
-    )
-    colour = palette.CLOUD if number == len(names) - 1 else palette.exit_colour(number)
-    st.plotly_chart(
-        figures.confidences(
-            compared.confidences[0, number],
-            compared.confidences[1, number],
-            colour=colour,
-            names=("Your images", "Test images"),
-        ),
-        key="your_confidences",
-        config=STILL,
-        alt=f"Confidence of {names[number]} on your images and on the test images.",
-    )
-    st.caption(
-        f"Mean {numbers.fixed(compared.means[0, number], 3)} on yours and "
-        f"{numbers.fixed(compared.means[1, number], 3)} on the test images; the largest gap of "
-        f"the cumulative curves is {numbers.fixed(compared.gaps[number], 3)} (0 alike, 1 apart)."
-    )
-
-
-def show_answers(compared: Beside, card: Card) -> None:
-    """What is answered on both splits, and what the labels say."""
-    st.markdown("**What is answered**, at the present thresholds")
-    rows = [
-        ("Your images", compared.answers[0], palette.exit_colour(0)),
-        ("Test images", compared.answers[1], palette.TWIN),
-    ]
-    if compared.labels is not None:
-        rows.insert(1, ("Your labels", compared.labels, palette.LINE))
-    st.plotly_chart(
-        figures.shares(rows, card.classes),
-        key="your_answers",
-        config=STILL,
-        alt="Share of the images that each class is the answer for, on yours and on the test's.",
-    )
-    st.caption(
-        f"{numbers.percent(compared.variation)} of the answers would have to be others for both "
-        "to be alike."
-    )
 
 
 shell.through_app(__file__)
