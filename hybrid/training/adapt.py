@@ -154,12 +154,14 @@ def adapt(request: Request, *, say: Say = lambda _: None) -> str:
 @contextmanager
 def _useful_or_gone(network: str) -> Iterator[None]:
     """What ends early leaves finished variants, and nothing where none of them is a hybrid."""
+    folder = zoo.pretrained_folder() / network
+    strange = folder.exists() and network not in zoo.networks()  # of whatever else
     try:
         yield
     except BaseException:
         known = zoo.card(network).variants.values() if network in zoo.networks() else ()
-        if not any(variant.kind == "hybrid" for variant in known):
-            shutil.rmtree(zoo.pretrained_folder() / network, ignore_errors=True)
+        if not strange and not any(variant.kind == "hybrid" for variant in known):
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
