@@ -219,6 +219,11 @@ def grey(num_classes: int = 10) -> nn.Module:
     return _worn(Plain(num_classes, channels=1))
 
 
+def four_channels(num_classes: int = 10) -> nn.Module:
+    """For colour and depth."""
+    return _worn(Plain(num_classes, channels=4))
+
+
 def branching(num_classes: int = 10) -> nn.Module:
     """Needs torch.export."""
     return _worn(Branching(num_classes))

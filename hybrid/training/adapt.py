@@ -140,7 +140,7 @@ def adapt(request: Request, *, say: Say = lambda _: None) -> str:
     try:
         with _useful_or_gone(job.recipe.network):
             _publish_twin(job)
-            for bits in request.bits:
+            for bits in dict.fromkeys(request.bits):
                 for static in (False, True) if bits != FULL_PRECISION else (False,):
                     _publish_variant(job, bits, static=static)
     except OSError as error:
@@ -205,14 +205,23 @@ def _job(request: Request, say: Say) -> _Job:
     size = DATASETS[where].size if named else request.size or FOLDER_SIZE
     channels = DATASETS[where].channels if named else 3
     say(f"Reading {where}.")
+    train = data.load(where, "train", size=size, channels=channels)
+    model = load_model(request.model, classes=len(train.classes))
+    wanted = first_channels(model) or channels
+    if not named and wanted == 1:
+        channels = 1
+    if channels not in (1, wanted):
+        raise ModelError(
+            f"{request.model} takes {wanted} colour channels, and the images have {channels}; give "
+            "it a first layer for as many."
+        )
     train, tune = (
         data.load(where, split, size=size, channels=channels) for split in ("train", "tune")
     )
     _check_images(train, where, size=size, channels=channels)
     _list_skipped(train, say)
-    model = load_model(request.model, classes=len(train.classes))
     fit_weights(model, request.weights)
-    sees = (first_channels(model) or channels, *(request.size or size,) * 2)
+    sees = (wanted, *(request.size or size,) * 2)
     outline = trace(model, shape=sees, reference=request.model)
     if outline.classes != len(train.classes):
         raise ModelError(
@@ -443,6 +452,11 @@ def _check_same_answers(job: _Job, network: Network) -> None:
     assert isinstance(stem, nn.Sequential)
     seen = stem[0](images) if isinstance(stem[0], Prepare) else images
     theirs, ours = job.model(seen), network(images)[-1]
+    if not theirs.isfinite().all():
+        raise ModelError(
+            f"{job.request.model} answers with numbers that are not finite; look for such numbers "
+            "in its weights, or name the mean and deviation that it was trained with."
+        )
     if not torch.allclose(theirs, ours, rtol=1e-4, atol=1e-5):
         raise ModelError(
             f"{job.request.model} answers differently once it is cut, by up to "

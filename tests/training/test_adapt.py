@@ -292,6 +292,49 @@ def test_an_image_folder_is_divided_and_shown(tmp_path: Path, monkeypatch: pytes
     assert any("hardly more than guessing" in sentence for sentence in told)  # it never learned
 
 
+def test_a_model_for_grey_images_is_shown_grey_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "pretrained"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
+    folder = write_folder(tmp_path / "photos", {"dark": 10, "light": 10})
+    (folder / "dark" / "broken.png").write_bytes(b"no picture")
+    save_file(load_model("tests.models:grey", classes=2).state_dict(), tmp_path / "w.safetensors")
+    asked = Request(
+        model="tests.models:grey",
+        weights=tmp_path / "w.safetensors",
+        data=shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "photos"),
+        cut="wide.0",
+        exits=("stem",),
+        bits=(8,),
+        size=16,
+    )
+    told: list[str] = []
+
+    network = adapt(asked, say=told.append)
+
+    assert network == "packed-grey"  # of a zip, without its suffix
+    assert zoo.images(network, "test").images.shape == (4, 16, 16, 1)
+    assert "Skipped 1 of the files:" in told
+    assert "  photos/dark/broken.png is no PNG, JPEG" in next(t for t in told if "broken" in t)
+
+
+def test_a_model_for_other_channels_or_with_weights_that_are_no_numbers_is_refused(
+    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "pretrained"))
+    folder = write_folder(tmp_path / "photos", {"dark": 10, "light": 10})
+    broken = load_file(asked.weights)
+    broken["fc.bias"][:] = float("nan")
+    save_file(broken, tmp_path / "nan.safetensors")
+
+    with pytest.raises(ModelError, match="takes 4 colour channels, and the images have 3; give"):
+        adapt(replace(asked, model="tests.models:four_channels", data=str(folder)))
+    with pytest.raises(ModelError, match="answers with numbers that are not finite; look for"):
+        adapt(replace(asked, exits=("stem",), weights=tmp_path / "nan.safetensors"))
+
+
 def test_a_folder_with_one_class_or_too_few_images_is_refused(tmp_path: Path, asked: Request):
     one = write_folder(tmp_path / "one", {"cat": 20})
     few = write_folder(tmp_path / "few", {"cat": 20, "dog": 9})
