@@ -192,13 +192,17 @@ def sweep(
 ) -> None:
     """Adapt your own model at many cuts, exits, bit widths and seeds, with Ray, and compare.
 
-    A trial that is finished in --out is not made again: after a stop the same command goes on.
-    Equal seeds make equal bytes, however many work, on machines of one kind.
-    HYBRID_PRETRAINED=OUT makes every command and page read the networks, `hybrid choose` for
-    one. The table is also written to OUT/sweep.csv and sweep.json. On a cluster, every machine
-    must reach --out, weights, data and the model's module under the same paths (a shared file
-    system) and have this version of hybrid. Exit code 1 where a trial failed. This runs the code
-    of the module that you name.
+    Trials that are finished in --out are not made again: after a stop the same command
+    goes on. Equal seeds make equal bytes, however many work, on machines of one kind.
+
+    HYBRID_PRETRAINED=OUT makes every command and page read the networks, `hybrid choose`
+    for one. The table is also written to OUT/sweep.csv and OUT/sweep.json.
+
+    On a cluster, run it on one of its machines; all of them must have this version of
+    hybrid and reach --out, weights, data and the model's module under the same paths, on
+    a shared file system.
+
+    Exit code 1 where a trial failed. This runs the code of the module that you name.
     """
     from hybrid.training import on_ray, sweep, swept
 
