@@ -107,7 +107,7 @@ def axes(considered: Sequence[Considered], answer: Answer) -> go.Figure:
             },
             labelangle=-30,  # on a phone, labels side by side would lie over each other
             labelfont={"color": palette.INK, "size": 12},
-            tickfont={"color": palette.INK, "size": 11},
+            tickfont={"color": palette.INK, "size": 10},
             rangefont={"color": palette.TWIN, "size": 1},
             unselected={"line": {"color": palette.LINE, "opacity": 0.12}},
         )
@@ -254,8 +254,19 @@ def _axis(label: str, values: Floats, *, log: bool = False) -> dict[str, Any]:
         "label": label,
         "values": shown,
         "tickvals": ticks.tolist(),
-        "ticktext": [numbers.significant(float(value)) for value in said],
+        "ticktext": [_tick(float(value)) for value in said],
     }
+
+
+def _tick(value: float) -> str:
+    """Two digits that count: on a phone an axis has 40 pixels beside it.
+
+    >>> _tick(0.05123), _tick(-12.4), _tick(1234), _tick(98_765)
+    ('0.051', '-12', '1.2k', '99k')
+    """
+    if abs(value) >= 999.5:
+        return f"{float(f'{value / 1000:.2g}'):g}k"
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _unit(considered: Sequence[Considered]) -> tuple[float, str]:
