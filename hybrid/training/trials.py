@@ -29,6 +29,8 @@ __all__ = ["Made", "Trial", "alone", "in_folder", "is_finished", "make", "publis
 FORMAT = 1
 RECORD = "trials.json"  # beside a network's card
 _WORK = ".sweep"  # in the folder of networks: what is being made
+# What a stranger's model may raise is anything; it fails its trial, and the others go on.
+_ANYTHING = (Exception, SystemExit)
 _OF_THE_VARIANT = ("bits", "epochs")  # in which variants of one network may differ
 
 
@@ -96,7 +98,7 @@ def make(trial: Trial) -> Made:
         return Made(trial=trial, folder=folder, seconds=time.monotonic() - started)
     except HybridError as error:
         reason = str(error)
-    except Exception as error:  # a user's code raises what it likes
+    except _ANYTHING as error:
         said = str(error).strip().partition("\n")[0]
         reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
     shutil.rmtree(folder, ignore_errors=True)
