@@ -158,11 +158,10 @@ def _useful_or_gone(network: str) -> Iterator[None]:
     strange = folder.exists() and network not in zoo.networks()  # of whatever else
     try:
         yield
-    except BaseException:
+    finally:  # also where somebody interrupts
         known = zoo.card(network).variants.values() if network in zoo.networks() else ()
         if not strange and not any(variant.kind == "hybrid" for variant in known):
             shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def _publish(job: _Job, plan: Plan, network: Network, training: Training) -> None:
@@ -172,15 +171,17 @@ def _publish(job: _Job, plan: Plan, network: Network, training: Training) -> Non
     if before.is_dir():  # of a run that was killed here
         shutil.rmtree(folder, ignore_errors=True)
         before.replace(folder)
+    whole = False
     try:
         if folder.is_dir():
             folder.replace(before)
         publish(job.recipe, plan, network, training)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if before.is_dir():
-            before.replace(folder)
-        raise
+        whole = True
+    finally:  # also where somebody interrupts
+        if not whole:
+            shutil.rmtree(folder, ignore_errors=True)
+            if before.is_dir():
+                before.replace(folder)
     shutil.rmtree(before, ignore_errors=True)
 
 
