@@ -370,6 +370,10 @@ def test_without_the_published_figures_a_network_and_bits_are_asked_for(run: Run
     assert "Missing argument" in run("evaluate", "--bits", "4").output
 
 
+def ends_well(*_: object) -> None:
+    raise typer.Exit
+
+
 @every_command
 def test_every_command_has_an_example_in_its_help_that_runs(
     name: str, run: Run, pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -381,6 +385,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
     # what trains for minutes has tests of its own; here its words are read
     monkeypatch.setattr("hybrid.training.run.train", lambda *_, **__: None)
     monkeypatch.setattr("hybrid.training.adapt.adapt", lambda *_, **__: "digits-vgg")
+    monkeypatch.setattr("hybrid.training.sweep.plan", ends_well)
 
     program, *words = shlex.split(COMMANDS[name].epilog.removeprefix("Example: "))
     result = run(*words)
