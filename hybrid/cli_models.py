@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from hybrid import cli_words
+from hybrid.cli_options import AsJson
 
 if TYPE_CHECKING:
     from hybrid.networks.cutting import Cut
@@ -21,7 +22,20 @@ Number = TypeVar("Number", int, float)
 
 Model = Annotated[str, typer.Argument(help="package.module:function, which returns the model.")]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+# of adapt and sweep
+ModelOption = Annotated[str, typer.Option(help="package.module:function, which returns the model.")]
+Weights = Annotated[Path, typer.Option(help="Its weights, as safetensors.")]
+Epochs = Annotated[
+    int, typer.Option(min=0, help="For which edge and exits learn; 0 only quantizes.")
+]
+Size = Annotated[
+    int | None,
+    typer.Option(min=1, help="Of the images it sees; without it the data set's, or 224."),
+]
+Mean = Annotated[
+    str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
+]
+Deviation = Annotated[str, typer.Option(help="Likewise; without both, the data set's.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -86,8 +100,8 @@ def cuts(
 
 def adapt(
     *,
-    model: Annotated[str, typer.Option(help="package.module:function, which returns the model.")],
-    weights: Annotated[Path, typer.Option(help="Its weights, as safetensors.")],
+    model: ModelOption,
+    weights: Weights,
     data: Annotated[
         str,
         typer.Option(
@@ -97,20 +111,13 @@ def adapt(
     cut: Annotated[str, typer.Option(help="The module behind which the edge ends.")],
     exits: Annotated[str, typer.Option(help="Modules behind which there is an exit, with commas.")],
     bits: Annotated[str, typer.Option(help="Bit widths of the edge, with commas: 4,8.")],
-    epochs: Annotated[
-        int, typer.Option(min=0, help="For which edge and exits learn; 0 only quantizes.")
-    ] = 0,
+    epochs: Epochs = 0,
     name: Annotated[
         str, typer.Option(help="What the network is called; without it, DATA-FUNCTION.")
     ] = "",
-    size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of the images it sees; without it the data set's, or 224."),
-    ] = None,
-    mean: Annotated[
-        str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
-    ] = "",
-    deviation: Annotated[str, typer.Option(help="Likewise; without both, the data set's.")] = "",
+    size: Size = None,
+    mean: Mean = "",
+    deviation: Deviation = "",
     seed: Annotated[int, typer.Option(help="Of the order of images and the exits' start.")] = 0,
 ) -> None:
     """Cut your own torch.nn.Module, quantize its edge, train exits, and put it into pretrained/.
@@ -147,8 +154,8 @@ def adapt(
 
 def sweep(
     *,
-    model: Annotated[str, typer.Option(help="package.module:function, which returns the model.")],
-    weights: Annotated[Path, typer.Option(help="Its weights, as safetensors.")],
+    model: ModelOption,
+    weights: Weights,
     data: Annotated[str, typer.Option(help="As for `adapt`.")],
     bits: Annotated[str, typer.Option(help="Bit widths of the edge, with commas: 2,4,8.")],
     out: Annotated[Path, typer.Option(help="Folder of the networks, as HYBRID_PRETRAINED wants.")],
@@ -162,21 +169,14 @@ def sweep(
             "at the cut, or at the last place before it that one tensor leaves."
         ),
     ] = None,
-    epochs: Annotated[
-        int, typer.Option(min=0, help="For which edge and exits learn; 0 only quantizes.")
-    ] = 0,
+    epochs: Epochs = 0,
     seeds: Annotated[str, typer.Option(help="One trial for each, with commas: 0,1.")] = "0",
     name: Annotated[
         str, typer.Option(help="What the networks' names begin with; else DATA-FUNCTION.")
     ] = "",
-    size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of the images it sees; without it the data set's, or 224."),
-    ] = None,
-    mean: Annotated[
-        str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
-    ] = "",
-    deviation: Annotated[str, typer.Option(help="Likewise; without both, the data set's.")] = "",
+    size: Size = None,
+    mean: Mean = "",
+    deviation: Deviation = "",
     address: Annotated[
         str,
         typer.Option(

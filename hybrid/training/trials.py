@@ -24,7 +24,16 @@ from hybrid.files import replacing, sha256_of
 from hybrid.quant import FULL_PRECISION
 from hybrid.training.adapt import TWIN, Request, adapt
 
-__all__ = ["Made", "Trial", "alone", "in_folder", "is_finished", "make", "publish"]
+__all__ = [
+    "Made",
+    "Trial",
+    "alone",
+    "in_folder",
+    "is_finished",
+    "make",
+    "one_thread",
+    "publish",
+]
 
 FORMAT = 1
 RECORD = "trials.json"  # beside a network's card
@@ -93,7 +102,7 @@ def make(trial: Trial) -> Made:
     started = time.monotonic()
     folder = trial.out / _WORK / uuid.uuid4().hex
     try:
-        with in_folder(folder), _at_home(trial), _one_thread():
+        with in_folder(folder), _at_home(trial), one_thread():
             adapt(trial.request)
         return Made(trial=trial, folder=folder, seconds=time.monotonic() - started)
     except HybridError as error:
@@ -232,7 +241,7 @@ def _at_home(trial: Trial) -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Sums depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,21 +1,12 @@
 """A place of its own for what a test trains, on one thread and without Lightning's advice."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
+from tests.threads import one_thread
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums depend on the number of threads; here it is one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+__all__ = ["elsewhere", "one_thread"]
 
 
 @pytest.fixture(autouse=True)
