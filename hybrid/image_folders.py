@@ -149,8 +149,10 @@ def _by_folders(source: Source, empty: Callable[[bool], Sequence[str]]) -> Class
         empty: the names of folders that may be classes without an image; given whether they lie
             in `train/`.
     """
-    around = 1 if _is_around([entry.folders for entry in source.entries]) else 0
-    apart = {e.folders[around] for e in source.entries if len(e.folders) > around} >= set(_APART)
+    divided = set(empty(False)) >= set(_APART)  # even where one of the two has no image
+    around = 1 if not divided and _is_around([entry.folders for entry in source.entries]) else 0
+    tops = {e.folders[around] for e in source.entries if len(e.folders) > around}
+    apart = divided or tops >= set(_APART)
     places = {entry: _place(entry.folders[around:], apart=apart) for entry in source.entries}
     learned = _APART[0] if apart else _WHOLE
     names = {place[1] for place in places.values() if place is not None and place[0] == learned}

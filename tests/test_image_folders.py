@@ -150,3 +150,14 @@ def test_more_than_memory_holds_is_one_sentence(tmp_path: Path):
 
     with pytest.raises(SourceError, match=r"The 1 images of .* do not fit into memory"):
         read(tmp_path, size=2**30)
+
+
+def test_a_test_folder_is_set_apart_even_where_train_has_no_image(tmp_path: Path):
+    for name in ("elm", "oak"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        write_folder(tmp_path / "test" / name, {"a.png": GREY, "b.png": GREY})
+
+    inside = found(tmp_path)
+
+    assert inside.classes == ("elm", "oak")
+    assert {pool: len(entries) for pool, entries in inside.pools.items()} == {"train": 0, "test": 4}
