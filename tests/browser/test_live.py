@@ -17,15 +17,15 @@ NETWORK = "network=digits-vgg&bits=1&t1=0.9&t2=0.9"
 PATIENCE_MS = 60_000
 
 
-COPIES = 10
-SAMPLES = "3,590"  # of 359 test images
+COPIES = 30
+SAMPLES = "10,770"  # of 359 test images
 
 
 @pytest.fixture(scope="module")
 def shipped(
     serve: Callable[[Path], str], root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """A server over the shipped digits network and ten times its test images, still without trace.
+    """A server over the shipped digits network and thirty times its test images, still without trace.
 
     So a run takes long enough to be stopped, and the page records the trace when it first opens.
     """
