@@ -232,7 +232,8 @@ def per_class(
     fractions = 100 * counted.exit_fractions  # (classes, exits)
     exits = fractions.shape[1] - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
-    figure = _figure(height=max(330, 90 + 20 * len(classes)))
+    height = max(330, 90 + 20 * len(classes))
+    figure = _figure(height=height)
     names = palette.names(exits)
     for i, colour in enumerate(colours):
         figure.add_trace(
@@ -259,9 +260,10 @@ def per_class(
         )
     )
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
-    # digits are names here, not numbers
-    figure.update_yaxes(autorange="reversed", type="category", **_QUIET)
-    figure.update_layout(barmode="stack", bargap=0.3, legend=_legend())
+    # Digits are names here, not numbers; by itself the axis leaves room by its length.
+    figure.update_yaxes(range=[len(classes) - 0.5, -0.5], type="category", **_QUIET)
+    legend = _legend() | {"y": 1 + 8 / height}
+    figure.update_layout(barmode="stack", bargap=0.3, legend=legend)
     return figure
 
 
@@ -296,7 +298,9 @@ def _legend() -> dict[str, Any]:
 def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatter:
     colour = palette.INK if present else palette.LINE
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
-    labels = [words] + [""] * (len(frontier.energy_pj) - 1)  # the low ends lie furthest apart
+    # At the low ends, which lie furthest apart; from 5 bits on there is no room for more.
+    label = words if present else str(frontier.bits)
+    labels = [label] + [""] * (len(frontier.energy_pj) - 1)
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
     where = ", ".join(f"%{{customdata[{i + 1}]:.4f}}" for i in range(clicks.shape[1] - 1))
     return go.Scatter(
@@ -307,7 +311,7 @@ def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatt
         name=words,
         mode="lines+markers+text",
         text=labels,
-        textposition="bottom center",
+        textposition="top left" if present else "bottom center",
         textfont={"color": colour if present else palette.TWIN, "size": 12},
         line={"color": colour, "width": 2.5 if present else 1.5},
         marker={"color": colour, "size": 5 if present else 4},
