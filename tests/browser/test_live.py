@@ -25,7 +25,7 @@ SAMPLES = "10,770"  # of 359 test images
 def shipped(
     serve: Callable[[Path], str], root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """A server over the shipped digits network and thirty times its test images, still without trace.
+    """A server over the shipped digits network and thirty times its test images, without a trace.
 
     So a run takes long enough to be stopped, and the page records the trace when it first opens.
     """
