@@ -381,7 +381,7 @@ def see(trace: Trace, kind: str, reference: Trace) -> Seen:
     return Seen(
         split=trace.split,
         labels=labels,
-        correct=trace.classes[:, kept] == labels[:, None],
+        correct=(trace.correct if trace.labelled else trace.classes == labels[:, None])[:, kept],
         classes=trace.classes[:, kept],
         confidences={name: values[:, kept] for name, values in trace.confidences.items()},
         reference_classes=reference.classes[:, -1],

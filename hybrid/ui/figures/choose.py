@@ -91,7 +91,9 @@ def axes(considered: Sequence[Considered], answer: Answer) -> go.Figure:
     order = np.argsort(shade, kind="stable")  # the last line drawn lies on top
     for column in columns:
         column["values"] = column["values"][order]
-    figure = _figure(height=380, margin={"l": 40, "r": 64, "t": 76, "b": 16})
+    # a name stands left of the first axis, at 6 pixels a letter
+    left = 12 + 6 * max(map(len, names)) if len(names) > 1 else 40
+    figure = _figure(height=380, margin={"l": left, "r": 64, "t": 76, "b": 16})
     figure.add_trace(
         go.Parcoords(
             dimensions=columns,

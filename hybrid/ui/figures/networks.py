@@ -58,6 +58,8 @@ def training(history: Sequence[Mapping[str, float]], *, exit_names: Sequence[str
     figure.update_yaxes(title_text="Accuracy on tune (%)", row=1, col=1)
     figure.update_yaxes(title_text="Loss", rangemode="tozero", row=2, col=1)
     figure.update_xaxes(title_text="Epoch", tickformat="d", row=2, col=1)
+    # whole epochs: by itself a tick stands at half of one, rounded
+    figure.update_xaxes(dtick=-(-len(epochs) // 10) or 1)
     return figure
 
 
