@@ -17,6 +17,8 @@ from hybrid.ui.scene import Frontier, Static
 
 __all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
 
+_FULL_PRECISION = 32
+
 Floats = npt.NDArray[np.float64]
 Figure = go.Figure
 Figures = dict[str, go.Figure]
@@ -298,8 +300,8 @@ def _legend() -> dict[str, Any]:
 def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatter:
     colour = palette.INK if present else palette.LINE
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
-    # At the low ends, which lie furthest apart; from 5 bits on there is no room for more.
-    label = words if present else str(frontier.bits)
+    # At the low ends, which lie furthest apart; only the widest has room for more than its number.
+    label = words if frontier.bits == _FULL_PRECISION else str(frontier.bits)
     labels = [label] + [""] * (len(frontier.energy_pj) - 1)
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
     where = ", ".join(f"%{{customdata[{i + 1}]:.4f}}" for i in range(clicks.shape[1] - 1))
@@ -311,7 +313,7 @@ def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatt
         name=words,
         mode="lines+markers+text",
         text=labels,
-        textposition="top left" if present else "bottom center",
+        textposition="bottom center",
         textfont={"color": colour if present else palette.TWIN, "size": 12},
         line={"color": colour, "width": 2.5 if present else 1.5},
         marker={"color": colour, "size": 5 if present else 4},
@@ -322,7 +324,7 @@ def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatt
 
 
 def _static(static: Static, scale_pj: float) -> go.Scatter:
-    twin = static.bits == 32
+    twin = static.bits == _FULL_PRECISION
     return go.Scatter(
         x=np.array([static.energy_pj / scale_pj]),
         y=np.array([100 * static.accuracy]),
