@@ -280,7 +280,9 @@ def train(
     ] = None,
     compiled: Annotated[
         bool,
-        typer.Option("--compile", help="Compile first where a C++ compiler is; pays for hours."),
+        typer.Option(
+            "--compile", help="Compile the quantizers where a C++ compiler is: 1.3x to 1.7x."
+        ),
     ] = False,
 ) -> None:
     """Train what is missing of a recipe's variants and put it into pretrained/, card and all.

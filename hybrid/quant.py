@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.errors import BitWidthError
+from hybrid.fusing import fusible
 
 __all__ = [
     "BITS",
@@ -89,30 +90,51 @@ def activation_levels(bits: int) -> Levels:
     return Levels(low=0, high=2 ** check_bits(bits) - 1)
 
 
+@fusible
+def _nearest(x: Tensor, step: Tensor, low: float, high: float, offset: float) -> Tensor:
+    """The nearest levels, in the type of `x`."""
+    codes = (x.float() / step - offset).round().clamp(low, high) + offset
+    return (codes * step).to(x.dtype)
+
+
+@fusible
+def _gradients(
+    grad: Tensor,
+    x: Tensor,
+    step: Tensor,
+    low: float,
+    high: float,
+    offset: float,
+    axes: tuple[int, ...],
+) -> tuple[Tensor, Tensor]:
+    """Of x, and of the step before it is scaled, summed over `axes`."""
+    scaled = x.float() / step
+    codes = (scaled - offset).round().clamp(low, high) + offset
+    inside = (scaled >= low + offset) & (scaled <= high + offset)
+    of_step = grad.float() * torch.where(inside, codes - scaled, codes)
+    return (grad * inside).to(x.dtype), of_step.sum(axes, keepdim=True)
+
+
 class _Quantize(torch.autograd.Function):
     """Learned step size quantization; see `quantize`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, levels: Levels) -> Tensor:
-        scaled = x.float() / step
-        codes = (scaled - levels.offset).round_().clamp_(levels.low, levels.high)
-        codes += levels.offset
-        ctx.save_for_backward(scaled, codes, step)
-        ctx.levels, ctx.dtype = levels, x.dtype
-        return (codes * step).to(x.dtype)
+        ctx.save_for_backward(x, step)
+        ctx.levels = levels
+        return _nearest(x, step, levels.low, levels.high, levels.offset)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        scaled, codes, step = ctx.saved_tensors
-        levels, grad = ctx.levels, grads[0].float()
+        x, step = ctx.saved_tensors
+        levels: Levels = ctx.levels
         low, high = levels.low + levels.offset, levels.high + levels.offset
-        inside = (scaled >= low) & (scaled <= high)
-        step_grad = grad * torch.where(inside, codes - scaled, codes)
-        per_step = scaled.numel() // step.numel()
-        axes = [axis for axis in range(scaled.ndim) if step.ndim == 0 or step.shape[axis] == 1]
-        step_grad = step_grad.sum(axes, keepdim=True).reshape(step.shape)
-        step_grad *= (per_step * max(abs(low), abs(high))) ** -0.5
-        return (grad * inside).to(ctx.dtype), step_grad, None
+        shared = step.ndim == 0
+        axes = tuple(axis for axis in range(x.ndim) if shared or step.shape[axis] == 1)
+        of_x, of_step = _gradients(grads[0], x, step, levels.low, levels.high, levels.offset, axes)
+        per_step = x.numel() // step.numel()
+        scale = (per_step * max(abs(low), abs(high))) ** -0.5
+        return of_x, of_step.reshape(step.shape) * scale, None
 
 
 def quantize(x: Tensor, step: Tensor, levels: Levels) -> Tensor:
@@ -172,19 +194,28 @@ def binarize_weights(weight: Tensor) -> Tensor:
     return result
 
 
+@fusible
+def _sign(x: Tensor) -> Tensor:
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+@fusible
+def _triangle(grad: Tensor, x: Tensor) -> Tensor:
+    return grad * (2 - 2 * x.abs()).clamp(min=0)
+
+
 class _BinarizeActivations(torch.autograd.Function):
     """Sign with a triangular gradient; see `binarize_activations`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+        return _sign(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        passed: Tensor = grads[0] * (2 - 2 * x.abs()).clamp_(min=0)
-        return passed
+        return _triangle(grads[0], x)
 
 
 def binarize_activations(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hybrid.fusing import fusible
 from hybrid.quant import FULL_PRECISION, QuantConv2d
 
 __all__ = [
@@ -109,7 +110,13 @@ class ShiftedPReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape out."""
-        return functional.prelu(x - self.before, self.slope) + self.after
+        return _shifted_prelu(x, self.before, self.slope.view(1, -1, 1, 1), self.after)
+
+
+@fusible
+def _shifted_prelu(x: Tensor, before: Tensor, slope: Tensor, after: Tensor) -> Tensor:
+    moved = x - before
+    return torch.where(moved >= 0, moved, slope * moved) + after
 
 
 class ResidualBlock(nn.Module):

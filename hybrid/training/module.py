@@ -53,15 +53,12 @@ class ExitTraining(lightning_.LightningModule):
         train: Batches,
         tune: Batches,
         teacher: Network | None,
-        *,
-        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.network, self.plan = network, plan
         self.batches, self.tune = train, tune
-        # in lists, so that their weights stay out of checkpoints and optimizers
+        # in a list, so that its weights stay out of checkpoints and optimizers
         self.teacher = [teacher.eval()] if teacher is not None else []
-        self.student = [torch.compile(network) if compiled else network]
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._losses: list[Tensor] = []
@@ -94,7 +91,7 @@ class ExitTraining(lightning_.LightningModule):
         if self.teacher:
             with torch.no_grad():
                 teacher = self.teacher[0](images)[-1]
-        loss = exits_loss(self.student[0](images), labels, self.plan, teacher)
+        loss = exits_loss(self.network(images), labels, self.plan, teacher)
         self._losses.append(loss.detach())
         return loss
 

@@ -37,7 +37,8 @@ class Plan:
         batch: images per step.
         label_smoothing: of the cross entropy.
         exit_weight: of each early exit's loss; the final exit's is 1.
-        teacher: variant whose soft answers are learned too; empty for none.
+        teacher: variant whose soft answers are learned too, of this network ("static-32bit") or of
+            another one of the same data set ("cifar100-wide7/static-32bit"); empty for none.
         teacher_weight: share of the loss that the teacher has, 0..1.
         heads_only: train the exit heads and leave everything else as it is.
         crop: pixels by which a training image is shifted at most.
@@ -203,7 +204,7 @@ def _check(recipe: Recipe) -> None:
         for bits in recipe.spec(plan).stage_bits(stages):
             check_bits(bits)
         for needed in (plan.start, plan.teacher):
-            if needed and needed not in seen:
+            if needed and "/" not in needed and needed not in seen:
                 raise ValueError(f"{plan.name} needs {needed}, which does not stand before it")
         if plan.name in seen:
             raise ValueError(f"{plan.name} stands there twice")
