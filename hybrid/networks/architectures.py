@@ -92,7 +92,9 @@ def _digits_vgg(channels: int) -> list[StagePlan]:
     return [_stem(channels, 16), _group("1", 16, 24), _group("2", 24, 32), _group("3", 32, 64)]
 
 
-def _wide(channels: int, *, widths: tuple[int, ...]) -> list[StagePlan]:
+def _wide(
+    channels: int, *, widths: tuple[int, ...], depths: tuple[int, ...] = (2, 2, 2)
+) -> list[StagePlan]:
     inputs = 8 * channels
     plans = [
         StagePlan(
@@ -103,12 +105,11 @@ def _wide(channels: int, *, widths: tuple[int, ...]) -> list[StagePlan]:
             trim=1,
         )
     ]
-    for group, width in enumerate(widths, start=1):
-        plans += [
-            _wide_conv(f"{group}a", inputs, width, pools=True),
-            _wide_conv(f"{group}b", width, width, pools=False),
-        ]
-        inputs = width
+    for group, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
+        for letter in "abc"[:depth]:
+            first = letter == "a"
+            plans.append(_wide_conv(f"{group}{letter}", inputs, width, pools=first))
+            inputs = width
     return plans
 
 
@@ -129,6 +130,12 @@ ARCHITECTURES = {
     # narrower where the pictures are large and every exit has to pay, wider behind.
     "wide7": Architecture(
         title="Wide-7", plan=lambda c: _wide(c, widths=(64, 192, 384)), pooling="max"
+    ),
+    # Deeper where a convolution is cheap: a third one in the second and the last group.
+    "wide9": Architecture(
+        title="Wide-9",
+        plan=lambda c: _wide(c, widths=(64, 192, 320), depths=(2, 3, 3)),
+        pooling="max",
     ),
     "digits-vgg": Architecture(title="Small VGG for 8×8 digits", plan=_digits_vgg),
 }

@@ -21,7 +21,7 @@ from hybrid.networks.network import quantized_layers
 from hybrid.policy import exits_taken
 from hybrid.quant import BITS, QuantConv2d, calibrating
 
-STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "digits-vgg": 4}
+STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "wide9": 9, "digits-vgg": 4}
 EARLY = (1, 2)
 
 
@@ -198,28 +198,45 @@ def test_resnet32_has_as_many_weights_as_published():
     assert count == pytest.approx(0.46e6, abs=0.005e6)
 
 
-def wide7(**about: object) -> Network:
+def wide(architecture: str = "wide7", **about: object) -> Network:
     torch.manual_seed(0)
     values = {"classes": 10, "cut": 4, "exits": (2, 4), "bits": 4, "cloud_bits": 4} | about
-    return build(Spec.from_dict({"architecture": "wide7", **values}))
+    return build(Spec.from_dict({"architecture": architecture, **values}))
 
 
-def test_wide7_has_the_sides_and_macs_of_a_hand_count():
-    layers = census(wide7())
+# output pixels × filters × kernel: whitening, then what both have alike
+WIDE_MACS = 31**2 * 24 * (2 * 2 * 3)
+WIDE_MACS += 31**2 * 64 * (9 * 24) + 15**2 * 64 * (9 * 64)
+WIDE_MACS += 15**2 * 192 * (9 * 64) + 7**2 * 192 * (9 * 192)
 
-    assert [x.output_shape[-1] for x in layers if x.segment != "head"][:-1] == [
-        31, 31, 15, 15, 7, 7, 3
-    ]  # fmt: skip
-    by_hand = 31**2 * 24 * (2 * 2 * 3)  # whitening: output pixels × filters × kernel
-    by_hand += 31**2 * 64 * (9 * 24) + 15**2 * 64 * (9 * 64)
-    by_hand += 15**2 * 192 * (9 * 64) + 7**2 * 192 * (9 * 192)
-    by_hand += 7**2 * 384 * (9 * 192) + 3**2 * 384 * (9 * 384) + 384 * 10
-    assert sum(x.macs for x in layers if x.segment != "head") == by_hand
+
+@pytest.mark.parametrize(
+    "architecture, sides, macs",
+    [
+        (
+            "wide7",
+            [31, 31, 15, 15, 7, 7, 3],
+            7**2 * 384 * (9 * 192) + 3**2 * 384 * (9 * 384) + 384 * 10,
+        ),
+        (
+            "wide9",
+            [31, 31, 15, 15, 7, 7, 7, 3, 3],
+            7**2 * (192 + 320) * (9 * 192) + 2 * 3**2 * 320 * (9 * 320) + 320 * 10,
+        ),
+    ],
+)
+def test_wide_networks_have_the_sides_and_macs_of_a_hand_count(
+    architecture: str, sides: list[int], macs: int
+):
+    layers = [x for x in census(wide(architecture)) if x.segment != "head"]
+
+    assert [x.output_shape[-1] for x in layers][:-1] == sides
+    assert sum(x.macs for x in layers) == WIDE_MACS + macs
 
 
 def test_images_that_shrink_to_nothing_are_refused():
     with pytest.raises(NetworkError, match="Images of 8 pixels are too small for Wide-7"):
-        wide7(size=8)
+        wide(size=8)
 
 
 def test_whitened_patches_are_uncorrelated_and_of_equal_size():
