@@ -115,6 +115,12 @@ def _gradients(
     return (grad * inside).to(x.dtype), of_step.sum(axes, keepdim=True)
 
 
+def _shared_axes(x: Tensor, parameter: Tensor) -> tuple[int, ...]:
+    """The axes of `x` along which a parameter is one and the same."""
+    alone = parameter.ndim == 0
+    return tuple(axis for axis in range(x.ndim) if alone or parameter.shape[axis] == 1)
+
+
 class _Quantize(torch.autograd.Function):
     """Learned step size quantization; see `quantize`."""
 
@@ -129,8 +135,7 @@ class _Quantize(torch.autograd.Function):
         x, step = ctx.saved_tensors
         levels: Levels = ctx.levels
         low, high = levels.low + levels.offset, levels.high + levels.offset
-        shared = step.ndim == 0
-        axes = tuple(axis for axis in range(x.ndim) if shared or step.shape[axis] == 1)
+        axes = _shared_axes(x, step)
         of_x, of_step = _gradients(grads[0], x, step, levels.low, levels.high, levels.offset, axes)
         per_step = x.numel() // step.numel()
         scale = (per_step * max(abs(low), abs(high))) ** -0.5
@@ -195,40 +200,46 @@ def binarize_weights(weight: Tensor) -> Tensor:
 
 
 @fusible
-def _sign(x: Tensor) -> Tensor:
-    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+def _sign(x: Tensor, shift: Tensor) -> Tensor:
+    return torch.where(x.float() - shift >= 0, 1.0, -1.0).to(x.dtype)
 
 
 @fusible
-def _triangle(grad: Tensor, x: Tensor) -> Tensor:
-    return grad * (2 - 2 * x.abs()).clamp(min=0)
+def _triangle(
+    grad: Tensor, x: Tensor, shift: Tensor, axes: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """The gradients of x and of the shift, summed over `axes`."""
+    of_x = grad.float() * (2 - 2 * (x.float() - shift).abs()).clamp(min=0)
+    return of_x.to(x.dtype), -of_x.sum(axes, keepdim=True)
 
 
 class _BinarizeActivations(torch.autograd.Function):
     """Sign with a triangular gradient; see `binarize_activations`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return _sign(x)
+    def forward(ctx: Any, x: Tensor, shift: Tensor) -> Tensor:
+        ctx.save_for_backward(x, shift)
+        return _sign(x, shift)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return _triangle(grads[0], x)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        x, shift = ctx.saved_tensors
+        of_x, of_shift = _triangle(grads[0], x, shift, _shared_axes(x, shift))
+        return of_x, of_shift.reshape(shift.shape)
 
 
-def binarize_activations(x: Tensor) -> Tensor:
-    """Bipolar activations.
+def binarize_activations(x: Tensor, shift: Tensor) -> Tensor:
+    """Bipolar activations, of x minus a shift.
 
-    Forward: +1 where x >= 0, else -1.
-    Gradient: 2 - 2|x| where |x| < 1, else 0.
+    Forward: +1 where x >= shift, else -1.
+    Gradient: of x, 2 - 2|x - shift| where |x - shift| < 1, else 0; of the shift, minus its sum.
 
     Args:
         x: any shape.
-    Source: Liu et al., "Bi-Real Net", ECCV 2018, equation 7.
+        shift: scalar, or as many axes as x has and broadcastable to it.
+    Source: Liu et al., "Bi-Real Net", ECCV 2018, equation 7; the shift is ReActNet's.
     """
-    result: Tensor = _BinarizeActivations.apply(x)  # type: ignore[no-untyped-call]
+    result: Tensor = _BinarizeActivations.apply(x, shift)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -333,7 +344,7 @@ class ActivationQuantizer(nn.Module):
             if self.calibrate:  # behind a ReLU a shift of 0 would make every sign +1
                 with torch.no_grad():
                     self.shift.copy_(x.float().mean(dim=(0, 2, 3), keepdim=True))
-            return binarize_activations(x - self.shift)
+            return binarize_activations(x, self.shift)
         if self.calibrate:
             self._fit(x)
         return quantize(x, self.step, self.levels)

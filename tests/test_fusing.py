@@ -27,7 +27,8 @@ def outcome(x: Tensor, bits: int, how: str) -> list[Tensor]:
         act = ShiftedPReLU(x.shape[1])
         result, learned = act(x), list(act.parameters())
     elif bits == 1:
-        result, learned = binarize_activations(x), []
+        shift = torch.full((1, x.shape[1], 1, 1), 0.1, requires_grad=True)
+        result, learned = binarize_activations(x, shift), [shift]
     else:
         per_channel = how == "weights"
         shape = (len(x), 1, 1, 1) if per_channel else ()

@@ -175,13 +175,34 @@ def test_binary_weights_by_hand():
 
 def test_binary_activations_by_hand():
     x = torch.tensor([-2.0, -0.5, 0.0, 0.25, 1.0], requires_grad=True)
+    shift = torch.tensor(0.0, requires_grad=True)
 
-    signs = binarize_activations(x)
+    signs = binarize_activations(x, shift)
     signs.sum().backward()
 
     assert signs.tolist() == [-1, -1, 1, 1, 1]
     assert x.grad is not None
     assert x.grad.tolist() == [0, 1, 2, 1.5, 0]  # 2 - 2|x|
+    assert shift.grad == -4.5
+
+
+@given(kernels, st.integers(0, 2**31))
+def test_a_shift_per_channel_is_the_same_as_shifting_first(x: Tensor, seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    shift = torch.randn(1, x.shape[1], 1, 1, generator=generator)
+    factor = torch.randn(x.shape, generator=generator)
+    outcomes = []
+    for together in (True, False):
+        ours, moved = x.clone().requires_grad_(), shift.clone().requires_grad_()
+        if together:
+            signs = binarize_activations(ours, moved)
+        else:
+            signs = binarize_activations(ours - moved, torch.tensor(0.0))
+        (signs * factor).sum().backward()
+        outcomes.append((signs, ours.grad, moved.grad))
+
+    for a, b in zip(*outcomes, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_a_step_is_found_that_no_other_candidate_beats():
@@ -274,7 +295,7 @@ def test_one_bit_weights_have_two_levels_a_channel(weight: Tensor):
 
 @given(values)
 def test_one_bit_activations_have_two_levels(x: Tensor):
-    assert set(binarize_activations(x).tolist()) <= {-1.0, 1.0}
+    assert set(binarize_activations(x, torch.tensor(0.0)).tolist()) <= {-1.0, 1.0}
 
 
 # ---------------------------------------------------------------- autocast
