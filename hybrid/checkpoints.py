@@ -1,8 +1,14 @@
-"""A network's weights to a safetensors file and back, quantized ones packed at their bit width."""
+"""A network's weights to a safetensors file and back, quantized ones packed at their bit width.
+
+A file may leave out what another variant's file holds to the last bit: its *base*, which lies in a
+folder beside its own and is known by its SHA-256.
+"""
 
 import hashlib
 import json
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +26,10 @@ from hybrid.networks.network import quantized_layers
 from hybrid.packing import pack, packed_bytes, unpack
 from hybrid.quant import QuantConv2d
 
-__all__ = ["FORMAT", "load_network", "save_network"]
+__all__ = ["FORMAT", "base_of", "load_network", "save_network"]
 
 FORMAT = 1
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # so a file cannot name one elsewhere
 _CODES, _SCALE = "weight.codes", "weight.scale"
 # what reading, building and filling raise where a file's words or numbers are not what we wrote
 _DAMAGE = (
@@ -37,18 +44,30 @@ _DAMAGE = (
 )
 
 
-def save_network(network: Network, path: Path) -> str:
+def save_network(network: Network, path: Path, *, base: Path | None = None) -> str:
     """Write the weights; returns the file's SHA-256.
 
     The network is frozen on the way: its quantized weights become the values that are written, so
     that a trace recorded afterwards is one of this very file.
+
+    Args:
+        base: another variant's whole file. Tensors that it holds to the last bit are left out
+            where that spares at least half of the bytes; less is not worth a second file.
+
+    Raises:
+        WeightsError: the base is missing or damaged, has a base itself, or does not lie in a
+            folder beside, under the same name.
     """
     about = {
         "format": str(FORMAT),
         "spec": json.dumps(network.spec.to_dict()),
         "temperatures": json.dumps(network.temperatures),
     }
-    data = _in_order(save_tensors(_packed(network), metadata=about))
+    tensors = _packed(network)
+    if base is not None:
+        tensors, named = _without(tensors, base, path)
+        about |= named
+    data = _in_order(save_tensors(tensors, metadata=about))
     with replacing(path) as draft:
         draft.write_bytes(data)
     return sha256_of(path)
@@ -61,22 +80,24 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
         expect_sha256: what the card says of the file.
 
     Raises:
-        WeightsError: no such file, a damaged or foreign one, or no safetensors at all.
+        WeightsError: no such file, a damaged or foreign one, or no safetensors at all; or its
+            base is missing, has another SHA-256 or a base itself.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"There are no weights at {path}; train the network first.") from error
+    data = _read(path)
     if expect_sha256 is not None and hashlib.sha256(data).hexdigest() != expect_sha256:
         raise WeightsError(
             f"{path} is not the file its card describes (SHA-256 differs); fetch or train it again."
         )
     about = _metadata(data, path)
+    base = _base_tensors(about, path)
     try:
         spec = Spec.from_dict(json.loads(about["spec"]))
         with torch.device("meta"):  # what a damaged header asks for is never allocated
             network = build(spec)
-        _unpack_into(network, load_tensors(data))
+        tensors = load_tensors(data)
+        if base is not None:
+            tensors |= _left_out(network, tensors, base)
+        _unpack_into(network, tensors)
         network.temperatures = _checked_temperatures(
             json.loads(about["temperatures"]), exits=len(spec.exits) + 1
         )
@@ -88,6 +109,116 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
             f"{path} does not hold this network's weights ({reason}); fetch or train it again."
         ) from error
     return network.eval()
+
+
+def base_of(path: Path) -> Path | None:
+    """The file that a weights file leaves tensors to; None where it holds them all.
+
+    Raises:
+        WeightsError: as `load_network`, of the file and of its base.
+    """
+    about = _metadata(_read(path), path)
+    return None if _base_tensors(about, path) is None else _beside(path, about["base"])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"There are no weights at {path}; train the network first.") from error
+
+
+def _beside(path: Path, folder: str) -> Path:
+    """The file of the same name in a folder beside that of `path`."""
+    return path.absolute().parent.parent / folder / path.name
+
+
+def _without(
+    tensors: dict[str, Tensor], base: Path, path: Path
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What the base does not hold of these tensors, and the metadata that name the base."""
+    folder = base.absolute().parent.name
+    if not _FOLDER.fullmatch(folder) or base.absolute() != _beside(path, folder):
+        raise WeightsError(
+            f"{base} can be no base of {path}; name a file {path.name} in a folder beside."
+        )
+    data = _read(base)
+    theirs = _whole(data, base)
+    own = {name: one for name, one in tensors.items() if not _same(one, theirs.get(name))}
+    if 2 * _bytes(own) > _bytes(tensors):
+        return tensors, {}
+    return own, {"base": folder, "base_sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _base_tensors(about: Mapping[str, Any], path: Path) -> dict[str, Tensor] | None:
+    """All tensors of the base that a file's metadata name; None where they name none."""
+    if "base" not in about:
+        return None
+    folder = about["base"]
+    if not isinstance(folder, str) or not _FOLDER.fullmatch(folder):
+        raise WeightsError(
+            f"{path} names no folder beside its own as its base; fetch or train it again."
+        )
+    base = _beside(path, folder)
+    try:
+        data = base.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"{path} leaves tensors to {base}, which is missing; fetch or train it again."
+        ) from error
+    if hashlib.sha256(data).hexdigest() != about.get("base_sha256"):
+        raise WeightsError(
+            f"{base} is not the file that {path} leaves tensors to (SHA-256 differs); fetch "
+            f"{folder} again, or train {path.absolute().parent.name} again."
+        )
+    return _whole(data, base)
+
+
+def _whole(data: bytes, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that can be a base."""
+    if "base" in _metadata(data, path):
+        raise WeightsError(
+            f"{path} leaves tensors to another file and can be no base; name a whole file, or "
+            "fetch or train it again."
+        )
+    try:
+        return load_tensors(data)
+    except _DAMAGE as error:
+        raise WeightsError(f"{path} is damaged; fetch or train it again.") from error
+
+
+def _left_out(
+    network: Network, own: Mapping[str, Tensor], base: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """What a network's own file lacks, from its base; what else the base has is not looked at.
+
+    Below 32 bits it has: full-precision weights where the network has codes and scales.
+    """
+    lacking = _names(network) - own.keys()
+    nowhere = sorted(lacking - base.keys())
+    if nowhere:
+        raise ValueError(f"{nowhere[0]} is neither there nor in its base")
+    return {name: base[name] for name in lacking}
+
+
+def _names(network: Network) -> set[str]:
+    """Names of the tensors that `_packed` gives."""
+    names = set(network.state_dict())
+    for name in quantized_layers(network):
+        names -= {f"{name}.weight", f"{name}.weight_log_step"}
+        names |= {f"{name}.{_CODES}", f"{name}.{_SCALE}"}
+    return names
+
+
+def _same(one: Tensor, other: Tensor | None) -> bool:
+    """Whether two tensors are alike to the last bit: 0 and -0 are not, equal NaNs are."""
+    if other is None or (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    return torch.equal(one.flatten().view(torch.uint8), other.flatten().view(torch.uint8))
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(one.nbytes for one in tensors.values())
 
 
 def _metadata(data: bytes, path: Path) -> dict[str, Any]:

@@ -313,12 +313,19 @@ def train(
 @app.command(epilog="Example: hybrid card digits-vgg")
 def card(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or the path of your own.")],
+    *,
+    variant: Annotated[
+        list[str] | None, typer.Option(help="Only this variant; may be given several times.")
+    ] = None,
 ) -> None:
-    """Record all traces of a network anew and write its card from them; weights stay."""
+    """Record all traces of a network anew and write its card from them; weights stay.
+
+    A weights file that repeats the variant its heads were trained on is written without that.
+    """
     from hybrid.training.publish import renew
     from hybrid.training.recipe import load_recipe
 
-    renew(load_recipe(recipe))
+    renew(load_recipe(recipe), variants=tuple(variant or ()))
 
 
 @app.command(epilog="Example: hybrid profiles")

@@ -2,17 +2,22 @@
 
 import json
 import pickle
+import shutil
+import struct
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from hybrid.checkpoints import load_network, save_network
+from hybrid.checkpoints import base_of, load_network, save_network
 from hybrid.errors import WeightsError
 from hybrid.files import sha256_of
 from hybrid.networks import Network, Spec, build
@@ -52,9 +57,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "weights.safetensors"
 
 
-def changed(change: Callable[[dict[str, Any]], None]) -> bytes:
+def changed(change: Callable[[dict[str, Any]], None], data: bytes | None = None) -> bytes:
     """A file whose header was changed."""
-    data = written()
+    data = data or written()
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     change(header)
@@ -301,3 +306,245 @@ def test_scales_that_are_none_are_refused(bad: float, path: Path):
 
     with pytest.raises(WeightsError, match="no scale of 0 or more for each of its 24 channels"):
         load_network(path)
+
+
+# ---------------------------------------------------------------- files with a base
+
+every_read = pytest.mark.parametrize("read", [load_network, base_of])
+
+
+def twin_of(network: Network) -> Network:
+    """The same weights at 32 bits, without exits."""
+    twin = build(replace(network.spec, cut=3, exits=(), bits=32, static=True))
+    weights = {n: v for n, v in network.state_dict().items() if n in twin.state_dict()}
+    twin.load_state_dict(weights)
+    return twin.eval()
+
+
+def bits_of(network: Network) -> dict[str, bytes]:
+    return {name: one.numpy().tobytes() for name, one in network.state_dict().items()}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    path = tmp_path / "static-32bit" / "weights.safetensors"
+    save_network(twin_of(network_of(bits=32)), path)
+    return path
+
+
+@pytest.fixture
+def based(base: Path, tmp_path: Path) -> Path:
+    """A file that leaves all but its heads to `base`."""
+    path = tmp_path / "hybrid-32bit" / "weights.safetensors"
+    save_network(network_of(bits=32), path, base=base)
+    return path
+
+
+def test_a_file_with_a_base_gives_the_network_that_a_whole_one_gives(based: Path, path: Path):
+    save_network(network_of(bits=32), path)
+
+    whole, apart = load_network(path), load_network(based)
+
+    assert bits_of(apart) == bits_of(whole)
+    assert (apart.spec, apart.temperatures) == (whole.spec, whole.temperatures)
+    x = torch.randn(8, 1, 8, 8)
+    assert all(torch.equal(a, b) for a, b in zip(apart(x), whole(x), strict=True))
+
+
+def test_a_file_with_a_base_holds_its_heads_and_names_the_rest(based: Path, base: Path, path: Path):
+    save_network(network_of(bits=32), path)
+    heads = {f"heads.{i}.linear.{kind}" for i in (1, 2) for kind in ("weight", "bias")}
+
+    assert set(load_file(based)) == heads
+    assert set(load_file(base)) | heads == set(load_file(path))
+    assert based.stat().st_size < path.stat().st_size / 20
+    assert base_of(based) == base
+    assert base_of(base) is None
+
+
+@every_width
+def test_at_every_bit_width_the_cloud_is_left_to_the_base(bits: int, tmp_path: Path):
+    files = [tmp_path / name / "weights.safetensors" for name in ("twin", "apart", "whole")]
+    network = network_of(bits=bits)
+    save_network(twin_of(network), files[0])
+
+    save_network(network, files[1], base=files[0])
+    save_network(network, files[2])
+
+    cloud = {name for name in network.state_dict() if name.startswith(("stages.3", "classifier"))}
+    assert not cloud & load_file(files[1]).keys()
+    assert bits_of(load_network(files[1])) == bits_of(load_network(files[2]))
+
+
+def test_a_file_with_a_base_saved_again_is_the_same_to_the_last_byte(based: Path, base: Path):
+    before = sha256_of(based)
+
+    assert save_network(load_network(based), based, base=base) == before
+
+
+def test_beside_other_weights_the_file_is_whole(base: Path, path: Path, tmp_path: Path):
+    """Counters of batches are alike in both; they are not worth a second file."""
+    other = tmp_path / "hybrid-32bit" / path.name
+
+    with_base = save_network(network_of(bits=32, seed=1), other, base=base)
+
+    assert with_base == save_network(network_of(bits=32, seed=1), path)
+    assert base_of(other) is None
+
+
+@one_folder
+@given(st.floats(width=32), st.floats(width=32))
+@example(0.0, -0.0)
+@example(float("nan"), float("nan"))
+def test_one_number_of_another_bit_keeps_its_tensor_in_the_file(
+    based: Path, base: Path, theirs: float, ours: float
+):
+    network = network_of(bits=32)
+    twin = twin_of(network)
+    twin.stages[3].norm1.bias.data[0] = theirs
+    network.stages[3].norm1.bias.data[0] = ours
+    save_network(twin, base)
+
+    save_network(network, based, base=base)
+
+    alike = struct.pack("<f", theirs) == struct.pack("<f", ours)
+    assert ("stages.3.norm1.bias" in load_file(based)) != alike
+    assert bits_of(load_network(based)) == bits_of(network)
+
+
+@every_read
+def test_a_variant_copied_without_its_base_says_what_is_missing(
+    read: Callable[[Path], object], based: Path, tmp_path: Path
+):
+    copied = tmp_path / "elsewhere" / based.parent.name
+    shutil.copytree(based.parent, copied)
+
+    with pytest.raises(
+        WeightsError, match=r"32bit/w\S+, which is missing; fetch or train it again"
+    ):
+        read(copied / based.name)
+
+
+@every_read
+def test_a_base_that_was_trained_again_is_refused(
+    read: Callable[[Path], object], based: Path, base: Path
+):
+    save_network(twin_of(network_of(bits=32, seed=1)), base)
+
+    with pytest.raises(WeightsError, match=r"SHA-256 differs.*train hybrid-32bit again\.$"):
+        read(based)
+
+
+def test_the_sha256_of_a_file_changes_with_its_base(based: Path, base: Path):
+    before = sha256_of(based)
+    twin = load_network(base)
+    twin.temperatures = (2.0,)
+    save_network(twin, base)
+
+    assert save_network(network_of(bits=32), based, base=base) != before
+
+
+def pointing(path: Path, **metadata: object) -> None:
+    """Let a file name another base."""
+    path.write_bytes(changed(lambda h: h["__metadata__"].update(metadata), path.read_bytes()))
+
+
+def holding(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Let a file hold other tensors under its own metadata."""
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    save_file(tensors, path, about)
+
+
+FOLDERS = ["", ".", "..", "../static-32bit", "a/b", "a\\b", "/etc", "a\0b", " ", ".hidden", None, 1]
+
+
+@every_read
+@pytest.mark.parametrize("folder", FOLDERS, ids=repr)
+def test_a_base_that_is_no_plain_folder_name_is_not_looked_for(
+    read: Callable[[Path], object], folder: object, based: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pointing(based, base=folder)
+    looked_at: list[Path] = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: looked_at.append(p) or read_bytes(p))
+
+    with pytest.raises(WeightsError, match="names no folder beside its own as its base; fetch or"):
+        read(based)
+    assert looked_at == [based]
+
+
+@one_folder
+@given(st.text(max_size=40))
+def test_whatever_is_named_as_base_stays_beside_or_is_one_sentence(based: Path, folder: str):
+    pointing(based, base=folder, base_sha256="0" * 64)
+
+    with pytest.raises(WeightsError, match=r"no folder beside|is missing|SHA-256 differs"):
+        load_network(based)
+
+
+def test_a_base_without_its_sha256_is_refused(based: Path):
+    def forget(header: dict[str, Any]) -> None:
+        del header["__metadata__"]["base_sha256"]
+
+    based.write_bytes(changed(forget, based.read_bytes()))
+
+    with pytest.raises(WeightsError, match="SHA-256 differs"):
+        load_network(based)
+
+
+def test_a_base_with_a_base_is_neither_written_nor_read(based: Path, tmp_path: Path):
+    third = tmp_path / "hybrid-8bit" / based.name
+
+    with pytest.raises(WeightsError, match="can be no base; name a whole file"):
+        save_network(network_of(bits=32), third, base=based)
+    assert not third.exists()
+
+    shutil.copytree(based.parent, third.parent)
+    pointing(third, base=based.parent.name, base_sha256=sha256_of(based))
+    with pytest.raises(WeightsError, match=r"can be no base.*fetch or train it again\.$"):
+        load_network(third)
+
+
+def test_a_base_that_is_damaged_is_refused(based: Path, base: Path):
+    base.write_bytes(changed(lambda h: h.pop("classifier.linear.bias"), base.read_bytes()))
+    pointing(based, base_sha256=sha256_of(base))
+
+    with pytest.raises(WeightsError, match=r"static-32bit.* is damaged; fetch or train it again"):
+        load_network(based)
+
+
+@pytest.mark.parametrize("missing", ["classifier.linear.bias", "heads.1.linear.bias"])
+def test_a_tensor_that_is_in_neither_file_is_named(missing: str, based: Path, base: Path):
+    """The base of another network, and a file that lost a head: both fit their SHA-256."""
+    for path in (base, based):
+        holding(path, {n: v for n, v in load_file(path).items() if n != missing})
+    pointing(based, base_sha256=sha256_of(base))
+
+    with pytest.raises(
+        WeightsError, match=rf"\({missing} is neither there nor in its base\); fetch"
+    ):
+        load_network(based)
+
+
+def test_a_tensor_that_the_network_has_not_is_refused_beside_a_base_too(based: Path):
+    holding(based, load_file(based) | {"stages.9.more": torch.zeros(3)})
+
+    with pytest.raises(WeightsError, match=r"stages\.9\.more is unknown"):
+        load_network(based)
+
+
+@pytest.mark.parametrize("place", ["weights.safetensors", "a/b/weights.safetensors", "a/other"])
+def test_a_base_that_would_not_be_found_again_is_refused(place: str, base: Path, tmp_path: Path):
+    path = tmp_path / "hybrid-32bit" / base.name
+    shutil.copytree(base.parent, (tmp_path / place).parent, dirs_exist_ok=True)
+
+    with pytest.raises(WeightsError, match=r"can be no base of .* in a folder beside"):
+        save_network(network_of(bits=32), path, base=tmp_path / place)
+    assert not path.exists()
+
+
+def test_a_relative_path_finds_the_base_too(based: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(based.parent)
+
+    assert load_network(Path(based.name)).exits == (1, 2)

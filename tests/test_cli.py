@@ -410,6 +410,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
         ([*EVALUATE, "--scope", "all"], "No scope is called 'all'"),
         (["train", "no-recipe"], "No recipe is called 'no-recipe'"),
         (["train", "digits-vgg", "--variant", "hybrid-9bit"], "No variant is called"),
+        (["card", "digits-vgg", "--variant", "hybrid-8bit"], "No variant is called 'hybrid-8bit'"),
         (["predict", "digits-vgg", "none.png", *EVALUATE[2:]], "none.png cannot be read"),
         ([*RECORD, "none"], "There is no folder or zip none"),
         ([*RECORD, ".", "--labels", "none.csv"], "none.csv cannot be read"),
@@ -451,6 +452,19 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
     point = parsed(run("evaluate", "tiny", "--bits", "2", "--thresholds", "0.5,0.5", "--json"))
     assert point["twin_accuracy"] is None  # nobody trained a twin
     assert point["twin_energy_pj"] > point["energy_pj"]
+
+
+def test_one_variant_alone_can_be_recorded_anew(run: Run, pretrained: Path) -> None:
+    folders = [pretrained / "digits-vgg" / name for name in ("hybrid-4bit", "static-32bit")]
+    anew, left = (folder / "trace-test.parquet" for folder in folders)
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in (anew, left)]
+
+    done = run("card", "digits-vgg", "--variant", "hybrid-4bit")
+
+    assert done.exit_code == 0, done.stderr
+    assert [path.read_bytes() for path in (anew, left)] == [data for data, _ in before]
+    assert anew.stat().st_mtime_ns > before[0][1]
+    assert left.stat().st_mtime_ns == before[1][1]
 
 
 def test_evaluate_loads_no_torch(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

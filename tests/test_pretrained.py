@@ -8,6 +8,7 @@ import pytest
 
 from hybrid import confidence, data, record, zoo
 from hybrid.census import census
+from hybrid.checkpoints import base_of
 from hybrid.files import sha256_of
 from hybrid.networks.tracing import is_reference
 from hybrid.packing import packed_bytes
@@ -66,16 +67,26 @@ def test_what_is_said_of_the_cloud_is_what_its_convolutions_have(network: str, n
 
 @every_variant
 def test_quantized_weights_are_packed_at_their_bit_width(network: str, name: str):
+    """Where only heads were trained, the file has nothing but them: its base has the rest."""
     variant = entry(network, name)
     size = zoo.weights_path(network, name).stat().st_size
+    layers = [x for x in variant.layers if x.segment == "head" or not variant.recipe["heads_only"]]
 
     weights = sum(
-        packed_bytes((x.weights,), bits=x.weight_bits) for x in variant.layers if x.weight_bits <= 8
+        packed_bytes((x.weights,), bits=x.weight_bits) for x in layers if x.weight_bits <= 8
     )
-    weights += sum(4 * x.weights for x in variant.layers if x.weight_bits == 32)
+    weights += sum(4 * x.weights for x in layers if x.weight_bits == 32)
 
     # beside the weights: names and shapes, norms, scales and shifts, at most 1 KiB a layer and 16
-    assert weights < size < weights + len(variant.layers) * 2_048 + 16_384
+    assert weights < size < weights + len(layers) * 2_048 + 16_384
+
+
+@every_variant
+def test_only_trained_heads_leave_the_rest_to_what_they_were_trained_on(network: str, name: str):
+    recipe = entry(network, name).recipe
+    start = zoo.weights_path(network, recipe["start"]) if recipe["heads_only"] else None
+
+    assert base_of(zoo.weights_path(network, name)) == start
 
 
 @every_variant

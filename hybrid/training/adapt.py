@@ -175,7 +175,8 @@ def _publish(job: _Job, plan: Plan, network: Network, training: Training) -> Non
     try:
         if folder.is_dir():
             folder.replace(before)
-        publish(job.recipe, plan, network, training)
+        # a sweep moves variants one by one, to a twin that another machine may have recorded
+        publish(job.recipe, plan, network, training, whole=True)
         whole = True
     finally:  # also where somebody interrupts
         if not whole:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from hybrid import confidence, data, record, trace, zoo
 from hybrid.census import census
-from hybrid.checkpoints import load_network, save_network
+from hybrid.checkpoints import base_of, load_network, save_network
+from hybrid.errors import UnknownNameError
 from hybrid.files import sha256_of
 from hybrid.networks import Network
 from hybrid.payload import payload_bytes
@@ -25,30 +27,65 @@ class Training:
     versions: Mapping[str, str]
 
 
-def publish(recipe: Recipe, plan: Plan, network: Network, training: Training) -> None:
-    """Fit temperatures on tune, write weights and traces, and renew the variant in the card."""
+def publish(
+    recipe: Recipe, plan: Plan, network: Network, training: Training, *, whole: bool = False
+) -> None:
+    """Fit temperatures on tune, write weights and traces, and renew the variant in the card.
+
+    Args:
+        whole: write what the heads were trained on into the file too, for a variant that is moved
+            to other networks.
+    """
     record.fit_temperatures(network, _images(recipe, "tune"))
-    sha256 = save_network(network, zoo.weights_path(recipe.network, plan.name))
+    path = zoo.weights_path(recipe.network, plan.name)
+    sha256 = save_network(network, path, base=None if whole else _base(recipe, plan))
     _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training))
 
 
-def renew(recipe: Recipe) -> None:
-    """Record the traces of every variant anew and write the card from them.
+def renew(recipe: Recipe, *, variants: tuple[str, ...] = ()) -> None:
+    """Record the traces of `variants` (all, where empty) anew and write the card from them.
 
-    The weights and what the card says of their training stay.
+    The weights and what the card says of their training stay; a file that repeats what its heads
+    were trained on is written without it.
+
+    Raises:
+        UnknownNameError: the card has no such variant.
     """
-    for variant in zoo.card(recipe.network).variants.values():
-        path = zoo.weights_path(recipe.network, variant.name)
-        network = load_network(path, expect_sha256=variant.files[path.name])
-        training = Training(
-            history=variant.history,
-            hours=variant.hours,
-            device=variant.device,
-            versions=variant.versions,
-        )
-        plan = Plan(**variant.recipe)
-        entry = _entry(recipe, plan, network, variant.files[path.name], training)
-        _renew_card(recipe, network, entry)
+    known = zoo.card(recipe.network).variants
+    for name in variants:
+        if name not in known:
+            raise UnknownNameError("variant", name, known)
+    for variant in known.values():
+        if not variants or variant.name in variants:
+            _renew_variant(recipe, variant)
+
+
+def _renew_variant(recipe: Recipe, variant: zoo.Variant) -> None:
+    path = zoo.weights_path(recipe.network, variant.name)
+    sha256 = variant.files[path.name]
+    network = load_network(path, expect_sha256=sha256)
+    training = Training(
+        history=variant.history,
+        hours=variant.hours,
+        device=variant.device,
+        versions=variant.versions,
+    )
+    plan = Plan(**variant.recipe)
+    base = _base(recipe, plan)
+    if base is not None:
+        sha256 = save_network(network, path, base=base)
+        # now, too: a renewal that is killed while it records traces can be run again
+        known = replace(variant, files={**variant.files, path.name: sha256})
+        _renew_card(recipe, network, known)
+    _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training))
+
+
+def _base(recipe: Recipe, plan: Plan) -> Path | None:
+    """The whole file with what stayed as it was while heads were trained; None without one."""
+    start = zoo.weights_path(recipe.network, plan.start)
+    if not (plan.heads_only and plan.start and start.is_file()):
+        return None
+    return base_of(start) or start
 
 
 def _entry(

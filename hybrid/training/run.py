@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hybrid import data, zoo
-from hybrid.checkpoints import load_network
-from hybrid.errors import RecipeError
+from hybrid.checkpoints import base_of, load_network
+from hybrid.errors import RecipeError, WeightsError
 from hybrid.files import replacing
 from hybrid.fusing import fused
 from hybrid.networks import Network, build
@@ -78,11 +78,21 @@ def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> None:
 
 
 def is_published(recipe: Recipe, plan: Plan) -> bool:
-    """Whether pretrained/ holds this variant, trained after this very plan."""
+    """Whether pretrained/ holds this variant, trained after this very plan, its base included."""
     if recipe.network not in zoo.networks():
         return False
     known = zoo.card(recipe.network).variants.get(plan.name)
-    return known is not None and dict(known.recipe) == _plain(plan)
+    same = known is not None and dict(known.recipe) == _plain(plan)
+    return same and (not plan.heads_only or _has_its_base(recipe, plan))
+
+
+def _has_its_base(recipe: Recipe, plan: Plan) -> bool:
+    """Whether its weights can be read: what its heads were trained on may be another file now."""
+    try:
+        base_of(zoo.weights_path(recipe.network, plan.name))
+    except WeightsError:
+        return False
+    return True
 
 
 def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:

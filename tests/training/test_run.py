@@ -81,6 +81,21 @@ def test_heads_only_leaves_everything_else_to_the_last_bit(tmp_path: Path):
     assert history[-1]["tune_accuracy_exit1"] > 0.3
 
 
+def test_heads_are_trained_again_where_what_they_were_trained_on_was(tmp_path: Path):
+    body = plan("static-32bit", epochs=1)
+    heads = plan("hybrid-32bit", start="static-32bit", heads_only=True, epochs=1)
+    train(recipe(body, heads), Run(folder=tmp_path / "first"))
+    first = zoo.variant("digits-vgg", 32).files
+
+    train(recipe(replace(body, epochs=2), heads), Run(folder=tmp_path / "again"))
+
+    assert zoo.variant("digits-vgg", 32).files != first
+    ours, twins = (
+        zoo.load("digits-vgg", bits=32, static=static).state_dict() for static in (False, True)
+    )
+    assert all(torch.equal(ours[name], twins[name]) for name in twins)
+
+
 def test_no_epoch_quantizes_without_training(tmp_path: Path):
     body = plan("static-32bit", epochs=6)
     train(recipe(body, plan("static-8bit", start="static-32bit", epochs=0)), Run(folder=tmp_path))
