@@ -20,6 +20,7 @@ class Batches:
         images: (n, channels, h, w) float32, preprocessed.
         labels: (n,).
         crop: pixels by which an image is shifted at most, reflected at the border.
+        cutout: side in pixels of a square around a random pixel that is set to 0.
         flip: mirror a random half in even epochs and the other half in odd ones, so that two
             epochs in a row see both forms of each image. Source: Jordan, arXiv 2404.00498,
             section 3.6.
@@ -34,6 +35,7 @@ class Batches:
         seed: int,
         epoch: int = 0,
         crop: int = 0,
+        cutout: int = 0,
         flip: bool = False,
         shuffle: bool = True,
     ) -> None:
@@ -43,7 +45,7 @@ class Batches:
         self.labels = torch.from_numpy(labels)
         self.size = images.shape[-1]
         self.batch, self.seed, self.epoch = batch, seed, epoch
-        self.crop, self.flip, self.shuffle = crop, flip, shuffle
+        self.crop, self.cutout, self.flip, self.shuffle = crop, cutout, flip, shuffle
 
     def __len__(self) -> int:
         """Number of batches; a training epoch drops the last incomplete one."""
@@ -69,6 +71,8 @@ class Batches:
         if self.flip:
             mirror = self._mirrored()[rows]
             images = torch.where(mirror[:, None, None, None], images.flip(3), images)
+        if self.cutout:
+            images = images.masked_fill(self._squares(len(rows), rng), 0)
         return images.contiguous(memory_format=torch.channels_last)
 
     def _mirrored(self) -> Tensor:
@@ -76,6 +80,14 @@ class Batches:
         start = torch.Generator().manual_seed(self.seed)
         first = torch.rand(len(self.labels), generator=start) < 0.5
         return first ^ bool(self.epoch % 2)
+
+    def _squares(self, count: int, rng: torch.Generator) -> Tensor:
+        """True within one square of each image, (count, 1, h, w); the border cuts it."""
+        pixels = torch.arange(self.size)
+        starts = torch.randint(0, self.size, (2, count, 1), generator=rng) - self.cutout // 2
+        rows, columns = (pixels >= starts) & (pixels < starts + self.cutout)
+        squares: Tensor = rows[:, :, None] & columns[:, None, :]
+        return squares[:, None]
 
     def _shift(self, rows: Tensor, rng: torch.Generator) -> Tensor:
         windows = self.images.unfold(2, self.size, 1).unfold(3, self.size, 1)

@@ -12,7 +12,7 @@ from hybrid.files import sha256_of
 from hybrid.networks import Network
 from hybrid.payload import payload_bytes
 from hybrid.trace import Trace
-from hybrid.training.recipe import Plan, Recipe
+from hybrid.training.recipe import Plan, Recipe, plan_of
 
 __all__ = ["Training", "publish", "renew"]
 
@@ -70,7 +70,7 @@ def _renew_variant(recipe: Recipe, variant: zoo.Variant) -> None:
         device=variant.device,
         versions=variant.versions,
     )
-    plan = Plan(**variant.recipe)
+    plan = plan_of(variant.recipe)
     base = _base(recipe, plan)
     if base is not None:
         sha256 = save_network(network, path, base=base)

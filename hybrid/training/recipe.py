@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -14,7 +15,7 @@ from hybrid.networks import Spec
 from hybrid.networks.architectures import architecture
 from hybrid.quant import check_bits
 
-__all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "recipe_names"]
+__all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "plan_of", "recipe_names"]
 
 FORMAT = 1
 OPTIMIZERS = ("adam", "muon", "sgd")
@@ -42,6 +43,8 @@ class Plan:
         teacher_weight: share of the loss that the teacher has, 0..1.
         heads_only: train the exit heads and leave everything else as it is.
         crop: pixels by which a training image is shifted at most.
+        cutout: side in pixels of a square that is made the mean colour, at a random place of each
+            training image; 0 for none. Source: DeVries and Taylor, arXiv 1708.04552.
         flip: whether training images are mirrored, in every other epoch from a random start.
     """
 
@@ -63,6 +66,7 @@ class Plan:
     teacher_weight: float = 0.5
     heads_only: bool = False
     crop: int = 4
+    cutout: int = 0
     flip: bool = True
 
     @property
@@ -175,19 +179,24 @@ def _parse(values: dict[str, Any]) -> Recipe:
     if values.pop("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     defaults = values.pop("defaults", {})
-    plans = tuple(_plan(defaults | row) for row in values.pop("variant"))
+    plans = tuple(plan_of(defaults | row) for row in values.pop("variant"))
     values["exits"] = tuple(values["exits"])
     recipe = Recipe(**values, plans=plans)
     _check(recipe)
     return recipe
 
 
-def _plan(row: dict[str, Any]) -> Plan:
+def plan_of(row: Mapping[str, Any]) -> Plan:
+    """The plan that a row of a recipe or a card describes; what it leaves out is the default.
+
+    Raises:
+        ValueError: where it says what no plan has.
+    """
     unknown = sorted(set(row) - {field.name for field in fields(Plan)})
     if unknown:
         raise ValueError(f"a variant has no {', '.join(unknown)}")
     if isinstance(row.get("bits"), list):
-        row = row | {"bits": tuple(row["bits"])}
+        row = {**row, "bits": tuple(row["bits"])}
     return Plan(**row)
 
 

@@ -29,7 +29,7 @@ from hybrid.quant import QuantConv2d, calibrating
 from hybrid.training.batches import Batches
 from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish
-from hybrid.training.recipe import Plan, Recipe
+from hybrid.training.recipe import Plan, Recipe, plan_of
 
 __all__ = ["Run", "precision", "train", "train_variant"]
 
@@ -82,7 +82,7 @@ def is_published(recipe: Recipe, plan: Plan) -> bool:
     if recipe.network not in zoo.networks():
         return False
     known = zoo.card(recipe.network).variants.get(plan.name)
-    same = known is not None and dict(known.recipe) == _plain(plan)
+    same = known is not None and plan_of(known.recipe) == plan
     return same and (not plan.heads_only or _has_its_base(recipe, plan))
 
 
@@ -101,7 +101,13 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
     images, labels = _training_images(recipe, run)
     network = _start(recipe, plan, run, _calibration(images))
     batches = Batches(
-        images, labels, batch=plan.batch, seed=recipe.seed, crop=plan.crop, flip=plan.flip
+        images,
+        labels,
+        batch=plan.batch,
+        seed=recipe.seed,
+        crop=plan.crop,
+        cutout=plan.cutout,
+        flip=plan.flip,
     )
     module = ExitTraining(
         network,
@@ -268,7 +274,8 @@ def _continues(checkpoint: Path, module: ExitTraining) -> bool:
         kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, LookupError, UnpicklingError, ValueError) as error:
         raise RecipeError(f"{checkpoint} is damaged; remove it to train from the start.") from error
-    return bool(kept.get("about", module.about) == module.about)
+    about = kept.get("about", module.about)
+    return bool(about | {"plan": asdict(plan_of(about["plan"]))} == module.about)
 
 
 @torch.no_grad()
@@ -290,11 +297,6 @@ def reestimate_norms(network: Network, batches: Batches, *, count: int = 50) -> 
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         network.eval()
-
-
-def _plain(plan: Plan) -> dict[str, Any]:
-    """The plan as a card gives it back."""
-    return asdict(plan)
 
 
 def _device(run: Run) -> str:

@@ -400,3 +400,37 @@ def test_a_shift_is_a_window_of_the_reflected_image():
 
     assert drawn <= windows
     assert len(drawn) > 15
+
+
+def test_cutout_blanks_one_square_around_a_random_pixel():
+    images = np.ones((40, 2, 8, 8), np.float32)
+    batches = Batches(images, np.arange(40), batch=40, seed=1, cutout=3)
+
+    ((cut, _),) = list(batches)
+
+    seen = set()
+    for image in cut:
+        assert torch.equal(image[0], image[1])
+        rows, columns = (image[0] == 0).nonzero().T
+        top, left = int(rows.min()), int(columns.min())
+        height, width = int(rows.max()) - top + 1, int(columns.max()) - left + 1
+        assert len(rows) == height * width  # a full rectangle
+        # whole, or cut by the border that it touches
+        assert height == 3 or (height == 2 and (top == 0 or top + height == 8))
+        assert width == 3 or (width == 2 and (left == 0 or left + width == 8))
+        seen.add((top, left))
+    assert len(seen) > 20
+    assert all(torch.equal(again, cut) for again, _ in batches)
+
+
+def test_a_plan_of_a_card_from_before_a_setting_existed_is_still_the_same(tmp_path: Path):
+    one = plan("static-32bit", epochs=1)
+    train(recipe(one), Run(folder=tmp_path))
+    card = zoo.card("digits-vgg")
+    variant = card.variants["static-32bit"]
+    old = {key: value for key, value in variant.recipe.items() if key != "cutout"}
+    path = zoo.pretrained_folder() / "digits-vgg" / "card.toml"
+    zoo.save_card(replace(card, variants={one.name: replace(variant, recipe=old)}), path)
+
+    assert runs.is_published(recipe(one), one)
+    assert not runs.is_published(recipe(one), replace(one, cutout=4))
