@@ -8,7 +8,7 @@ import pytest
 
 from scripts import readme
 
-PAGES = ("README.md", "docs/how-it-works.md")
+PAGES = ("README.md", "docs/attempts.md", "docs/how-it-works.md")
 TEST_COMMAND = (
     'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" '
     "&& .venv/bin/python scripts/check.py"
