@@ -281,7 +281,7 @@ def train(
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile", help="Compile the quantizers where a C++ compiler is: 1.3x to 1.7x."
+            "--compile", help="Compile the quantizers where a C++ compiler is: 1.5x to 1.8x."
         ),
     ] = False,
 ) -> None:
