@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-EXTRAS = ("brevitas", "hypothesis", "lightning", "onnx", "playwright", "pytest", "qonnx")
+EXTRAS = ("hypothesis", "lightning", "mapie", "onnx", "playwright", "pytest", "qonnx")
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,11 @@ def verdict(
         return "No static network is recorded here to compare this point with."
     accuracy = point.outcome.accuracy
     better = [o for o in opponents if o.accuracy > accuracy and o.energy_pj < point.energy_pj]
+    if not better and all(opponent.bits == 32 for opponent in opponents):
+        return (
+            "The full-precision twin does not beat this point on both accuracy and energy "
+            f"({scope}); no static network of fewer bits is recorded here, and one might."
+        )
     if not better:
         return f"No static network beats this point on both accuracy and energy ({scope})."
     best = max(better, key=lambda opponent: opponent.accuracy)

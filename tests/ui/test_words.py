@@ -64,3 +64,12 @@ def test_an_equal_static_network_does_not_beat_the_point() -> None:
     equal = Static(bits=4, accuracy=0.9, energy_pj=2_042_500.0)
 
     assert words.verdict(POINT, [equal], scope="compute").startswith("No static network beats")
+
+
+def test_where_only_the_twin_is_recorded_nothing_is_said_of_other_static_networks() -> None:
+    twin = Static(bits=32, accuracy=0.93, energy_pj=2e8)
+
+    assert words.verdict(POINT, [twin], scope="compute") == (
+        "The full-precision twin does not beat this point on both accuracy and energy (compute); "
+        "no static network of fewer bits is recorded here, and one might."
+    )

@@ -244,6 +244,12 @@ function verdict(data, result) {
   const better = data.statics.filter(
     (other) => other.accuracy > result.accuracy && other.energy_pj < result.energy_pj,
   );
+  if (!better.length && data.statics.every((other) => other.bits === 32)) {
+    return (
+      `The full-precision twin does not beat this point on both accuracy and energy (${data.scope}); ` +
+      "no static network of fewer bits is recorded here, and one might."
+    );
+  }
   if (!better.length) {
     return `No static network beats this point on both accuracy and energy (${data.scope}).`;
   }
