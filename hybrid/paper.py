@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid import policy, zoo
 from hybrid.evaluation import TWIN, Prices, costs, evaluate, twin_accuracy, twin_energy_pj
@@ -54,6 +55,12 @@ class Bar:
     def takes(self, card: zoo.Card) -> bool:
         """Whether a network is one that the bar is for."""
         return card.dataset == self.dataset and (card.architecture == "resnet32") == self.paper
+
+    def admits(self, variant: zoo.Variant) -> bool:
+        """Whether a variant of such a network may answer the bar."""
+        if self.bits == 32:
+            return variant.name == TWIN
+        return variant.kind == "hybrid" and variant.bits <= self.bits
 
 
 BARS = (
@@ -146,8 +153,13 @@ class Row:
 
 def rows(bars: Sequence[Bar] = BARS) -> list[Row]:
     """What the networks of pretrained/ reach at each bar, in `compute` and `purdue-45nm`."""
-    cards = [zoo.card(name) for name in zoo.networks()]
-    return [_row(bar, [card for card in cards if bar.takes(card)]) for bar in bars]
+    choices: dict[Bar, list[_Choice]] = {bar: [] for bar in bars}
+    for card in (zoo.card(name) for name in zoo.networks()):
+        for variant in card.variants.values():
+            entered = [bar for bar in bars if bar.takes(card) and bar.admits(variant)]
+            for bar, choice in zip(entered, _best_on_tune(entered, card, variant), strict=True):
+                choices[bar].append(choice)
+    return [_row(bar, choices[bar]) for bar in bars]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +173,7 @@ class _Choice:
     accuracy: float
 
 
-def _row(bar: Bar, cards: Sequence[zoo.Card]) -> Row:
-    choices = [_best_on_tune(bar, card, variant) for card, variant in _entrants(bar, cards)]
+def _row(bar: Bar, choices: Sequence[_Choice]) -> Row:
     if not choices:
         return Row(bar=bar)
     best = min(choices, key=lambda one: (one.excess, -one.accuracy))
@@ -180,41 +191,39 @@ def _row(bar: Bar, cards: Sequence[zoo.Card]) -> Row:
     )
 
 
-def _entrants(bar: Bar, cards: Sequence[zoo.Card]) -> Iterator[tuple[zoo.Card, zoo.Variant]]:
-    for card in cards:
-        for variant in card.variants.values():
-            if bar.bits == 32:
-                enters = variant.name == TWIN
-            else:
-                enters = variant.kind == "hybrid" and variant.bits <= bar.bits
-            if enters:
-                yield card, variant
-
-
-def _best_on_tune(bar: Bar, card: zoo.Card, variant: zoo.Variant) -> _Choice:
-    """The thresholds of least excess over the budget, the most accurate of those."""
+def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> Iterator[_Choice]:
+    """For each bar the thresholds of least excess over the budget, the most accurate of those."""
+    if not bars:
+        return
     prices = Prices()
     points = policy.all_points(
         zoo.trace(card.network, variant.name, "tune"), costs(variant, prices)
     )
     twin_pj = twin_energy_pj(card, variant, prices)
+    for bar in bars:
+        excess = _excess(bar, points, twin_pj)
+        least = excess.min()
+        best = np.where(excess == least, points.accuracy, -1).argmax()
+        yield _Choice(
+            card=card,
+            variant=variant,
+            thresholds=tuple(points.thresholds[best].tolist()),
+            excess=float(least),
+            accuracy=float(points.accuracy[best]),
+        )
+
+
+def _excess(bar: Bar, points: policy.AllPoints, twin_pj: float) -> NDArray[np.float64]:
+    """By how much each point misses the budget and its spare, 0 where it keeps them."""
     spare = 0.0 if bar.bits == 32 else SPARE
-    short = np.maximum(
-        bar.edge_fraction + spare * (bar.edge_fraction > 0) - points.edge_fraction, 0
-    )
+    fraction = bar.edge_fraction + spare * (bar.edge_fraction > 0)
     most_pj = bar.energy_uj * 1e6
     if bar.energy_reduction:
         most_pj = min(most_pj, twin_pj / bar.energy_reduction)
+    short = np.maximum(fraction - points.edge_fraction, 0)
     over = np.maximum(points.energy_pj / (most_pj * (1 - spare)) - 1, 0)
-    excess = short + over
-    best = np.lexsort((-points.accuracy, excess))[0]
-    return _Choice(
-        card=card,
-        variant=variant,
-        thresholds=tuple(points.thresholds[best].tolist()),
-        excess=float(excess[best]),
-        accuracy=float(points.accuracy[best]),
-    )
+    excess: NDArray[np.float64] = short + over
+    return excess
 
 
 def _missed(bar: Bar, point: policy.OperatingPoint, wanted: float) -> Iterator[str]:
@@ -224,7 +233,7 @@ def _missed(bar: Bar, point: policy.OperatingPoint, wanted: float) -> Iterator[s
     if point.energy_reduction < bar.energy_reduction:
         yield f"energy reduction by {bar.energy_reduction - point.energy_reduction:.2f}x"
     if point.energy_pj > bar.energy_uj * 1e6:
-        yield f"energy by {point.energy_pj / 1e6 - bar.energy_uj:.1f} µJ"
+        yield f"energy by {point.energy_pj / 1e6 - bar.energy_uj:.2f} µJ"
     if point.outcome.accuracy < wanted:
         yield f"accuracy by {100 * (wanted - point.outcome.accuracy):.2f} points"
 
