@@ -211,8 +211,7 @@ def test_the_shared_controls_keep_their_values_on_another_page(
     assert "scope=device" in page.url
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width, height", [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("width, height, scheme", [(1440, 900, "light"), (390, 844, "dark")])
 def test_nothing_is_clipped_and_nothing_scrolls_sideways(
     chromium: Any, address: str, follower_js: str, width: int, height: int, scheme: str
 ) -> None:

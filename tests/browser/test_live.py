@@ -118,8 +118,7 @@ def slider_seconds(page: Any, key: str) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("width, height", [(1440, 900), (390, 844)])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width, height, scheme", [(1440, 900, "light"), (390, 844, "dark")])
 def test_nothing_is_wider_than_the_window(
     chromium: Any, shipped: str, width: int, height: int, scheme: str
 ) -> None:

@@ -17,8 +17,7 @@ def shipped(serve: Callable[[Path], str], root: Path) -> str:
     return serve(root / "pretrained")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width, height", [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("width, height, scheme", [(1440, 900, "light"), (390, 844, "dark")])
 def test_nothing_is_clipped_and_nothing_scrolls_sideways(
     chromium: Any, shipped: str, width: int, height: int, scheme: str
 ) -> None:
