@@ -31,10 +31,14 @@ class Plan:
         bits: bit width of each edge stage, where it is not one number.
         cloud_bits: bit width of the stages behind the cut.
         epochs: passes over the training split; 0 quantizes after training, without any.
+        cycles: how often the learning rate rises and falls, in equal shares of the epochs. A
+            finished run goes on where its plan gets more cycles of the length it had. Source:
+            Loshchilov and Hutter, "SGDR", arXiv 1608.03983.
         optimizer: "sgd" (Nesterov), "adam", or "muon" (filters; Adam for the rest).
-        learning_rate: at its peak; up linearly over `warmup`, then down linearly to 0.
+        learning_rate: at its peak; up linearly over `warmup`, then down linearly to 0, once in
+            every cycle.
         rest_rate: with "muon", the learning rate of everything but the filters.
-        warmup: fraction of all steps.
+        warmup: fraction of a cycle's steps.
         batch: images per step.
         label_smoothing: of the cross entropy.
         exit_weight: of each early exit's loss; the final exit's is 1.
@@ -53,6 +57,7 @@ class Plan:
     bits: int | tuple[int, ...] = 0
     cloud_bits: int = 32
     epochs: int = 1
+    cycles: int = 1
     optimizer: str = "sgd"
     learning_rate: float = 0.1
     rest_rate: float = 0.01
@@ -227,3 +232,5 @@ def _check_plan(plan: Plan) -> None:
         raise UnknownNameError("optimizer", plan.optimizer, OPTIMIZERS)
     if plan.epochs < 0 or plan.batch < 1 or not 0 <= plan.warmup <= 1:
         raise ValueError(f"{plan.name} needs epochs >= 0, batch >= 1 and a warmup from 0 to 1")
+    if plan.cycles < 1 or plan.epochs % plan.cycles:
+        raise ValueError(f"{plan.name} needs cycles that divide its epochs")

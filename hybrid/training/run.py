@@ -2,7 +2,7 @@
 
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
@@ -276,7 +276,12 @@ def _continues(checkpoint: Path, module: ExitTraining) -> bool:
     except (RuntimeError, EOFError, LookupError, UnpicklingError, ValueError) as error:
         raise RecipeError(f"{checkpoint} is damaged; remove it to train from the start.") from error
     about = kept.get("about", module.about)
-    return bool(about | {"plan": asdict(plan_of(about["plan"]))} == module.about)
+    plan = plan_of(about["plan"])
+    wanted = module.plan
+    if plan.epochs <= wanted.epochs and plan.epochs * wanted.cycles == wanted.epochs * plan.cycles:
+        # more cycles of the same length: so far the two would have done the same
+        plan = replace(plan, epochs=wanted.epochs, cycles=wanted.cycles)
+    return bool(about | {"plan": asdict(plan)} == module.about)
 
 
 @torch.no_grad()

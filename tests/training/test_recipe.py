@@ -86,6 +86,7 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path):
         (SECOND, 'name = "static-32bit"', "static-32bit stands there twice"),
         ("epochs = 5", "epoch = 5", "a variant has no epoch"),
         ("epochs = 5", "epochs = -1", "hybrid-4bit needs epochs >= 0"),
+        ("epochs = 5", "epochs = 5\ncycles = 2", "hybrid-4bit needs cycles that divide its epochs"),
         ("epochs = 5", "batch = 0", "batch >= 1"),
         ("epochs = 5", "warmup = 1.5", "warmup from 0 to 1"),
         ("epochs = 5", 'epochs = "many"', "not supported between"),

@@ -223,6 +223,16 @@ class KilledAfter(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Rates(Callback):
+    """Notes the learning rate of every step."""
+
+    def __init__(self, seen: list[float]) -> None:
+        self.seen = seen
+
+    def on_train_batch_start(self, trainer: object, *_: object) -> None:
+        self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])  # type: ignore[attr-defined]
+
+
 def killed_run(folder: Path, pretrained: Path, epoch: int, root: Path) -> int:
     """Train in a process of its own that is killed; its exit code."""
     script = (
@@ -269,6 +279,39 @@ def test_a_run_that_was_done_but_not_published_ends_in_the_same_weights(tmp_path
     again = train_variant(recipe(RESUMED), RESUMED, Run(folder=tmp_path, limit=300))
 
     ours, theirs = first.state_dict(), again.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_finished_run_goes_on_with_more_cycles_to_the_weights_of_an_unbroken_one(tmp_path: Path):
+    run, twice = Run(folder=tmp_path, limit=300), replace(RESUMED, epochs=4, cycles=2)
+    seen: list[float] = []
+    watching = replace(run, callbacks=(Rates(seen),))
+    train_variant(recipe(RESUMED), replace(RESUMED, epochs=2), run)
+
+    gone_on = train_variant(recipe(RESUMED), twice, watching)
+    unbroken = train_variant(recipe(RESUMED), twice, replace(run, folder=tmp_path / "unbroken"))
+
+    ours, theirs = gone_on.state_dict(), unbroken.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    steps = 2 * (300 // RESUMED.batch)
+    assert len(seen) == steps, "the first cycle was trained again"
+    peak = RESUMED.learning_rate
+    rise = max(1, int(RESUMED.warmup * steps))
+    up = [peak * (step + 1) / rise for step in range(rise)]
+    down = [peak * (steps - step) / (steps - rise) for step in range(rise, steps)]
+    assert seen == pytest.approx(up + down)
+
+
+def test_fewer_cycles_than_a_run_has_had_start_anew(tmp_path: Path):
+    run = Run(folder=tmp_path, limit=200)
+    train_variant(recipe(RESUMED), replace(RESUMED, epochs=4, cycles=2), run)
+
+    once = train_variant(recipe(RESUMED), replace(RESUMED, epochs=2), run)
+    fresh = train_variant(
+        recipe(RESUMED), replace(RESUMED, epochs=2), replace(run, folder=tmp_path / "fresh")
+    )
+
+    ours, theirs = once.state_dict(), fresh.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
