@@ -84,17 +84,6 @@ class ExitTraining(lightning_.LightningModule):
         for teacher in self.teacher:
             teacher.to(self.device)
 
-    def on_train_start(self) -> None:
-        """Set the learning rate of the first step; a finished run that goes on has left 0."""
-        schedule: Any = self.lr_schedulers()
-        for group, rate, factor in zip(
-            schedule.optimizer.param_groups,
-            schedule.base_lrs,
-            schedule.lr_lambdas,
-            strict=True,
-        ):
-            group["lr"] = rate * factor(schedule.last_epoch)
-
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Loss of one batch."""
         images, labels = batch
@@ -140,8 +129,8 @@ class ExitTraining(lightning_.LightningModule):
         rise = max(1, int(plan.warmup * length))
 
         def factor(step: int) -> float:
-            step = step if step >= steps else step % length
-            return min((step + 1) / rise, max(0.0, (length - step) / max(1, length - rise)))
+            step %= length
+            return min((step + 1) / rise, (length - step) / max(1, length - rise))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
