@@ -72,6 +72,8 @@ class Variant:
         recipe: the plan it was trained after.
         epochs, hours, device: of this variant alone.
         versions: of what trained it.
+        origins: SHA-256 of the weights that it started from and was taught by, by the names that
+            the plan gives them; those that were not in pretrained/ are left out.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Variant:
     hours: float
     device: str
     versions: Mapping[str, str]
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exits(self) -> int:

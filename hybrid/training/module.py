@@ -1,6 +1,7 @@
 """One variant in training, as Lightning sees it: loss, optimizer, validation, history."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -42,6 +43,7 @@ class ExitTraining(lightning_.LightningModule):
     """A network being trained after a plan.
 
     Attributes:
+        origins: see `hybrid.zoo.Variant`.
         history: one row per finished epoch.
         seconds: of training so far, over all its resumptions.
     """
@@ -53,9 +55,11 @@ class ExitTraining(lightning_.LightningModule):
         train: Batches,
         tune: Batches,
         teacher: Network | None,
+        *,
+        origins: Mapping[str, str],
     ) -> None:
         super().__init__()
-        self.network, self.plan = network, plan
+        self.network, self.plan, self.origins = network, plan, origins
         self.batches, self.tune = train, tune
         # in a list, so that its weights stay out of checkpoints and optimizers
         self.teacher = [teacher.eval()] if teacher is not None else []
@@ -67,8 +71,12 @@ class ExitTraining(lightning_.LightningModule):
     @property
     def about(self) -> dict[str, Any]:
         """What a checkpoint must have been made after for this training to go on from it."""
-        batches = self.batches
-        return {"plan": asdict(self.plan), "seed": batches.seed, "images": len(batches.labels)}
+        return {
+            "plan": asdict(self.plan),
+            "seed": self.batches.seed,
+            "images": len(self.batches.labels),
+            "origins": self.origins,
+        }
 
     def train_dataloader(self) -> Batches:
         """Batches of the present epoch (Lightning asks anew at every one)."""

@@ -1,7 +1,7 @@
 """A trained network to its place in pretrained/: weights, traces and its entry in the card."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hybrid import confidence, data, record, trace, zoo
@@ -19,12 +19,17 @@ __all__ = ["Training", "publish", "renew"]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How weights came about: one history row per epoch, hours of this variant alone."""
+    """How weights came about: one history row per epoch, hours of this variant alone.
+
+    Args:
+        origins: see `hybrid.zoo.Variant`.
+    """
 
     history: tuple[Mapping[str, float], ...]
     hours: float
     device: str
     versions: Mapping[str, str]
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def publish(
@@ -69,6 +74,7 @@ def _renew_variant(recipe: Recipe, variant: zoo.Variant) -> None:
         hours=variant.hours,
         device=variant.device,
         versions=variant.versions,
+        origins=variant.origins,
     )
     plan = plan_of(variant.recipe)
     base = _base(recipe, plan)
@@ -111,6 +117,7 @@ def _entry(
         hours=round(training.hours, 4),
         device=training.device,
         versions=training.versions,
+        origins=training.origins,
     )
 
 

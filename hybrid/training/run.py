@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hybrid import data, zoo
 from hybrid.checkpoints import base_of, load_network
 from hybrid.errors import RecipeError, WeightsError
-from hybrid.files import replacing
+from hybrid.files import replacing, sha256_of
 from hybrid.fusing import fused
 from hybrid.networks import Network, build
 from hybrid.networks.blocks import WhiteningStem
@@ -70,7 +70,10 @@ def precision() -> str:
 
 
 def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> None:
-    """Train what is missing of `variants` (all, where empty) and publish each when done."""
+    """Train what is missing of `variants` (all, where empty) and publish each when done.
+
+    What was trained from weights or by a teacher that have been trained again since is missing.
+    """
     for plan in recipe.plans:
         if variants and plan.name not in variants:
             continue
@@ -79,12 +82,27 @@ def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> None:
 
 
 def is_published(recipe: Recipe, plan: Plan) -> bool:
-    """Whether pretrained/ holds this variant, trained after this very plan, its base included."""
+    """Whether pretrained/ holds this variant, trained after this very plan from what is there."""
     if recipe.network not in zoo.networks():
         return False
     known = zoo.card(recipe.network).variants.get(plan.name)
-    same = known is not None and plan_of(known.recipe) == plan
+    if known is None or plan_of(known.recipe) != plan:
+        return False
+    now = _origins(recipe, plan)
+    same = all(now.get(name, sha256) == sha256 for name, sha256 in known.origins.items())
     return same and (not plan.heads_only or _has_its_base(recipe, plan))
+
+
+def _origins(recipe: Recipe, plan: Plan) -> dict[str, str]:
+    """SHA-256 of the weights it starts from and is taught by, where they are in pretrained/."""
+    paths = {name: _path(recipe, name) for name in (plan.start, plan.teacher) if name}
+    return {name: sha256_of(path) for name, path in paths.items() if path.is_file()}
+
+
+def _path(recipe: Recipe, variant: str) -> Path:
+    """Where the weights of "static-32bit" lie, or of "cifar100-wide7/static-32bit"."""
+    network, _, name = variant.rpartition("/")
+    return zoo.weights_path(network or recipe.network, name)
 
 
 def _has_its_base(recipe: Recipe, plan: Plan) -> bool:
@@ -116,6 +134,7 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
         batches,
         _tune(recipe),
         _teacher(recipe, plan),
+        origins=_origins(recipe, plan),
     )
     if plan.epochs:
         with fused(wanted=run.compiled and shutil.which("c++") is not None):
@@ -151,6 +170,7 @@ def _how(module: ExitTraining, run: Run) -> Training:
         hours=module.seconds / 3600,
         device=_device(run),
         versions={name: version(name) for name in ("torch", "lightning")},
+        origins=module.origins,
     )
 
 
@@ -189,7 +209,7 @@ def _take_weights(network: Network, theirs: dict[str, Tensor]) -> None:
 def _finished_weights(recipe: Recipe, variant: str, run: Run) -> dict[str, Tensor]:
     """Weights before they were quantized, where the run's folder still has them."""
     kept = _run_folder(recipe, variant, run) / FINISHED
-    return load_file(kept) if kept.is_file() else _published(recipe.network, variant).state_dict()
+    return load_file(kept) if kept.is_file() else _published(recipe, variant).state_dict()
 
 
 def _run_folder(recipe: Recipe, variant: str, run: Run) -> Path:
@@ -197,9 +217,10 @@ def _run_folder(recipe: Recipe, variant: str, run: Run) -> Path:
     return folder / recipe.network / variant
 
 
-def _published(network: str, variant: str) -> Network:
-    path = zoo.weights_path(network, variant)
+def _published(recipe: Recipe, variant: str) -> Network:
+    path = _path(recipe, variant)
     if not path.is_file():
+        network, variant = path.parts[-3:-1]
         raise RecipeError(
             f"{variant} of {network} is needed first; train it with "
             f"`hybrid train {network} --variant {variant}`."
@@ -210,8 +231,7 @@ def _published(network: str, variant: str) -> Network:
 def _teacher(recipe: Recipe, plan: Plan) -> Network | None:
     if not plan.teacher:
         return None
-    network, _, variant = plan.teacher.rpartition("/")
-    teacher = _published(network or recipe.network, variant).eval().requires_grad_(False)
+    teacher = _published(recipe, plan.teacher).eval().requires_grad_(False)
     if teacher.spec.classes != recipe.classes:
         raise RecipeError(
             f"{plan.teacher} knows {teacher.spec.classes} classes and cannot teach "
@@ -275,7 +295,7 @@ def _continues(checkpoint: Path, module: ExitTraining) -> bool:
         kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, LookupError, UnpicklingError, ValueError) as error:
         raise RecipeError(f"{checkpoint} is damaged; remove it to train from the start.") from error
-    about = kept.get("about", module.about)
+    about = module.about | kept.get("about", {})
     plan = plan_of(about["plan"])
     wanted = module.plan
     if plan.epochs <= wanted.epochs and plan.epochs * wanted.cycles == wanted.epochs * plan.cycles:

@@ -96,6 +96,29 @@ def test_heads_are_trained_again_where_what_they_were_trained_on_was(tmp_path: P
     assert all(torch.equal(ours[name], twins[name]) for name in twins)
 
 
+def test_what_started_from_or_learned_of_weights_that_changed_is_trained_again(tmp_path: Path):
+    body = plan("static-32bit", epochs=1)
+    pupil = plan("static-8bit", start="static-32bit", epochs=1)
+    taught = plan("hybrid-4bit", teacher="static-32bit", epochs=1)
+    run = Run(folder=tmp_path)
+    train(recipe(body, pupil, taught), run)
+    first = zoo.card("digits-vgg").variants
+    twin = first["static-32bit"].files[zoo.WEIGHTS]
+    assert [first[one.name].origins for one in (body, pupil, taught)] == [
+        {},
+        {"static-32bit": twin},
+        {"static-32bit": twin},
+    ]
+
+    train(recipe(replace(body, epochs=2), pupil, taught), run)
+
+    card = zoo.card("digits-vgg").variants
+    for one in (pupil, taught):
+        assert card[one.name].files != first[one.name].files
+        assert card[one.name].origins == {"static-32bit": card["static-32bit"].files[zoo.WEIGHTS]}
+        assert len(card[one.name].history) == 1
+
+
 def test_no_epoch_quantizes_without_training(tmp_path: Path):
     body = plan("static-32bit", epochs=6)
     train(recipe(body, plan("static-8bit", start="static-32bit", epochs=0)), Run(folder=tmp_path))
@@ -473,6 +496,7 @@ def test_a_plan_of_a_card_from_before_a_setting_existed_is_still_the_same(tmp_pa
     variant = card.variants["static-32bit"]
     old = {key: value for key, value in variant.recipe.items() if key != "cutout"}
     path = zoo.pretrained_folder() / "digits-vgg" / "card.toml"
+    assert not variant.origins  # as in a card from before they were written
     zoo.save_card(replace(card, variants={one.name: replace(variant, recipe=old)}), path)
 
     assert runs.is_published(recipe(one), one)
