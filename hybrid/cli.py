@@ -37,7 +37,7 @@ __all__ = ["app"]
 
 
 class _Commands(TyperGroup):
-    """The one place where an error of the library becomes a sentence and exit code 2."""
+    """The one place where an error becomes a sentence and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
@@ -45,6 +45,16 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except HybridError as error:
             typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if not error.filename:  # a closed pipe is click's to deal with
+                raise
+            place = Path(error.filename2 or error.filename)
+            typer.echo(
+                f"{place} cannot be read or written ({error.strerror}); name another path, or "
+                "make room or allow it there.",
+                err=True,
+            )
             raise typer.Exit(2) from None
 
 
@@ -102,21 +112,29 @@ def evaluate(
 ) -> None:
     """What stays at the edge, how right it is and what it costs, at these thresholds.
 
-    A certificate comes from the certify split, or from one of your own where --split names it.
+    A certificate comes from the certify split, or from one of your own where --split names it. A
+    point that was chosen with images is not certified on them again.
     """
     from hybrid import zoo
+    from hybrid.choose import load_point
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
     if paper:
         _published(as_json=as_json)
         return
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
+    chosen = None if point is None else load_point(point)
+    if chosen is not None and certify:
+        chosen.check_unseen(split)
+    asked = (network, zoo.variant_name(bits, static=static))
     found = evaluate(
         network,
         bits,
         thresholds,
         static=static,
-        cloud=_asks_only_the_cloud(point),
+        cloud=chosen is not None
+        and chosen.kind == "cloud"
+        and asked == (chosen.network, chosen.variant),
         measure=measure,
         split=split,
         prices=prices,
@@ -139,12 +157,15 @@ def evaluate(
     priced = {"scope": scope, "profile": prices.profile.name}
     if as_json:
         promised = {} if made is None else {"certificate": made.to_dict()}
+        if chosen is not None and chosen.certificate:
+            promised["certified_when_chosen"] = dict(chosen.certificate)
         cli_words.print_json(cli_words.point_json(about, found, priced) | promised)
     else:
         cli_words.print_table(
             cli_words.point_rows(about | priced | {"link": prices.link.name}, found)
         )
         cli_words.print_table(cli_words.certificate_rows(made))
+        cli_words.print_table(cli_words.chosen_rows(chosen))
 
 
 @app.command(
@@ -188,10 +209,12 @@ def choose(
         bool, typer.Option("--every-profile", help="Add whether other energy models agree.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Write the point as TOML, for `evaluate` and `predict`.")
+        Path | None,
+        typer.Option(help="Write the point as TOML, for `evaluate` and `predict`.", dir_okay=False),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write an HTML report that opens without a network.")
+        Path | None,
+        typer.Option(help="Write an HTML report that opens without a network.", dir_okay=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -353,14 +376,6 @@ def _published(*, as_json: bool) -> None:
     else:
         cli_words.print_wide_table(paper.COLUMNS, paper.table(made))
         typer.echo(paper.NOTE)
-
-
-def _asks_only_the_cloud(point: Path | None) -> bool:
-    if point is None:
-        return False
-    from hybrid.choose import load_point
-
-    return load_point(point).kind == "cloud"
 
 
 def _survivals(

@@ -37,7 +37,8 @@ def trace(
     static: Static = False,
     split: Split = "test",
     out: Annotated[
-        Path | None, typer.Option(help="Where the trace goes; without it, into pretrained/.")
+        Path | None,
+        typer.Option(help="Where the trace goes; without it, into pretrained/.", dir_okay=False),
     ] = None,
 ) -> None:
     """Run a network over a split once and write what every exit says of every sample."""
@@ -242,7 +243,8 @@ def _pixels(path: Path, card: "Card") -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}); name an image file.") from None
-    return preprocess(read_image(path.name, content), card.size, card.channels)
+    picture = read_image(path.name, content, size=card.size)
+    return preprocess(picture, card.size, card.channels)
 
 
 def _batch(pixels: Any, card: "Card") -> Any:

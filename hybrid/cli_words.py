@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from hybrid.choose import Answer, Survival
+    from hybrid.choose import Answer, PointFile, Survival
     from hybrid.evaluation import Certified
     from hybrid.matching import Match
     from hybrid.networks import Inference
@@ -21,6 +21,7 @@ __all__ = [
     "answer_json",
     "answer_rows",
     "certificate_rows",
+    "chosen_rows",
     "joules",
     "network_json",
     "point_json",
@@ -154,6 +155,17 @@ def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
         yield f"of those at exit {i}", words
 
 
+def chosen_rows(point: "PointFile | None") -> Iterator[tuple[str, str]]:
+    """What was promised of a point when it was chosen; nothing where nothing was."""
+    if point is None or not point.certificate:
+        return
+    kept = point.certificate
+    network, variant = kept["reference"]
+    bound, sure = f"{kept['bound_points']:.3g}", f"{kept['confidence']:g}"
+    against = f"{variant} of {network} ({kept['samples']:,} images)"
+    yield "certified when chosen", f"at most {bound} points lost against {against}, {sure} sure"
+
+
 def joules(picojoules: float) -> str:
     """Energy with the unit that leaves one to three digits before the point.
 
@@ -190,8 +202,8 @@ def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[
     yield "answer", choice.headline(answer)
     if answer.best:
         yield "", choice.on_test(answer)
-    if answer.proof:
-        yield "certificate", choice.certificate(answer.proof, answer.limits)
+    if answer.best and answer.proof:
+        yield "certificate", choice.certificate(answer.proof, answer.best, answer.limits)
     for number, point in enumerate(answer.runners_up, start=1):
         yield f"runner-up {number}", choice.short(point)
     for standing in answer.left_out:

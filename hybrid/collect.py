@@ -112,7 +112,7 @@ def divided(whole: Plan, *, seed: int = 0) -> tuple[Plan, Plan]:
     Thresholds that were chosen on images must not be certified on the same ones.
 
     Raises:
-        SourceError: a class with a single image, or a name that cannot be.
+        SourceError: a class with a single image, or a name that cannot be or is another split's.
     """
     counts = Counter(whole.labels.tolist())
     lonely = [label for label, count in sorted(counts.items()) if count == 1]
@@ -124,7 +124,11 @@ def divided(whole: Plan, *, seed: int = 0) -> tuple[Plan, Plan]:
     halves = draw_splits(
         whole.labels, {"tune": 0.5, "certify": 0.5}, rng=np.random.default_rng(seed)
     )
-    return _half(whole, "tune", halves["tune"]), _half(whole, "certify", halves["certify"])
+    key = f"{whole.key}-{seed}"
+    tune, certify = (_half(whole, half, halves[half], division=key) for half in ("tune", "certify"))
+    for half in (tune, certify):  # both before either is kept: what is left of two is no pair
+        _check_free(half)
+    return tune, certify
 
 
 def collect(
@@ -144,12 +148,8 @@ def collect(
         SourceError: the name is taken, not one image could be read, or the folder cannot be
             written.
     """
-    network, name = plan.about.network, plan.about.name
-    if name in own_splits.names(network):
-        kept = own_splits.split(network, name)
-        if kept.key == plan.key:
-            return kept
-    own_splits.check_free(network, name)
+    if (kept := _check_free(plan)) is not None:
+        return kept
     try:
         skipped, part_samples = _write_parts(plan, read, progress)
         if not sum(part_samples):
@@ -181,7 +181,7 @@ def pixels_of(entry: Entry, data: bytes, about: OwnSplit) -> NDArray[np.uint8]:
     Raises:
         ImageError: the bytes are no image; the sentence names the file.
     """
-    pixels = preprocess(read_image(entry.name, data), about.size, about.channels)
+    pixels = preprocess(read_image(entry.name, data, size=about.size), about.size, about.channels)
     return 255 - pixels if about.inverted else pixels
 
 
@@ -195,11 +195,26 @@ def discard(draft: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
 
 
-def _half(whole: Plan, purpose: str, positions: NDArray[np.int64]) -> Plan:
+def _check_free(plan: Plan) -> OwnSplit | None:
+    """The split that was made of the same plan already, if it was.
+
+    Raises:
+        SourceError: the plan's name is that of another split.
+    """
+    network, name = plan.about.network, plan.about.name
+    if name in own_splits.names(network):
+        kept = own_splits.split(network, name)
+        if kept.key == plan.key:
+            return kept
+    own_splits.check_free(network, name)
+    return None
+
+
+def _half(whole: Plan, purpose: str, positions: NDArray[np.int64], *, division: str) -> Plan:
     name = own_splits.check_name(f"{whole.about.name}-{purpose}")
     return replace(
         whole,
-        about=replace(whole.about, name=name, purpose=purpose),
+        about=replace(whole.about, name=name, purpose=purpose, division=division),
         entries=tuple(whole.entries[i] for i in positions),
         labels=whole.labels[positions],
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from hybrid import certify, energy, policy, zoo
 from hybrid.energy import ExitCosts, Link, Profile
-from hybrid.errors import CertificateError, DataMissingError, UnknownNameError
+from hybrid.errors import CertificateError, DataMissingError, PointError, UnknownNameError
 from hybrid.trace import Trace
 
 __all__ = [
@@ -139,6 +139,7 @@ def evaluate(
 
     Raises:
         UnknownNameError, BitWidthError, ThresholdError: for what there is not.
+        PointError: another variant in the cloud.
         DataMissingError, TraceError: where the split has no trace here, or a damaged one.
     """
     prices = prices or Prices()
@@ -146,6 +147,10 @@ def evaluate(
         raise UnknownNameError("split", split, zoo.splits(network))
     variant = zoo.variant(network, bits, static=static)
     card = zoo.card(network)
+    if cloud and variant.name != TWIN:
+        raise PointError(
+            f"{variant.name} does not run in the cloud alone; only {TWIN} is sent raw images."
+        )
     paid = cloud_costs(card, variant, prices) if cloud else costs(variant, prices)
     return policy.operating_point(
         zoo.trace(network, variant.name, split),

@@ -109,7 +109,7 @@ def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
     skipped = list(found.refused)
     for entry, label in entries:
         try:
-            picture = read_image(entry.name, found.read(entry))
+            picture = read_image(entry.name, found.read(entry), size=size)
         except ImageError as error:
             skipped.append(Rejected(name=shown_name(entry.name), sentence=str(error)))
         else:

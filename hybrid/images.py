@@ -6,6 +6,7 @@ Whatever the bytes are, only `ImageError` comes out.
 
 import base64
 import io
+import math
 import re
 import warnings
 import zipfile
@@ -43,7 +44,7 @@ MAX_UNPACKED_BYTES = 200_000_000  # of all images of a zip together
 MAX_FILES = 200  # read of one zip
 MAX_PIXELS = 40_000_000  # 120 MB once decoded
 MIN_SIDE = 8  # the smallest network input
-KEPT_SIDE = 320  # more is never shown and no network sees it
+KEPT_SIDE = 320  # of a picture that no larger network is to see; more is never shown
 _NAME_LENGTH = 60
 
 # A 20 kB PNG can unpack to a gigabyte, and Pillow by itself only warns.
@@ -53,7 +54,7 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """An image that was read: RGB, upright, opaque, at most `KEPT_SIDE` pixels a side."""
+    """An image that was read, as `read_image` gives it."""
 
     name: str
     image: Image.Image
@@ -67,8 +68,11 @@ class Rejected:
     sentence: str
 
 
-def read_image(name: str, data: bytes) -> Image.Image:
-    """The first frame of an image file: RGB, upright, opaque, at most `KEPT_SIDE` a side.
+def read_image(name: str, data: bytes, *, size: int = 0) -> Image.Image:
+    """The first frame of an image file: RGB, upright, opaque, of no more pixels than are needed.
+
+    It is shrunk to `KEPT_SIDE` a side, but never so far that its shorter side, of which a network
+    of `size` sees a square, falls below that: enlarged again it would be blurred.
 
     16-bit grey is scaled, not cut; transparent parts become white; the suffix of `name` plays
     no part.
@@ -82,8 +86,8 @@ def read_image(name: str, data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(shown, image)
             if isinstance(image, JpegImageFile):  # decode no more pixels than will be kept
-                image.draft(None, (2 * KEPT_SIDE, 2 * KEPT_SIDE))
-            return _kept(image)
+                image.draft(None, (2 * max(KEPT_SIDE, size),) * 2)
+            return _kept(image, size)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -94,11 +98,15 @@ def read_image(name: str, data: bytes) -> Image.Image:
         raise ImageError(f"{shown} is damaged or cut short; copy or save it again.") from error
 
 
-def read_upload(name: str, data: bytes) -> list[Picture | Rejected]:
-    """What a user gave, one image or a zip of images, in order; one bad file costs no other."""
+def read_upload(name: str, data: bytes, *, size: int = 0) -> list[Picture | Rejected]:
+    """What a user gave, one image or a zip of images, in order; one bad file costs no other.
+
+    Args:
+        size: of the largest network that is to see it, as for `read_image`.
+    """
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return list(_read_zip(name, data))
-    return [_read(name, data)]
+        return list(_read_zip(name, data, size))
+    return [_read(name, data, size)]
 
 
 def member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -151,14 +159,14 @@ def data_url(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _read(name: str, data: bytes) -> Picture | Rejected:
+def _read(name: str, data: bytes, size: int) -> Picture | Rejected:
     try:
-        return Picture(name=shown_name(name), image=read_image(name, data))
+        return Picture(name=shown_name(name), image=read_image(name, data, size=size))
     except ImageError as error:
         return Rejected(name=shown_name(name), sentence=str(error))
 
 
-def _read_zip(name: str, data: bytes) -> Iterator[Picture | Rejected]:
+def _read_zip(name: str, data: bytes, size: int) -> Iterator[Picture | Rejected]:
     shown = shown_name(name)
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
@@ -171,7 +179,7 @@ def _read_zip(name: str, data: bytes) -> Iterator[Picture | Rejected]:
             yield Rejected(name=shown, sentence=f"{shown} holds no files; pack images into it.")
         left_bytes = MAX_UNPACKED_BYTES
         for member in members[:MAX_FILES]:
-            result, used_bytes = _read_member(archive, member, left_bytes)
+            result, used_bytes = _read_member(archive, member, left_bytes, size)
             left_bytes -= used_bytes
             yield result
     if len(members) > MAX_FILES:
@@ -183,7 +191,7 @@ def _read_zip(name: str, data: bytes) -> Iterator[Picture | Rejected]:
 
 
 def _read_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, left_bytes: int
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, left_bytes: int, size: int
 ) -> tuple[Picture | Rejected, int]:
     """One file of a zip and how many bytes it unpacked to."""
     shown = shown_name(member.filename)
@@ -197,7 +205,7 @@ def _read_member(
         data = member_bytes(archive, member)
     except ImageError as error:
         return Rejected(name=shown, sentence=str(error)), 0
-    return _read(member.filename, data), len(data)
+    return _read(member.filename, data, size), len(data)
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
@@ -239,10 +247,16 @@ def _unknown(shown: str, data: bytes) -> str:
     return f"{shown} is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
 
 
-def _kept(image: Image.Image) -> Image.Image:
+def _kept(image: Image.Image, size: int) -> Image.Image:
     upright = ImageOps.exif_transpose(_eight_bits(image))
     picture = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+    shorter, longer = sorted(picture.size)
+    if size * longer > KEPT_SIDE * shorter:  # the thumbnail would be too small for the network
+        scale = min(1, size / shorter)
+        wide, high = (math.ceil(scale * side) for side in picture.size)
+        picture = picture.resize((wide, high), Image.Resampling.LANCZOS)
+    else:
+        picture.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
     if picture.mode == "RGB":
         return picture
     white = Image.new("RGBA", picture.size, "white")

@@ -42,6 +42,7 @@ __all__ = [
     "delete",
     "draft_path",
     "folder",
+    "halved",
     "images",
     "keep",
     "labels",
@@ -77,6 +78,7 @@ class OwnSplit:
         classes, size, channels: of the network.
         samples, labelled: how many images; whether their classes are known.
         purpose: "tune" and "certify" are two parts of the same images, each for that alone.
+        division: of which it is a half; the other half has the same. Empty where it is whole.
         inverted: light and dark were exchanged.
         source: where the images came from, in words.
         skipped: how many files could not be read.
@@ -100,6 +102,7 @@ class OwnSplit:
     left_out: Mapping[str, int] = field(default_factory=dict)
     part_samples: tuple[int, ...] = ()
     key: str = ""
+    division: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,6 +175,17 @@ def check_free(network: str, name: str) -> str:
             "name."
         )
     return name
+
+
+def halved(network: str) -> list[str]:
+    """The images of a network that were recorded in two halves of one division, by name.
+
+    Halves of two divisions may share images, and then nothing chosen on one may be certified on
+    the other: their names alone do not pair them.
+    """
+    kept = names(network)
+    halves = (name.removesuffix("-tune") for name in kept if name.endswith("-tune"))
+    return [name for name in halves if f"{name}-certify" in kept and _paired(network, name)]
 
 
 def split(network: str, name: str) -> OwnSplit:
@@ -344,6 +358,15 @@ def load_part(where: Path, number: int) -> Part | None:
     except _DAMAGE:
         return None
     return part if len(part.images) == len(part.labels) == len(part.names) else None
+
+
+def _paired(network: str, name: str) -> bool:
+    try:
+        tune, certify = (split(network, f"{name}-{purpose}") for purpose in PURPOSES[1:])
+    except SourceError:
+        return False
+    purposes = (tune.purpose, certify.purpose)
+    return purposes == PURPOSES[1:] and tune.division == certify.division != ""
 
 
 def _whole_part(where: Path, number: int, about: OwnSplit) -> Part:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from hybrid import choose
+from hybrid import own_splits
 from hybrid.choose import Answer, Considered, Point, Survival, point_file, to_toml
 from hybrid.ui import cache, choice, chosen, numbers, report, shell, state
 from hybrid.ui.figures import choose as figures
@@ -98,7 +98,7 @@ def own_images(known: cache.Offers) -> str:
 
 def divided(known: cache.Offers) -> list[str]:
     """The images of the user's own that some network has in two halves."""
-    return sorted({name for network in known.exits for name in choose.own_images(network)})
+    return sorted({name for network in known.exits for name in own_splits.halved(network)})
 
 
 def number(key: str) -> float | None:
@@ -188,7 +188,8 @@ def say(answer: Answer) -> None:
     st.caption(choice.how(best))
     figures_of(best)
     if answer.proof is not None:
-        st.info(choice.certificate(answer.proof, answer.limits), icon=":material/verified:")
+        words = choice.certificate(answer.proof, best, answer.limits)
+        st.info(words, icon=":material/verified:")
     elif answer.limits.confidence is not None:
         st.caption("There is no trace of certify here, so nothing can be promised.")
     st.caption(choice.on_images(answer))

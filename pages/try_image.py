@@ -143,7 +143,7 @@ def take_uploads() -> list[Picture | Rejected]:
     kept = st.session_state.setdefault("try_kept", {})
     for file in files:
         if file.file_id not in kept:
-            kept[file.file_id] = images.read_upload(file.name, file.getvalue())
+            kept[file.file_id] = images.read_upload(file.name, file.getvalue(), size=largest())
     listed = st.session_state["try_listed"] = {file.file_id for file in files}
     offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
     if not kept:
@@ -187,7 +187,12 @@ def forget(file_ids: Iterable[str]) -> None:
 def take_camera() -> list[Picture | Rejected]:
     """The camera's picture."""
     shot = st.camera_input("Camera", key="try_camera", width=480)
-    return images.read_upload("Camera", shot.getvalue()) if shot else []
+    return images.read_upload("Camera", shot.getvalue(), size=largest()) if shot else []
+
+
+def largest() -> int:
+    """Pixels a side of what the largest network here sees, to which one may yet switch."""
+    return max(cache.card(network).size for network in cache.offers().exits)
 
 
 def show_rejected(rejected: Sequence[Rejected]) -> None:

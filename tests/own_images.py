@@ -67,6 +67,7 @@ def write_own_split(
     labelled: bool = True,
     samples: int = 200,
     purpose: str = "report",
+    division: str = "",
     start: int = 0,
 ) -> None:
     """A split whose traces are rows of the test split's from `start` on, with grey images."""
@@ -87,6 +88,7 @@ def write_own_split(
         source="made up",
         skipped=0,
         part_samples=(samples,),
+        division=division,
     )
     grey = np.full((samples, card.size, card.size, card.channels), 127, np.uint8)
     names = tuple(f"{i}.png" for i in range(samples))
@@ -112,5 +114,10 @@ def write_halves(network: str, name: str = "mine", *, labelled: bool = True) -> 
     """Own images in two halves, as `record --divide` makes them, of 200 each."""
     for start, purpose in ((0, "tune"), (200, "certify")):
         write_own_split(
-            network, f"{name}-{purpose}", labelled=labelled, purpose=purpose, start=start
+            network,
+            f"{name}-{purpose}",
+            labelled=labelled,
+            purpose=purpose,
+            division="made-up",
+            start=start,
         )

@@ -337,6 +337,20 @@ def test_a_split_divided_in_two_shares_no_image_and_halves_each_class() -> None:
     assert [half.entries for half in again] == [half.entries for half in halves]
 
 
+def test_other_images_are_not_divided_while_a_half_of_that_name_is_kept() -> None:
+    for half in collect.divided(planned(files := pngs(digits(40)))):
+        collect.collect(half, reader(files))
+    own_splits.delete(NETWORK, "mine-tune")
+
+    with pytest.raises(SourceError, match="A split called mine-certify is kept for digits-vgg"):
+        collect.divided(planned(pngs(digits(60))))
+
+    assert own_splits.names(NETWORK) == ["mine-certify"]
+    assert own_splits.halved(NETWORK) == []
+    collect.collect(collect.divided(planned(files))[0], reader(files))  # the same images again
+    assert own_splits.halved(NETWORK) == ["mine"]
+
+
 def test_a_class_of_one_image_cannot_be_divided() -> None:
     with pytest.raises(SourceError, match="7 has a single image"):
         collect.divided(planned({"7/1.png": b"x", "8/1.png": b"x", "8/2.png": b"x"}))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hybrid import energy, policy, zoo
-from hybrid.errors import UnknownNameError
+from hybrid.errors import PointError, UnknownNameError
 from hybrid.evaluation import Prices, costs, evaluate, twin_accuracy, twin_energy_pj
 
 # A network whose training is under way may have no hybrid yet.
@@ -72,3 +72,8 @@ def test_a_scope_and_a_split_that_do_not_exist_are_refused() -> None:
         Prices(scope="everything")
     with pytest.raises(UnknownNameError, match="No split is called 'train'"):
         evaluate("digits-vgg", 4, "0.9,0.8", split="train")
+
+
+def test_only_the_twin_is_asked_in_the_cloud_alone():
+    with pytest.raises(PointError, match="hybrid-4bit does not run in the cloud alone"):
+        evaluate("digits-vgg", 4, "0.8,0.8", cloud=True)

@@ -17,6 +17,7 @@ from PIL import Image
 from hybrid import images
 from hybrid.errors import ImageError
 from hybrid.images import Picture, Rejected, read_image, read_upload
+from hybrid.preprocess import preprocess
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -166,6 +167,22 @@ def test_a_large_photograph_is_kept_small() -> None:
 
     assert read.size == (320, 160)
     assert is_like(colour_at(read, 10, 80), (247, 7, 7))
+
+
+@pytest.mark.parametrize(
+    "shape, size", [((540, 960), 224), ((700, 400), 384), ((400, 400), 384), ((300, 2000), 299)]
+)
+def test_a_large_network_sees_every_pixel_it_can_use(shape: tuple[int, int], size: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    direct = preprocess(Image.fromarray(noise), size, 3).astype(int)
+
+    read = read_image("noise.png", encoded(Image.fromarray(noise), "PNG"), size=size)
+
+    assert min(read.size) >= size
+    seen = preprocess(read, size, 3).astype(int)
+    # of 320 pixels a side it would be 0.03 to 0.65
+    contrast = np.abs(np.diff(seen, axis=1)).mean() / np.abs(np.diff(direct, axis=1)).mean()
+    assert contrast == pytest.approx(1, abs=0.05)
 
 
 def png_header(width: int, height: int, data: bytes = b"") -> bytes:

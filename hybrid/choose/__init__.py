@@ -7,7 +7,7 @@ answer.best, answer.runners_up, answer.left_out, answer.proof
 
 from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
 from hybrid.choose.choosing import Considered, choose, considered, survives
-from hybrid.choose.contenders import KINDS, Contender, Field, own_images, survey, taken_from
+from hybrid.choose.contenders import KINDS, Contender, Field, survey, taken_from
 from hybrid.choose.files import PointFile, load_point, point_file, save_point, to_toml
 from hybrid.choose.limits import Breach, Limits
 
@@ -28,7 +28,6 @@ __all__ = [
     "choose",
     "considered",
     "load_point",
-    "own_images",
     "point_file",
     "save_point",
     "survey",

@@ -27,7 +27,6 @@ __all__ = [
     "Seen",
     "contender",
     "edge_memory_bytes",
-    "own_images",
     "survey",
     "taken_from",
 ]
@@ -197,7 +196,7 @@ def survey(
     named = [zoo.card(name) for name in dict.fromkeys(networks)]
     if not named:
         raise LimitError("No network was named to choose among; name at least one.")
-    cards = [card for card in named if not images or images in own_images(card.network)]
+    cards = [card for card in named if not images or images in own_splits.halved(card.network)]
     absent = [_without(card.network, images) for card in named if card not in cards]
     traces = _traces(cards, images, load, absent)
     references = {
@@ -227,13 +226,6 @@ def survey(
         images=images,
         labelled=all(recorded.labelled for recorded in traces.values()),
     )
-
-
-def own_images(network: str) -> list[str]:
-    """The user's own images of a network that were recorded in two halves, by name."""
-    kept = own_splits.names(network)
-    halves = (name.removesuffix("-tune") for name in kept if name.endswith("-tune"))
-    return [name for name in halves if f"{name}-certify" in kept]
 
 
 def taken_from(images: str) -> dict[str, str]:
@@ -296,7 +288,7 @@ def _kinds(variant: zoo.Variant) -> list[str]:
 
 
 def _without(network: str, images: str) -> str:
-    kept = ", ".join(own_images(network)) or "none"
+    kept = ", ".join(own_splits.halved(network)) or "none"
     return (
         f"{network} has no images called {images}, recorded in two halves (it has {kept}); record "
         f"them with `hybrid record {network} … --name {images} --divide`."

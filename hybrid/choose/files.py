@@ -6,18 +6,20 @@ point read back for other weights is refused, because its thresholds and certifi
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from hybrid import zoo
-from hybrid.choose.answer import Answer, Point
+from hybrid.choose.answer import Answer, Point, Proof
 from hybrid.choose.contenders import KINDS
 from hybrid.confidence import MEASURES
+from hybrid.data import SPLITS
 from hybrid.energy import SCOPES
 from hybrid.errors import PointError, ThresholdError
+from hybrid.evaluation import TWIN
 from hybrid.files import replacing
 from hybrid.policy import check_thresholds
 
@@ -59,6 +61,26 @@ class PointFile:
     def static(self) -> bool:
         """True where the variant has no early exit."""
         return self.variant.startswith("static-")
+
+    def check_unseen(self, split: str) -> None:
+        """That a certificate of `evaluate`, with the split it is asked for, has fresh images.
+
+        Of many points that were tried on the same images one is the luckiest: its bound, counted
+        again as if nothing else had been tried, would promise too much.
+
+        Raises:
+            PointError: the images that would certify are those it was chosen with.
+        """
+        seen = {f"{self.images}-tune"} if self.images else set[str]()
+        if self.certificate and self.limits.get("max_loss_points") is not None:
+            seen.add(f"{self.images}-certify" if self.images else "certify")
+        certifying = "certify" if split in SPLITS else split
+        if certifying in seen:
+            raise PointError(
+                f"This point was chosen with the images of {certifying}, which cannot certify it "
+                "once more; its own certificate stands in its file. Name other images of your own "
+                "with --split."
+            )
 
 
 def point_file(answer: Answer, *, profile: str | None = None, link: str | None = None) -> PointFile:
@@ -153,7 +175,18 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
         raise PointError(f"{path} needs text for {', '.join(texts)}; {_AGAIN}.")
     if point.variant != zoo.variant_name(point.bits, static=point.static):
         raise PointError(f"{path} says {point.variant} and {point.bits} bits; {_AGAIN}.")
+    proof = {one.name for one in fields(Proof)}
+    if point.certificate and set(point.certificate) != proof:
+        raise PointError(f"{path} has a certificate without {', '.join(sorted(proof))}; {_AGAIN}.")
+    if not _may_be(point.kind, point.variant):
+        raise PointError(f"{path} says {point.variant} is of kind {point.kind}; {_AGAIN}.")
     return point
+
+
+def _may_be(kind: str, variant: str) -> bool:
+    if kind == "cloud":
+        return variant == TWIN
+    return variant.startswith("static-") == (kind == "static")
 
 
 def _figures(point: Point) -> dict[str, Any]:

@@ -106,9 +106,9 @@ def certify_split(view: View) -> str | None:
     about = own_splits.split(view.network, view.split)
     if about.purpose == "certify":
         return view.split
-    other = f"{view.split.removesuffix('-tune')}-certify"
-    paired = about.purpose == "tune" and other in own_splits.names(view.network)
-    return other if paired else None
+    images = view.split.removesuffix("-tune")
+    paired = about.purpose == "tune" and images in own_splits.halved(view.network)
+    return f"{images}-certify" if paired else None
 
 
 def prices(view: View) -> Prices:

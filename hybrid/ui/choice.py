@@ -142,13 +142,13 @@ def headline(answer: Answer) -> str:
     )
 
 
-def certificate(proof: Proof, limits: Limits) -> str:
+def certificate(proof: Proof, best: Point, limits: Limits) -> str:
     """The promise in words; a bound is rounded up, so that what is read holds too."""
     sure = _percent(proof.confidence)
     network, variant = proof.reference
     against = f"asking {variant} of {network} for every image"
-    if proof.bound_points == 0 and proof.observed_points == 0 and not limits.max_loss_points:
-        return f"It loses nothing against {against}."
+    if (best.network, best.variant) == proof.reference:
+        return f"It loses nothing: {against} is what the loss is counted against."
     bound = proof.bound_points if limits.certified else rounded_up(proof.bound_points / 100)
     images = f"({numbers.count(proof.samples)} images)"
     if bound < 0:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from hybrid import choose, own_splits
+from hybrid import own_splits
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.images import Rejected
 from hybrid.own_splits import OwnSplit
@@ -107,7 +107,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
 def choose_on(about: OwnSplit) -> None:
     """The way to Choose, which needs both halves."""
     images = about.name.removesuffix(f"-{about.purpose}")
-    halved = images in choose.own_images(about.network)
+    halved = images in own_splits.halved(about.network)
     if st.button(
         "Choose on them",
         icon=":material/target:",

@@ -104,7 +104,7 @@ def _best(answer: Answer) -> list[str]:
         for title, of in both.items()
         if of is not None
     ]  # fmt: skip
-    proof = [choice.certificate(answer.proof, answer.limits)] if answer.proof else []
+    proof = [choice.certificate(answer.proof, best, answer.limits)] if answer.proof else []
     return [
         _paragraph(choice.how(best)),
         *map(_paragraph, proof),

@@ -96,6 +96,37 @@ def test_evaluate_reads_the_point_that_choose_wrote(run: Run, chosen: Path) -> N
     assert said["uplink_bytes"] == pytest.approx(point["figures"]["test"]["uplink_bytes"])
 
 
+def test_a_certified_point_shows_its_certificate_and_gets_no_second_one(
+    run: Run, pretrained: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "point.toml"
+    assert run("choose", "digits-vgg", "--max-loss", "20", "--out", str(path)).exit_code == 0
+
+    shown = run("evaluate", "--point", str(path))
+    again = run("evaluate", "--point", str(path), "--certify")
+
+    assert "at most 20 points lost against static-32bit of digits-vgg" in shown.stdout
+    kept = parsed(run("evaluate", "--point", str(path), "--json"))["certified_when_chosen"]
+    assert kept == tomllib.loads(path.read_text())["certificate"]
+    assert again.exit_code == 2
+    assert "chosen with the images of certify, which cannot certify it once more" in again.stderr
+
+
+def test_a_path_that_cannot_be_written_is_one_sentence(
+    run: Run, pretrained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    words = ("choose", "digits-vgg", "--max-loss", "100", "--observed")
+
+    folder = run(*words, "--out", str(tmp_path))
+    below = run(*words, "--report", str(tmp_path / "file" / "report.html"))
+
+    assert (folder.exit_code, below.exit_code) == (2, 2)
+    assert "Invalid value for '--out'" in folder.stderr
+    assert "cannot be read or written" in below.stderr
+    assert "Traceback" not in folder.stderr + below.stderr
+
+
 def test_a_point_that_sends_every_image_is_priced_as_such(
     run: Run, pretrained: Path, tmp_path: Path
 ) -> None:

@@ -40,6 +40,9 @@ def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path)
         ({"measure": "mood"}, "says measure = 'mood'"),
         ({"scope": "galaxy"}, "says scope = 'galaxy'"),
         ({"bits": 4}, "says hybrid-2bit and 4 bits"),
+        ({"kind": "cloud"}, "says hybrid-2bit is of kind cloud"),
+        ({"kind": "static"}, "says hybrid-2bit is of kind static"),
+        ({"certificate": {"confidence": 0.95}}, "has a certificate without bound_points"),
     ],
 )
 def test_a_point_that_does_not_fit_is_refused(
@@ -68,6 +71,30 @@ def test_a_file_that_is_no_point_is_refused(
 
     with pytest.raises(PointError, match=words):
         load_point(tmp_path / "point.toml")
+
+
+@pytest.mark.parametrize(
+    "images, limits, split, refused",
+    [
+        ("", {"max_loss_points": 1.0}, "test", "certify"),
+        ("", {"max_loss_points": 1.0}, "certify", "certify"),
+        ("", {"max_loss_points": 1.0}, "field", None),
+        ("", {"max_energy_uj": 1.0}, "test", None),  # its bound is the first that certify gave
+        ("mine", {"max_loss_points": 1.0}, "mine-certify", "mine-certify"),
+        ("mine", {"max_energy_uj": 1.0}, "mine-tune", "mine-tune"),
+        ("mine", {"max_loss_points": 1.0}, "test", None),
+    ],
+)
+def test_the_images_a_point_was_chosen_with_do_not_certify_it_again(
+    point: PointFile, images: str, limits: dict[str, float], split: str, refused: str | None
+) -> None:
+    one = replace(point, images=images, limits=limits)
+
+    if refused is None:
+        one.check_unseen(split)
+        return
+    with pytest.raises(PointError, match=f"chosen with the images of {refused}, which cannot"):
+        one.check_unseen(split)
 
 
 def test_a_missing_file_says_what_writes_one(tmp_path: Path) -> None:

@@ -127,6 +127,24 @@ def test_the_file_of_the_point_says_which_images_it_was_chosen_on() -> None:
     assert 'images = "mine"' in to_toml(point_file(found))
 
 
+@pytest.mark.parametrize(
+    "purposes, divisions",
+    [
+        (("tune", "certify"), ("of yesterday", "of today")),
+        (("tune", "certify"), ("", "")),
+        (("report", "report"), ("same", "same")),
+    ],
+)
+def test_halves_that_may_share_images_are_not_paired_by_their_names(
+    purposes: tuple[str, str], divisions: tuple[str, str]
+) -> None:
+    for name, purpose, division in zip(("tune", "certify"), purposes, divisions, strict=True):
+        write_own_split("trees-toy", f"mine-{name}", purpose=purpose, division=division)
+
+    with pytest.raises(LimitError, match="has no images called mine, recorded in two halves"):
+        survey(["trees-toy"], images="mine")
+
+
 def test_the_command_chooses_on_own_images() -> None:
     write_halves("trees-toy")
 

@@ -111,11 +111,11 @@ def test_a_split_that_is_not_divided_certifies_nothing(explore: Explore, toy: ob
 
 
 def test_certificates_of_a_divided_split_rest_on_its_certify_half(toy: object) -> None:
-    write_own_split("trees-toy", "mine-tune", purpose="tune")
+    write_own_split("trees-toy", "mine-tune", purpose="tune", division="mine")
     view = View(network="trees-toy", bits=2, thresholds=LIMITS, split="mine-tune")
     assert cache.certify_split(view) is None
 
-    write_own_split("trees-toy", "mine-certify", purpose="certify", samples=150)
+    write_own_split("trees-toy", "mine-certify", purpose="certify", division="mine", samples=150)
 
     assert cache.certify_split(view) == "mine-certify"
     assert (cache.band(view).split, cache.band(view).samples) == ("mine-certify", 150)
