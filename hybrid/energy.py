@@ -105,6 +105,11 @@ def layer_energy_pj(layer: Layer, profile: Profile, scope: str) -> float:
     return compute + layer.weights * profile.access_pj(layer.weight_bits) + activations
 
 
+def edge_weight_bytes(layers: Sequence[Layer]) -> int:
+    """Packed weights that the device holds, edge layers and heads; one that runs twice, once."""
+    return sum({one.name: one.packed_bytes for one in layers if one.segment != "cloud"}.values())
+
+
 def costs(
     layers: Sequence[Layer],
     *,

@@ -15,7 +15,7 @@ from hybrid import energy, policy, zoo
 from hybrid.evaluation import Prices, costs
 from hybrid.trace import Trace
 
-__all__ = ["PROFILES", "WITHIN", "Curve", "Duel", "Match", "duels", "edge_bytes", "matches"]
+__all__ = ["PROFILES", "WITHIN", "Curve", "Duel", "Match", "duels", "matches"]
 
 # Three published models of energy: the paper's group, Google's for quantized layers, a real chip.
 PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
@@ -98,11 +98,6 @@ def matches(
 def duels(match: Match) -> list[Duel]:
     """Each static network of a match against all hybrids."""
     return [_duel(static, match.hybrids) for static in match.statics]
-
-
-def edge_bytes(variant: zoo.Variant) -> int:
-    """Packed weights that the device must hold: edge layers and heads."""
-    return sum(layer.packed_bytes for layer in variant.layers if layer.segment != "cloud")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

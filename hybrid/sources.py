@@ -127,7 +127,8 @@ def read_labels(data: bytes) -> dict[str, str]:
     """A table of file and label: commas, semicolons or tabs, with or without headings.
 
     Raises:
-        SourceError: no text, or a line without two columns; the sentence names the line.
+        SourceError: no text, a line without two columns, or two that contradict each other; the
+            sentence names the line.
     """
     if len(data) > MAX_LABELS_BYTES:
         raise SourceError(
@@ -155,7 +156,12 @@ def read_labels(data: bytes) -> dict[str, str]:
                 f"Row {number} of the table of labels has no file and label, but "
                 f"{shown_name(delimiter.join(row))!r}; give both, with a comma between."
             )
-        table[_plain(row[max(file, 0)])] = row[label if label >= 0 else 1].strip()
+        name, word = _plain(row[max(file, 0)]), row[label if label >= 0 else 1].strip()
+        if table.setdefault(name, word) != word:
+            raise SourceError(
+                f"Row {number} of the table of labels says {shown_name(word)!r} of "
+                f"{shown_name(name)}, and a row above says {shown_name(table[name])!r}; leave one."
+            )
     return table
 
 

@@ -205,7 +205,7 @@ def load(
         )
     try:
         return _trace(table, about)
-    except (KeyError, TypeError, ValueError, TraceError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, TraceError) as error:
         raise TraceError(f"{source} is damaged; {_AGAIN}.") from error
 
 
@@ -311,7 +311,7 @@ def _read(path: Path) -> pa.Table:
             return file.read()
     except FileNotFoundError:
         raise TraceError(f"There is no trace at {path}; record one with `hybrid trace`.") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # damage can make a name no UTF-8
         raise TraceError(f"{path} is no readable Parquet file; {_AGAIN}.") from error
 
 
@@ -336,6 +336,9 @@ def _trace(table: pa.Table, about: dict[str, Any]) -> Trace:
         known = table.column(name)
         if known.null_count:
             raise ValueError(f"{name} has nulls")
+        whole = not name.endswith(tuple(MEASURES))
+        if whole != pa.types.is_integer(known.type):
+            raise TypeError(f"{name} is of {known.type}")
         # to_numpy would import pandas, 0.3 s that the dashboard's first figures need not wait for
         values: npt.NDArray[Any] = np.from_dlpack(known.combine_chunks())
         return values

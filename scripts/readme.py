@@ -11,10 +11,10 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from hybrid import paper, zoo
+from hybrid import energy, paper, zoo
 from hybrid.cli import app
 from hybrid.evaluation import evaluate
-from hybrid.opponents import Duel, duels, edge_bytes, matches
+from hybrid.opponents import Duel, duels, matches
 from hybrid.policy import OperatingPoint
 from hybrid.ui import cards, numbers
 
@@ -84,7 +84,7 @@ def _verdict(duel: Duel) -> str:
 
 def _memory(network: str) -> str:
     held = [
-        f"{cards.variant_title(one)} {numbers.kilobytes(edge_bytes(one))}"
+        f"{cards.variant_title(one)} {numbers.kilobytes(energy.edge_weight_bytes(one.layers))}"
         for one in zoo.card(network).variants.values()
     ]
     return f"Weights that the device holds: {', '.join(held)}.\n"

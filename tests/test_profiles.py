@@ -151,6 +151,7 @@ def test_a_profile_of_ones_own_is_loaded_by_path(tmp_path: Path) -> None:
         ("access_pj_per_bit = 1\n", "", "lacks access_pj_per_bit"),
         ('title = "My chip"', 'titel = "My chip"', "lacks title and has the unknown titel"),
         ("mac_pj_per_bit = 0.5", "mac_pj_per_bit = -1", "mac_pj_per_bit is -1.*0 or more"),
+        ("mac_pj_per_bit = 0.5", f"mac_pj_per_bit = 1{'0' * 400}", "is 1000.*0 or more"),
         ("mac_pj_per_bit = 0.5", "mac_pj_per_bit = nan", "mac_pj_per_bit is nan.*0 or more"),
         ("mac_pj_per_bit = 0.5", 'mac_pj_per_bit = "x"', "mac_pj_per_bit is 'x'.*0 or more"),
         ("mac_pj_per_bit = 0.5", "mac_pj_per_bit = 0", "no energy for a MAC"),

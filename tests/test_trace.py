@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -255,6 +256,27 @@ def test_nulls_are_damage(written: Path):
 
     with pytest.raises(TraceError, match="is damaged; record it again"):
         trace.load(written)
+
+
+def test_labels_that_are_no_whole_numbers_are_damage(written: Path):
+    table = pq.read_table(written)
+    place = table.column_names.index("label")
+    pq.write_table(table.set_column(place, "label", pa.array([0.5] * table.num_rows)), written)
+
+    with pytest.raises(TraceError, match="is damaged; record it again"):
+        trace.load(written)
+
+
+def test_whatever_bits_are_flipped_only_a_sentence_comes_out(written: Path):
+    whole = written.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(len(whole) - 4000, len(whole), 2):  # the footer and its names
+            damaged[place] ^= 1 << int(rng.integers(8))
+        written.write_bytes(bytes(damaged))
+        with suppress(TraceError):
+            trace.load(written)
 
 
 @pytest.mark.parametrize("value", [np.nan, -0.1, 1.1, np.inf])

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import evaluation, own_splits, zoo
+from hybrid import energy, evaluation, own_splits, zoo
 from hybrid.choose.search import Options, Steps, options, steps
 from hybrid.confidence import MEASURES
 from hybrid.energy import ExitCosts, Layer
@@ -272,8 +272,8 @@ def edge_memory_bytes(layers: Sequence[Layer]) -> float:
     beside them, biases and the program are in no census and are not counted.
     """
     own = [layer for layer in layers if layer.segment != "cloud"]
-    weights = sum(layer.packed_bytes for layer in own)
-    return weights + max(((_numbers(e) * e.activation_bits / 8) for e in own), default=0.0)
+    largest = max((_numbers(e) * e.activation_bits / 8 for e in own), default=0.0)
+    return energy.edge_weight_bytes(layers) + largest
 
 
 def _numbers(layer: Layer) -> int:

@@ -45,7 +45,8 @@ class Spec:
         bits: one bit width for every edge stage behind the stem (which then stays at 32), or one
             per edge stage, stem included.
         cloud_bits: bit width of the stages behind the cut.
-        static: no exit and no cut: every layer but the first and the classifier at `bits`.
+        static: no exit and no cut; every layer but the first, shortcuts and the classifier at
+            `bits` (of a model of a user's own every convolution but the first).
         reference: of a model of a user's own.
     """
 

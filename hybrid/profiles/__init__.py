@@ -6,6 +6,7 @@ its path.
 """
 
 import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -225,8 +226,8 @@ def _value(key: str, value: Any, path: Path) -> Any:
 
 def _number(key: str, value: Any, path: Path) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < 0:
-        raise ProfileError(f"{path}: {key} is {value!r}; give a number that is 0 or more.")
+    if not is_number or not 0 <= value <= sys.float_info.max:
+        raise ProfileError(f"{path}: {key} is {repr(value)[:40]}; give a number that is 0 or more.")
     if value == 0 and key.startswith(RATES):
         raise ProfileError(f"{path}: {key} is 0; a rate must be more than that.")
     return float(value)

@@ -393,7 +393,7 @@ def _plans(job: _Job) -> tuple[Plan, ...]:
 
 
 def _plan(job: _Job, bits: int, *, static: bool) -> Plan:
-    epochs = job.request.epochs
+    epochs = 0 if bits == FULL_PRECISION else job.request.epochs
     return Plan(
         name=zoo.variant_name(bits, static=static),
         start=TWIN,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from filelock import FileLock
+
 from hybrid import confidence, data, record, trace, zoo
 from hybrid.census import census
 from hybrid.checkpoints import base_of, load_network, save_network
@@ -161,7 +163,6 @@ def _uplink_bytes(network: Network) -> int:
 
 def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
     path = zoo.pretrained_folder() / recipe.network / "card.toml"
-    old = zoo.load_card(path).variants if path.is_file() else {}
     card = zoo.Card(
         network=recipe.network,
         title=recipe.title,
@@ -176,6 +177,9 @@ def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
         seed=recipe.seed,
     )
     order = [plan.name for plan in recipe.plans]
-    variants = {**old, entry.name: entry}
-    known = {name: variants[name] for name in order if name in variants}
-    zoo.save_card(replace(card, variants=known), path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(".card.lock")):  # two variants may be trained side by side
+        old = zoo.load_card(path).variants if path.is_file() else {}
+        variants = {**old, entry.name: entry}
+        known = {name: variants[name] for name in order if name in variants}
+        zoo.save_card(replace(card, variants=known), path)

@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +29,7 @@ from hybrid.preprocess import normalise
 from hybrid.quant import QuantConv2d, calibrating
 from hybrid.training.batches import Batches
 from hybrid.training.module import ExitTraining
-from hybrid.training.publish import Training, publish
+from hybrid.training.publish import Training, publish, renew
 from hybrid.training.recipe import Plan, Recipe, plan_of
 
 __all__ = ["Run", "precision", "train", "train_variant"]
@@ -79,10 +80,15 @@ def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> None:
             continue
         if not is_published(recipe, plan):
             train_variant(recipe, plan, run)
+        elif not _is_whole(recipe, plan, zoo.SPLITS):
+            renew(recipe, variants=(plan.name,))  # weights are here, but a trace is not
 
 
 def is_published(recipe: Recipe, plan: Plan) -> bool:
-    """Whether pretrained/ holds this variant, trained after this very plan from what is there."""
+    """Whether pretrained/ holds this variant, trained after this very plan from what is there.
+
+    Its weights must be those of the card, to the last bit; a trace can be recorded again.
+    """
     if recipe.network not in zoo.networks():
         return False
     known = zoo.card(recipe.network).variants.get(plan.name)
@@ -90,7 +96,16 @@ def is_published(recipe: Recipe, plan: Plan) -> bool:
         return False
     now = _origins(recipe, plan)
     same = all(now.get(name, sha256) == sha256 for name, sha256 in known.origins.items())
-    return same and (not plan.heads_only or _has_its_base(recipe, plan))
+    whole = _is_whole(recipe, plan, ())
+    return same and whole and (not plan.heads_only or _has_its_base(recipe, plan))
+
+
+def _is_whole(recipe: Recipe, plan: Plan, splits: Sequence[str]) -> bool:
+    """Whether the weights, and the traces on these splits, are those that the card lists."""
+    known = zoo.card(recipe.network).variants[plan.name].files
+    paths = [zoo.weights_path(recipe.network, plan.name)]
+    paths += [zoo.trace_path(recipe.network, plan.name, split) for split in splits]
+    return all(path.is_file() and known.get(path.name) == sha256_of(path) for path in paths)
 
 
 def _origins(recipe: Recipe, plan: Plan) -> dict[str, str]:

@@ -81,8 +81,8 @@ def describe(variant: Variant) -> str:
         return "Every layer at 32 bits, no early exit: what the hybrids are compared with."
     if variant.kind == "static":
         return (
-            f"Every layer but the first and the classifier at {variant.bits} bits, no early exit; "
-            "it runs wholly on the device."
+            f"Every layer but the first, shortcuts and the classifier at {variant.bits} bits, no "
+            "early exit; it runs wholly on the device."
         )
     exits = "one exit" if variant.exits == 1 else f"{variant.exits} exits"
     edge, cloud = (_bits(n) for n in (variant.bits, int(variant.spec.get("cloud_bits", 32))))

@@ -1,5 +1,6 @@
 """What is published is written once: heads beside the network that they were trained on."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_trained_heads_are_published_beside_what_they_were_trained_on():
     assert load_file(path).keys() == heads(*SHIPPED.exits)
     assert base_of(path) == twin
     assert zoo.load(NAME, bits=32).exits == SHIPPED.exits
+
+
+def test_variants_that_are_published_at_once_are_all_in_the_card():
+    published(TWIN)
+    names = (HEADS, "hybrid-8bit", "hybrid-4bit")
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(published, names))
+
+    assert set(zoo.card(NAME).variants) == {TWIN, *names}
 
 
 def test_what_was_trained_whole_is_published_whole():

@@ -64,6 +64,24 @@ def test_what_is_published_is_not_trained_again(tmp_path: Path):
     assert zoo.weights_path("digits-vgg", "static-32bit").stat().st_mtime_ns == before
 
 
+def test_weights_that_are_damaged_are_trained_again_and_traces_recorded(tmp_path: Path):
+    made = recipe(plan("static-32bit", epochs=1))
+    train(made, Run(folder=tmp_path))
+    weights = zoo.weights_path("digits-vgg", "static-32bit")
+    trace = zoo.trace_path("digits-vgg", "static-32bit", "tune")
+    kept = (weights.read_bytes(), trace.read_bytes())
+
+    trace.unlink()
+    changed = weights.stat().st_mtime_ns
+    train(made, Run(folder=tmp_path))
+    assert (weights.read_bytes(), trace.read_bytes()) == kept
+    assert weights.stat().st_mtime_ns == changed
+
+    weights.write_bytes(kept[0][:1000])
+    train(made, Run(folder=tmp_path))
+    assert (weights.read_bytes(), trace.read_bytes()) == kept
+
+
 def test_heads_only_leaves_everything_else_to_the_last_bit(tmp_path: Path):
     body = plan("static-32bit", epochs=1)
     heads = plan(
