@@ -1,7 +1,8 @@
 """A network's hybrids beside its static networks, scope by scope and profile by profile. No torch.
 
-A hybrid's thresholds are chosen on `tune`, its figures are those of `test`, like a static
-network's. Latency and energy follow from the profile, memory and traffic from the census.
+A hybrid's best thresholds are found on `tune` and make a curve of figures of `test`, which is read
+at the accuracy that a static network has there. No point is chosen by it for use: `hybrid.choose`
+does that, and looks at `test` not at all.
 """
 
 from collections.abc import Sequence

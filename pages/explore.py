@@ -215,6 +215,10 @@ def downloads(view: View) -> None:
     now = st.session_state["explore_point"]
     with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
         table = cache.frontier_table(view)
+        st.caption(
+            f"The best thresholds of each bit width, found on {cache.searched_split(view)}; what "
+            f"they give on {view.split}."
+        )
         st.dataframe(
             table,
             hide_index=True,

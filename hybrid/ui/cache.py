@@ -125,6 +125,19 @@ def statics(view: View) -> tuple[Static, ...]:
     return _statics(view.network, view.profile, view.link, view.scope, view.split, changed)
 
 
+def searched_split(view: View) -> str:
+    """The split on which the frontier of the view's images is found.
+
+    What is found on images flatters on them: of the test images, and of a half that certifies, it
+    is another split. A user's undivided images have no other.
+    """
+    if view.split == SPLIT:
+        return "tune"
+    images = view.split.removesuffix("-certify")
+    halved = images != view.split and images in own_splits.halved(view.network)
+    return f"{images}-tune" if halved else view.split
+
+
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
     return _frontiers(_unthresholded(view), stamps(view.network, view.split))
@@ -325,20 +338,26 @@ def _frontiers(view: View, changed: tuple[int, ...]) -> tuple[Frontier, ...]:
     found = []
     for bits in zoo.bit_widths(view.network):
         try:
-            recorded = counted(view.network, zoo.variant_name(bits), view.split)
+            searched = counted(view.network, zoo.variant_name(bits), searched_split(view))
+            shown = counted(view.network, zoo.variant_name(bits), view.split)
         except HybridError:
             continue  # this bit width has no trace; the others are shown without it
         costs = prices(replace(view, bits=bits)).costs
-        grids = _slider_grids(recorded, view.measure)
-        points = policy.all_points(recorded, costs, view.measure, grids)
+        grids = _slider_grids(searched, view.measure)
+        points = policy.all_points(searched, costs, view.measure, grids)
         best = policy.frontier(points.energy_pj, points.accuracy)
+        thresholds = points.thresholds[best]
+        outcomes = [policy.outcome(shown, some, view.measure) for some in thresholds.tolist()]
+        counts = np.array([one.exit_counts for one in outcomes])
+        energy_pj = policy.mean_cost(counts, costs.energy_pj)
+        order = np.argsort(energy_pj, kind="stable")
         found.append(
             Frontier(
                 bits=bits,
-                thresholds=points.thresholds[best],
-                energy_pj=points.energy_pj[best],
-                accuracy=points.accuracy[best],
-                edge_fraction=points.edge_fraction[best],
+                thresholds=thresholds[order],
+                energy_pj=energy_pj[order],
+                accuracy=np.array([one.accuracy for one in outcomes])[order],
+                edge_fraction=np.array([one.edge_fraction for one in outcomes])[order],
             )
         )
     return tuple(found)

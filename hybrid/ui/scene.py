@@ -50,9 +50,10 @@ class Static:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frontier:
-    """The points of one bit width that no other of it beats, by rising energy.
+    """The points of one bit width that no other of it beats where they were searched.
 
-    thresholds (m, early); energy_pj, accuracy, edge_fraction (m,).
+    thresholds (m, early); energy_pj (rising), accuracy, edge_fraction (m,): what they give on the
+    split that is shown, which is another one wherever there are two.
     """
 
     bits: int

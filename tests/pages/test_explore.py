@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from hybrid import energy, policy, zoo
 from hybrid.ui import cache
 from hybrid.ui.state import View
+from tests.own_images import write_halves, write_own_split
 
 Explore = Callable[..., AppTest]
 TOY = {"network": "trees-toy", "bits": "2"}
@@ -207,19 +208,39 @@ def test_an_empty_folder_says_how_to_get_a_network(
     assert "folder of pretrained networks is empty" in app.info[0].value
 
 
-def test_a_point_on_the_frontier_can_be_beaten_by_no_other_of_its_bit_width(
-    explore: Explore,
-) -> None:
+def test_the_frontier_is_found_on_tune_and_shows_what_it_gives_on_test(explore: Explore) -> None:
     explore(**TOY)
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
 
     found = next(f for f in cache.frontiers(view) if f.bits == 2)
 
-    assert (np.diff(found.energy_pj) > 0).all()
-    assert (np.diff(found.accuracy) > 0).all()
-    middle = len(found.accuracy) // 2
-    counted = outcome(2, *found.thresholds[middle])
-    assert counted.accuracy == found.accuracy[middle]
+    spent = cache.prices(view).costs.energy_pj
+    tune = [policy.outcome(zoo.trace("trees-toy", "hybrid-2bit", "tune"), t)
+            for t in found.thresholds.tolist()]  # fmt: skip
+    on_tune = [(policy.mean_cost(np.array(o.exit_counts), spent), o.accuracy) for o in tune]
+    for energy_pj, accuracy in on_tune:  # no other beats it where it was found
+        assert not any(e <= energy_pj and a > accuracy for e, a in on_tune)
+        assert not any(e < energy_pj and a >= accuracy for e, a in on_tune)
+    test = [outcome(2, *thresholds) for thresholds in found.thresholds.tolist()]
+    assert found.accuracy.tolist() == [one.accuracy for one in test]
+    assert found.edge_fraction.tolist() == [one.edge_fraction for one in test]
+    assert (np.diff(found.energy_pj) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "split, where",
+    [("test", "tune"), ("mine", "mine"), ("mine-tune", "mine-tune"), ("mine-certify", "mine-tune")],
+)
+def test_the_frontier_is_found_on_other_images_where_there_are_others(
+    explore: Explore, traces: object, split: str, where: str
+) -> None:
+    write_own_split("trees-toy", "mine")
+    write_halves("trees-toy", "mine")
+    explore(**TOY)
+    view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8), split=split)
+
+    assert cache.searched_split(view) == where
+    assert len(cache.frontiers(view)) > 1
 
 
 def test_the_point_and_the_table_can_be_downloaded(explore: Explore) -> None:
