@@ -4,6 +4,7 @@ JSON goes alone to stdout; progress and the one sentence of an error go to stder
 that costs time stands inside the command that needs it, so `evaluate` never waits for torch.
 """
 
+import errno
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -47,12 +48,13 @@ class _Commands(TyperGroup):
             typer.echo(str(error), err=True)
             raise typer.Exit(2) from None
         except OSError as error:
-            if not error.filename:  # a closed pipe is click's to deal with
+            if error.errno == errno.EPIPE:  # click's to deal with
                 raise
-            place = Path(error.filename2 or error.filename)
+            place = error.filename2 or error.filename or "A file"
+            why = error.strerror or error
             typer.echo(
-                f"{place} cannot be read or written ({error.strerror}); name another path, or "
-                "make room or allow it there.",
+                f"{place} cannot be read or written ({why}); name another path, or make room or "
+                "allow it there.",
                 err=True,
             )
             raise typer.Exit(2) from None
@@ -73,6 +75,12 @@ def networks(*, as_json: AsJson = False) -> None:
     from hybrid import zoo
 
     cards = [zoo.card(name) for name in zoo.networks()]
+    if not cards:
+        typer.echo(
+            f"There are no networks in {zoo.pretrained_folder()}; name another folder in "
+            "HYBRID_PRETRAINED, or train one with `hybrid train`.",
+            err=True,
+        )
     if as_json:
         cli_words.print_json([cli_words.network_json(card) for card in cards])
         return
@@ -115,7 +123,7 @@ def evaluate(
     A certificate comes from the certify split, or from one of your own where --split names it. A
     point that was chosen with images is not certified on them again.
     """
-    from hybrid import zoo
+    from hybrid import policy, zoo
     from hybrid.choose import load_point
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
@@ -124,17 +132,22 @@ def evaluate(
         return
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     chosen = None if point is None else load_point(point)
+    limits = policy.check_thresholds(thresholds, zoo.variant(network, bits, static=static).exits)
+    asked = (network, zoo.variant_name(bits, static=static), limits, measure)
+    if chosen is not None and asked != chosen.answers:
+        typer.echo(
+            f"This is not the point of {point} any more, and nothing that it promises holds here.",
+            err=True,
+        )
+        chosen = None
     if chosen is not None and certify:
         chosen.check_unseen(split)
-    asked = (network, zoo.variant_name(bits, static=static))
     found = evaluate(
         network,
         bits,
-        thresholds,
+        limits,
         static=static,
-        cloud=chosen is not None
-        and chosen.kind == "cloud"
-        and asked == (chosen.network, chosen.variant),
+        cloud=chosen is not None and chosen.kind == "cloud",
         measure=measure,
         split=split,
         prices=prices,
@@ -253,6 +266,8 @@ def choose(
 
         save_report(field, answer, prices, compared, report)
     if answer.best is None:
+        if out:
+            typer.echo(f"No point was written to {out}: nobody keeps the limits.", err=True)
         raise typer.Exit(1)
     if out:
         save_point(point_file(answer, profile=profile, link=link), out)

@@ -8,7 +8,7 @@ import typer
 
 from hybrid import cli_words
 from hybrid.cli_options import AsJson, Bits, Measure, Network, PointFile, Split, Static, Thresholds
-from hybrid.errors import ImageError
+from hybrid.errors import ImageError, UnknownNameError
 
 if TYPE_CHECKING:
     from hybrid.matching import Match
@@ -42,8 +42,10 @@ def trace(
     ] = None,
 ) -> None:
     """Run a network over a split once and write what every exit says of every sample."""
-    from hybrid import own_splits, record, trace, zoo
+    from hybrid import data, own_splits, record, trace, zoo
 
+    if split not in (known := (*data.SPLITS, *own_splits.names(network))):
+        raise UnknownNameError("split", split, known)
     variant = zoo.variant(network, bits, static=static)
     loaded = zoo.load(network, bits=bits, static=static)
     if split in own_splits.names(network):
@@ -147,25 +149,37 @@ def predict(
     point: PointFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """What each exit says of your images; the layers after the exit taken are not run."""
+    """What each exit says of your images; the layers after the exit taken are not run.
+
+    A file that is no image costs no other; exit code 2 where there was one.
+    """
     from hybrid import policy, zoo
 
     network, images = _network_and_images(network, images or [], point)
     card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
     limits = policy.check_thresholds(thresholds, variant.exits)
-    pixels = [_pixels(path, card) for path in images]
-    loaded = zoo.load(network, bits=bits, static=static)
+    loaded = None
     rows: list[dict[str, Any]] = []
-    for path, seen in zip(images, pixels, strict=True):
+    refused: list[str] = []
+    for path in images:
+        try:
+            seen = _pixels(path, card)
+        except ImageError as error:  # costs no other
+            refused.append(str(error))
+            continue
+        loaded = loaded or zoo.load(network, bits=bits, static=static)
         answer = loaded.infer(_batch(seen, card), limits, measure=measure)
         rows.append({"image": str(path)} | cli_words.answer_json(answer, card, variant))
-    if as_json:
+    if as_json and rows:
         cli_words.print_json(rows)
-        return
-    for row in rows:
+    for row in () if as_json else rows:
         typer.echo(f"{row['image']}: {row['class']}, left at exit {row['exit']}")
         for said in row["exits"]:
             typer.echo(f"  exit {said['exit']}  {said['class']:<12} {said['confidence']:.4f}")
+    for sentence in refused:
+        typer.echo(sentence, err=True)
+    if refused:
+        raise typer.Exit(2)
 
 
 def _network_and_images(

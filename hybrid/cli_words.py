@@ -73,6 +73,9 @@ def say_collected(about: "OwnSplit") -> None:
     from hybrid import own_splits
 
     typer.echo(f"{about.name}: {about.samples:,} images.", err=True)
+    if without := about.left_out.get("", 0):
+        were = "1 image has" if without == 1 else f"{without:,} images have"
+        typer.echo(f"{were} no label and stay out.", err=True)
     if about.skipped:
         typer.echo(f"{about.skipped:,} files could not be read:", err=True)
         for one in own_splits.skipped(about)[:_SHOWN]:
@@ -139,9 +142,12 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
     if point.twin_accuracy is not None:
         yield "twin's accuracy", f"{100 * point.twin_accuracy:.2f} %"
     yield "energy per image", joules(point.energy_pj)
-    yield "twin's energy", joules(point.twin_energy_pj)
+    # on the device nobody runs the twin: what is compared with sends the image as it is
+    rival = "to send the image" if about["scope"] == "device" else "twin's energy"
+    yield rival, joules(point.twin_energy_pj)
     yield "energy reduction", f"{point.energy_reduction:.2f}x ({about['scope']})"
-    yield "latency", f"{point.latency_ms:.3g} ms"
+    long = point.latency_ms >= 1000
+    yield "latency", f"{point.latency_ms:,.0f} ms" if long else f"{point.latency_ms:.3g} ms"
     yield "uplink", f"{point.uplink_bytes:.1f} bytes"
 
 
@@ -172,7 +178,7 @@ def joules(picojoules: float) -> str:
     >>> joules(221_000_000)
     '221 µJ'
     """
-    for size, unit in ((1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
+    for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
         if picojoules >= size:
             return f"{picojoules / size:.3g} {unit}"
     return f"{picojoules:.3g} pJ"
@@ -209,7 +215,7 @@ def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[
     for standing in answer.left_out:
         yield "left out", f"{choice.name(standing.point)}: {choice.reason(standing)}"
     for one in compared:
-        yield f"under {one.profile}", choice.verdict(one)
+        yield f"under {one.profile} ", choice.verdict(one)
     yield "searched", choice.counted(answer)
     for note in choice.notes(answer):
         yield "note", note

@@ -179,10 +179,21 @@ def _decoded(data: bytes) -> str:
 
 
 def _columns(heading: Sequence[str]) -> tuple[int, int]:
-    """Positions of file and label where the first row names them; (-1, -1) where it does not."""
+    """Positions of file and label where the first row names them; (-1, -1) where it does not.
+
+    Raises:
+        SourceError: it names one of the two.
+    """
     words = [word.strip().lower() for word in heading]
     files = [i for i, word in enumerate(words) if word in _FILE_HEADINGS]
     labels = [i for i, word in enumerate(words) if word in _LABEL_HEADINGS]
+    heads = not any("." in word for word in words)  # a file has a suffix
+    if heads and bool(files) != bool(labels):
+        missing, wanted = ("label", _LABEL_HEADINGS) if files else ("file", _FILE_HEADINGS)
+        raise SourceError(
+            f"The table of labels has headings and none for the {missing}; call that column "
+            f"{', '.join(sorted(wanted))}."
+        )
     return (files[0], labels[0]) if files and labels else (-1, -1)
 
 

@@ -331,11 +331,11 @@ def test_a_trace_without_labels_has_a_disagreement_bound_and_no_other():
 @pytest.mark.parametrize(
     "bound, words",
     [
-        (0.0086, "leaving early costs at most 0.9 points against always asking the cloud"),
+        (0.0086, "leaving early costs at most 0.9 points against always going on to its own final"),
         (0.02, "leaving early costs at most 2.0 points"),
         (0.0201, "leaving early costs at most 2.1 points"),  # never rounded down
         (-0.0086, "leaving early gains at least 0.8 points"),
-        (-0.0004, "leaving early costs nothing against always asking the cloud"),
+        (-0.0004, "leaving early costs nothing against always going on to its own final"),
     ],
 )
 def test_the_sentence_rounds_so_that_the_promise_holds(bound: float, words: str):

@@ -97,7 +97,7 @@ def test_without_a_trace_of_certify_it_says_how_to_get_one(
     "labels, words, method",
     [
         ((), "leaving early ", "betting"),
-        (("--no-labels",), "answered otherwise than always asking", "disagreement"),
+        (("--no-labels",), "answered otherwise than by its own", "disagreement"),
     ],
 )
 def test_a_split_of_ones_own_certifies_for_images_like_its_own(

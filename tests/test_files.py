@@ -42,6 +42,21 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "denied"), IsADirectoryError(21, "a folder")]
+)
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, error: OSError):
+    path = tmp_path / "file"
+    path.mkdir()
+
+    with pytest.raises(OSError, match="file") as nameless, replacing(path):
+        raise error
+    with pytest.raises(OSError, match="file") as renamed, replacing(path) as draft:
+        draft.write_text("new")
+
+    assert nameless.value.filename == renamed.value.filename == str(path)
+
+
 def test_two_writers_do_not_meet(tmp_path: Path):
     path = tmp_path / "file"
 

@@ -104,6 +104,8 @@ def test_a_table_inside_the_zip_or_folder_is_found(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"file,label\n1.png\n", "Row 1 of the table of labels has no file and label, but '1.png'"),
         (b"\x00\x01\x02", "is no text"),
+        (b"file,weight\n1.png,3\n", "has headings and none for the label; call that column cat"),
+        (b"class\ndog\n", "has headings and none for the file; call that column file"),
         (b"a/1.png,cat\na/1.png,cat\n./a/1.png,dog\n", "Row 3 .* says 'dog' of a/1.png, and"),
         (b"just words\n", "give both, with a comma between"),
     ],

@@ -95,8 +95,8 @@ class Certificate:
         """What is promised, without confidence and samples."""
         points = rounded_up(self.bound)
         if self.method == "disagreement":
-            return f"at most {points:.1f} % are answered otherwise than always asking the cloud"
-        against = "against always asking the cloud"
+            return f"at most {points:.1f} % are answered otherwise than by its own final exit"
+        against = "against always going on to its own final exit"
         if points > 0:
             return f"leaving early costs at most {points:.1f} points {against}"
         if points < 0:

@@ -62,6 +62,11 @@ class PointFile:
         """True where the variant has no early exit."""
         return self.variant.startswith("static-")
 
+    @property
+    def answers(self) -> tuple[str, str, tuple[float, ...], str]:
+        """All that decides what an image is answered; another has not been chosen or certified."""
+        return self.network, self.variant, self.thresholds, self.measure
+
     def check_unseen(self, split: str) -> None:
         """That a certificate of `evaluate`, with the split it is asked for, has fresh images.
 

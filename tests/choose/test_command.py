@@ -108,6 +108,9 @@ def test_a_certified_point_shows_its_certificate_and_gets_no_second_one(
     assert "at most 20 points lost against static-32bit of digits-vgg" in shown.stdout
     kept = parsed(run("evaluate", "--point", str(path), "--json"))["certified_when_chosen"]
     assert kept == tomllib.loads(path.read_text())["certificate"]
+    other = run("evaluate", "--point", str(path), "--thresholds", "0.1,0.1")
+    assert "not the point of" in other.stderr
+    assert "certified" not in other.stdout
     assert again.exit_code == 2
     assert "chosen with the images of certify, which cannot certify it once more" in again.stderr
 
@@ -123,8 +126,21 @@ def test_a_path_that_cannot_be_written_is_one_sentence(
 
     assert (folder.exit_code, below.exit_code) == (2, 2)
     assert "Invalid value for '--out'" in folder.stderr
-    assert "cannot be read or written" in below.stderr
+    assert f"{tmp_path / 'file'} cannot be read or written" in below.stderr
     assert "Traceback" not in folder.stderr + below.stderr
+
+
+def test_predict_answers_the_others_where_a_file_is_no_image(
+    run: Run, chosen: Path, pictures: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "words.png").write_text("no picture")
+    words = ("predict", "--point", str(chosen), "--json")
+
+    result = run(*words, str(tmp_path / "words.png"), *pictures)
+
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == parsed(run(*words, *pictures))
+    assert "words.png is no PNG" in result.stderr
 
 
 def test_a_point_that_sends_every_image_is_priced_as_such(

@@ -126,7 +126,7 @@ def test_without_labels_the_disagreement_is_certified(explore: Explore, toy: obj
 
     app = explore(**TOY, split="mine-certify")
 
-    assert "are answered otherwise than always asking the cloud" in said(app)
+    assert "are answered otherwise than by its own final exit" in said(app)
     assert "on images like these (200 images)" in said(app)
 
 
