@@ -43,6 +43,11 @@ _KINDS = {
     "hybrid": "hybrid {bits} bit",
     "static": "static {bits} bit on the device",
 }
+_BATTERY_YEARS = 20
+_BATTERY = (
+    "The battery is counted for these images alone: what the device draws while it waits, its "
+    "camera and the battery's own discharge shorten its life, often to a fraction."
+)
 _UNLABELLED = (
     "These images have no labels: every answer that is not the full-precision twin's counts as "
     "lost, and the accuracy lost is at most that."
@@ -98,11 +103,13 @@ def figure(key: str, value: float) -> str:
 def days(value: float) -> str:
     """How long a battery lasts; whole days, rounded down, from ten on.
 
-    >>> days(214.9), days(2.55), days(float("inf"))
-    ('214 days', '2.5 days', 'for ever')
+    No battery keeps its charge for decades: beyond them a number would say nothing.
+
+    >>> days(214.9), days(2.55), days(1e6)
+    ('214 days', '2.5 days', 'over 20 years')
     """
-    if math.isinf(value):
-        return "for ever"
+    if value > _BATTERY_YEARS * 365:
+        return f"over {_BATTERY_YEARS} years"
     whole = math.floor(value) if value >= 10 else math.floor(10 * value) / 10
     return f"{whole:,} {'day' if whole == 1 else 'days'}"
 
@@ -230,6 +237,8 @@ def counted(answer: Answer) -> str:
 def notes(answer: Answer) -> tuple[str, ...]:
     """What a reader must know besides."""
     said = answer.absent
+    if answer.limits.images_per_day is not None:
+        said = (_BATTERY, *said)
     if not answer.labelled:
         said = (_UNLABELLED, *said)
     if len(answer.references) < 2:

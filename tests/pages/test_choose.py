@@ -71,13 +71,14 @@ def test_a_limit_moves_the_answer(opened: Open) -> None:
 
 
 def test_a_battery_says_how_many_days_it_lasts(opened: Open) -> None:
-    app = opened(**LOOSE, images_per_day="1000", battery_mah="220", battery_volts="3")
+    app = opened(**LOOSE, images_per_day="100000", battery_mah="220", battery_volts="3")
 
     days = best(
-        max_loss_points=20, confidence=0.9, images_per_day=1000, battery_mah=220, battery_volts=3
+        max_loss_points=20, confidence=0.9, images_per_day=100_000, battery_mah=220, battery_volts=3
     ).tune.days
     assert days is not None
     assert metric(app, "Battery lasts") == f"{int(days):,} days"
+    assert any("what the device draws while it waits" in one.value for one in app.caption)
 
 
 def test_what_was_left_out_stands_with_its_reason(opened: Open) -> None:
