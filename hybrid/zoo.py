@@ -262,7 +262,7 @@ def save_card(card: Card, path: Path) -> None:
 
 
 def load_card(path: Path) -> Card:
-    """Read a card.
+    """Read a card: the twin first, then hybrids and then static networks from wide to narrow.
 
     Raises:
         WeightsError: where it is damaged or of another format.
@@ -272,10 +272,15 @@ def load_card(path: Path) -> Card:
         version = values.pop("format")
         if version != FORMAT:
             raise ValueError(f"format {version}, not {FORMAT}")
-        variants = [_variant(row) for row in values.pop("variants")]
+        variants = sorted(map(_variant, values.pop("variants")), key=_place)
         return Card(**_tuples(values), variants={v.name: v for v in variants})
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"The card {path} cannot be read: {error}; write it again.") from error
+
+
+def _place(variant: Variant) -> tuple[bool, bool, int]:
+    is_static = variant.kind == "static"
+    return is_static and variant.bits < 32, not is_static, -variant.bits
 
 
 def _variant(row: dict[str, Any]) -> Variant:

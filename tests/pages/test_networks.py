@@ -68,7 +68,7 @@ def test_the_first_table_lists_every_variant_and_the_second_every_layer(page: Ap
 
     assert len(variants.value) == 4
     assert list(variants.value["Variant"]) == [
-        "Hybrid 1 bit", "Hybrid 4 bit", "Static 4 bit", "Full-precision twin",
+        "Full-precision twin", "Hybrid 4 bit", "Hybrid 1 bit", "Static 4 bit",
     ]  # fmt: skip
     assert len(layers.value) == 7  # stem, three stages, two heads, classifier
 
