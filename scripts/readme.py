@@ -7,11 +7,12 @@ stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from statistics import median
 
 import typer
 from typer.testing import CliRunner
 
-from hybrid import energy, paper, zoo
+from hybrid import energy, evaluation, paper, zoo
 from hybrid.cli import app
 from hybrid.evaluation import evaluate
 from hybrid.opponents import Duel, duels, matches
@@ -68,6 +69,7 @@ def rivals() -> str:
         columns = ("scope, profile", *names)
         rows = [(f"{one.scope}, {one.profile}", *map(_verdict, duels(one))) for one in found]
         parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
+        parts.append(_summary([duel for one in found for duel in duels(one)]))
         parts.append(_memory(network))
     return "\n".join(parts)
 
@@ -80,6 +82,17 @@ def _verdict(duel: Duel) -> str:
     if duel.static_wins:
         return f"**static**, {static} against {hybrid}"
     return f"{duel.hybrid}, {hybrid} against {static}"
+
+
+def _summary(fought: Sequence[Duel]) -> str:
+    quantized = [duel for duel in fought if duel.static != evaluation.TWIN]
+    won = [1 - duel.hybrid_energy_pj / duel.static_energy_pj for duel in quantized
+           if not duel.static_wins]  # fmt: skip
+    if not quantized:
+        return "No quantized static network of it is trained yet.\n"
+    saved = f"; the median win saves {numbers.percent(median(won), 0)}" if won else ""
+    share = f"{len(won)} of its {len(quantized)} comparisons with quantized static networks"
+    return f"A hybrid wins {share}{saved}.\n"
 
 
 def _memory(network: str) -> str:
