@@ -27,8 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield draft
         draft.replace(path)
     except OSError as error:
-        if error.filename in {None, str(draft)}:  # what is called otherwise when it is there
-            error.filename, error.filename2 = str(path), None
+        if error.errno is not None and error.filename in {None, str(draft)}:
+            error.filename = str(path)  # the draft's own name says nothing to who asked for this
         raise
     finally:
         draft.unlink(missing_ok=True)
