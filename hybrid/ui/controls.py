@@ -194,7 +194,7 @@ def _bits(offered: list[int]) -> int:
         offered,
         key="bits",
         required=True,
-        help="Bits of weights and activations of the quantized edge layers; Networks tells the cloud's.",
+        help="Bits of weights and activations of the quantized edge; Networks tells the cloud's.",
         wrap=True,
     )
     return int(bits or offered[0])
