@@ -206,7 +206,7 @@ def by_part(
     figure = _figure(height=max(330, 90 + 12 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
-        (beside, twin, palette.TWIN, None),
+        (beside, twin, palette.TWIN, "twin parts"),
     )
     for name, values, colour, meta in bars:
         figure.add_trace(

@@ -376,7 +376,9 @@ function draw(state) {
     const moves = wanted(state, graph);
     if (!state.rested && slide(graph, moves)) continue;
     const drifts = moves.filter(([meta, axis, values]) => drifted(graph, meta, axis, values));
-    if (drifts.length) animate(graph, drifts).then(key === "explore_tradeoff" ? () => hear(graph) : null);
+    // Plotly redraws all bars of a figure from those that it is given: the others would vanish.
+    const given = graph.data.some((trace) => trace.type === "bar") ? moves : drifts;
+    if (drifts.length) animate(graph, given).then(key === "explore_tradeoff" ? () => hear(graph) : null);
   }
   drawFlow(state);
 }
@@ -404,7 +406,11 @@ const FIGURES = {
   explore_parts: ({ data, now }, graph) => {
     const parts = graph.data[indexOf(graph, "parts")]?.y ?? [];
     const spent = (costs) => (costs ? mean(now.exitCounts, costs, data.samples) : 0);
-    return [["parts", "x", parts.map((part) => spent(data.parts[part]) / data.scale_pj)]];
+    const twin = graph._fullData[indexOf(graph, "twin parts")]?.x ?? [];
+    return [
+      ["parts", "x", parts.map((part) => spent(data.parts[part]) / data.scale_pj)],
+      ["twin parts", "x", Array.from(twin)],
+    ];
   },
   explore_classes: ({ data, now }) => {
     const of = (numbers) => numbers.map((n, c) => (100 * n) / data.class_samples[c]);
