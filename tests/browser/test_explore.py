@@ -152,20 +152,6 @@ def test_an_arrow_key_moves_the_point_and_the_screen_reader_hears_one_sentence(
     assert spoken.get_attribute("aria-live") == "polite"
 
 
-def test_bars_that_a_move_does_not_change_stay(page: Any, address: str, follower_js: str) -> None:
-    open_explore(page, address, "network=trees-toy&bits=4", follower_js)
-    bars = """() => ['parts', 'classes'].map((name) => document.querySelectorAll(
-        `.st-key-explore_${name} .js-plotly-plot .trace.bars`).length)"""
-    before = page.evaluate(bars)
-
-    page.locator(".st-key-t2 input[type=range]").focus()
-    for _ in range(5):
-        page.keyboard.press("PageDown")
-    page.wait_for_timeout(3000)  # what vanished did so once the figure was drawn at rest
-
-    assert page.evaluate(bars) == before == [2, 3]
-
-
 def test_a_click_on_the_frontier_moves_bit_width_and_sliders_there(
     page: Any, address: str, follower_js: str
 ) -> None:
