@@ -59,9 +59,9 @@ def drawn_figures(view: View, scene: Scene) -> figures.Figures:
     if held is None or not follower.is_alive() or not state.same_scene(held, view):
         session["explore_anchor"] = view
         session["explore_figures"] = draw(view, scene, operating_point(view, scene))
-    elif session["explore_scene"] != cache.stamps(view.network, view.split):
+    elif session["explore_scene"] != cache.when_changed(view):
         session["explore_figures"] = draw(held, scene, operating_point(held, scene))
-    session["explore_scene"] = cache.stamps(view.network, view.split)
+    session["explore_scene"] = cache.when_changed(view)
     figures_by_key: figures.Figures = session["explore_figures"]
     return figures_by_key
 
@@ -99,7 +99,7 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
 def headlines() -> None:
     """The figures that matter, and whether a static network does better."""
     view = state.current()
-    if st.session_state["explore_scene"] != cache.stamps(view.network, view.split):
+    if st.session_state["explore_scene"] != cache.when_changed(view):
         st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
     scene = cache.scene(view)
     point = operating_point(view, scene)

@@ -57,6 +57,7 @@ __all__ = [
     "statics",
     "sweep_together",
     "trace",
+    "when_changed",
 ]
 
 SPLIT = "test"
@@ -140,7 +141,7 @@ def searched_split(view: View) -> str:
 
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
-    return _frontiers(_unthresholded(view), stamps(view.network, view.split))
+    return _frontiers(_unthresholded(view), searched_split(view), when_changed(view))
 
 
 def sweep_together(view: View) -> policy.Sweep:
@@ -191,9 +192,14 @@ def stamps(network: str, split: str = SPLIT) -> tuple[int, ...]:
     return (card_changed, *map(_changed_ns, paths))
 
 
+def when_changed(view: View) -> tuple[int, ...]:
+    """When what is shown, or what its frontier was searched on, last changed."""
+    return stamps(view.network, view.split) + stamps(view.network, searched_split(view))
+
+
 def frontier_table(view: View) -> "pd.DataFrame":
     """The frontiers and the static networks as a table; never write into it."""
-    return _frontier_table(_unthresholded(view), stamps(view.network, view.split))
+    return _frontier_table(_unthresholded(view), when_changed(view))
 
 
 def scene(view: View) -> Scene:
@@ -202,8 +208,7 @@ def scene(view: View) -> Scene:
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
-    changed = stamps(view.network, view.split)
-    return _scene(_unthresholded(view), zoo.pretrained_folder(), changed)
+    return _scene(_unthresholded(view), zoo.pretrained_folder(), when_changed(view))
 
 
 def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | None:
@@ -333,12 +338,12 @@ def _statics(
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _frontiers(view: View, changed: tuple[int, ...]) -> tuple[Frontier, ...]:
+def _frontiers(view: View, split: str, changed: tuple[int, ...]) -> tuple[Frontier, ...]:
     del changed  # only in the key
     found = []
     for bits in zoo.bit_widths(view.network):
         try:
-            searched = counted(view.network, zoo.variant_name(bits), searched_split(view))
+            searched = counted(view.network, zoo.variant_name(bits), split)
             shown = counted(view.network, zoo.variant_name(bits), view.split)
         except HybridError:
             continue  # this bit width has no trace; the others are shown without it
