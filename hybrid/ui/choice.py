@@ -106,10 +106,10 @@ def days(value: float) -> str:
     No battery keeps its charge for decades: beyond them a number would say nothing.
 
     >>> days(214.9), days(2.55), days(1e6)
-    ('214 days', '2.5 days', 'over 20 years')
+    ('214 days', '2.5 days', '20+ years')
     """
     if value > _BATTERY_YEARS * 365:
-        return f"over {_BATTERY_YEARS} years"
+        return f"{_BATTERY_YEARS}+ years"
     whole = math.floor(value) if value >= 10 else math.floor(10 * value) / 10
     return f"{whole:,} {'day' if whole == 1 else 'days'}"
 

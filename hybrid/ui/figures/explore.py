@@ -50,8 +50,9 @@ def tradeoff(
     figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8})
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
         figure.add_trace(_frontier(frontier, present=frontier.bits == bits, scale_pj=scale_pj))
+    widest = max((s.bits for s in statics if s.bits < _FULL_PRECISION), default=0)
     for static in statics:
-        figure.add_trace(_static(static, scale_pj))
+        figure.add_trace(_static(static, scale_pj, named=static.bits == widest))
     figure.add_trace(
         go.Scatter(
             x=np.array([energy_pj / scale_pj]),
@@ -323,14 +324,16 @@ def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatt
     )
 
 
-def _static(static: Static, scale_pj: float) -> go.Scatter:
+def _static(static: Static, scale_pj: float, *, named: bool) -> go.Scatter:
+    """A diamond; of several that lie close together one says in words what all of them are."""
     twin = static.bits == _FULL_PRECISION
+    name = "Twin" if twin else f"Static {static.bits} bit"
     return go.Scatter(
         x=np.array([static.energy_pj / scale_pj]),
         y=np.array([100 * static.accuracy]),
-        name="Twin" if twin else f"Static {static.bits} bit",
+        name=name,
         mode="markers+text",
-        text=["twin" if twin else f"static {static.bits} bit"],
+        text=[name.lower() if twin or named else str(static.bits)],
         textposition="bottom right" if not twin else "bottom center",
         textfont={"color": palette.TWIN, "size": 12},
         marker={
@@ -339,7 +342,7 @@ def _static(static: Static, scale_pj: float) -> go.Scatter:
             "color": palette.TWIN,
             "line": {"color": palette.TWIN, "width": 2},
         },
-        hovertemplate="%{text}<br>%{y:.2f} %, %{x:.3~g}<extra></extra>",
+        hovertemplate=f"{name}<br>%{{y:.2f}} %, %{{x:.3~g}}<extra></extra>",
         cliponaxis=False,
     )
 
