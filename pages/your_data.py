@@ -59,15 +59,20 @@ def choose_split(card: Card) -> str:
         return NEW
     key = f"your_split_{card.network}"
     session = st.session_state
-    recording = any(job.alive for job in your_data.recordings(card.network))
-    if session.get("your_done") in names and not recording:
-        session[key] = session.pop("your_done")  # what was just recorded
+    if is_new(card):
+        session[key] = session.pop("your_done")
     if session.get(key) not in {NEW, *names}:
         session[key] = NEW
     chosen = st.segmented_control(
         f"Splits of {card.network}", [*names, NEW], key=key, required=True, wrap=True
     )
     return str(chosen or NEW)
+
+
+def is_new(card: Card) -> bool:
+    """Whether this session's last recording was kept, nothing goes on, and it was not shown yet."""
+    recording = any(job.alive for job in your_data.recordings(card.network))
+    return st.session_state.get("your_done") in own_splits.names(card.network) and not recording
 
 
 def recordings(card: Card) -> None:
@@ -85,6 +90,8 @@ def recordings(card: Card) -> None:
                 icon=":material/stop_circle:",
             )
         else:
+            if is_new(card):
+                st.rerun()  # it ended while this run drew the form
             st.success("Recorded and kept.", icon=":material/check_circle:")
             your_data.forget(card.network)  # said once is enough
             continue

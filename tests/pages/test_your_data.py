@@ -1,6 +1,7 @@
 """Your data through AppTest: zips good and bad, the recording, the kept split, its deletion."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from hybrid import own_splits, policy, zoo
-from hybrid.ui import jobs, shell
+from hybrid.ui import gallery, jobs, shell
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
 NETWORK = "digits-vgg"
@@ -37,13 +38,14 @@ def words(at: AppTest) -> str:
     return "\n".join(str(element.value) for element in every)
 
 
-def record(at: AppTest) -> AppTest:
+def record(at: AppTest, *, again: bool = True) -> AppTest:
+    """Click Record and wait; then look again, as the page does by itself every second."""
     at.toggle(key="your_every").set_value(False).run()
     at.button(key="your_record").click().run()
     assert not at.exception
     for job in jobs.pool().alike("own split", NETWORK):
         assert job.wait(120)
-    return at.run()
+    return at.run() if again else at
 
 
 def table(at: AppTest, column: str) -> list[object]:
@@ -77,6 +79,25 @@ def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTes
     )  # fmt: skip
     assert len(page.get("plotly_chart")) == 4
     assert all(chart.proto.alt for chart in page.get("plotly_chart"))
+
+
+def test_a_recording_that_ends_while_its_form_is_drawn_is_shown(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = gallery.sprites
+
+    def late(*given: Any, **named: Any) -> Any:
+        for job in jobs.pool().alike("own split", NETWORK):
+            assert job.wait(120)
+        return drawn(*given, **named)
+
+    monkeypatch.setattr(gallery, "sprites", late)
+    upload(page, pngs(digits()))
+
+    record(page, again=False)
+
+    assert "Recorded and kept" in words(page)
+    assert metric(page, "Images") == ("60", "labelled")
 
 
 def test_a_second_recording_is_shown_when_it_has_ended_too(page: AppTest) -> None:
