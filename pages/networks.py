@@ -34,7 +34,7 @@ def show_card(card: Card) -> None:
     colours = "grey" if card.channels == 1 else "colour"
     st.caption(
         f"Data set {card.dataset}, {len(card.classes)} classes, {colours} images of "
-        f"{card.size}×{card.size} pixels; cut after stage {card.stage_names[card.cut]}; "
+        f"{card.size}×{card.size} pixels; cut after stage {cards.cut(card)}; "
         f"seed {card.seed}. Accuracies on the {cache.SPLIT} split."
     )
     table = cards.variants_table(card, split=cache.SPLIT)

@@ -30,6 +30,7 @@ class Plan:
         start: variant whose weights it starts from; empty for fresh weights.
         bits: bit width of each edge stage, where it is not one number.
         cloud_bits: bit width of the stages behind the cut.
+        cut, exits: where this variant is cut and answers; the recipe's own where they are left out.
         epochs: passes over the training split; 0 quantizes after training, without any.
         cycles: how often the learning rate rises and falls, in equal shares of the epochs. A
             finished run goes on where its plan gets more cycles of the length it had. Source:
@@ -56,6 +57,8 @@ class Plan:
     start: str = ""
     bits: int | tuple[int, ...] = 0
     cloud_bits: int = 32
+    cut: int = 0
+    exits: tuple[int, ...] = ()
     epochs: int = 1
     cycles: int = 1
     optimizer: str = "sgd"
@@ -134,8 +137,8 @@ class Recipe:
             classes=self.classes,
             channels=self.channels,
             size=self.size,
-            cut=self.stages - 1 if plan.static else self.cut,
-            exits=() if plan.static else self.exits,
+            cut=self.stages - 1 if plan.static else plan.cut or self.cut,
+            exits=() if plan.static else plan.exits or self.exits,
             bits=plan.bits or plan.width,
             cloud_bits=plan.cloud_bits,
             static=plan.static,
@@ -200,9 +203,8 @@ def plan_of(row: Mapping[str, Any]) -> Plan:
     unknown = sorted(set(row) - {field.name for field in fields(Plan)})
     if unknown:
         raise ValueError(f"a variant has no {', '.join(unknown)}")
-    if isinstance(row.get("bits"), list):
-        row = {**row, "bits": tuple(row["bits"])}
-    return Plan(**row)
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return Plan(**values)
 
 
 def _check(recipe: Recipe) -> None:
@@ -234,3 +236,5 @@ def _check_plan(plan: Plan) -> None:
         raise ValueError(f"{plan.name} needs epochs >= 0, batch >= 1 and a warmup from 0 to 1")
     if plan.cycles < 1 or plan.epochs % plan.cycles:
         raise ValueError(f"{plan.name} needs cycles that divide its epochs")
+    if plan.static and (plan.cut or plan.exits):
+        raise ValueError(f"{plan.name} has no cut and no exits; they are for hybrids")

@@ -20,6 +20,7 @@ from hybrid.zoo import Card, Variant
 __all__ = [
     "Calibration",
     "calibration",
+    "cut",
     "describe",
     "exit_names",
     "layer_table",
@@ -62,6 +63,17 @@ def calibration(trace: Trace) -> Calibration:
 def exit_names(variant: Variant) -> list[str]:
     """What the exits of a variant are called; a static network only answers at its end."""
     return palette.names(variant.exits) if variant.exits else ["Final exit"]
+
+
+def cut(card: Card) -> str:
+    """The stage that the network is cut after, and the hybrids that are cut elsewhere."""
+    others = [
+        f"{card.stage_names[place]} at {_bits(variant.bits)}"
+        for variant in card.variants.values()
+        if variant.kind == "hybrid"
+        and (place := int(variant.spec.get("cut", card.cut))) != card.cut
+    ]
+    return ", ".join([card.stage_names[card.cut], *others])
 
 
 def variant_title(variant: Variant) -> str:

@@ -1,12 +1,13 @@
 """Recipes that ship can be followed, and one that cannot says why in one sentence."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from hybrid.errors import RecipeError, UnknownNameError
 from hybrid.networks import build
-from hybrid.training.recipe import load_recipe, recipe_names
+from hybrid.training.recipe import load_recipe, plan_of, recipe_names
 
 GOOD = """
 format = 1
@@ -48,7 +49,7 @@ def test_every_shipped_recipe_makes_all_its_networks(name: str):
     for plan in recipe.plans:
         network = build(recipe.spec(plan))
         assert len(network.stages) == recipe.stages
-        assert network.exits == (() if plan.static else recipe.exits)
+        assert network.exits == (() if plan.static else plan.exits or recipe.exits)
         assert plan.teacher_weight <= 1
 
 
@@ -62,6 +63,17 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path):
     assert [(plan.epochs, plan.bits) for plan in recipe.plans] == [(3, 0), (5, (32, 8, 4))]
     assert recipe.spec(recipe.plan("hybrid-4bit")).edge_bits == (32, 8, 4)
     assert recipe.spec(recipe.plan("static-32bit")).cut == 3
+
+
+def test_a_hybrid_may_be_cut_and_answer_elsewhere(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace("bits = [32, 8, 4]", "cut = 1\nexits = [1]"))
+
+    recipe = load_recipe(path)
+
+    network = build(recipe.spec(recipe.plan("hybrid-4bit")))
+    assert (network.cut, network.exits, network.spec.edge_bits) == (1, (1,), (32, 4))
+    assert plan_of(asdict(recipe.plan("hybrid-4bit"))) == recipe.plan("hybrid-4bit")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +91,8 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path):
         ("exits = [1, 2]", "exits = [2, 1]", "Exits must ascend"),
         ("exits = [1, 2]", "exits = 1", "not iterable"),
         ("cut = 2", "cut = 7", "3 bit widths for 8 edge stages"),
+        ("epochs = 3", "epochs = 3\ncut = 1", "static-32bit has no cut and no exits"),
+        ("epochs = 5", "exits = [1, 3]", "Exits .* must lie on edge stages 0 to 2"),
         ("[32, 8, 4]", "[32, 8]", "2 bit widths for 3 edge stages"),
         ("[32, 8, 4]", "9", "9 bits are not offered"),
         ("hybrid-4bit", "hybrid-12bit", None),

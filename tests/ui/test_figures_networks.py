@@ -176,6 +176,19 @@ def test_the_variants_table_has_a_row_per_variant_and_blanks_where_there_is_no_e
     assert table.loc["Hybrid 4 bit", "Exit 1 (%)"] == pytest.approx(70)
 
 
+def test_a_hybrid_that_is_cut_elsewhere_is_named_beside_the_cut_of_the_others(
+    toy: tuple[Card, Variant],
+):
+    card, narrow = toy
+    assert cards.cut(card) == card.stage_names[card.cut]
+
+    elsewhere = replace(narrow, spec={**narrow.spec, "cut": card.cut - 1})
+    moved = replace(card, variants={**card.variants, "hybrid-1bit": elsewhere})
+
+    here, before = card.stage_names[card.cut], card.stage_names[card.cut - 1]
+    assert cards.cut(moved) == f"{here}, {before} at 1 bit"
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> tuple[Card, Variant]:
     """A card of a made-up network with accuracies, and its 1-bit hybrid."""
