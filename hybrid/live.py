@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,7 @@ __all__ = [
     "against_everything",
     "against_trace",
     "load",
+    "order",
     "promised",
     "run",
 ]
@@ -74,7 +75,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
-    """What has happened so far; everything is of the first `done` images of the split.
+    """What has happened so far; everything is of the first `done` images of the run.
 
     Args:
         seconds: spent in the network with its exits, nothing else.
@@ -170,6 +171,14 @@ def load(request: Request) -> tuple["Network", Dataset]:
     return network, images
 
 
+def order(samples: int) -> NDArray[np.int64]:
+    """Positions in the split, as a run takes them: drawn with seed 0.
+
+    A split may be sorted by class, and the first half of a run should speak for the whole.
+    """
+    return np.random.default_rng(0).permutation(samples)
+
+
 def run(
     network: "Network",
     dataset: Dataset,
@@ -178,7 +187,7 @@ def run(
     gate: Gate | None = None,
     clock: Clock = time.perf_counter,
 ) -> Iterator[Progress]:
-    """Run the edge segment over the split, the cloud segment for those that stay.
+    """Run the edge segment over the split, in `order`, the cloud segment for those that stay.
 
     One batch in `FULL_EVERY` is run to its end as well, beside its own run with exits and taking
     turns in who goes first, so that both are measured on the same images at the same time. A first
@@ -195,6 +204,8 @@ def run(
         ThresholdError, UnknownNameError: as `Network.infer`.
     """
     held = gate or threading.Lock()
+    rows = order(len(dataset.labels))
+    dataset = replace(dataset, images=dataset.images[rows], labels=dataset.labels[rows])
     tally = _Tally(dataset, len(network.exits) + 1, len(network.stages))
     forward = _Forward(network, request, held, clock)
     forward.both(normalise(dataset.images[: request.batch], dataset.name), full_first=False)
@@ -209,14 +220,15 @@ def run(
 
 
 def promised(trace: Trace, request: Request, done: int | None = None) -> tuple[int, ...]:
-    """How many of the first `done` images (of all) take each exit by the trace, final last."""
+    """How many of a run's first `done` images (of all) take each exit by the trace, final last."""
     taken = _promised_exits(trace, request)[:done]
     return tuple(np.bincount(taken, minlength=trace.exits).tolist())
 
 
 def against_trace(progress: Progress, trace: Trace, request: Request) -> AgainstTrace:
     """The run beside what the trace of the same variant and split promised."""
-    recorded = trace.confidences[request.measure][: progress.done]  # (done, exits)
+    rows = order(trace.samples)[: progress.done]
+    recorded = trace.confidences[request.measure][rows]  # (done, exits)
     taken = _promised_exits(trace, request)[: progress.done]
     moved = np.flatnonzero(taken != progress.exits)
     # The two part at the earlier of both exits: there one was sure enough and the other not.
@@ -258,7 +270,7 @@ def _images_through(layer: Layer, progress: Progress) -> int:
 
 
 def _promised_exits(trace: Trace, request: Request) -> NDArray[np.int64]:
-    early = trace.confidences[request.measure][:, :-1]
+    early = trace.confidences[request.measure][order(trace.samples), :-1]
     taken: NDArray[np.int64] = policy.exits_taken(early, request.thresholds)
     return taken
 

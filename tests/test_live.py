@@ -87,11 +87,20 @@ def test_counts_and_answers_are_those_of_every_image_run_alone(
 
     progress = last(network, digits, replace(request_, batch=batch))
 
-    assert progress.exits.tolist() == [exit_ for exit_, _ in alone]
+    assert progress.exits.tolist() == [alone[row][0] for row in live.order(SAMPLES)]
     assert progress.correct == sum(
         answer == label for (_, answer), label in zip(alone, digits.labels, strict=True)
     )
     assert min(progress.exit_counts) > 0  # each exit is taken, else this test shows little
+
+
+def test_a_run_through_a_split_that_is_sorted_by_class_sees_them_mixed():
+    labels = np.repeat(np.arange(10), 1000)
+
+    seen = labels[live.order(len(labels))]
+
+    assert sorted(seen) == labels.tolist()
+    assert np.bincount(seen[:500], minlength=10).min() > 25  # half of what would be even
 
 
 def test_progress_grows_batch_by_batch_and_earlier_ones_do_not_change(
@@ -124,7 +133,7 @@ def test_the_images_that_left_last_are_kept_by_exit_the_newest_first(
     progress = last(network, digits, request_)
 
     for exit_, recent in enumerate(progress.recent):
-        newest = np.flatnonzero(progress.exits == exit_)[::-1][: live.SHOWN]
+        newest = live.order(SAMPLES)[np.flatnonzero(progress.exits == exit_)[::-1][: live.SHOWN]]
         assert [seen.label for seen in recent] == digits.labels[newest].tolist()
         assert all(
             np.array_equal(seen.image, digits.images[position])
@@ -210,7 +219,7 @@ def test_an_image_that_took_another_exit_is_counted_with_its_distance_from_the_t
 ):
     progress = last(network, digits, request_)
     sure = trace.confidences["max_probability"][:, 0]
-    left = np.flatnonzero(progress.exits == 0)
+    left = live.order(SAMPLES)[np.flatnonzero(progress.exits == 0)]
     nearest = left[sure[left].argmin()]
     # A trace whose first exit was a little less sure of that image than the threshold asks for.
     changed = sure.copy()
