@@ -205,6 +205,8 @@ def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[
     from hybrid.ui import choice
 
     yield "asked for", choice.asked(answer.limits)
+    if warning := choice.apart(answer):
+        yield "warning", warning
     yield "answer", choice.headline(answer)
     if answer.best:
         yield "", choice.on_test(answer)

@@ -31,6 +31,8 @@ def main() -> None:
     answer = chosen.answer(wishes, view, st.empty())
     seen, others = chosen.candidates(wishes, view), chosen.compared(wishes, view)
     there = replace(view, split=f"{wishes.images}-tune" if wishes.images else DEFAULT_SPLIT)
+    if warning := choice.apart(answer):
+        st.warning(warning, icon=":material/call_split:")
     with st.container(border=True, key="choose_answer"):
         say(answer)
         take_along(answer, seen, others, there)
@@ -75,6 +77,12 @@ def asked(view: View) -> Wishes:
         images=images,
     )
     say_problems(wishes)
+    if missing := wishes.missing:
+        are = "is" if len(missing) == 1 else "are"
+        st.info(
+            f"The battery decides once {' and '.join(missing)} {are} given too.",
+            icon=":material/battery_unknown:",
+        )
     write_address(wishes)
     return wishes
 
@@ -106,7 +114,8 @@ def number(key: str) -> float | None:
     wish = NUMBERS[key]
     value: float | None = st.number_input(
         wish.label,
-        min_value=0.0,
+        min_value=wish.least,
+        max_value=wish.most,
         value=wish.default,
         step=wish.step,
         format="%.10g",

@@ -120,6 +120,24 @@ def test_the_betting_bound_is_where_a_loop_over_samples_reaches_1_over_delta(
         assert highest_wealth(gaps, m - 1e-6, delta, seed) < (1 + 1e-9) / delta
 
 
+@given(st.floats(0.003, 0.5), st.floats(1e-4, 0.5))
+@settings(max_examples=30)
+def test_so_few_samples_without_a_loss_reach_a_bound_and_one_less_does_not(
+    max_loss: float, delta: float
+):
+    fewest = certify.fewest_samples(max_loss, delta=delta)
+
+    assert fewest is not None
+    assert certify.betting_bound(np.zeros(fewest), delta=delta) <= max_loss + 2e-6
+    if fewest > 1:
+        assert certify.betting_bound(np.zeros(fewest - 1), delta=delta) > max_loss - 2e-6
+
+
+def test_no_number_of_samples_proves_that_nothing_is_lost():
+    assert certify.fewest_samples(0.0, delta=0.05) is None
+    assert certify.fewest_samples(1e-9, delta=0.05) is None
+
+
 @given(gap_lists, deltas)
 def test_the_betting_bound_lies_between_the_mean_seen_and_1(gaps: list[int], delta: float):
     bound = certify.betting_bound(gaps, delta=delta)

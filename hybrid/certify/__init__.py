@@ -20,6 +20,7 @@ from hybrid.certify.bounds import (
     check_delta,
     clopper_pearson,
     clopper_pearson_p_values,
+    fewest_samples,
 )
 from hybrid.certify.certificates import (
     METHODS,
@@ -56,6 +57,7 @@ __all__ = [
     "clopper_pearson",
     "clopper_pearson_p_values",
     "disagreements",
+    "fewest_samples",
     "fixed_sequence",
     "loss_gaps",
     "nearest",

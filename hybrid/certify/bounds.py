@@ -1,7 +1,9 @@
 """Upper bounds of a mean from independent samples. Arrays in, numbers out; no trace here."""
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ __all__ = [
     "check_delta",
     "clopper_pearson",
     "clopper_pearson_p_values",
+    "fewest_samples",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -24,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 NO_SAMPLES = "No certificate comes from no samples; give a trace with images."
 _HALVINGS = 21  # of a bracket of at most 1 in m: 5e-7, so 1e-6 in the gap
 _RUN = 16
+_MOST_SAMPLES = 1_000_000
 _ROWS_AT_ONCE = 1 << 17  # numbers: rows of this many stay in the cache, and memory is bounded
 
 
@@ -76,6 +80,26 @@ def betting_p_values(
         wealth = _Game.of(x, level).log_wealth(np.full(len(x), target))
         found.append(np.where(x.mean(axis=1) > target, 1.0, np.exp(-np.maximum(wealth, 0))))
     return np.concatenate(found)
+
+
+@cache
+def fewest_samples(max_loss: float, *, delta: float) -> int | None:
+    """The least number of samples whose betting bound can be max_loss: where none lost anything.
+
+    None where even a million are too few, and for a loss of 0, which no sample proves.
+    """
+
+    def enough(samples: int) -> bool:
+        p_values = betting_p_values(np.zeros((1, samples)), max_loss=max_loss, delta=delta)
+        return bool(p_values[0] <= delta)
+
+    most = 1
+    while max_loss > 0 and most < _MOST_SAMPLES and not enough(most):
+        most *= 2
+    if max_loss <= 0 or most >= _MOST_SAMPLES:
+        return None
+    sizes = range(1, most)
+    return 1 + bisect_left(sizes, True, key=enough)
 
 
 def clopper_pearson(failures: npt.ArrayLike, samples: int, *, delta: float) -> Any:

@@ -7,6 +7,7 @@ this order until a point fails, at an equal part of delta, so with confidence 1 
 points that passed, of no contender, loses more than the limit.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.certify import certify, fixed_sequence
+from hybrid.certify import certify, fewest_samples, fixed_sequence
 from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
 from hybrid.choose.contenders import Contender, Field
 from hybrid.choose.limits import Breach, Limits, days_of_battery, misses, overshoot
@@ -313,19 +314,26 @@ def _unproven(rated: _Rated, point: Point, limits: Limits, measure: str, asked: 
     """By how much the bound of a point that failed goes beyond the limit of loss."""
     assert limits.max_loss_points is not None
     assert limits.confidence is not None
-    bound = float("inf")  # where there is no trace of certify
-    if rated.needs_proof:
-        bound = (
-            100
-            * certify(
-                rated.contender.seen["certify"].against_reference,
-                _against(_searched(rated.contender, point.thresholds)),
-                delta=1 - limits.confidence,
-                comparisons=asked,
-                measure=measure,
-            ).bound
+    if not rated.needs_proof:  # there is no trace of certify
+        return Breach(
+            limit="loss_points", value=math.inf, allowed=limits.max_loss_points, certified=True
         )
-    return Breach(limit="loss_points", value=bound, allowed=limits.max_loss_points, certified=True)
+    seen = rated.contender.seen["certify"].against_reference
+    made = certify(
+        seen,
+        _against(_searched(rated.contender, point.thresholds)),
+        delta=1 - limits.confidence,
+        comparisons=asked,
+        measure=measure,
+    )
+    return Breach(
+        limit="loss_points",
+        value=100 * made.bound,
+        allowed=limits.max_loss_points,
+        certified=True,
+        samples=made.samples,
+        fewest=fewest_samples(limits.max_loss_points / 100, delta=(1 - limits.confidence) / asked),
+    )
 
 
 def _proof(rated: _Rated, best: Point, field: Field, limits: Limits, asked: int) -> Proof | None:

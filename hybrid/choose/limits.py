@@ -102,12 +102,21 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Breach:
-    """A limit that a point breaks. certified: the value is an upper bound, not an observation."""
+    """A limit that a point breaks.
 
-    limit: str  # a key of `Limits.on_figures`
+    Args:
+        limit: a key of `Limits.on_figures`.
+        certified: the value is an upper bound, not an observation.
+        samples: images that the bound is from.
+        fewest: how many it takes at least, where none loses anything; None where no number does.
+    """
+
+    limit: str
     value: float
     allowed: float
     certified: bool = False
+    samples: int = 0
+    fewest: int | None = 0
 
     @property
     def excess(self) -> float:

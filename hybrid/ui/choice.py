@@ -9,6 +9,7 @@ from hybrid.ui import numbers
 
 __all__ = [
     "FIGURES",
+    "apart",
     "asked",
     "certificate",
     "counted",
@@ -208,12 +209,12 @@ def on_test(answer: Answer) -> str:
         f"lost, {numbers.energy(seen.energy_pj)} per image"
     )
     broken = [
-        f"{FIGURES[key].lower()} {figure(key, seen.by_limit[key])}"
+        f"{FIGURES[key].lower()} {figure(key, seen.by_limit[key])} (limit {figure(key, allowed)})"
         for key, allowed in limits.on_figures.items()
         if (seen.by_limit[key] < allowed if key == "days" else seen.by_limit[key] > allowed)
     ]
     return (
-        f"{said}; there it goes beyond the limit of {' and '.join(broken)}."
+        f"{said}; there it goes beyond a limit: {' and '.join(broken)}."
         if broken
         else (f"{said}; every limit holds there too.")
     )
@@ -234,6 +235,18 @@ def counted(answer: Answer) -> str:
     )
 
 
+def apart(answer: Answer) -> str:
+    """The warning that networks of several data sets cannot replace each other; else empty."""
+    if len(answer.references) < 2:
+        return ""
+    *others, last = answer.references
+    return (
+        f"{', '.join(others)} and {last} are different questions, and the least energy goes to the "
+        "easiest of them: choose among networks of one data set. Each loss is counted against the "
+        "best twin of its own."
+    )
+
+
 def notes(answer: Answer) -> tuple[str, ...]:
     """What a reader must know besides."""
     said = answer.absent
@@ -241,13 +254,7 @@ def notes(answer: Answer) -> tuple[str, ...]:
         said = (_BATTERY, *said)
     if not answer.labelled:
         said = (_UNLABELLED, *said)
-    if len(answer.references) < 2:
-        return said
-    apart = (
-        f"These networks answer different questions ({', '.join(answer.references)}): each is "
-        "measured against the best twin of its own data set."
-    )
-    return (apart, *said)
+    return said
 
 
 def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
@@ -304,8 +311,21 @@ def _broken(breach: Breach) -> str:
         return f"{words} is not certified, because there is no trace of certify"
     more = f"{figure(breach.limit, breach.excess)} over the limit of {allowed}"
     if breach.certified:
-        return f"{words} is certified to at most {figure(breach.limit, breach.value)}, {more}"
+        said = f"{words} is certified to at most {figure(breach.limit, breach.value)}, {more}"
+        return said + _too_few(breach)
     return f"{words} {figure(breach.limit, breach.value)}, {more}"
+
+
+def _too_few(breach: Breach) -> str:
+    """What no point could have been promised from so few images."""
+    if breach.fewest is None:
+        return " (so small a loss cannot be certified from any number of images)"
+    if breach.samples >= breach.fewest:
+        return ""
+    return (
+        f" (of {numbers.count(breach.samples)} images nothing better can come: it takes "
+        f"{numbers.count(breach.fewest)}, if none of them loses anything)"
+    )
 
 
 def _percent(fraction: float) -> str:

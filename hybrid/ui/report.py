@@ -69,6 +69,7 @@ def to_html(answer: Answer, seen: Sequence[Considered], compared: Sequence[Survi
         "<h1>Operating point</h1>",
         _paragraph(f"Asked for: {choice.asked(answer.limits)}.", "small"),
         _paragraph(choice.on_images(answer), "small"),
+        *map(_paragraph, filter(None, [choice.apart(answer)])),
         _paragraph(choice.headline(answer), "answer"),
         *_best(answer),
         *_others(answer),

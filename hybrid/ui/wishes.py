@@ -21,6 +21,7 @@ class Wish:
     """One number that can be asked for: its words, its unit and the limit that it sets.
 
     default: what stands there in a link that does not say it; part of what every link means.
+    least, most: what it may be.
     """
 
     label: str
@@ -28,6 +29,8 @@ class Wish:
     help: str
     step: float
     default: float | None = None
+    least: float = 0.0
+    most: float | None = None
 
 
 # The key is the name in the address.
@@ -47,6 +50,8 @@ NUMBERS = {
         "on tune is held.",
         step=1.0,
         default=95.0,
+        least=1.0,
+        most=99.9,
     ),
     "energy_uj": Wish(
         label="Energy (µJ)",
@@ -96,6 +101,9 @@ NUMBERS = {
 }
 
 
+_BATTERY = ("images_per_day", "battery_mah", "battery_volts")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
     """Everything a link to Choose says beside the view.
@@ -116,9 +124,18 @@ class Wishes:
     images: str = ""
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """What a battery still needs before it can decide, where part of it is described."""
+        lacking = tuple(NUMBERS[key].label for key in _BATTERY if not self.numbers[key])
+        begun = any(self.numbers[key] for key in (*_BATTERY, "min_days"))
+        return lacking if begun else ()
+
+    @property
     def limits(self) -> Limits:
-        """What the numbers mean; LimitError for what is no limit."""
+        """What the numbers mean, a battery only once it is whole; LimitError for no limit."""
         given = {wish.limit: self.numbers[key] for key, wish in NUMBERS.items()}
+        if any(not self.numbers[key] for key in _BATTERY):
+            given |= {NUMBERS[key].limit: None for key in (*_BATTERY, "min_days")}
         percent = given.pop("confidence")
         return Limits(confidence=None if percent is None else percent / 100, **given)
 
@@ -179,12 +196,14 @@ def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | 
         value = float(given)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
+    most = math.inf if wish.most is None else wish.most
+    if not (wish.least <= value <= most and math.isfinite(value)):
+        range_ = f"{wish.least:g} or more" if wish.most is None else f"{wish.least:g} to {most:g}"
         problems.append(
             str(
                 LimitError(
-                    f"The link says {key} = {given[:40]!r}, and that is a number that is 0 or "
-                    "more; it was left out."
+                    f"The link says {key} = {given[:40]!r}, and that is a number of {range_}; it "
+                    "was left out."
                 )
             )
         )

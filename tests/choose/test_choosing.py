@@ -14,6 +14,7 @@ from hybrid.choose.choosing import considered
 from hybrid.choose.contenders import Contender, see
 from hybrid.evaluation import Prices
 from hybrid.trace import Trace
+from hybrid.ui.choice import reason
 from tests.choose.made_up import card_of, contenders_of, every_outcome, looped
 from tests.strategies import random_traces, synthetic_trace
 
@@ -311,6 +312,18 @@ def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound
     left = {s.point.kind: s for s in answer.left_out}
     assert left["hybrid"].breaches[0].certified
     assert left["hybrid"].breaches[0].value == pytest.approx(100)  # all wrong, the twin all right
+
+
+def test_a_loss_that_so_few_images_cannot_promise_is_left_out_with_how_many_could() -> None:
+    answer = choose.choose(drawn(40, 2), Limits(max_loss_points=5.0, confidence=0.9))
+
+    left = {s.point.kind: s for s in answer.left_out}
+    breach = left["hybrid"].breaches[0]
+    delta = 0.1 / answer.comparisons
+    assert (breach.samples, breach.fewest) == (40, certify.fewest_samples(0.05, delta=delta))
+    assert f"of 40 images nothing better can come: it takes {breach.fewest}, if none" in (
+        reason(left["hybrid"])
+    )
 
 
 def test_without_labels_to_certify_on_a_certified_limit_is_kept_by_the_reference_alone() -> None:

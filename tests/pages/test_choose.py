@@ -147,7 +147,8 @@ def test_two_networks_compete(opened: Open) -> None:
     [
         ({"loss": "much"}, "The link says loss = 'much'"),
         ({"energy_uj": "-3"}, "The link says energy_uj = '-3'"),
-        ({"latency_ms": "inf"}, "that is a number that is 0 or more"),
+        ({"latency_ms": "inf"}, "that is a number of 0 or more"),
+        ({"confidence": "150"}, "confidence = '150', and that is a number of 1 to 99.9"),
         ({"among": "pixel"}, "No network is called 'pixel'"),
         ({"under": "abacus"}, "No hardware profile is called 'abacus'"),
     ],
@@ -162,21 +163,26 @@ def test_what_a_link_has_wrong_is_one_sentence_and_goes_at_the_first_change(
     assert not any(words in one.value for one in app.warning)
 
 
-@pytest.mark.parametrize("percent", [0.0, 100.0])
-def test_a_confidence_that_cannot_be_had_is_one_sentence(opened: Open, percent: float) -> None:
-    app = opened(**LOOSE)
+def test_a_confidence_is_asked_for_in_percent_and_within_what_can_be_had(opened: Open) -> None:
+    field = opened(**LOOSE).number_input(key="choose_confidence")
 
-    app.number_input(key="choose_confidence").set_value(percent).run()
-
-    assert "cannot be had from samples" in app.error[0].value
-    app.number_input(key="choose_confidence").set_value(80.0).run()
-    assert not app.error
+    assert field.label == "Confidence (%)"
+    assert (field.min, field.max) == (1.0, 99.9)
 
 
-def test_half_a_battery_is_one_sentence(opened: Open) -> None:
+def test_the_battery_decides_once_it_is_whole_and_takes_nothing_away_before(opened: Open) -> None:
     app = opened(**LOOSE, battery_mah="220")
 
-    assert "How long a battery lasts needs images a day" in app.error[0].value
+    assert app.info[0].value.startswith(
+        "The battery decides once Images a day and Battery (V) are given too."
+    )
+    metric(app, "Accuracy")  # the answer to the other limits stands
+    app.number_input(key="choose_images_per_day").set_value(100_000.0).run()
+    assert "decides once Battery (V) is given too" in app.info[0].value
+
+    app.number_input(key="choose_battery_volts").set_value(3.0).run()
+    assert not any("decides once" in one.value for one in app.info)
+    metric(app, "Battery lasts")
 
 
 def test_nothing_to_choose_among_is_one_sentence(opened: Open) -> None:

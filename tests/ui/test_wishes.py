@@ -3,12 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.ui.wishes import NUMBERS, UNDER, Wishes
+from hybrid.ui.wishes import NUMBERS, UNDER, Wish, Wishes
 
 NETWORKS = ("oak", "elm", "ash")
 PROFILES = (*UNDER, "abacus")
 
-numbers = st.none() | st.floats(0, 1e6).map(lambda value: float(f"{value:.9g}"))
+
+def numbers(wish: Wish) -> st.SearchStrategy[float | None]:
+    inside = st.floats(wish.least, wish.most or 1e6)
+    return st.none() | inside.map(lambda value: float(f"{value:.9g}"))
 
 
 @st.composite
@@ -16,7 +19,7 @@ def wishes(draw: st.DrawFn) -> Wishes:
     lists = st.lists(st.sampled_from(NETWORKS), min_size=1, unique=True)
     return Wishes(
         networks=tuple(draw(lists)),
-        numbers={key: draw(numbers) for key in NUMBERS},
+        numbers={key: draw(numbers(wish)) for key, wish in NUMBERS.items()},
         profiles=tuple(draw(st.lists(st.sampled_from(PROFILES), unique=True))),
     )
 
@@ -50,3 +53,15 @@ def test_an_empty_link_means_one_point_of_loss_at_95_percent() -> None:
 
 def test_an_empty_number_sets_no_limit() -> None:
     assert read({"loss": "", "confidence": ""})[0].limits.to_dict() == {}
+
+
+def test_part_of_a_battery_sets_no_limit_and_says_what_it_lacks() -> None:
+    wished, _ = read({"loss": "", "confidence": "", "battery_mah": "220", "min_days": "10"})
+
+    assert wished.limits.to_dict() == {}
+    assert wished.missing == ("Images a day", "Battery (V)")
+    whole, _ = read(wished.write() | {"images_per_day": "5", "battery_volts": "3"})
+    assert whole.missing == ()
+    assert set(whole.limits.to_dict()) == {
+        "battery_mah", "battery_volts", "images_per_day", "min_days",
+    }  # fmt: skip
