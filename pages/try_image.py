@@ -57,13 +57,17 @@ def main() -> None:
 
 def choose_images(card: Card) -> list[Given]:
     """The images the user points at; empty where there are none yet, which the page then says."""
+    session = st.session_state
+    if not session.get("try_source_chosen"):  # what was chosen stays, whatever the network is
+        here = recording.on_this_machine(card.dataset)
+        session["try_source"] = "samples" if here else "photographs"
     source = st.segmented_control(
         "Where the image comes from",
         list(SOURCES),
         format_func=SOURCES.__getitem__,
-        default="samples" if recording.on_this_machine(card.dataset) else "photographs",
         required=True,
-        key=f"try_source_{card.dataset}",
+        key="try_source",
+        on_change=lambda: session.update(try_source_chosen=True),
         persist_state="session",
         wrap=True,
     )
@@ -72,8 +76,10 @@ def choose_images(card: Card) -> list[Given]:
     if source == "photographs":
         return as_given(choose_photograph(), card)
     results = take_uploads() if source == "upload" else take_camera()
-    show_rejected([result for result in results if isinstance(result, Rejected)])
-    return as_given([result for result in results if isinstance(result, Picture)], card)
+    pictures = [result for result in results if isinstance(result, Picture)]
+    rejected = [result for result in results if isinstance(result, Rejected)]
+    show_rejected(rejected, others=bool(pictures))
+    return as_given(pictures, card)
 
 
 def choose_samples(card: Card) -> list[Given]:
@@ -195,12 +201,13 @@ def largest() -> int:
     return max(cache.card(network).size for network in cache.offers().exits)
 
 
-def show_rejected(rejected: Sequence[Rejected]) -> None:
+def show_rejected(rejected: Sequence[Rejected], *, others: bool) -> None:
     """Why files were left out, in cells that show a stranger's words as they are."""
     if not rejected:
         return
     count = "One file" if len(rejected) == 1 else f"{len(rejected)} files"
-    st.warning(f"{count} could not be read; the others are below.", icon=":material/broken_image:")
+    below = "; the others are below" if others else ""
+    st.warning(f"{count} could not be read{below}.", icon=":material/broken_image:")
     for one in rejected[:5]:
         st.text(one.sentence)
     if len(rejected) > 5:

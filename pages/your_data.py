@@ -421,6 +421,8 @@ def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> N
         f"size, {numbers.kilobytes(len(labels) * card.image_bytes)}, and the traces are kept in "
         f"{own_splits.folder()}; HYBRID_TRACES names another folder."
     )
+    if st.session_state["your_divide"] and (said := your_data.promise(max(len(labels) // 2, 1))):
+        st.caption(said)
     if "your_error" in st.session_state:
         st.error(st.session_state.pop("your_error"), icon=":material/error:")
     st.button(

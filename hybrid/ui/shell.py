@@ -15,6 +15,7 @@ and nothing else of this module; any other HybridError may simply rise.
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -106,7 +107,21 @@ def through_app(page: str) -> None:
 
 def is_local() -> bool:
     """Whether the browser runs on the machine of this server, which may then name its folders."""
-    return st.context.ip_address is None and "X-Forwarded-For" not in st.context.headers
+    return is_loopback(st.context.ip_address) and "X-Forwarded-For" not in st.context.headers
+
+
+def is_loopback(address: str | None) -> bool:
+    """Whether an address is this machine's own; Streamlit says None of those it knows itself.
+
+    >>> is_loopback(None), is_loopback("::ffff:127.0.0.1"), is_loopback("192.168.1.7")
+    (True, True, False)
+    """
+    try:
+        parsed = ip_address(address or "127.0.0.1")
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return (mapped or parsed).is_loopback
 
 
 @contextmanager

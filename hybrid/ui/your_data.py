@@ -19,7 +19,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import collect, differences, matching, own_splits, policy, sources, zoo
+from hybrid import certify, collect, differences, matching, own_splits, policy, sources, zoo
 from hybrid.collect import Plan, Progress
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
@@ -48,6 +48,7 @@ __all__ = [
     "look",
     "plans",
     "previews",
+    "promise",
     "record_more",
     "recordings",
     "start",
@@ -232,6 +233,20 @@ def cautions(labels: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
             f"All images are labelled {classes[present[0]]}: their accuracy is that of this class."
         )
     return said
+
+
+def promise(samples: int) -> str:
+    """What so many images to certify on can promise at best, said where that is little."""
+    least = certify.rounded_up(certify.betting_bound(np.zeros(samples), delta=0.05))
+    if least <= 1:
+        return ""
+    wanted = certify.fewest_samples(0.01, delta=0.05)
+    assert wanted is not None
+    return (
+        f"On {counted(samples, 'image', 'images')} to certify on, no loss below {least:g} points "
+        f"can be promised with 95 % confidence, even if nothing is lost; 1 point takes "
+        f"{numbers.count(wanted)} and more, the more bit widths compete."
+    )
 
 
 def variants(card: Card, first: str) -> list[str]:

@@ -25,7 +25,7 @@ def page(root: Path) -> AppTest:
 
 
 def choose(at: AppTest, source: str) -> AppTest:
-    return at.segmented_control(key="try_source_digits").select(source).run()
+    return at.segmented_control(key="try_source").select(source).run()
 
 
 def metric(at: AppTest, label: str) -> str:
@@ -119,6 +119,23 @@ def test_one_bad_file_among_good_ones_costs_none_of_them(page: AppTest) -> None:
     assert "b.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image" in words(page)
 
 
+def test_where_no_file_can_be_read_nothing_is_said_to_be_below(page: AppTest) -> None:
+    uploaded(page, {"notes.png": b"no picture"})
+
+    assert "One file could not be read." in words(page)
+    assert "are below" not in words(page)
+
+
+def test_an_upload_stays_when_the_network_answers_another_question(page: AppTest) -> None:
+    uploaded(page, {"mine.png": picture()})
+    other = next(name for name in zoo.networks() if zoo.card(name).dataset != "digits")
+
+    page.selectbox(key="network").set_value(other).run()
+
+    assert page.segmented_control(key="try_source").value == "upload"
+    assert "mine.png" in words(page)
+
+
 def test_a_zip_gives_a_row_for_each_of_its_images(page: AppTest) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -155,6 +172,7 @@ def test_missing_test_images_are_offered_and_the_rest_goes_on(
 ) -> None:
     monkeypatch.setattr(data, "available", lambda _: False)
 
+    choose(page, "photographs")
     choose(page, "samples")
     assert "are not on this machine" in words(page)
     assert page.button(key="download_digits").label.startswith("Download ")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid import matching, policy, zoo
+from hybrid import certify, matching, policy, zoo
 from hybrid.ui import your_data
 from hybrid.ui.figures import your_data as figures
 from hybrid.ui.state import View
@@ -11,6 +11,17 @@ from hybrid.ui.your_data import Given
 
 NETWORK = "digits-vgg"
 CLASSES = ("cat", "dog", "deer")
+
+
+def test_few_images_to_certify_on_are_said_to_promise_little() -> None:
+    fewest = certify.fewest_samples(0.01, delta=0.05)
+    assert fewest is not None
+
+    said = your_data.promise(30)
+    least = certify.betting_bound(np.zeros(30), delta=0.05)
+    assert f"no loss below {certify.rounded_up(least):g} points" in said
+    assert f"1 point takes {fewest}" in said
+    assert your_data.promise(fewest) == ""
 
 
 def test_an_edited_row_has_the_class_that_was_chosen_and_an_emptied_one_none() -> None:
