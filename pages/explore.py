@@ -30,6 +30,10 @@ def main() -> None:
     top = st.container()
     trade(view, drawn, labelled=scene.labelled)
     with top:
+        st.markdown(
+            f"**{scene.card.title}**: an image leaves at the first exit that is as sure as its "
+            "threshold; the others go on to the cloud."
+        )
         headlines()
     details(view, drawn)
     downloads(view)
@@ -119,6 +123,7 @@ def headlines() -> None:
                     headline.label,
                     headline.value,
                     headline.note,
+                    help=headline.help,
                     delta_color="off",
                     delta_arrow="off",
                     border=True,

@@ -160,7 +160,7 @@ def show_figures(progress: Progress) -> None:
             f"{numbers.fixed(progress.seconds, 2)} s computing",
         ),
         (
-            "Leave at the edge",
+            "At the edge",
             numbers.percent(progress.edge_fraction),
             f"{numbers.count(at_edge)} of {numbers.count(progress.done)}",
         ),

@@ -83,7 +83,10 @@ def _offer(view: View, found: Band) -> None:
         with st.container(key=_key_at(view)):
             st.caption(
                 f":material/gpp_maybe: Not certified at these thresholds. The nearest that are: "
-                f"{_listed(view, there)}, where {made.claim}."
+                f"{_listed(view, there)}, where {made.claim}.",
+                help="Points of a grid are certified all at once, against always going on to the "
+                "final exit. A point from Choose has a certificate of its own, against the "
+                "full-precision twin.",
             )
         st.button(
             f"Move to {_listed(view, there)}",

@@ -10,7 +10,10 @@ specification does not change with it.
 `names(exits)` gives the words that stand beside the colours, in the same order.
 """
 
+from typing import Any
+
 __all__ = [
+    "AXES",
     "CLOUD",
     "INK",
     "LINE",
@@ -63,6 +66,17 @@ def faint(slot: str, alpha: float = 0.4) -> str:
     '#00000580'
     """
     return f"{slot}{round(alpha * 255):02x}"
+
+
+# Every figure's axes; what they say, Streamlit would write too faintly to be read.
+AXES: dict[str, Any] = {
+    "zeroline": False,
+    "showline": False,
+    "ticks": "",
+    "automargin": True,
+    "tickfont_color": faint(INK, 0.8),
+    "title_font_color": faint(INK, 0.8),
+}
 
 
 def names(exits: int) -> list[str]:

@@ -31,12 +31,13 @@ class Opponent(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """One headline figure: what it is, its value with its unit, and what stands below it."""
+    """One headline figure: what it is, its value with its unit, what stands below it, and help."""
 
     key: str
     label: str
     value: str
     note: str
+    help: str
 
 
 def against(scope: str) -> str:
@@ -60,12 +61,14 @@ def headlines(
     counted = point.outcome
     at_edge = sum(counted.exit_counts[:-1])
     difference = point.accuracy_difference
+    whole = "sending the raw image" if scope == "device" else "asking the full-precision twin"
     return (
         Headline(
             key="edge",
-            label="Leave at the edge",
+            label="At the edge",
             value=numbers.percent(counted.edge_fraction),
             note=f"{numbers.count(at_edge)} of {numbers.count(counted.samples)}",
+            help="Images that an early exit answers; the others go on to the cloud.",
         ),
         Headline(
             key="accuracy",
@@ -76,30 +79,38 @@ def headlines(
             else "no twin"
             if difference is None
             else f"{numbers.points(difference)} to twin",
+            help="Right answers, each at the exit that its image takes; below, the difference from "
+            "the full-precision twin in percentage points.",
         ),
         Headline(
             key="energy",
             label="Energy per image",
             value=numbers.energy(point.energy_pj),
             note=f"{against(scope)} {numbers.energy(point.twin_energy_pj)}",
+            help="Mean over all images, in the scope and by the energy model on the left; below, "
+            f"that of {whole}.",
         ),
         Headline(
             key="reduction",
             label="Energy reduction",
             value=numbers.ratio(point.energy_reduction),
             note=scope,
+            help=f"The energy of {whole}, divided by the energy per image here.",
         ),
         Headline(
             key="latency",
             label="Mean latency",
             value=numbers.latency(point.latency_ms),
             note=f"via cloud {numbers.latency(costs.latency_ms[-1])}",
+            help="Mean time until an image has its answer: the edge segment and, for those that go "
+            "on, the link and the cloud segment too.",
         ),
         Headline(
             key="uplink",
             label="Uplink per image",
             value=numbers.kilobytes(point.uplink_bytes),
             note=f"raw image {numbers.kilobytes(image_bytes)}",
+            help="Bytes sent to the cloud, on average; images that leave at the edge send none.",
         ),
     )
 

@@ -339,7 +339,7 @@ def headlines(own: Trace, compared: Beside, view: View) -> tuple[tuple[str, str,
     return (
         ("Images", numbers.count(own.samples), "labelled" if known else "without labels"),
         (
-            "Leave at the edge",
+            "At the edge",
             numbers.percent(compared.own.edge_fraction),
             f"test images {numbers.percent(compared.test.edge_fraction)}",
         ),

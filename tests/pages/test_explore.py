@@ -43,7 +43,7 @@ def test_the_headline_is_the_operating_point_of_the_link(explore: Explore) -> No
 
     counted = outcome(2, 0.6, 0.5)
     leaving = sum(counted.exit_counts[:-1])
-    assert headline(app, "Leave at the edge")[1] == f"{leaving} of 500"
+    assert headline(app, "At the edge")[1] == f"{leaving} of 500"
     assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
 
 
@@ -54,7 +54,7 @@ def test_a_slider_moves_the_point_and_the_flow(explore: Explore) -> None:
 
     counted = outcome(2, 0.4, 0.8)
     assert spec(app, 1)["data"][0]["link"]["value"][:3] == list(counted.exit_counts)
-    assert headline(app, "Leave at the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+    assert headline(app, "At the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
 
 
 def test_one_slider_for_all_starts_at_the_first_exits_threshold(explore: Explore) -> None:
@@ -65,7 +65,7 @@ def test_one_slider_for_all_starts_at_the_first_exits_threshold(explore: Explore
     assert [slider.key for slider in app.slider] == ["t"]
     assert app.slider(key="t").value == 0.6
     counted = outcome(2, 0.6, 0.6)
-    assert headline(app, "Leave at the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+    assert headline(app, "At the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
     app.segmented_control(key="sliders").set_value("each").run()
     assert [slider.value for slider in app.slider] == [0.6, 0.6]
 
@@ -95,7 +95,7 @@ def test_the_confidence_measure_decides_who_leaves(explore: Explore) -> None:
     app.selectbox(key="measure").set_value("entropy").run()
 
     counted = outcome(2, 0.8, 0.8, measure="entropy")
-    assert headline(app, "Leave at the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+    assert headline(app, "At the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
 
 
 def test_the_scope_stands_beside_the_reduction_and_changes_it(explore: Explore) -> None:

@@ -102,7 +102,7 @@ def test_a_finished_run_counts_what_was_promised_and_compares(opened: Open):
     promised = promise(1, 0.9, 0.7)
     at_edge = sum(promised.exit_counts[:-1])
     shown = metrics(app)
-    assert shown["Leave at the edge"][1] == f"{at_edge} of {SAMPLES}"
+    assert shown["At the edge"][1] == f"{at_edge} of {SAMPLES}"
     assert shown["Accuracy"] == (
         f"{100 * promised.accuracy:.2f} %",
         f"{sum(promised.correct_counts)} right",
@@ -195,7 +195,7 @@ def test_the_run_is_still_there_after_a_look_at_another_page(opened: Open):
     app.switch_page("pages/live.py").run()
     finish(app)
 
-    assert metrics(app)["Leave at the edge"][1].endswith(f"of {SAMPLES}")
+    assert metrics(app)["At the edge"][1].endswith(f"of {SAMPLES}")
 
 
 def test_the_images_that_left_are_told_by_their_class(opened: Open):

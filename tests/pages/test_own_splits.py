@@ -41,7 +41,7 @@ def test_a_link_opens_an_own_split_and_its_figures_are_of_it(explore: Explore, t
     counted = policy.outcome(zoo.trace("trees-toy", "hybrid-2bit", "mine"), LIMITS)
     leaving = sum(counted.exit_counts[:-1])
     twin = zoo.trace("trees-toy", "static-32bit", "mine").correct.mean()
-    assert headline(app, "Leave at the edge")[1] == f"{leaving} of 200"
+    assert headline(app, "At the edge")[1] == f"{leaving} of 200"
     assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
     assert (
         headline(app, "Accuracy")[1] == words.numbers.points(counted.accuracy - twin) + " to twin"
@@ -55,7 +55,7 @@ def test_the_control_goes_back_to_the_test_split(explore: Explore, toy: object) 
 
     app.selectbox(key="split").set_value("test").run()
 
-    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
+    assert headline(app, "At the edge")[1].endswith(" of 500")
     assert app.selectbox(key="split").options == ["Test split", "Yours: mine"]
 
 
@@ -65,7 +65,7 @@ def test_a_link_to_a_split_that_is_gone_is_one_sentence_and_the_test_split(
     app = explore(**TOY, split="gone")
 
     assert [one.value for one in app.warning] == ["No split is called 'gone'; there are: test."]
-    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
+    assert headline(app, "At the edge")[1].endswith(" of 500")
 
 
 def test_another_network_without_that_split_shows_its_test_split(
@@ -77,7 +77,7 @@ def test_another_network_without_that_split_shows_its_test_split(
     app.selectbox(key="network").set_value("trees-wide").run()
 
     assert not app.exception
-    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
+    assert headline(app, "At the edge")[1].endswith(" of 500")
 
 
 def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
@@ -92,7 +92,7 @@ def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
     counted = policy.outcome(recorded, LIMITS)
     assert headline(app, "Accuracy") == ("unknown", f"{100 * apart:.2f} % differ")
     leaving = sum(counted.exit_counts[:-1])
-    assert headline(app, "Leave at the edge")[1] == f"{leaving} of 200"
+    assert headline(app, "At the edge")[1] == f"{leaving} of 200"
     assert words.UNLABELLED in said(app)
     flow = json.loads(app.get("plotly_chart")[1].proto.spec)["data"][0]["node"]["label"]
     assert flow[-2:] == [
@@ -138,4 +138,4 @@ def test_a_deleted_split_falls_back_to_the_test_split(explore: Explore, toy: obj
     app.run()
 
     assert not app.exception
-    assert headline(app, "Leave at the edge")[1].endswith(" of 500")
+    assert headline(app, "At the edge")[1].endswith(" of 500")

@@ -25,7 +25,7 @@ KIND_COLOURS = {
     "cloud": palette.CLOUD,
 }
 _SYMBOLS = {"hybrid": "circle", "edge": "square", "static": "diamond", "cloud": "star"}
-_QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True}
+_QUIET = palette.AXES
 _AROUND = 5  # times the limit of loss are seen at first
 _DOTS = {"This choice": "circle", "Best there": "diamond-open"}
 _WIDE = 20  # times from the least to the most: a log axis
@@ -141,7 +141,7 @@ def profiles(found: Sequence[Survival]) -> go.Figure:
                 x=values,
                 customdata=words,
                 marker={"color": colour, "size": 13, "symbol": _DOTS[title]},
-                hovertemplate="%{y}: %{x:.3~g} µJ<br>%{customdata}<extra>" + title + "</extra>",
+                hovertemplate="%{y}: %{x:,.3~r} µJ<br>%{customdata}<extra>" + title + "</extra>",
                 cliponaxis=False,
             )
         )
@@ -183,7 +183,7 @@ def _contender(one: Considered, number: int, scale_pj: float, unit: str) -> go.S
             "color": [colour if kept else palette.faint(colour, 0.3) for kept in keeps],
         },
         hovertemplate=f"{one.network}, {one.kind}{bits}<br>%{{customdata[2]}}<br>"
-        f"%{{x:.3~g}} {unit}, %{{y:.2f}} points lost<extra></extra>",
+        f"%{{x:,.3~r}} {unit}, %{{y:.2f}} points lost<extra></extra>",
         cliponaxis=False,
     )
 

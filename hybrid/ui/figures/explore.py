@@ -24,7 +24,7 @@ Figure = go.Figure
 Figures = dict[str, go.Figure]
 
 _RING = {"color": palette.INK, "width": 2}
-_QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True, "fixedrange": True}
+_QUIET = palette.AXES | {"fixedrange": True}
 _MANY_PARTS = 12
 
 
@@ -49,10 +49,10 @@ def tradeoff(
     """
     figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8})
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
-        figure.add_trace(_frontier(frontier, present=frontier.bits == bits, scale_pj=scale_pj))
+        figure.add_trace(_frontier(frontier, scale_pj, unit, present=frontier.bits == bits))
     widest = max((s.bits for s in statics if s.bits < _FULL_PRECISION), default=0)
     for static in statics:
-        figure.add_trace(_static(static, scale_pj, named=static.bits == widest))
+        figure.add_trace(_static(static, scale_pj, unit, named=static.bits == widest))
     figure.add_trace(
         go.Scatter(
             x=np.array([energy_pj / scale_pj]),
@@ -61,7 +61,7 @@ def tradeoff(
             name="Present point",
             meta="present",
             marker={"size": 15, "color": palette.WRONG, "line": _RING},
-            hovertemplate=f"Present point<br>%{{y:.2f}} %<br>%{{x:.3~g}} {unit}<extra></extra>",
+            hovertemplate=f"Present point<br>%{{y:.2f}} %<br>%{{x:,.3~r}} {unit}<extra></extra>",
             cliponaxis=False,
         )
     )
@@ -218,7 +218,7 @@ def by_part(
                 y=[part.capitalize() for part in parts],
                 x=np.array([values.get(part, 0.0) / scale_pj for part in parts]),
                 marker={"color": colour},
-                hovertemplate=f"%{{y}}: %{{x:.3~g}} {unit}<extra>{name}</extra>",
+                hovertemplate=f"%{{y}}: %{{x:,.3~r}} {unit}<extra>{name}</extra>",
             )
         )
     figure.update_xaxes(title_text=f"Energy per image ({unit})", rangemode="tozero", **_QUIET)
@@ -298,7 +298,7 @@ def _legend() -> dict[str, Any]:
     }
 
 
-def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatter:
+def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) -> go.Scatter:
     colour = palette.INK if present else palette.LINE
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
     # At the low ends, which lie furthest apart; only the widest has room for more than its number.
@@ -318,13 +318,13 @@ def _frontier(frontier: Frontier, *, present: bool, scale_pj: float) -> go.Scatt
         textfont={"color": colour if present else palette.TWIN, "size": 12},
         line={"color": colour, "width": 2.5 if present else 1.5},
         marker={"color": colour, "size": 5 if present else 4},
-        hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:.3~g}}<extra>"
+        hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra>"
         "Click to go there</extra>",
         cliponaxis=False,
     )
 
 
-def _static(static: Static, scale_pj: float, *, named: bool) -> go.Scatter:
+def _static(static: Static, scale_pj: float, unit: str, *, named: bool) -> go.Scatter:
     """A diamond; of several that lie close together one says in words what all of them are."""
     twin = static.bits == _FULL_PRECISION
     name = "Twin" if twin else f"Static {static.bits} bit"
@@ -342,7 +342,7 @@ def _static(static: Static, scale_pj: float, *, named: bool) -> go.Scatter:
             "color": palette.TWIN,
             "line": {"color": palette.TWIN, "width": 2},
         },
-        hovertemplate=f"{name}<br>%{{y:.2f}} %, %{{x:.3~g}}<extra></extra>",
+        hovertemplate=f"{name}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra></extra>",
         cliponaxis=False,
     )
 

@@ -59,11 +59,11 @@ def counted(exit_counts: Sequence[int], promised: Sequence[int] | None) -> go.Fi
         cliponaxis=False,
         hoverinfo="skip",
     )
-    quiet = {"zeroline": False, "showline": False, "ticks": "", "fixedrange": True}
+    quiet = palette.AXES | {"fixedrange": True}
     # Two fifths of the width are left for the words beside the longest bar, on a phone too.
     figure.update_xaxes(title_text="Images", range=[0, 1.65 * max(1, *ends)], **quiet)
-    figure.update_xaxes(automargin=True, nticks=6, tickformat=",d")
-    figure.update_yaxes(autorange="reversed", automargin=True, **quiet)
+    figure.update_xaxes(nticks=6, tickformat=",d")
+    figure.update_yaxes(autorange="reversed", **quiet)
     return figure
 
 

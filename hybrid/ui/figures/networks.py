@@ -158,6 +158,6 @@ def _hollow(diagram: Reliability, colour: str) -> dict[str, Any]:
 
 def _plain_axes(figure: go.Figure) -> None:
     figure.update_layout(template="none", margin=_MARGIN)
-    axis = {"gridcolor": palette.faint(palette.LINE), "zeroline": False, "fixedrange": True}
-    figure.update_xaxes(automargin=True, **axis)
-    figure.update_yaxes(automargin=True, **axis)
+    axis = palette.AXES | {"gridcolor": palette.faint(palette.LINE), "fixedrange": True}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)

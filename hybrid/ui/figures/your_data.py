@@ -13,7 +13,7 @@ __all__ = ["confidences", "confusion", "shares"]
 
 Floats = npt.NDArray[np.float64]
 
-_QUIET = {"zeroline": False, "showline": False, "ticks": "", "automargin": True, "fixedrange": True}
+_QUIET = palette.AXES | {"fixedrange": True}
 _ROW_HEIGHT = 22
 _WORDS_FIT = 20  # classes up to which every cell can say its number
 
