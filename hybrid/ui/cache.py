@@ -312,13 +312,16 @@ def _prices(
         )
         for one in takes
     ]
-    twin_energy_pj, twin_parts = _twin(variant, zoo.card(network), asked)
+    known = zoo.card(network)
+    twin_energy_pj, twin_parts = _twin(variant, known, asked)
     return Prices(
         costs=evaluation.costs(variant, asked),
-        parts={part: tuple(parts[part] for parts in by_exit) for part in by_exit[0]},
+        parts={
+            _part_name(part, known): tuple(parts[part] for parts in by_exit) for part in by_exit[0]
+        },
         twin_energy_pj=twin_energy_pj,
         twin_accuracy=_accuracy(network, zoo.variant_name(32, static=True), split),
-        twin_parts=twin_parts,
+        twin_parts={_part_name(part, known): spent for part, spent in twin_parts.items()},
     )
 
 
@@ -456,6 +459,12 @@ def _asked(profile: str, link: str, scope: str) -> evaluation.Prices:
     return evaluation.Prices(
         profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope
     )
+
+
+def _part_name(part: str, card: zoo.Card) -> str:
+    """A part of the energy as the Networks page calls it: "stage 7" of ResNet-32 is "stage 2.2"."""
+    word, _, number = part.partition(" ")
+    return f"{word} {card.stage_names[int(number)]}" if number else part
 
 
 def _twin(

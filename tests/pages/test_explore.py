@@ -47,6 +47,19 @@ def test_the_headline_is_the_operating_point_of_the_link(explore: Explore) -> No
     assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
 
 
+def test_the_parts_of_the_energy_have_the_names_of_the_networks_page(explore: Explore) -> None:
+    parts = spec(explore(**TOY), 3)["data"][0]["y"]
+
+    names = zoo.card("trees-toy").stage_names
+    in_cloud = {
+        layer.stage for layer in zoo.variant("trees-toy", 2).layers if layer.segment == "cloud"
+    }
+    at_edge = [name for number, name in enumerate(names) if number and number not in in_cloud]
+    assert [part for part in parts if part.startswith("Stage ")][: len(at_edge)] == [
+        f"Stage {name}" for name in at_edge
+    ]
+
+
 def test_a_slider_moves_the_point_and_the_flow(explore: Explore) -> None:
     app = explore(**TOY)
 
