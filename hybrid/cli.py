@@ -124,12 +124,14 @@ def evaluate(
     point that was chosen with images is not certified on them again.
     """
     from hybrid import policy, zoo
+    from hybrid.certify import check_delta
     from hybrid.choose import load_point
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
     if paper:
         _published(as_json=as_json)
         return
+    check_delta(1 - confidence)
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     chosen = None if point is None else load_point(point)
     limits = policy.check_thresholds(thresholds, zoo.variant(network, bits, static=static).exits)
@@ -327,6 +329,7 @@ def train(
 
     A run that was killed goes on from its last epoch and ends in the same weights.
     """
+    from hybrid import zoo
     from hybrid.training.recipe import load_recipe
 
     plans = load_recipe(recipe)
@@ -341,11 +344,14 @@ def train(
             'install it with: pip install "hybrid[train]".'
         ) from None
     bar = RichProgressBar(console_kwargs={"stderr": True})
-    train(
-        plans,
-        Run(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled),
-        variants=chosen,
-    )
+    how = Run(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled)
+    done = train(plans, how, variants=chosen)
+    if not done:
+        typer.echo(f"Nothing is missing of {plans.network}.")
+    elif limit is None:
+        typer.echo(f"In {zoo.pretrained_folder() / plans.network}: {', '.join(done)}.")
+    else:
+        typer.echo(f"Trial ended, nothing published: {', '.join(done)}.")
 
 
 @app.command(epilog="Example: hybrid card digits-vgg")

@@ -407,6 +407,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
         ([*EVALUATE, "--split", "train"], "No split is called 'train'"),
         ([*EVALUATE, "--profile", "purdue"], "No hardware profile is called 'purdue'"),
         ([*EVALUATE, "--link", "none.toml"], "There is no file none.toml"),
+        ([*EVALUATE, "--confidence", "1.5"], "certifies nothing; give one above 0"),
         ([*EVALUATE, "--scope", "all"], "No scope is called 'all'"),
         (["train", "no-recipe"], "No recipe is called 'no-recipe'"),
         (["train", "digits-vgg", "--variant", "hybrid-9bit"], "No variant is called"),
@@ -443,12 +444,14 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
     words = ("train", str(recipe), "--runs", str(tmp_path / "runs"))
     trial = run(*words, "--limit", "64")
     assert trial.exit_code == 0, trial.stderr
+    assert trial.stdout == "Trial ended, nothing published: hybrid-2bit.\n"
     assert zoo.networks() == []  # a trial publishes nothing
 
     trained = run(*words)
 
     assert trained.exit_code == 0, trained.stderr
-    assert trained.stdout == ""
+    assert trained.stdout == f"In {tmp_path / 'pretrained' / 'tiny'}: hybrid-2bit.\n"
+    assert run(*words).stdout == "Nothing is missing of tiny.\n"
     point = parsed(run("evaluate", "tiny", "--bits", "2", "--thresholds", "0.5,0.5", "--json"))
     assert point["twin_accuracy"] is None  # nobody trained a twin
     assert point["twin_energy_pj"] > point["energy_pj"]

@@ -70,18 +70,27 @@ def precision() -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
-def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> None:
+def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> list[str]:
     """Train what is missing of `variants` (all, where empty) and publish each when done.
 
-    What was trained from weights or by a teacher that have been trained again since is missing.
+    What was trained from weights or by a teacher that have been trained again since is missing. A
+    trial, which publishes nothing, misses everything.
+
+    Returns:
+        the variants that were missing, or a trace of theirs.
     """
+    done = []
     for plan in recipe.plans:
         if variants and plan.name not in variants:
             continue
-        if not is_published(recipe, plan):
+        if run.limit is not None or not is_published(recipe, plan):
             train_variant(recipe, plan, run)
         elif not _is_whole(recipe, plan, zoo.SPLITS):
             renew(recipe, variants=(plan.name,))  # weights are here, but a trace is not
+        else:
+            continue
+        done.append(plan.name)
+    return done
 
 
 def is_published(recipe: Recipe, plan: Plan) -> bool:
