@@ -37,6 +37,7 @@ __all__ = [
 
 # A slider at its default is not in the address, so this number is part of what every link means.
 DEFAULT_THRESHOLD = 0.8
+DEFAULT_BITS = 4  # where it is offered: few bits, and nearly as accurate as the twin
 DEFAULT_SPLIT = "test"  # likewise: a link names a split only where it is one of the user's own
 STEPS = CODES  # a slider moves by 1 / STEPS, so it can stand at every threshold that tells apart
 CHOICES = ("network", "bits", "measure", "profile", "link", "scope", "sliders")
@@ -192,11 +193,12 @@ def keep(view: View) -> None:
 
 
 def _read_bits(query: Mapping[str, str], offered: tuple[int, ...], problems: list[str]) -> int:
-    given = query.get("bits", str(offered[0]))
+    default = DEFAULT_BITS if DEFAULT_BITS in offered else offered[0]
+    given = query.get("bits", str(default))
     if given in {str(bits) for bits in offered}:
         return int(given)
     problems.append(str(BitWidthError(given, offered)))
-    return offered[0]
+    return default
 
 
 def _read_together(query: Mapping[str, str], problems: list[str]) -> bool:

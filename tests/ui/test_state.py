@@ -66,6 +66,11 @@ def test_any_text_in_a_link_gives_a_view_that_is_on_offer(query: dict[str, str])
     assert view.scope in OFFERS.scopes
 
 
+def test_a_newcomer_starts_at_four_bits_where_there_are_four() -> None:
+    assert View.read({}, OFFERS).view.bits == 4
+    assert View.read({"network": "larch"}, OFFERS).view.bits == 2
+
+
 def test_a_link_with_one_threshold_means_one_for_all() -> None:
     view = View.read({"t": "0.5"}, OFFERS).view
 
