@@ -319,7 +319,9 @@ def _continues(checkpoint: Path, module: ExitTraining) -> bool:
         kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, LookupError, UnpicklingError, ValueError) as error:
         raise RecipeError(f"{checkpoint} is damaged; remove it to train from the start.") from error
-    about = module.about | kept.get("about", {})
+    about = kept.get("about", {})
+    if about.keys() != module.about.keys():  # of an earlier version: nobody knows what it is of
+        return False
     plan = plan_of(about["plan"])
     wanted = module.plan
     if plan.epochs <= wanted.epochs and plan.epochs * wanted.cycles == wanted.epochs * plan.cycles:
