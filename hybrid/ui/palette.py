@@ -25,6 +25,7 @@ __all__ = [
     "exit_markdown",
     "faint",
     "names",
+    "part_label",
 ]
 
 # The order of chartCategoricalColors in .streamlit/config.toml. Streamlit's plotly theme calls its
@@ -86,3 +87,12 @@ def names(exits: int) -> list[str]:
     ['Exit 1', 'Exit 2', 'Cloud']
     """
     return [*(f"Exit {number + 1}" for number in range(exits)), "Cloud"]
+
+
+def part_label(part: str) -> str:
+    """What stands beside a part of the network: its name with a capital.
+
+    >>> part_label("stem")
+    'Stem'
+    """
+    return part[:1].upper() + part[1:]

@@ -215,7 +215,7 @@ def by_part(
                 name=name,
                 meta=meta,
                 orientation="h",
-                y=[part[:1].upper() + part[1:] for part in parts],
+                y=[palette.part_label(part) for part in parts],
                 x=np.array([values.get(part, 0.0) / scale_pj for part in parts]),
                 marker={"color": colour},
                 hovertemplate=f"%{{y}}: %{{x:,.3~r}} {unit}<extra>{name}</extra>",

@@ -72,7 +72,7 @@ def payload(
         "energy_pj": list(prices.costs.energy_pj),
         "latency_ms": list(prices.costs.latency_ms),
         "uplink_bytes": list(prices.costs.uplink_bytes),
-        "parts": {part[:1].upper() + part[1:]: list(costs) for part, costs in prices.parts.items()},
+        "parts": {palette.part_label(part): list(costs) for part, costs in prices.parts.items()},
         "twin_energy_pj": prices.twin_energy_pj,
         "twin_accuracy": prices.twin_accuracy,
         "statics": [
