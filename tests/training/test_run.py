@@ -367,6 +367,22 @@ def test_the_checkpoint_of_another_plan_is_not_gone_on_from(tmp_path: Path):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_a_checkpoint_without_its_origins_is_not_gone_on_from(tmp_path: Path):
+    run = Run(folder=tmp_path, limit=200)
+    train_variant(recipe(RESUMED), replace(RESUMED, epochs=1), run)
+    path = tmp_path / "trial-200" / "digits-vgg" / "hybrid-2bit" / "last.ckpt"
+    kept = torch.load(path, weights_only=True)
+    del kept["about"]["origins"]  # as an earlier version wrote it
+    kept["about"]["plan"] |= {"epochs": RESUMED.epochs, "cycles": RESUMED.cycles}
+    torch.save(kept, path)
+
+    trained = train_variant(recipe(RESUMED), RESUMED, run)
+    fresh = train_variant(recipe(RESUMED), RESUMED, replace(run, folder=tmp_path / "fresh"))
+
+    ours, theirs = trained.state_dict(), fresh.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path):
     path = tmp_path / "trial-200" / "digits-vgg" / "hybrid-2bit" / "last.ckpt"
     path.parent.mkdir(parents=True)
