@@ -120,6 +120,8 @@ def evaluate(
 ) -> None:
     """What stays at the edge, how right it is and what it costs, at these thresholds.
 
+    With --point or --paper, network and --bits are left out: the file or the table says them.
+
     A certificate comes from the certify split, or from one of your own where --split names it. A
     point that was chosen with images is not certified on them again.
     """

@@ -151,6 +151,8 @@ def predict(
 ) -> None:
     """What each exit says of your images; the layers after the exit taken are not run.
 
+    With --point, network and --bits are left out: the file says them.
+
     A file that is no image costs no other; exit code 2 where there was one.
     """
     from hybrid import policy, zoo
