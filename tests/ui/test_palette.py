@@ -43,12 +43,20 @@ TO_LAB = [
 TOLD_APART = 0.065  # distance in OKLab; two neighbours of a 12-step hue circle are about 0.07
 
 
-def linear(colour: str) -> np.ndarray:
-    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+def rgb(colour: str) -> np.ndarray:
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+
+
+def linear(colour: str | np.ndarray) -> np.ndarray:
+    c = rgb(colour) if isinstance(colour, str) else colour
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
-def luminance(colour: str) -> float:
+def lab(light: np.ndarray) -> np.ndarray:
+    return np.array(TO_LAB) @ np.cbrt(np.array(TO_LMS) @ light)
+
+
+def luminance(colour: str | np.ndarray) -> float:
     return float(linear(colour) @ [0.2126, 0.7152, 0.0722])
 
 
@@ -63,9 +71,8 @@ def test_exits_cloud_and_twin_are_told_apart_by_every_eye(root: Path, name: str,
     colours = theme(root, name)["chartCategoricalColors"][:6]
 
     seen = [np.clip(np.array(EYES[eyes]) @ linear(c), 0, 1) for c in colours]
-    lab = [np.array(TO_LAB) @ np.cbrt(np.array(TO_LMS) @ c) for c in seen]
 
-    nearest = min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2))
+    nearest = min(np.linalg.norm(lab(a) - lab(b)) for a, b in itertools.combinations(seen, 2))
     assert nearest > TOLD_APART
 
 
@@ -80,14 +87,29 @@ def test_every_mark_stands_out_from_the_page_by_three_to_one(root: Path, name: s
 
 
 @pytest.mark.parametrize("name", ["light", "dark"])
-def test_the_dot_at_a_slider_has_the_colour_of_its_exit(root: Path, name: str) -> None:
+def test_the_dot_at_a_slider_is_nearest_to_the_colour_of_its_exit(root: Path, name: str) -> None:
+    colours = theme(root, name)
+    exits = [lab(linear(colour)) for colour in colours["chartCategoricalColors"][:4]]
+
+    for number in range(4):
+        dot = lab(linear(colours[f"{palette.exit_markdown(number)}TextColor"]))
+        distances = [float(np.linalg.norm(dot - exit_)) for exit_ in exits]
+        assert distances.index(min(distances)) == number
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+@pytest.mark.parametrize("tint", [0.0, 0.1])
+def test_coloured_words_are_read_on_the_page_and_in_a_box_of_their_colour(
+    root: Path, name: str, tint: float
+) -> None:
     colours = theme(root, name)
 
     for number in range(4):
-        assert (
-            colours[f"{palette.exit_markdown(number)}TextColor"]
-            == (colours["chartCategoricalColors"][number])
-        )
+        of_exit = palette.exit_markdown(number)
+        box = tint * rgb(colours[f"{of_exit}Color"]) + (1 - tint) * rgb(colours["backgroundColor"])
+        words = colours[f"{of_exit}TextColor"]
+        high, low = sorted((luminance(words), luminance(box)), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def test_there_is_a_colour_for_every_slot_and_no_more(root: Path) -> None:
