@@ -175,9 +175,11 @@ def predict(
     if as_json and rows:
         cli_words.print_json(rows)
     for row in () if as_json else rows:
-        typer.echo(f"{row['image']}: {row['class']}, left at exit {row['exit']}")
+        taken = cli_words.exit_name(row["exit"], variant)
+        typer.echo(f"{row['image']}: {row['class']}, {taken}")
         for said in row["exits"]:
-            typer.echo(f"  exit {said['exit']}  {said['class']:<12} {said['confidence']:.4f}")
+            name = cli_words.exit_name(said["exit"], variant)
+            typer.echo(f"  {name:<10}  {said['class']:<12} {said['confidence']:.4f}")
     for sentence in refused:
         typer.echo(sentence, err=True)
     if refused:

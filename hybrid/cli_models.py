@@ -146,9 +146,7 @@ def adapt(
     )
     network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
     for variant in zoo.card(network).variants.values():
-        accuracies = zip(variant.exit_names, variant.accuracy["test"], strict=True)
-        said = ", ".join(f"{exit_} {100 * value:.2f} %" for exit_, value in accuracies)
-        typer.echo(f"{variant.name:<14} accuracy on test: {said}")
+        typer.echo(f"{variant.name:<14} {cli_words.accuracies(variant)}")
     typer.echo(f"{network} lies in {zoo.pretrained_folder() / network}.", err=True)
 
 

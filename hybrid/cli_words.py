@@ -109,8 +109,19 @@ def network_json(card: "Card") -> dict[str, Any]:
 
 def accuracies(variant: "Variant") -> str:
     """A variant's exits with their accuracy on test."""
-    exits = zip(variant.exit_names, variant.accuracy.get("test", ()), strict=False)
-    return "accuracy on test: " + ", ".join(f"{name} {100 * a:.1f} %" for name, a in exits)
+    said = (
+        f"{exit_name(number, variant)} {100 * accuracy:.1f} %"
+        for number, accuracy in enumerate(variant.accuracy.get("test", ()))
+    )
+    return "accuracy on test: " + ", ".join(said)
+
+
+def exit_name(number: int, variant: "Variant") -> str:
+    """An exit, counted from 0, in words: they count from 1, as the dashboard does.
+
+    "exit 1" of an early exit, "final exit" of the last one.
+    """
+    return "final exit" if number == len(variant.exit_names) - 1 else f"exit {number + 1}"
 
 
 def point_json(
@@ -131,8 +142,8 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
     for name, value in about.items():
         yield name, f"{100 * value:.2f} %" if name == "disagreement" else str(value)
     yield "samples", f"{outcome.samples:,}"
-    for i, fraction in enumerate(outcome.exit_fractions[:-1]):
-        yield f"leave at exit {i}", f"{100 * fraction:.2f} %"
+    for number, fraction in enumerate(outcome.exit_fractions[:-1], start=1):
+        yield f"leave at exit {number}", f"{100 * fraction:.2f} %"
     yield "take the final exit", f"{100 * outcome.exit_fractions[-1]:.2f} %"
     if outcome.labelled:
         yield "accuracy", f"{100 * outcome.accuracy:.2f} %"
@@ -156,9 +167,9 @@ def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
     if made is None:
         return
     yield "certificate", made.overall.sentence
-    for i, one in enumerate(made.exits):
+    for number, one in enumerate(made.exits, start=1):
         words = "nobody leaves" if one is None else f"{one.claim} ({one.samples:,} images)"
-        yield f"of those at exit {i}", words
+        yield f"of those at exit {number}", words
 
 
 def chosen_rows(point: "PointFile | None") -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The `hybrid` command on a small pretrained folder made here, and on the one that ships."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -241,6 +242,25 @@ def test_predict_runs_nothing_after_the_exit(run: Run, pictures: list[str]) -> N
     assert [answer["exit"] for answer in answers] == [0, 1, 2]
     for answer in answers:
         assert [said["exit"] for said in answer["exits"]] == list(range(answer["exit"] + 1))
+
+
+def test_exits_are_counted_from_one_in_words_as_the_dashboard_counts_them(
+    run: Run, pictures: list[str]
+) -> None:
+    predict = [argument for argument in PREDICT if argument != "--json"]
+    said = run(*predict, "1,1", pictures[0]).stdout.splitlines()
+    early = run(*predict, "0,0", pictures[0]).stdout.splitlines()
+
+    assert said[0].endswith(", final exit")
+    assert [" ".join(line.split()[:2]) for line in said[1:]] == ["exit 1", "exit 2", "final exit"]
+    assert early[0].endswith(", exit 1")
+    listed = run("networks").stdout.splitlines()[-1]
+    assert re.findall(r"[a-z]+ \w+(?= [\d.]+ %)", listed) == ["exit 1", "exit 2", "final exit"]
+    shares = run(*EVALUATE).stdout.splitlines()
+    assert [line.split()[:4] for line in shares if line.startswith("leave")] == [
+        ["leave", "at", "exit", "1"],
+        ["leave", "at", "exit", "2"],
+    ]
 
 
 def test_networks_lists_widths_and_accuracies(run: Run) -> None:
