@@ -1,7 +1,7 @@
 """One variant in training, as Lightning sees it: loss, optimizer, validation, history."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,21 +19,21 @@ __all__ = ["ExitTraining", "exits_loss"]
 
 
 def exits_loss(
-    logits: list[Tensor], labels: Tensor, plan: Plan, teacher: Tensor | None = None
+    logits: list[Tensor], labels: Tensor, plan: Plan, taught: Tensor | None = None
 ) -> Tensor:
     """The exits' losses, early ones weighted by `plan.exit_weight`, the final one by 1.
 
     Args:
         logits: one (n, classes) per exit, final last.
         labels: (n,).
-        teacher: logits (n, classes) of the teacher, or none.
+        taught: probabilities (n, classes) that the teachers give, or none.
     """
     loss = torch.zeros((), device=labels.device)
     for index, exit_logits in enumerate(logits):
         scores = exit_logits.float()
         own = functional.cross_entropy(scores, labels, label_smoothing=plan.label_smoothing)
-        if teacher is not None:
-            soft = functional.cross_entropy(scores, teacher.float().softmax(1))
+        if taught is not None:
+            soft = functional.cross_entropy(scores, taught)
             own = (1 - plan.teacher_weight) * own + plan.teacher_weight * soft
         loss = loss + own * (1.0 if index == len(logits) - 1 else plan.exit_weight)
     return loss
@@ -54,7 +54,7 @@ class ExitTraining(lightning_.LightningModule):
         plan: Plan,
         train: Batches,
         tune: Batches,
-        teacher: Network | None,
+        teachers: Sequence[Network],
         *,
         origins: Mapping[str, str],
     ) -> None:
@@ -62,7 +62,7 @@ class ExitTraining(lightning_.LightningModule):
         self.network, self.plan, self.origins = network, plan, origins
         self.batches, self.tune = train, tune
         # in a list, so that its weights stay out of checkpoints and optimizers
-        self.teacher = [teacher.eval()] if teacher is not None else []
+        self.teachers = [teacher.eval() for teacher in teachers]
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._losses: list[Tensor] = []
@@ -87,21 +87,25 @@ class ExitTraining(lightning_.LightningModule):
         return self.tune
 
     def on_fit_start(self) -> None:
-        """Put the teacher where the network is, and start the clock."""
+        """Put the teachers where the network is, and start the clock."""
         self._since = time.monotonic()
-        for teacher in self.teacher:
+        for teacher in self.teachers:
             teacher.to(self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Loss of one batch."""
         images, labels = batch
-        teacher = None
-        if self.teacher:
-            with torch.no_grad():
-                teacher = self.teacher[0](images)[-1]
-        loss = exits_loss(self.network(images), labels, self.plan, teacher)
+        loss = exits_loss(self.network(images), labels, self.plan, self._taught(images))
         self._losses.append(loss.detach())
         return loss
+
+    @torch.no_grad()
+    def _taught(self, images: Tensor) -> Tensor | None:
+        """The mean of the teachers' probabilities, (n, classes); none without a teacher."""
+        if not self.teachers:
+            return None
+        said = [teacher(images)[-1].float().softmax(1) for teacher in self.teachers]
+        return torch.stack(said).mean(0)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Count what every exit gets right on tune."""

@@ -44,8 +44,9 @@ class Plan:
         label_smoothing: of the cross entropy.
         exit_weight: of each early exit's loss; the final exit's is 1.
         teacher: variant whose soft answers are learned too, of this network ("static-32bit") or of
-            another one of the same data set ("cifar100-wide7/static-32bit"); empty for none.
-        teacher_weight: share of the loss that the teacher has, 0..1.
+            another one of the same data set ("cifar100-wide7/static-32bit"); of several, the mean
+            of their probabilities; empty for none.
+        teacher_weight: share of the loss that the teachers have, 0..1.
         heads_only: train the exit heads and leave everything else as it is.
         crop: pixels by which a training image is shifted at most.
         cutout: side in pixels of a square that is made the mean colour, at a random place of each
@@ -70,7 +71,7 @@ class Plan:
     batch: int = 128
     label_smoothing: float = 0.0
     exit_weight: float = 0.5
-    teacher: str = ""
+    teacher: str | tuple[str, ...] = ""
     teacher_weight: float = 0.5
     heads_only: bool = False
     crop: int = 4
@@ -90,6 +91,16 @@ class Plan:
         4
         """
         return int(self.name.split("-")[1].removesuffix("bit"))
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The names of its teachers.
+
+        >>> Plan(name="hybrid-4bit", teacher="static-32bit").teachers
+        ('static-32bit',)
+        """
+        named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+        return tuple(name for name in named if name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +230,7 @@ def _check(recipe: Recipe) -> None:
         _check_plan(plan)
         for bits in recipe.spec(plan).stage_bits(stages):
             check_bits(bits)
-        for needed in (plan.start, plan.teacher):
+        for needed in (plan.start, *plan.teachers):
             if needed and "/" not in needed and needed not in seen:
                 raise ValueError(f"{plan.name} needs {needed}, which does not stand before it")
         if plan.name in seen:

@@ -119,7 +119,7 @@ def _is_whole(recipe: Recipe, plan: Plan, splits: Sequence[str]) -> bool:
 
 def _origins(recipe: Recipe, plan: Plan) -> dict[str, str]:
     """SHA-256 of the weights it starts from and is taught by, where they are in pretrained/."""
-    paths = {name: _path(recipe, name) for name in (plan.start, plan.teacher) if name}
+    paths = {name: _path(recipe, name) for name in (plan.start, *plan.teachers) if name}
     return {name: sha256_of(path) for name, path in paths.items() if path.is_file()}
 
 
@@ -157,7 +157,7 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
         plan,
         batches,
         _tune(recipe),
-        _teacher(recipe, plan),
+        [_teacher(recipe, name) for name in plan.teachers],
         origins=_origins(recipe, plan),
     )
     if plan.epochs:
@@ -252,13 +252,11 @@ def _published(recipe: Recipe, variant: str) -> Network:
     return load_network(path)
 
 
-def _teacher(recipe: Recipe, plan: Plan) -> Network | None:
-    if not plan.teacher:
-        return None
-    teacher = _published(recipe, plan.teacher).eval().requires_grad_(False)
+def _teacher(recipe: Recipe, name: str) -> Network:
+    teacher = _published(recipe, name).eval().requires_grad_(False)
     if teacher.spec.classes != recipe.classes:
         raise RecipeError(
-            f"{plan.teacher} knows {teacher.spec.classes} classes and cannot teach "
+            f"{name} knows {teacher.spec.classes} classes and cannot teach "
             f"{recipe.network}, which has {recipe.classes}; name another teacher."
         )
     moved: Network = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -429,6 +429,34 @@ def test_another_network_can_teach(tmp_path: Path):
     assert zoo.card("digits-vgg").variants["static-32bit"].accuracy["test"][0] > 0.8
 
 
+def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: Path):
+    wise = replace(recipe(plan("static-32bit", epochs=6)), network="wise")
+    train(wise, Run(folder=tmp_path))
+    fool = replace(recipe(plan("static-32bit", epochs=0)), network="fool")
+    train(fool, Run(folder=tmp_path))
+    both = ("wise/static-32bit", "fool/static-32bit")
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    class Seen(Callback):
+        def on_train_batch_end(
+            self, _t: object, module: object, _o: object, batch: object, _i: int
+        ):
+            images = batch[0]
+            means = sum(
+                zoo.load(n, bits=32, static=True)(images)[-1].softmax(1) for n in ("wise", "fool")
+            )
+            seen.append((module._taught(images), means / 2))
+
+    taught = plan("static-32bit", epochs=3, teacher=both, teacher_weight=1.0)
+    train(recipe(taught), Run(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
+
+    assert all(torch.allclose(*pair, atol=1e-5) for pair in seen)
+    known = zoo.card("digits-vgg").variants["static-32bit"]
+    assert set(known.origins) == set(both)
+    assert runs.is_published(recipe(taught), taught)
+    assert known.accuracy["test"][0] > 0.8
+
+
 def test_a_teacher_of_other_classes_is_refused(tmp_path: Path):
     wise = replace(recipe(plan("static-32bit", epochs=1)), network="wise", classes=11)
     train(wise, Run(folder=tmp_path))
