@@ -450,6 +450,7 @@ def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: 
     taught = plan("static-32bit", epochs=3, teacher=both, teacher_weight=1.0)
     train(recipe(taught), Run(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
 
+    assert seen
     assert all(torch.allclose(*pair, atol=1e-5) for pair in seen)
     known = zoo.card("digits-vgg").variants["static-32bit"]
     assert set(known.origins) == set(both)
