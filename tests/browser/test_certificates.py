@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hybrid import certify, trace
+from tests.browser.waiting import PATIENCE_MS, settled
 
 pytestmark = pytest.mark.browser
 
@@ -29,9 +30,9 @@ def test_a_certificate_fades_while_dragging_and_the_nearest_is_one_click_away(
 ) -> None:
     page.goto(f"{address}/?network=trees-toy&bits=2")
     words = page.locator(WORDS)
-    page.wait_for_selector(WORDS, timeout=60_000)
-    page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=60_000)
-    page.wait_for_timeout(3000)
+    page.wait_for_selector(WORDS, timeout=PATIENCE_MS)
+    page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
+    settled(page)
     assert sentence(0.8, 0.8) in words.inner_text()
 
     track = page.locator(".st-key-t1 [data-rac][role=group] > div").first.bounding_box()
@@ -42,11 +43,11 @@ def test_a_certificate_fades_while_dragging_and_the_nearest_is_one_click_away(
 
     page.wait_for_function(f"() => document.querySelector('{WORDS}').style.opacity === '0.3'")
     page.mouse.up()
-    page.wait_for_selector("text=Not certified at these thresholds", timeout=30_000)
+    page.wait_for_selector("text=Not certified at these thresholds", timeout=PATIENCE_MS)
     page.wait_for_function(f"() => document.querySelector('{WORDS}').style.opacity === ''")
 
     page.locator(".st-key-explore_certified button").click()
 
-    page.wait_for_selector(f"text={sentence(0.6, 0.8)}", timeout=30_000)
+    page.wait_for_selector(f"text={sentence(0.6, 0.8)}", timeout=PATIENCE_MS)
     assert page.locator(".st-key-t1 input[type=range]").input_value() == "0.6"
     assert page.locator(".st-key-explore_certified").count() == 0

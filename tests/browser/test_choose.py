@@ -1,6 +1,5 @@
 """Choose in a real browser: from limits to a point in Explore, a TOML file and a report."""
 
-import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,10 @@ import pytest
 
 from hybrid.choose import Limits, choose, survey
 from hybrid.ui.state import STEPS
+from tests.browser.waiting import PATIENCE_MS, click_point, said_by_address, settled
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]  # they wait, they do not compute
+pytestmark = pytest.mark.browser
 
-PATIENCE_MS = 120_000
 ANSWER = ".st-key-choose_answer"
 
 
@@ -23,12 +22,14 @@ def open_choose(page: Any, address: str, query: str) -> None:
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
     page.get_by_role("link", name="Choose", exact=True).click()
     page.wait_for_selector(f"{ANSWER} .st-key-choose_report button", timeout=PATIENCE_MS)
+    settled(page)
 
 
 def set_limit(page: Any, key: str, value: str) -> None:
     box = page.locator(f".st-key-choose_{key} input")
     box.fill(value)
     box.press("Enter")
+    said_by_address(page, f"{key}={value}")
 
 
 def download(page: Any, key: str) -> Path:
@@ -53,12 +54,11 @@ def expected(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_limits_lead_to_a_point_a_file_and_a_report(
-    page: Any, address: str, expected: Any, tmp_path: Path
+    page: Any, chromium: Any, address: str, expected: Any, tmp_path: Path
 ) -> None:
     open_choose(page, address, "network=trees-toy&bits=1")
     for key, value in (("loss", "12"), ("confidence", "90"), ("energy_uj", "12")):
         set_limit(page, key, value)
-        page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
     page.locator(ANSWER).get_by_text(shown(expected)).first.wait_for(timeout=PATIENCE_MS)
 
     point = tomllib.loads(download(page, "choose_toml").read_text())
@@ -70,12 +70,12 @@ def test_limits_lead_to_a_point_a_file_and_a_report(
     assert point["certificate"]["confidence"] == 0.9
     opened = tmp_path / "report.html"
     opened.write_bytes(report.read_bytes())
-    page.context.set_offline(offline=True)
-    beside = page.context.new_page()
+    offline = chromium.new_context(offline=True)  # the page itself must not lose its server
+    beside = offline.new_page()
     beside.goto(f"file://{opened}", timeout=PATIENCE_MS)
     beside.wait_for_selector("#trade .main-svg", timeout=PATIENCE_MS)
     assert "With 90 % confidence" in beside.content()
-    page.context.set_offline(offline=False)
+    offline.close()
 
 
 def test_the_choice_opens_in_explore_and_the_limits_are_there_on_the_way_back(
@@ -85,7 +85,6 @@ def test_the_choice_opens_in_explore_and_the_limits_are_there_on_the_way_back(
     open_choose(page, address, query)
     for key, value in (("loss", "12"), ("confidence", "90"), ("energy_uj", "12")):
         set_limit(page, key, value)
-        page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
     page.locator(ANSWER).get_by_text(shown(expected)).first.wait_for(timeout=PATIENCE_MS)
 
     with page.context.expect_page(timeout=PATIENCE_MS) as opened:
@@ -111,42 +110,25 @@ def test_a_click_marks_a_candidate_and_dragging_along_an_axis_keeps_what_is_insi
 ) -> None:
     open_choose(page, address, "network=trees-toy&bits=4")
     page.wait_for_selector(".st-key-choose_axes .parcoords", timeout=PATIENCE_MS)
-    plot = page.locator(".st-key-choose_trade .js-plotly-plot")
-    plot.scroll_into_view_if_needed()
-    where = page.evaluate(
-        """() => {
-            const gd = document.querySelector('.st-key-choose_trade .js-plotly-plot');
-            const box = gd.getBoundingClientRect(), {xaxis, yaxis, _size} = gd._fullLayout;
-            const inside = (value, axis) =>
-                axis.d2p(value) > 5 && axis.d2p(value) < axis._length - 5;
-            for (const trace of gd._fullData.filter(t => t.name === 'Hybrid' && t.x)) {
-                const place = [...trace.x].findIndex(
-                    (x, i) => inside(x, xaxis) && inside(trace.y[i], yaxis));
-                if (place >= 0) return [box.x + _size.l + xaxis.d2p(trace.x[place]),
-                                        box.y + _size.t + yaxis.d2p(trace.y[place])];
-            }
-            return null;
-        }"""
-    )
 
-    page.mouse.move(*where)
-    page.mouse.click(*where)
+    click_point(page, ".st-key-choose_trade .js-plotly-plot", "Hybrid")
 
     page.locator(".st-key-choose_marked").wait_for(timeout=PATIENCE_MS)
     assert "Marked: trees-toy, hybrid" in page.locator(".st-key-choose_marked").inner_text()
     axes = page.locator(".st-key-choose_axes")
     axes.scroll_into_view_if_needed()
+    settled(page, "document.querySelector('.st-key-choose_axes').getBoundingClientRect().y")
     third = axes.locator(".axis-brush").nth(2).bounding_box()
     middle = third["x"] + third["width"] / 2
     page.mouse.move(middle, third["y"] + third["height"] * 0.9)
     page.mouse.down()
     page.mouse.move(middle, third["y"] + third["height"] * 0.6, steps=6)
     page.mouse.up()
-    kept = page.evaluate(
-        "JSON.stringify(document.querySelector('.st-key-choose_axes .js-plotly-plot')"
-        "._fullData[0].dimensions[2].constraintrange ?? null)"
+    page.wait_for_function(
+        "document.querySelector('.st-key-choose_axes .js-plotly-plot')"
+        "._fullData[0].dimensions[2].constraintrange != null",
+        timeout=PATIENCE_MS,
     )
-    assert json.loads(kept) is not None
 
 
 def test_a_link_to_choose_says_its_limits(

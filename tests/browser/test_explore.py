@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hybrid import policy, trace
+from tests.browser.waiting import PATIENCE_MS, click_point, said_by_address, settled
 
 pytestmark = pytest.mark.browser
 
@@ -31,9 +32,9 @@ def follower_js() -> str:
 
 def open_explore(page: Any, address: str, query: str, follower_js: str) -> None:
     page.goto(f"{address}/?{query}")
-    page.wait_for_selector(READY, timeout=30_000)
-    page.wait_for_function(f"({follower_js})() !== null", timeout=30_000)
-    page.wait_for_timeout(800)  # the follower says that it runs, and Python runs once more
+    page.wait_for_selector(READY, timeout=PATIENCE_MS)
+    page.wait_for_function(f"({follower_js})() !== null", timeout=PATIENCE_MS)
+    settled(page)  # the follower says that it runs, and Python runs once more
 
 
 def metric(page: Any, key: str) -> list[str]:
@@ -113,14 +114,19 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     flow_before = page.evaluate(f"[...{flow}]")
 
     slide_to(page, "t1", 0.35)
-    page.wait_for_timeout(400)
+    page.wait_for_function(
+        "([key, before]) => !document.querySelector(key).innerText.includes(before)",
+        arg=[".st-key-explore_edge", before[1]],
+        timeout=PATIENCE_MS,
+    )
+    settled(page, f"JSON.stringify([...{flow}])")
     keys = ("edge", "accuracy", "energy", "reduction", "latency", "uplink")
     dragged = {key: metric(page, key) for key in keys}
     verdict = page.locator(".st-key-explore_verdict").inner_text()
     flow_dragged = page.evaluate(f"[...{flow}]")
     address_while_dragging = page.url
     page.mouse.up()
-    page.wait_for_timeout(1500)
+    said_by_address(page, "t1=")
 
     assert dragged["edge"] != before
     assert flow_dragged != flow_before
@@ -143,7 +149,7 @@ def test_an_arrow_key_moves_the_point_and_the_screen_reader_hears_one_sentence(
     slider.focus()
     for _ in range(25):
         page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(1200)
+    said_by_address(page, "t1=0.5025")
 
     assert slider.input_value() == "0.5025"
     spoken = page.locator(".st-key-explore_follower output")
@@ -156,25 +162,11 @@ def test_a_click_on_the_frontier_moves_bit_width_and_sliders_there(
     page: Any, address: str, follower_js: str
 ) -> None:
     open_explore(page, address, "network=trees-toy&bits=1", follower_js)
-    where = page.evaluate("""() => {
-        const graph = document.querySelector('.st-key-explore_tradeoff .js-plotly-plot');
-        const line = graph._fullData.findIndex((t) => t.name === '4 bits');
-        const point = graph._fullData[line];
-        const last = point.x.length - 1;
-        const { xaxis, yaxis } = graph._fullLayout;
-        const box = graph.querySelector('.nsewdrag').getBoundingClientRect();
-        return [box.x + xaxis.d2p(point.x[last]), box.y + yaxis.d2p(point.y[last]),
-                Array.from(point.customdata[last])];
-    }""")
+    figure = ".st-key-explore_tradeoff .js-plotly-plot"
 
-    page.mouse.move(where[0] - 40, where[1] + 20)
-    page.mouse.move(where[0], where[1], steps=5)
-    page.wait_for_timeout(200)
-    page.mouse.click(where[0], where[1])
-    page.wait_for_timeout(1500)
+    bits, *thresholds = click_point(page, figure, "4 bits")
 
-    bits, *thresholds = where[2]
-    assert f"bits={bits:.0f}" in page.url
+    said_by_address(page, f"bits={bits:.0f}")
     stands = [float(page.locator(f".st-key-t{i} input").input_value()) for i in (1, 2)]
     assert stands == thresholds
 
@@ -201,10 +193,11 @@ def test_the_shared_controls_keep_their_values_on_another_page(
     open_explore(page, address, "network=trees-toy&bits=2&t1=0.4&scope=device", follower_js)
 
     page.get_by_role("link", name="Networks").click()
-    page.wait_for_timeout(2000)
+    page.get_by_text("Stages, exits and cut").wait_for()
+    settled(page)
     page.get_by_role("link", name="Explore").click()
     page.wait_for_selector(READY)
-    page.wait_for_timeout(1000)
+    settled(page)
 
     assert page.locator(".st-key-t1 input[type=range]").input_value() == "0.4"
     assert "t1=0.4" in page.url

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.browser
+from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
 
-PATIENCE_MS = 60_000
+pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("name", ["choose", "try_image", "your_data", "live", "networks"])
@@ -24,7 +24,7 @@ def test_a_link_to_any_page_is_the_first_request_of_a_fresh_server(
 
     page.get_by_role("link", name="Explore").wait_for(timeout=PATIENCE_MS)
     page.get_by_text("Hardware profile").first.wait_for(timeout=PATIENCE_MS)
-    page.wait_for_timeout(1500)
+    settled(page)
     assert page.get_by_text("Page not found").count() == 0
     assert f"/{name}?" in page.url
     assert "t1=0.61" in page.url
@@ -42,7 +42,7 @@ def test_a_page_changed_before_the_first_run_has_ended_keeps_the_links_view(
     settled(page)
     address = page.url
     page.locator(".st-key-bits").get_by_text("2", exact=True).click()
-    page.wait_for_url("**bits=2**", timeout=PATIENCE_MS)
+    said_by_address(page, "bits=2")
     page.get_by_role("link", name="Explore").click()
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
     settled(page)
@@ -54,10 +54,3 @@ def test_a_page_changed_before_the_first_run_has_ended_keeps_the_links_view(
     sliders = page.locator("input[type=range]").evaluate_all("all => all.map(one => one.value)")
     assert sliders == ["0.61", "0.33"]
     page.close()
-
-
-def settled(page: Any) -> None:
-    page.wait_for_selector(
-        "[data-testid=stApp][data-test-script-state=notRunning]", timeout=PATIENCE_MS
-    )
-    page.wait_for_timeout(1500)

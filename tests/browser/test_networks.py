@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.browser
+from tests.browser.waiting import PATIENCE_MS
 
-PATIENCE_MS = 120_000
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.browser.waiting import PATIENCE_MS, settled
+
 pytestmark = pytest.mark.browser
 
 READY = ".st-key-try_ran .js-plotly-plot"
@@ -29,12 +31,11 @@ def open_page(page: Any, address: str) -> None:
     # Through Explore, as a reader comes: by address, the server would be asked below /try_image
     # for its health first, and the console would note that it is not there.
     page.goto(f"{address}/?network=digits-vgg&bits=2")
-    page.wait_for_selector(".js-plotly-plot", timeout=60_000)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_selector(".js-plotly-plot", timeout=PATIENCE_MS)
+    settled(page)
     page.get_by_role("link", name="Try an image").click()
-    page.wait_for_selector(READY, timeout=60_000)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.wait_for_timeout(800)  # React takes the last elements in
+    page.wait_for_selector(READY, timeout=PATIENCE_MS)
+    settled(page)
 
 
 def upload(page: Any, files: dict[str, bytes]) -> None:
@@ -43,7 +44,7 @@ def upload(page: Any, files: dict[str, bytes]) -> None:
     page.locator("input[type=file]").set_input_files(
         [{"name": n, "mimeType": "image/png", "buffer": content} for n, content in files.items()]
     )
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector(READY, timeout=PATIENCE_MS)
 
 
 def test_a_bad_file_among_uploads_is_named_and_the_good_one_is_run(page: Any, digits: str) -> None:
@@ -59,7 +60,7 @@ def test_a_bad_file_among_uploads_is_named_and_the_good_one_is_run(page: Any, di
 def test_nothing_scrolls_sideways_on_a_phone(page: Any, digits: str) -> None:
     open_page(page, digits)
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_timeout(1000)  # figures take the new width
+    settled(page, "document.querySelector('[data-testid=stMain]').scrollWidth")  # figures follow
 
     wide, shown = page.evaluate(
         "(() => { const m = document.querySelector('[data-testid=stMain]');"

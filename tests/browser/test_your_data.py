@@ -14,11 +14,10 @@ from hybrid import evaluation, policy, zoo
 from hybrid.choose import Limits, choose, survey
 from hybrid.cli import app
 from hybrid.ui import numbers, words
+from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
 from tests.own_images import digits, pngs, write_own_split, zipped
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]  # they wait, they do not compute
-
-PATIENCE_MS = 120_000
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
@@ -32,17 +31,10 @@ def digits_address(
         yield serve(root / "pretrained")
 
 
-def idle(page: Any) -> None:
-    page.wait_for_selector(
-        "[data-testid=stApp][data-test-script-state=notRunning]", timeout=PATIENCE_MS
-    )
-    page.wait_for_timeout(800)  # React takes the last elements in
-
-
 def test_a_zip_is_recorded_and_opened_in_explore(page: Any, digits_address: str) -> None:
     page.goto(f"{digits_address}/?network=digits-vgg&bits=2&t1=0.9")
     page.wait_for_selector(".js-plotly-plot", timeout=PATIENCE_MS)
-    idle(page)
+    settled(page)
     page.get_by_role("link", name="Your data").click()
     page.wait_for_selector("text=A zip of images", timeout=PATIENCE_MS)
     files = pngs(digits(60)) | {"7/broken.png": b"no image"}
@@ -51,15 +43,15 @@ def test_a_zip_is_recorded_and_opened_in_explore(page: Any, digits_address: str)
         [{"name": "mine.zip", "mimeType": "application/zip", "buffer": zipped(files)}]
     )
     page.get_by_text("All bit widths and static networks").click(timeout=PATIENCE_MS)
-    idle(page)
+    settled(page)
     page.get_by_role("button", name="Record 61 images").click()
     page.get_by_role("button", name="Open in Explore").wait_for(timeout=PATIENCE_MS)
     assert page.get_by_text("1 file could not be read").count() == 1
-    idle(page)
+    settled(page)
     page.get_by_role("button", name="Open in Explore").click()
 
     page.wait_for_selector(".st-key-explore_edge", timeout=PATIENCE_MS)
-    idle(page)
+    settled(page)
     assert "split=mine" in page.url
     counted = policy.outcome(zoo.trace("digits-vgg", "hybrid-2bit", "mine"), (0.9, 0.8))
     shown = page.locator(".st-key-explore_edge").inner_text()
@@ -73,32 +65,32 @@ def test_a_zip_leads_to_a_certified_point_and_its_file_is_read_by_the_command_li
 ) -> None:
     page.goto(f"{digits_address}/?network=digits-vgg&bits=2")
     page.wait_for_selector(".js-plotly-plot", timeout=PATIENCE_MS)
-    idle(page)
+    settled(page)
     page.get_by_role("link", name="Your data").click()
     page.wait_for_selector("text=A zip of images", timeout=PATIENCE_MS)
     page.locator(".st-key-your_zip input[type=file]").set_input_files(
         [{"name": "a.zip", "mimeType": "application/zip", "buffer": zipped(pngs(digits(300)))}]
     )
     page.get_by_text("Divide: half to choose on, half to certify").click(timeout=PATIENCE_MS)
-    idle(page)
+    settled(page)
     name = page.get_by_label("Name of the split")
     name.fill("halved")
     name.press("Enter")
-    idle(page)
+    settled(page)
     page.get_by_role("button", name="Record 300 images").click()
 
     button = page.get_by_role("button", name="Choose on them")
     button.wait_for(timeout=PATIENCE_MS)
-    idle(page)
+    settled(page)
     button.click()
     for key, value in (("loss", "15"), ("confidence", "80")):
         box = page.locator(f".st-key-choose_{key} input")
         box.wait_for(timeout=PATIENCE_MS)
-        idle(page)
+        settled(page)
         box.fill(value)
         box.press("Enter")
-        page.wait_for_function(f"location.search.includes('{key}={value}')", timeout=PATIENCE_MS)
-    idle(page)
+        said_by_address(page, f"{key}={value}")
+    settled(page)
     assert "Chosen on halved-tune, certified on halved-certify." in page.content()
     with page.expect_download(timeout=PATIENCE_MS) as started:
         page.locator(".st-key-choose_toml button").click()
