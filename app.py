@@ -46,6 +46,12 @@ OFFERED = (
     ),
 )
 
+
+def to_first() -> None:
+    """Show the first page, whose own address is the server's: links by its name lead there too."""
+    st.switch_page(pages[0], query_params=st.query_params)
+
+
 shell.set_up()
 pages = [
     st.Page(
@@ -53,12 +59,15 @@ pages = [
         title=title,
         icon=icon,
         help=words,
-        url_path=name,
-        default=name == "explore",
+        url_path=name if number else "first",  # a default page's is in no address
+        default=not number,
     )
-    for name, title, icon, words in OFFERED
+    for number, (name, title, icon, words) in enumerate(OFFERED)
 ]
-page = st.navigation(pages, position="top")
+named = st.Page(to_first, url_path=OFFERED[0][0], title=OFFERED[0][1], visibility="hidden")
+page = st.navigation([*pages, named], position="top")
+if page == named:
+    page.run()
 shell.hold_door()
 with shell.guard():
     if shell.frame(folded=page.title in {"Choose", "Networks", "Your data"}) is not None:

@@ -1,4 +1,4 @@
-"""The commands that run a network over images: `trace`, `record`, `predict`."""
+"""The commands about images: `download`, and what runs a network: `trace`, `record`, `predict`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +19,7 @@ __all__ = ["add_to"]
 
 def add_to(app: typer.Typer) -> None:
     """Make these commands part of the command line."""
+    app.command(epilog="Example: hybrid download cifar10")(download)
     app.command(epilog="Example: hybrid trace digits-vgg --bits 4 --split test --out test.parquet")(
         trace
     )
@@ -28,6 +29,26 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png"
     )(predict)
+
+
+def download(
+    dataset: Annotated[str, typer.Argument(help="cifar10 or cifar100; digits is here already.")],
+) -> None:
+    """Fetch a data set once, for networks to be run over its images and trained on them.
+
+    HYBRID_DATA names the folder it goes to.
+    """
+    from hybrid import data
+
+    there = dataset in data.DATASETS and data.available(dataset)
+    with cli_words.progress(f"Downloading {dataset}") as progress:
+        data.download(dataset, progress=progress)
+    if dataset == "digits":
+        typer.echo("digits comes with scikit-learn: nothing to download.", err=True)
+        return
+    typer.echo(
+        f"{dataset} {'was already' if there else 'is now'} in {data.data_folder()}.", err=True
+    )
 
 
 def trace(

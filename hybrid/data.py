@@ -220,8 +220,8 @@ def _source(name: str) -> Path | None:
     source = cifar.find(name, data_folder())
     if source is None:
         raise DataMissingError(
-            f"{name} is not in {data_folder()}; download it on a page of the dashboard, "
-            "or name the folder it lies in with HYBRID_DATA."
+            f"{name} is not in {data_folder()}; fetch it with `hybrid download {name}` or on a "
+            "page of the dashboard, or name the folder it lies in with HYBRID_DATA."
         )
     return source
 

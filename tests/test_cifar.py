@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from hybrid import cifar
+from hybrid import cifar, data
+from hybrid.cli import app
 from hybrid.errors import DataMissingError
 from hybrid.torchvision_fix import declare_operators
 from tests.cifar_files import (
@@ -194,3 +196,35 @@ def test_the_archives_are_those_torchvision_knows(name: str, reference: str) -> 
     )
     assert list(archive.files["train"]) == [file for file, _ in known.train_list]
     assert list(archive.files["test"]) == [file for file, _ in known.test_list]
+
+
+def test_the_command_downloads_once_and_says_where(
+    tmp_path: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYBRID_DATA", str(tmp_path))
+    monkeypatch.setattr(cifar, "_open_url", Server(archive))
+
+    first = CliRunner().invoke(app, ["download", "cifar10"])
+    monkeypatch.setattr(cifar, "_open_url", None)  # a second download would fail
+    second = CliRunner().invoke(app, ["download", "cifar10"])
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert f"cifar10 is now in {tmp_path}." in first.stderr
+    assert f"cifar10 was already in {tmp_path}." in second.stderr
+    assert (tmp_path / "cifar-10-python.tar.gz").read_bytes() == archive
+
+
+def test_the_command_names_the_data_sets_there_are() -> None:
+    said = CliRunner().invoke(app, ["download", "cifar11"])
+
+    assert said.exit_code == 2
+    assert "cifar100" in said.stderr
+
+
+def test_images_that_are_missing_name_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYBRID_DATA", str(tmp_path))
+
+    with pytest.raises(DataMissingError, match="`hybrid download cifar100`"):
+        data.load("cifar100", "test")

@@ -31,6 +31,24 @@ def test_a_link_to_any_page_is_the_first_request_of_a_fresh_server(
     page.close()
 
 
+def test_a_link_with_explores_name_leads_to_explore(
+    chromium: Any, serve: Callable[[Path], str], pretrained: Path
+) -> None:
+    page = chromium.new_page()  # not the fixture, as above
+    address = serve(pretrained)
+
+    for _ in range(2):  # the first request of a fresh server, and one of a server that knows
+        page.goto(f"{address}/explore?network=trees-toy&bits=4&t1=0.61&t2=0.33&scope=device")
+
+        page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
+        settled(page)
+        assert page.get_by_text("Page not found").count() == 0
+        for part in ("bits=4", "t1=0.61", "t2=0.33", "scope=device"):
+            assert part in page.url
+        assert page.locator(".st-key-t1 input[type=range]").input_value() == "0.61"
+    page.close()
+
+
 def test_a_page_changed_before_the_first_run_has_ended_keeps_the_links_view(
     chromium: Any, serve: Callable[[Path], str], pretrained: Path
 ) -> None:

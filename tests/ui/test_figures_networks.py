@@ -102,6 +102,21 @@ def test_the_cut_stands_between_the_last_edge_stage_and_the_cloud_with_what_cros
     assert "cut · 1.03 kB an image" in words(figure)
 
 
+def test_names_of_exits_at_neighbouring_stages_stand_below_each_other():
+    stages = [f"s{i}" for i in range(12)]
+    body = [layer(name, i, "edge" if i < 10 else "cloud") for i, name in enumerate(stages)]
+    heads = [layer(f"head{i}", 7 + i, "head", exit_=i) for i in range(3)]
+    names = ["Exit 1", "Exit 2", "Exit 3", "Cloud"]
+
+    figure = structure([*body, *heads], stage_names=stages, exit_names=names, uplink_bytes=9)
+
+    places = [(a.x, a.y) for a in figure.layout.annotations if a.text in names]
+    assert [x for x, _ in places] == [7, 8, 9, 11]
+    for number, (x, y) in enumerate(places):
+        assert all(y != other for at, other in places[:number] if x - at < 3)
+    assert min(y for _, y in places) - 0.1 > figure.layout.yaxis.range[0]
+
+
 def test_a_static_network_has_no_cut_and_no_cloud():
     figure = picture(STATIC, exits=["Final exit"], uplink_bytes=0)
 

@@ -17,6 +17,8 @@ __all__ = ["StageBox", "stage_boxes", "structure"]
 
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 _FEW = 8  # so many stage names fit side by side on a phone
+_APART = 3  # exits as many stages apart have room for their names side by side there
+_LINE = 0.22  # height of a line of names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def structure(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.62, 0.38], vertical_spacing=0.04
     )
     _draw_boxes(figure, boxes)
-    _draw_exits(figure, layers, boxes, exit_names)
+    lines = _draw_exits(figure, layers, boxes, exit_names)
     _draw_cut(figure, boxes, uplink_bytes)
     colours = [_box_colour(box) for box in boxes]
     figure.add_bar(
@@ -113,7 +115,9 @@ def structure(
         col=1,
     )
     figure.update_xaxes(showticklabels=False, row=1, col=1)
-    figure.update_yaxes(visible=False, range=[-1.1, 1.35], fixedrange=True, row=1, col=1)
+    figure.update_yaxes(
+        visible=False, range=[-0.88 - _LINE * lines, 1.35], fixedrange=True, row=1, col=1
+    )
     figure.update_yaxes(
         title_text="Million MACs",
         rangemode="tozero",
@@ -180,7 +184,8 @@ def _draw_exits(
     layers: Sequence[Layer],
     boxes: Sequence[StageBox],
     names: Sequence[str],
-) -> None:
+) -> int:
+    """Draw the exits; how many lines their names take."""
     heights = _box_heights(boxes)
     macs: dict[int, int] = {}
     ends: dict[int, int] = {}
@@ -189,11 +194,10 @@ def _draw_exits(
             macs[layer.exit] = macs.get(layer.exit, 0) + layer.macs
             ends[layer.exit] = layer.stage
     final = len(boxes) - 1
+    lines = _name_lines([*ends.values(), final], apart=_APART if len(boxes) > _FEW else 1)
     early = [(ends[number], number, palette.exit_colour(number), macs[number]) for number in ends]
-    for at, number, colour, own in [
-        *early,
-        (final, len(ends), _box_colour(boxes[final]), boxes[final].macs),
-    ]:
+    last = (final, len(ends), _box_colour(boxes[final]), boxes[final].macs)
+    for line, (at, number, colour, own) in zip(lines, [*early, last], strict=True):
         figure.add_scatter(
             x=[at, at],
             y=[-heights[at] * 0.5, -0.72],
@@ -207,7 +211,7 @@ def _draw_exits(
         )
         figure.add_annotation(
             x=at,
-            y=-0.8,
+            y=-0.8 - _LINE * line,
             text=names[number],
             showarrow=False,
             yanchor="top",
@@ -216,6 +220,28 @@ def _draw_exits(
             row=1,
             col=1,
         )
+    return 1 + max(lines)
+
+
+def _name_lines(places: Sequence[int], *, apart: int) -> list[int]:
+    """In which line each exit's name stands, so that no two lie over each other on a phone.
+
+    Args:
+        places: the stage of each exit, ascending.
+        apart: stages between two names that share a line.
+
+    >>> _name_lines([8, 9, 10, 15], apart=3)
+    [0, 1, 2, 0]
+    """
+    lines: list[int] = []
+    for number, place in enumerate(places):
+        near = {
+            line
+            for line, other in zip(lines, places[:number], strict=True)
+            if place - other < apart
+        }
+        lines.append(next(line for line in range(len(places)) if line not in near))
+    return lines
 
 
 def _draw_cut(figure: go.Figure, boxes: Sequence[StageBox], uplink_bytes: int) -> None:
