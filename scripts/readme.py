@@ -5,7 +5,7 @@ stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -71,6 +71,7 @@ def rivals() -> str:
         parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
         parts.append(_summary([duel for one in found for duel in duels(one)]))
         parts.append(_memory(network))
+        parts.append(_epochs(network))
     return "\n".join(parts)
 
 
@@ -101,6 +102,33 @@ def _memory(network: str) -> str:
         for one in zoo.card(network).variants.values()
     ]
     return f"Weights that the device holds: {', '.join(held)}.\n"
+
+
+def _epochs(network: str) -> str:
+    """How long each variant was trained, counted from the twin on: an edge for who had more."""
+    variants = zoo.card(network).variants
+    told = [
+        f"{cards.variant_title(one)} {_epochs_from_twin(one, variants)}"
+        for one in variants.values()
+        if one.name != evaluation.TWIN
+    ]
+    twin = variants[evaluation.TWIN]
+    return f"Epochs of training, after the {twin.epochs} of the twin: {', '.join(told)}.\n"
+
+
+def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant]) -> str:
+    """Its own epochs and those of what it started from, as far as the twin.
+
+    Where a start was trained again since, the variant has epochs of weights that are gone.
+    """
+    epochs, older = 0, False
+    while variant.name != evaluation.TWIN:
+        epochs += variant.epochs
+        start = variants[variant.recipe["start"]]
+        kept = variant.origins.get(start.name)
+        older = older or kept not in {None, start.files["weights.safetensors"]}
+        variant = start
+    return f"{epochs} and those of an earlier start" if older else str(epochs)
 
 
 def speed() -> str:
