@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hybrid import cifar, data
+from hybrid import cifar
 from hybrid.cli import app
 from hybrid.errors import DataMissingError
 from hybrid.torchvision_fix import declare_operators
@@ -219,12 +219,3 @@ def test_the_command_names_the_data_sets_there_are() -> None:
 
     assert said.exit_code == 2
     assert "cifar100" in said.stderr
-
-
-def test_images_that_are_missing_name_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HYBRID_DATA", str(tmp_path))
-
-    with pytest.raises(DataMissingError, match="`hybrid download cifar100`"):
-        data.load("cifar100", "test")

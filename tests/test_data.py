@@ -201,7 +201,7 @@ def test_missing_data_says_where_it_was_sought_and_what_to_do(
     monkeypatch.setenv("HYBRID_DATA", str(tmp_path))
 
     assert not data.available("cifar10")
-    with pytest.raises(DataMissingError, match=r"download it .* HYBRID_DATA") as caught:
+    with pytest.raises(DataMissingError, match=r"`hybrid download .* HYBRID_DATA") as caught:
         data.load("cifar10", "test")
     assert str(tmp_path) in str(caught.value)
 
