@@ -6,17 +6,28 @@ does that, and looks at `test` not at all.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from hybrid import energy, policy, zoo
-from hybrid.evaluation import Prices, costs
+from hybrid.evaluation import Prices, costs, evaluate
 from hybrid.trace import Trace
 
-__all__ = ["PROFILES", "WITHIN", "Curve", "Duel", "Match", "duels", "matches"]
+__all__ = [
+    "PROFILES",
+    "WITHIN",
+    "Curve",
+    "Duel",
+    "Match",
+    "Side",
+    "duels",
+    "duels_at",
+    "matches",
+    "sides",
+]
 
 # Three published models of energy: the paper's group, Google's for quantized layers, a real chip.
 PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
@@ -58,6 +69,7 @@ class Duel:
     Args:
         hybrid: variant of that point; empty where no hybrid is as accurate.
         hybrid_energy_pj: of that point; infinite likewise.
+        hybrid_thresholds: of that point, one per early exit; empty likewise.
     """
 
     static: str
@@ -65,11 +77,29 @@ class Duel:
     static_energy_pj: float
     hybrid: str
     hybrid_energy_pj: float
+    hybrid_thresholds: tuple[float, ...] = ()
 
     @property
     def static_wins(self) -> bool:
         """Whether the static network needs less energy for its accuracy than any hybrid."""
         return self.static_energy_pj < self.hybrid_energy_pj
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of a duel on test, with all that may decide: means of an image.
+
+    energy_pj: in the scope asked for. device_energy_pj: the battery's share, radio included.
+    edge_bytes: weights that the device holds, exit heads included.
+    """
+
+    variant: zoo.Variant
+    accuracy: float
+    energy_pj: float
+    device_energy_pj: float
+    latency_ms: float
+    uplink_bytes: float
+    edge_bytes: int
 
 
 def matches(
@@ -99,6 +129,49 @@ def matches(
 def duels(match: Match) -> list[Duel]:
     """Each static network of a match against all hybrids."""
     return [_duel(static, match.hybrids) for static in match.statics]
+
+
+def duels_at(network: str, prices: Prices) -> list[Duel]:
+    """Each static network of one network against all its hybrids, at these prices alone.
+
+    Raises:
+        UnknownNameError, DataMissingError, TraceError: a network or trace that is not there.
+    """
+    curves = [_curve(_count(network, one), prices) for one in zoo.card(network).variants.values()]
+    hybrids = [curve for curve in curves if curve.variant.kind == "hybrid"]
+    return [_duel(curve, hybrids) for curve in curves if curve.variant.kind == "static"]
+
+
+def sides(network: str, duel: Duel, prices: Prices) -> tuple[Side, Side | None]:
+    """The static network of a duel and the hybrid point beside it, None where there is none.
+
+    Args:
+        network: whose duel it is.
+        duel: of `duels`.
+        prices: profile, link and scope of the energy that is compared.
+    """
+    static = _side(network, duel.static, (), prices)
+    if not duel.hybrid:
+        return static, None
+    return static, _side(network, duel.hybrid, duel.hybrid_thresholds, prices)
+
+
+def _side(network: str, name: str, thresholds: Sequence[float], prices: Prices) -> Side:
+    variant = zoo.card(network).variants[name]
+    static = variant.kind == "static"
+    point, radio = (
+        evaluate(network, variant.bits, thresholds, static=static, prices=one)
+        for one in (prices, replace(prices, scope="device"))
+    )
+    return Side(
+        variant=variant,
+        accuracy=point.outcome.accuracy,
+        energy_pj=point.energy_pj,
+        device_energy_pj=radio.energy_pj,
+        latency_ms=point.latency_ms,
+        uplink_bytes=point.uplink_bytes,
+        edge_bytes=energy.edge_weight_bytes(variant.layers),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,15 +214,16 @@ def _curve(counted: _Counted, prices: Prices) -> Curve:
 def _duel(static: Curve, hybrids: Sequence[Curve]) -> Duel:
     accuracy = float(static.accuracy[0])
     able = [
-        (float(curve.energy_pj[curve.accuracy >= accuracy - WITHIN].min()), curve.variant.name)
+        (float(curve.energy_pj[at]), curve.variant.name, tuple(curve.thresholds[at].tolist()))
         for curve in hybrids
-        if (curve.accuracy >= accuracy - WITHIN).any()
+        for at in np.flatnonzero(curve.accuracy >= accuracy - WITHIN)
     ]
-    spent, name = min(able, default=(float("inf"), ""))
+    spent, name, thresholds = min(able, default=(float("inf"), "", ()))
     return Duel(
         static=static.variant.name,
         accuracy=accuracy,
         static_energy_pj=float(static.energy_pj[0]),
         hybrid=name,
         hybrid_energy_pj=spent,
+        hybrid_thresholds=thresholds,
     )

@@ -19,6 +19,7 @@ def main() -> None:
     view = state.current()
     card = cache.card(view.network)
     show_card(card)
+    show_opponents(view)
     variant = choose_variant(card, view)
     show_structure(card, variant)
     show_layers(card, variant, view)
@@ -61,6 +62,31 @@ def show_card(card: Card) -> None:
                 format="%.1f", help="Of training this variant, without those it started from."
             ),
         },
+    )
+
+
+def show_opponents(view: View) -> None:
+    """Where a static network needs less than any hybrid, and what else may decide."""
+    st.subheader("Beside the static networks")
+    try:
+        with st.spinner("Comparing with the static networks"):
+            table, fought = cache.opponents(view)
+    except (DataMissingError, TraceError):
+        st.caption("Every variant's traces of tune and test are needed to compare them.")
+        return
+    st.write(cards.opponents_words(fought))
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="networks_opponents",
+        alt=f"{len(table)} static networks, each beside the cheapest hybrid that is as accurate.",
+        column_config={"Static network": st.column_config.TextColumn(pinned=True)},
+    )
+    st.caption(
+        "Each static network beside the cheapest hybrid point that is as accurate within half a "
+        "point: the static network's figure first, the hybrid's after it. Means of an image of "
+        f"the test split; energy in the scope {view.scope}, the battery's share with the link "
+        "of the sidebar."
     )
 
 

@@ -70,6 +70,7 @@ def rivals() -> str:
         rows = [(f"{one.scope}, {one.profile}", *map(_verdict, duels(one))) for one in found]
         parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
         parts.append(_summary([duel for one in found for duel in duels(one)]))
+        parts.append(_beside(network))
         parts.append(_memory(network))
         parts.append(_epochs(network))
     return "\n".join(parts)
@@ -94,6 +95,17 @@ def _summary(fought: Sequence[Duel]) -> str:
     saved = f"; the median win saves {numbers.percent(median(won), 0)}" if won else ""
     share = f"{len(won)} of its {len(quantized)} comparisons with quantized static networks"
     return f"A hybrid wins {share}{saved}.\n"
+
+
+def _beside(network: str) -> str:
+    """What else may decide, at the prices that the dashboard opens with."""
+    table, _ = cards.opponents_table(network, evaluation.Prices())
+    cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in table.to_numpy()]
+    return (
+        "All that may decide, the static network first and the hybrid after it (`compute`, "
+        f"`{energy.DEFAULT_PROFILE}`, `{energy.DEFAULT_LINK}`):\n\n"
+        + _table(list(table.columns), cells)
+    )
 
 
 def _memory(network: str) -> str:

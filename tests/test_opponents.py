@@ -5,7 +5,7 @@ import pytest
 
 from hybrid import energy, zoo
 from hybrid.evaluation import Prices, evaluate
-from hybrid.opponents import PROFILES, WITHIN, Curve, Match, duels, matches
+from hybrid.opponents import PROFILES, WITHIN, Curve, Match, duels, duels_at, matches, sides
 from hybrid.ui.figures import opponents as figures
 
 NETWORK = "digits-vgg"
@@ -46,6 +46,32 @@ def test_a_duel_is_won_by_the_cheapest_hybrid_that_is_as_accurate(found: list[Ma
                         cheapest = min(cheapest, float(spent))
             assert duel.hybrid_energy_pj == cheapest
             assert duel.static_wins == (static.energy_pj[0] < cheapest)
+
+
+def test_the_sides_of_a_duel_are_what_evaluate_gives_at_its_points(found: list[Match]):
+    prices = Prices(scope=energy.SCOPES[1])
+    expected = duels(next(m for m in found if (m.scope, m.profile) == (prices.scope, PROFILES[0])))
+
+    fought = duels_at(NETWORK, prices)
+
+    assert fought == expected
+    for duel in fought:
+        static, hybrid = sides(NETWORK, duel, prices)
+        assert (static.accuracy, static.uplink_bytes) == (duel.accuracy, 0)
+        assert static.energy_pj == pytest.approx(duel.static_energy_pj)
+        if hybrid is None:
+            continue
+        point = evaluate(
+            NETWORK,
+            hybrid.variant.bits,
+            duel.hybrid_thresholds,
+            prices=Prices(scope="device"),
+        )
+        assert hybrid.accuracy == point.outcome.accuracy >= duel.accuracy - WITHIN
+        assert hybrid.energy_pj == pytest.approx(duel.hybrid_energy_pj)
+        assert hybrid.device_energy_pj == point.energy_pj
+        assert (hybrid.latency_ms, hybrid.uplink_bytes) == (point.latency_ms, point.uplink_bytes)
+    assert any(duel.hybrid for duel in fought)
 
 
 def test_a_static_network_that_no_hybrid_reaches_wins():

@@ -31,6 +31,8 @@ from hybrid.ui.state import STEPS, Offers, View
 if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
+    from hybrid.opponents import Duel
+
 __all__ = [
     "DELTA",
     "SPLIT",
@@ -49,6 +51,7 @@ __all__ = [
     "images",
     "link_title",
     "offers",
+    "opponents",
     "pictures",
     "prices",
     "profile_title",
@@ -124,6 +127,25 @@ def statics(view: View) -> tuple[Static, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
     changed = stamps(view.network, view.split)
     return _statics(view.network, view.profile, view.link, view.scope, view.split, changed)
+
+
+def opponents(view: View) -> tuple["pd.DataFrame", list["Duel"]]:
+    """Each static network beside a hybrid as accurate, and who needs less energy, at these prices.
+
+    Raises:
+        DataMissingError, TraceError: a variant's trace of tune or test is missing or damaged.
+    """
+    changed = stamps(view.network, "tune"), stamps(view.network, SPLIT)
+    return _opponents(view.network, view.profile, view.link, view.scope, changed)
+
+
+@lru_cache(maxsize=32)
+def _opponents(
+    network: str, profile: str, link: str, scope: str, _changed: tuple[tuple[int, ...], ...]
+) -> tuple["pd.DataFrame", list["Duel"]]:
+    from hybrid.ui import cards  # imports pandas
+
+    return cards.opponents_table(network, _asked(profile, link, scope))
 
 
 def searched_split(view: View) -> str:

@@ -1,20 +1,23 @@
 """A card and a trace to what the Networks page shows: tables and measures, no widget.
 
 variants_table(card)                            # a row per variant
+opponents_table(network, prices)                # a row per static network, a hybrid beside it
 layer_table(variant, card, profile, scope)      # a row per layer, priced
 calibration(trace)                              # how far each exit can be believed
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from hybrid.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.energy import Profile, layer_energy_pj
+from hybrid.evaluation import Prices
+from hybrid.opponents import Duel, Side, duels_at, sides
 from hybrid.trace import Trace
-from hybrid.ui import palette
+from hybrid.ui import numbers, palette
 from hybrid.zoo import Card, Variant
 
 __all__ = [
@@ -24,6 +27,8 @@ __all__ = [
     "describe",
     "exit_names",
     "layer_table",
+    "opponents_table",
+    "opponents_words",
     "variant_title",
     "variants_table",
 ]
@@ -128,6 +133,47 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     early_columns = sorted(name for name in table.columns if name.startswith("Exit "))
     return table[["Variant", *early_columns, *table.columns.drop(["Variant", *early_columns])]]
+
+
+def opponents_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Duel]]:
+    """Each static network beside the cheapest hybrid as accurate within half a point, on test.
+
+    A cell says the static network's figure first, then the hybrid's.
+
+    Raises:
+        DataMissingError, TraceError: a variant's trace is not here, or damaged.
+    """
+    fought = duels_at(network, prices)
+    return pd.DataFrame([_beside(*sides(network, duel, prices)) for duel in fought]), fought
+
+
+def _beside(static: Side, hybrid: Side | None) -> dict[str, str]:
+    def both(written: Callable[[Side], str]) -> str:
+        return f"{written(static)} | {written(hybrid)}" if hybrid else written(static)
+
+    return {
+        "Static network": variant_title(static.variant),
+        "Hybrid as accurate": variant_title(hybrid.variant) if hybrid else "none",
+        "Accuracy": both(lambda one: numbers.percent(one.accuracy)),
+        "Energy": both(lambda one: numbers.energy(one.energy_pj)),
+        "Battery, with radio": both(lambda one: numbers.energy(one.device_energy_pj)),
+        "Latency": both(lambda one: numbers.latency(one.latency_ms)),
+        "Uplink": both(lambda one: f"{one.uplink_bytes:,.0f} B"),
+        "Weights on the device": both(lambda one: numbers.kilobytes(one.edge_bytes)),
+    }
+
+
+def opponents_words(fought: Sequence[Duel]) -> str:
+    """Which static networks need less energy than any hybrid that is as accurate."""
+    winners = [title for title in (_winner(duel) for duel in fought) if title]
+    if not winners:
+        return "For the accuracy of each static network a hybrid needs less energy."
+    names = ", ".join(winners)
+    return f"Less energy than any hybrid that is as accurate: {names}."
+
+
+def _winner(duel: Duel) -> str:
+    return duel.static.replace("-", " ").replace("bit", " bit") if duel.static_wins else ""
 
 
 def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -> pd.DataFrame:

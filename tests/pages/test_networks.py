@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from hybrid import zoo
+from hybrid import energy, zoo
+from hybrid.evaluation import Prices
+from hybrid.opponents import duels_at, sides
+from hybrid.ui import numbers
 from tests.ui.synthetic import write_pretrained
 
 NETWORK = "trees-toy"
@@ -55,6 +58,7 @@ def headings(page: AppTest) -> list[str]:
 def test_the_page_shows_every_part_of_a_network(page: AppTest):
     assert page.header[0].value == f"{NETWORK}, made up"
     assert headings(page) == [
+        "Beside the static networks",
         "Stages, exits and cut",
         "Layers",
         "Training",
@@ -65,7 +69,7 @@ def test_the_page_shows_every_part_of_a_network(page: AppTest):
 
 
 def test_the_first_table_lists_every_variant_and_the_second_every_layer(page: AppTest):
-    variants, layers = page.dataframe
+    variants, _, layers = page.dataframe
 
     assert len(variants.value) == 4
     assert list(variants.value["Variant"]) == [
@@ -97,11 +101,11 @@ def test_a_variant_without_epochs_of_its_own_says_so(page: AppTest):
 
 
 def test_the_layers_energy_follows_profile_and_scope(page: AppTest):
-    before = page.dataframe[1].value["Energy (nJ)"].sum()
+    before = page.dataframe[2].value["Energy (nJ)"].sum()
 
     page.segmented_control(key="scope").set_value("compute + memory").run()
 
-    assert page.dataframe[1].value["Energy (nJ)"].sum() > before
+    assert page.dataframe[2].value["Energy (nJ)"].sum() > before
     assert any("scope compute + memory" in caption.value for caption in page.caption)
 
 
@@ -159,3 +163,17 @@ def test_the_chosen_variant_is_in_the_address_and_a_link_opens_it(folder: Path, 
     foreign = opened(variant="static-5bit")
     assert "No variant is called 'static-5bit'" in foreign.warning[0].value
     assert variant_control(foreign).value == "hybrid-4bit"
+
+
+def test_static_networks_stand_beside_the_cheapest_hybrid_that_is_as_accurate(page: AppTest):
+    table = next(frame.value for frame in page.dataframe if "Static network" in frame.value)
+    row = table.set_index("Static network").loc["Static 4 bit"]
+    duel = next(d for d in duels_at(NETWORK, Prices()) if d.static == "static-4bit")
+    static, hybrid = sides(NETWORK, duel, Prices())
+
+    assert row["Energy"].split(" | ")[0] == numbers.energy(duel.static_energy_pj)
+    assert static.edge_bytes == energy.edge_weight_bytes(static.variant.layers)
+    if hybrid is None:
+        assert row["Hybrid as accurate"] == "none"
+    else:
+        assert row["Energy"].split(" | ")[1] == numbers.energy(duel.hybrid_energy_pj)
