@@ -111,19 +111,10 @@ def matches(
         UnknownNameError, DataMissingError: a network, scope, profile or trace that is not there.
     """
     counted = [_count(network, one) for one in zoo.card(network).variants.values()]
-    found = []
-    for scope, profile in product(scopes, profiles):
-        prices = Prices(profile=energy.load_profile(profile), scope=scope)
-        curves = [_curve(one, prices) for one in counted]
-        found.append(
-            Match(
-                scope=scope,
-                profile=profile,
-                hybrids=tuple(c for c in curves if c.variant.kind == "hybrid"),
-                statics=tuple(c for c in curves if c.variant.kind == "static"),
-            )
-        )
-    return found
+    return [
+        _match(counted, Prices(profile=energy.load_profile(profile), scope=scope))
+        for scope, profile in product(scopes, profiles)
+    ]
 
 
 def duels(match: Match) -> list[Duel]:
@@ -137,9 +128,8 @@ def duels_at(network: str, prices: Prices) -> list[Duel]:
     Raises:
         UnknownNameError, DataMissingError, TraceError: a network or trace that is not there.
     """
-    curves = [_curve(_count(network, one), prices) for one in zoo.card(network).variants.values()]
-    hybrids = [curve for curve in curves if curve.variant.kind == "hybrid"]
-    return [_duel(curve, hybrids) for curve in curves if curve.variant.kind == "static"]
+    counted = [_count(network, one) for one in zoo.card(network).variants.values()]
+    return duels(_match(counted, prices))
 
 
 def sides(network: str, duel: Duel, prices: Prices) -> tuple[Side, Side | None]:
@@ -192,6 +182,16 @@ def _count(network: str, variant: zoo.Variant) -> _Counted:
         variant=variant,
         points=policy.all_points(tune, free, grid=grids),
         test=zoo.trace(network, variant.name, "test"),
+    )
+
+
+def _match(counted: Sequence[_Counted], prices: Prices) -> Match:
+    curves = [_curve(one, prices) for one in counted]
+    return Match(
+        scope=prices.scope,
+        profile=prices.profile.name,
+        hybrids=tuple(c for c in curves if c.variant.kind == "hybrid"),
+        statics=tuple(c for c in curves if c.variant.kind == "static"),
     )
 
 

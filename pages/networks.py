@@ -19,7 +19,7 @@ def main() -> None:
     view = state.current()
     card = cache.card(view.network)
     show_card(card)
-    show_opponents(view)
+    show_opponents(card, view)
     variant = choose_variant(card, view)
     show_structure(card, variant)
     show_layers(card, variant, view)
@@ -65,7 +65,7 @@ def show_card(card: Card) -> None:
     )
 
 
-def show_opponents(view: View) -> None:
+def show_opponents(card: Card, view: View) -> None:
     """Where a static network needs less than any hybrid, and what else may decide."""
     st.subheader("Beside the static networks")
     try:
@@ -74,7 +74,7 @@ def show_opponents(view: View) -> None:
     except (DataMissingError, TraceError):
         st.caption("Every variant's traces of tune and test are needed to compare them.")
         return
-    st.write(cards.opponents_words(fought))
+    st.write(cards.opponents_words(card, fought, view.scope))
     st.dataframe(
         table,
         hide_index=True,

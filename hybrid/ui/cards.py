@@ -163,17 +163,13 @@ def _beside(static: Side, hybrid: Side | None) -> dict[str, str]:
     }
 
 
-def opponents_words(fought: Sequence[Duel]) -> str:
+def opponents_words(card: Card, fought: Sequence[Duel], scope: str) -> str:
     """Which static networks need less energy than any hybrid that is as accurate."""
-    winners = [title for title in (_winner(duel) for duel in fought) if title]
+    winners = [variant_title(card.variants[duel.static]) for duel in fought if duel.static_wins]
     if not winners:
-        return "For the accuracy of each static network a hybrid needs less energy."
+        return f"For the accuracy of each static network a hybrid needs less energy ({scope})."
     names = ", ".join(winners)
-    return f"Less energy than any hybrid that is as accurate: {names}."
-
-
-def _winner(duel: Duel) -> str:
-    return duel.static.replace("-", " ").replace("bit", " bit") if duel.static_wins else ""
+    return f"Less energy ({scope}) than any hybrid that is as accurate: {names}."
 
 
 def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -> pd.DataFrame:

@@ -171,6 +171,9 @@ def test_static_networks_stand_beside_the_cheapest_hybrid_that_is_as_accurate(pa
     duel = next(d for d in duels_at(NETWORK, Prices()) if d.static == "static-4bit")
     static, hybrid = sides(NETWORK, duel, Prices())
 
+    said = next(one.value for one in page.markdown if "as accurate" in one.value
+                or "For the accuracy" in one.value)  # fmt: skip
+    assert ("Static 4 bit" in said) == duel.static_wins
     assert row["Energy"].split(" | ")[0] == numbers.energy(duel.static_energy_pj)
     assert static.edge_bytes == energy.edge_weight_bytes(static.variant.layers)
     if hybrid is None:
