@@ -14,9 +14,9 @@ import torch
 from torch.nn import functional
 
 from benchmarks.rows import format_row, machine
-from hybrid.fusing import fused
 from hybrid.networks import Network, Spec, build
-from hybrid.quant import calibrating
+from hybrid.quant.fusing import fused
+from hybrid.quant.quantizers import calibrating
 from hybrid.training.recipe import load_recipe
 
 ROUNDS = 4

@@ -23,8 +23,8 @@ from hybrid.errors import HybridError, WeightsError
 from hybrid.files import replacing, sha256_of
 from hybrid.networks import Network, Spec, build
 from hybrid.networks.network import quantized_layers
-from hybrid.packing import pack, packed_bytes, unpack
-from hybrid.quant import QuantConv2d
+from hybrid.quant.packing import pack, packed_bytes, unpack
+from hybrid.quant.quantizers import QuantConv2d
 
 __all__ = ["FORMAT", "base_of", "load_network", "save_network"]
 

@@ -22,7 +22,7 @@ from hybrid.errors import WeightsError
 from hybrid.files import sha256_of
 from hybrid.networks import Network, Spec, build
 from hybrid.networks.network import quantized_layers
-from hybrid.quant import BITS
+from hybrid.quant.quantizers import BITS
 
 every_width = pytest.mark.parametrize("bits", BITS)
 one_folder = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -22,7 +22,7 @@ TORCH_FREE = [
     "hybrid.images",
     "hybrid.matching",
     "hybrid.own_splits",
-    "hybrid.packing",
+    "hybrid.quant.packing",
     "hybrid.policy",
     "hybrid.preprocess",
     "hybrid.sources",

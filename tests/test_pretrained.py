@@ -11,7 +11,7 @@ from hybrid.census import census
 from hybrid.checkpoints import base_of
 from hybrid.files import sha256_of
 from hybrid.networks.tracing import is_reference
-from hybrid.packing import packed_bytes
+from hybrid.quant.packing import packed_bytes
 from hybrid.training.recipe import load_recipe, recipe_names
 from hybrid.ui import cards
 

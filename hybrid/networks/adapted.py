@@ -17,7 +17,7 @@ from hybrid.networks.cutting import Cut, Piece, cuts, find_cut, pieces, worthwhi
 from hybrid.networks.network import Network
 from hybrid.networks.spec import Reference, Spec
 from hybrid.networks.tracing import Outline, is_reference, load_model, trace
-from hybrid.quant import FULL_PRECISION, ActivationQuantizer, QuantConv2d, fit_range
+from hybrid.quant.quantizers import FULL_PRECISION, ActivationQuantizer, QuantConv2d, fit_range
 
 __all__ = ["Adapted", "Prepare", "build", "seen_shape", "stage_cuts"]
 

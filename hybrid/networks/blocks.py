@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hybrid.fusing import fusible
-from hybrid.quant import FULL_PRECISION, QuantConv2d
+from hybrid.quant.fusing import fusible
+from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d
 
 __all__ = [
     "Classifier",

@@ -17,8 +17,8 @@ from torch import Tensor, fx, nn
 
 from hybrid.errors import ModelError
 from hybrid.networks.tracing import Outline
-from hybrid.payload import payload_bytes
-from hybrid.quant import QuantConv2d
+from hybrid.quant.payload import payload_bytes
+from hybrid.quant.quantizers import QuantConv2d
 
 __all__ = ["Cut", "Piece", "Side", "cuts", "find_cut", "pieces", "worthwhile"]
 

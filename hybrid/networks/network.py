@@ -13,7 +13,7 @@ from hybrid.networks.architectures import architecture
 from hybrid.networks.blocks import Classifier, ExitHead
 from hybrid.networks.spec import Spec
 from hybrid.policy import check_thresholds
-from hybrid.quant import ActivationQuantizer, QuantConv2d
+from hybrid.quant.quantizers import ActivationQuantizer, QuantConv2d
 
 __all__ = ["EdgeOutput", "Inference", "Network"]
 

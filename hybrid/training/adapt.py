@@ -32,7 +32,7 @@ from hybrid.networks.adapted import Adapted, Prepare, stage_cuts
 from hybrid.networks.cutting import cuts
 from hybrid.networks.tracing import Outline, fit_weights, load_model, trace
 from hybrid.preprocess import mean_and_deviation
-from hybrid.quant import FULL_PRECISION, check_bits
+from hybrid.quant.quantizers import FULL_PRECISION, check_bits
 from hybrid.record import exit_logits
 from hybrid.training.fitting import (
     BATCH,

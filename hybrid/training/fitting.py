@@ -17,7 +17,7 @@ from hybrid.data import Dataset
 from hybrid.networks import Network
 from hybrid.networks.blocks import PooledHead
 from hybrid.preprocess import normalise
-from hybrid.quant import FULL_PRECISION, QuantConv2d, calibrating
+from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d, calibrating
 from hybrid.record import exit_logits
 
 __all__ = [

@@ -12,7 +12,7 @@ from hybrid.checkpoints import base_of, load_network, save_network
 from hybrid.errors import UnknownNameError
 from hybrid.files import sha256_of
 from hybrid.networks import Network
-from hybrid.payload import payload_bytes
+from hybrid.quant.payload import payload_bytes
 from hybrid.trace import Trace
 from hybrid.training.recipe import Plan, Recipe, plan_of
 

@@ -22,11 +22,11 @@ from hybrid import data, zoo
 from hybrid.checkpoints import base_of, load_network
 from hybrid.errors import RecipeError, WeightsError
 from hybrid.files import replacing, sha256_of
-from hybrid.fusing import fused
 from hybrid.networks import Network, build
 from hybrid.networks.blocks import WhiteningStem
 from hybrid.preprocess import normalise
-from hybrid.quant import QuantConv2d, calibrating
+from hybrid.quant.fusing import fused
+from hybrid.quant.quantizers import QuantConv2d, calibrating
 from hybrid.training.batches import Batches
 from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish, renew

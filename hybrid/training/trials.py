@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from hybrid import zoo
 from hybrid.errors import HybridError, SweepError, WeightsError
 from hybrid.files import replacing, sha256_of
-from hybrid.quant import FULL_PRECISION
+from hybrid.quant.quantizers import FULL_PRECISION
 from hybrid.training.adapt import TWIN, Request, adapt
 
 __all__ = [

@@ -19,7 +19,7 @@ from hybrid.networks import ARCHITECTURES, Network, Spec, build
 from hybrid.networks.blocks import WhiteningStem, WideConv
 from hybrid.networks.network import quantized_layers
 from hybrid.policy import exits_taken
-from hybrid.quant import BITS, QuantConv2d, calibrating
+from hybrid.quant.quantizers import BITS, QuantConv2d, calibrating
 
 STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "wide9": 9, "digits-vgg": 4}
 EARLY = (1, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid.quant import activation_levels, binarize_weights, quantize, weight_levels
+from hybrid.quant.quantizers import activation_levels, binarize_weights, quantize, weight_levels
 
 WHY = "qonnx is not installed; it comes with the extra `reference`"
 

@@ -27,7 +27,7 @@ from hybrid.errors import (
 from hybrid.evaluation import evaluate
 from hybrid.networks.tracing import load_model
 from hybrid.preprocess import normalise
-from hybrid.quant import QuantConv2d
+from hybrid.quant.quantizers import QuantConv2d
 from hybrid.training.adapt import Request, adapt
 
 NAME = "digits-plain"

@@ -12,7 +12,7 @@ from hybrid.data import Dataset
 from hybrid.networks import Network, Reference, Spec, build
 from hybrid.networks.adapted import Adapted
 from hybrid.networks.tracing import load_model
-from hybrid.quant import QuantConv2d
+from hybrid.quant.quantizers import QuantConv2d
 from hybrid.training import fitting
 from hybrid.training.fitting import pixels, quantize
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from hybrid.errors import PayloadError
-from hybrid.payload import decode, encode, payload_bytes
+from hybrid.quant.payload import decode, encode, payload_bytes
 
 shapes = npst.array_shapes(min_dims=1, max_dims=4, max_side=6)
 

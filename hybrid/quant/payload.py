@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid.errors import BitWidthError, PayloadError
-from hybrid.packing import pack, packed_bytes, unpack
+from hybrid.quant.packing import pack, packed_bytes, unpack
 
 __all__ = ["Received", "decode", "encode", "payload_bytes"]
 

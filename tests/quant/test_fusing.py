@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hybrid.fusing import fused, fusible
 from hybrid.networks.blocks import ShiftedPReLU
-from hybrid.quant import activation_levels, binarize_activations, quantize, weight_levels
+from hybrid.quant.fusing import fused, fusible
+from hybrid.quant.quantizers import activation_levels, binarize_activations, quantize, weight_levels
 
 needs_a_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 from torch import Tensor, nn
 
 from hybrid.errors import BitWidthError
-from hybrid.quant import (
+from hybrid.quant.quantizers import (
     BITS,
     ActivationQuantizer,
     Levels,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from hybrid import packing
 from hybrid.errors import BitWidthError
+from hybrid.quant import packing
 
 every_width = pytest.mark.parametrize("bits", range(1, 9))
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.errors import BitWidthError
-from hybrid.fusing import fusible
+from hybrid.quant.fusing import fusible
 
 __all__ = [
     "BITS",
