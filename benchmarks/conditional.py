@@ -21,9 +21,9 @@ from torch import Tensor
 
 from benchmarks.rows import format_row, machine
 from hybrid import data, policy, zoo
+from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
 from hybrid.networks import Network
-from hybrid.preprocess import normalise
 
 POINT = 0.01
 ROUNDS = 5

@@ -11,7 +11,7 @@ from hybrid.cli_options import AsJson, Bits, Measure, Network, PointFile, Split,
 from hybrid.errors import ImageError, UnknownNameError
 
 if TYPE_CHECKING:
-    from hybrid.matching import Match
+    from hybrid.data.labels import Match
     from hybrid.zoo import Card, Variant
 
 __all__ = ["add_to"]
@@ -63,13 +63,14 @@ def trace(
     ] = None,
 ) -> None:
     """Run a network over a split once and write what every exit says of every sample."""
-    from hybrid import data, own_splits, record, trace, zoo
+    from hybrid import data, record, trace, zoo
+    from hybrid.data import user_splits
 
-    if split not in (known := (*data.SPLITS, *own_splits.names(network))):
+    if split not in (known := (*data.SPLITS, *user_splits.names(network))):
         raise UnknownNameError("split", split, known)
     variant = zoo.variant(network, bits, static=static)
     loaded = zoo.load(network, bits=bits, static=static)
-    if split in own_splits.names(network):
+    if split in user_splits.names(network):
         _record_own(network, variant, split, out)
         return
     samples = zoo.images(network, split)
@@ -122,8 +123,9 @@ def record(
     where it was, if the same is asked for again. Similar labels are proposed and not taken:
     confirm them with --match.
     """
-    from hybrid import collect, sources, zoo
-    from hybrid.matching import match as matches
+    from hybrid import zoo
+    from hybrid.data import archives, ingest
+    from hybrid.data.labels import match as matches
 
     card = zoo.card(network)
     variants = (
@@ -132,11 +134,11 @@ def record(
         else (zoo.variant(network, bits, static=static),)
     )
     table_of_labels = None if labels is None else _bytes(labels)
-    with sources.opened(images, labels=table_of_labels) as source:
-        words = () if no_labels else sources.label_words(source, card.classes)
+    with archives.opened(images, labels=table_of_labels) as source:
+        words = () if no_labels else archives.label_words(source, card.classes)
         found = matches(words, card.classes)
         table = _match_table(found, match or (), card)
-        whole = collect.plan(
+        whole = ingest.plan(
             source,
             card,
             name=name,
@@ -144,10 +146,10 @@ def record(
             table=None if no_labels else table,
             inverted=invert,
         )
-        plans = collect.divided(whole) if divide else (whole,)
+        plans = ingest.divided(whole) if divide else (whole,)
         for plan in plans:
             with cli_words.progress(f"Reading {plan.about.name}") as progress:
-                about = collect.collect(plan, source.read, progress=progress)
+                about = ingest.collect(plan, source.read, progress=progress)
             cli_words.say_collected(about)
     cli_words.say_left_out(found, table)
     for plan in plans:
@@ -224,10 +226,11 @@ def _network_and_images(
 
 def _record_own(network: str, variant: "Variant", split: str, out: Path | None = None) -> None:
     """Record the trace of a variant on an own split, and say where it is."""
-    from hybrid import own_splits, zoo
+    from hybrid import zoo
+    from hybrid.data import user_splits
     from hybrid.record import record_own
 
-    about = own_splits.split(network, split)
+    about = user_splits.split(network, split)
     loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
     with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
         path = record_own(
@@ -275,8 +278,8 @@ def _bytes(path: Path) -> bytes:
 
 def _pixels(path: Path, card: "Card") -> Any:
     """What the network sees of a file: uint8 (size, size, channels)."""
-    from hybrid.images import read_image
-    from hybrid.preprocess import preprocess
+    from hybrid.data.images import read_image
+    from hybrid.data.preprocess import preprocess
 
     try:
         content = path.read_bytes()
@@ -290,6 +293,6 @@ def _batch(pixels: Any, card: "Card") -> Any:
     """Preprocessed pixels as a torch batch of one."""
     import torch
 
-    from hybrid.preprocess import normalise
+    from hybrid.data.preprocess import normalise
 
     return torch.from_numpy(normalise(pixels[None], card.dataset))

@@ -9,10 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     from hybrid.choose import Answer, PointFile, Survival
+    from hybrid.data.labels import Match
+    from hybrid.data.user_splits import OwnSplit
     from hybrid.evaluation import Certified
-    from hybrid.matching import Match
     from hybrid.networks import Inference
-    from hybrid.own_splits import OwnSplit
     from hybrid.policy import OperatingPoint
     from hybrid.zoo import Card, Variant
 
@@ -70,7 +70,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
 def say_collected(about: "OwnSplit") -> None:
     """How many images a split has, and which files could not be read, on stderr."""
-    from hybrid import own_splits
+    from hybrid.data import user_splits
 
     typer.echo(f"{about.name}: {about.samples:,} images.", err=True)
     if without := about.left_out.get("", 0):
@@ -78,7 +78,7 @@ def say_collected(about: "OwnSplit") -> None:
         typer.echo(f"{were} no label and stay out.", err=True)
     if about.skipped:
         typer.echo(f"{about.skipped:,} files could not be read:", err=True)
-        for one in own_splits.skipped(about)[:_SHOWN]:
+        for one in user_splits.skipped(about)[:_SHOWN]:
             typer.echo(f"  {one.sentence}", err=True)
 
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from hybrid import data, policy, zoo
 from hybrid.data import Dataset
+from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
 from hybrid.policy import CostsLike
-from hybrid.preprocess import normalise
 from hybrid.trace import Trace
 
 if TYPE_CHECKING:

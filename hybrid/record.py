@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybrid import confidence, own_splits, trace
-from hybrid.data import Dataset
+from hybrid import confidence, trace
+from hybrid.data import Dataset, user_splits
+from hybrid.data.preprocess import normalise
+from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.errors import TraceError
 from hybrid.files import replacing
 from hybrid.networks import Network
-from hybrid.own_splits import OwnSplit, Part
-from hybrid.preprocess import normalise
 from hybrid.trace import Trace
 
 __all__ = ["exit_logits", "fit_temperatures", "record", "record_own"]
@@ -73,12 +73,12 @@ def record_own(
         SourceError: the split's images are damaged.
         TraceError: logits that are not finite, or a folder that cannot be written.
     """
-    path = own_splits.trace_path(about.network, about.name, variant, weights_sha256)
+    path = user_splits.trace_path(about.network, about.name, variant, weights_sha256)
     folder = path.with_name(f".{path.stem}.parts")
     try:
         recorded = trace.build_in_parts(
             parts=_logits_in_parts(network, about, folder, progress),
-            labels=own_splits.labels(about),
+            labels=user_splits.labels(about),
             temperatures=network.temperatures,
             network=about.network,
             variant=variant,
@@ -121,7 +121,7 @@ def _logits_in_parts(
 ) -> Iterator[list[NDArray[np.float32]]]:
     """Each part's logits, from the folder where they are there already."""
     done = 0
-    for number, part in enumerate(own_splits.parts(about)):
+    for number, part in enumerate(user_splits.parts(about)):
         path = folder / f"part-{number:05d}.npz"
         logits = _kept_logits(path, exits=len(network.temperatures), samples=len(part.labels))
         if logits is None:

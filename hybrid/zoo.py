@@ -1,7 +1,7 @@
 """What lies in pretrained/: cards, traces and weights by name. Torch only inside `load`.
 
 A network's splits are those of its data set and the user's own, which lie elsewhere: see
-`hybrid.own_splits`.
+`hybrid.data.user_splits`.
 """
 
 import os
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from hybrid import data, own_splits
+from hybrid import data
 from hybrid import trace as trace_files
+from hybrid.data import user_splits
 from hybrid.energy import Layer
 from hybrid.errors import BitWidthError, DataMissingError, UnknownNameError, WeightsError
 from hybrid.files import replacing
@@ -188,7 +189,7 @@ def variant(network: str, bits: int, *, static: bool = False) -> Variant:
 
 def splits(network: str) -> tuple[str, ...]:
     """The splits that a network can have a trace on: its data set's, then the user's own."""
-    return (*SPLITS, *own_splits.names(network))
+    return (*SPLITS, *user_splits.names(network))
 
 
 def images(network: str, split: str) -> data.Dataset:
@@ -202,7 +203,7 @@ def images(network: str, split: str) -> data.Dataset:
     known = card(network)
     if split in data.SPLITS:
         return data.load(known.dataset, split, size=known.size, channels=known.channels)
-    return own_splits.load(own_splits.split(network, split))
+    return user_splits.load(user_splits.split(network, split))
 
 
 def trace_path(network: str, variant: str, split: str) -> Path:
@@ -210,7 +211,7 @@ def trace_path(network: str, variant: str, split: str) -> Path:
     if split in data.SPLITS:
         return pretrained_folder() / network / variant / f"trace-{split}.parquet"
     weights = card(network).variants[variant].files[WEIGHTS]
-    return own_splits.trace_path(network, split, variant, weights)
+    return user_splits.trace_path(network, split, variant, weights)
 
 
 def weights_path(network: str, variant: str) -> Path:
@@ -229,7 +230,7 @@ def trace(network: str, variant: str, split: str = "test") -> Trace:
     variants = card(network).variants
     if variant not in variants:
         raise UnknownNameError("variant", variant, variants)
-    if split not in data.SPLITS and split not in own_splits.names(network):
+    if split not in data.SPLITS and split not in user_splits.names(network):
         raise UnknownNameError("split", split, splits(network))
     path = trace_path(network, variant, split)
     if not path.is_file():

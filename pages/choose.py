@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from hybrid import own_splits
 from hybrid.choose import Answer, Considered, Point, Survival, point_file, to_toml
+from hybrid.data import user_splits
 from hybrid.ui import cache, choice, chosen, numbers, report, shell, state
 from hybrid.ui.figures import choose as figures
 from hybrid.ui.state import DEFAULT_SPLIT, STEPS, View, on_grid
@@ -106,7 +106,7 @@ def own_images(known: cache.Offers) -> str:
 
 def divided(known: cache.Offers) -> list[str]:
     """The images of the user's own that some network has in two halves."""
-    return sorted({name for network in known.exits for name in own_splits.halved(network)})
+    return sorted({name for network in known.exits for name in user_splits.halved(network)})
 
 
 def number(key: str) -> float | None:

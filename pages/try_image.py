@@ -9,11 +9,12 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid import data, images
+from hybrid import data
+from hybrid.data import images
+from hybrid.data.images import Picture, Rejected
+from hybrid.data.photographs import photographs
+from hybrid.data.preprocess import preprocess
 from hybrid.errors import HybridError
-from hybrid.images import Picture, Rejected
-from hybrid.photographs import photographs
-from hybrid.preprocess import preprocess
 from hybrid.ui import cache, cards, numbers, palette, recording, running, shell, state
 from hybrid.ui.figures import try_image as figures
 from hybrid.ui.state import View

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import collect, matching, own_splits
+from hybrid.data import ingest, labels, user_splits
 from hybrid.errors import HybridError
 from hybrid.trace import UNLABELLED
 from hybrid.ui import (
@@ -49,12 +49,12 @@ def main() -> None:
         unfinished(card)
     else:
         recordings(card)
-        kept_split.draw(own_splits.split(card.network, chosen), view, card)
+        kept_split.draw(user_splits.split(card.network, chosen), view, card)
 
 
 def choose_split(card: Card) -> str:
     """The kept splits of the network, and a new one."""
-    names = own_splits.names(card.network)
+    names = user_splits.names(card.network)
     if not names:
         return NEW
     key = f"your_split_{card.network}"
@@ -72,7 +72,7 @@ def choose_split(card: Card) -> str:
 def is_new(card: Card) -> bool:
     """Whether this session's last recording was kept, nothing goes on, and it was not shown yet."""
     recording = any(job.alive for job in your_data.recordings(card.network))
-    return st.session_state.get("your_done") in own_splits.names(card.network) and not recording
+    return st.session_state.get("your_done") in user_splits.names(card.network) and not recording
 
 
 def recordings(card: Card) -> None:
@@ -106,7 +106,7 @@ def recordings(card: Card) -> None:
 
 def unfinished(card: Card) -> None:
     """What was begun and neither ended nor goes on: it can be thrown away."""
-    left = collect.drafts(card.network)
+    left = ingest.drafts(card.network)
     if not left or any(job.alive for job in your_data.recordings(card.network)):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -126,8 +126,8 @@ def unfinished(card: Card) -> None:
 
 def throw_away(network: str) -> None:
     """Take every unfinished recording of the network away."""
-    for draft in collect.drafts(network):
-        collect.discard(draft)
+    for draft in ingest.drafts(network):
+        ingest.discard(draft)
 
 
 def draw_recording(job: Job, number: int) -> None:
@@ -291,7 +291,7 @@ def match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:
                 "Label": one.word,
                 "Images": one.images,
                 "Class": one.class_name,
-                "How": matching.HOW[one.how],
+                "How": labels.HOW[one.how],
             }
             for one in found.matches
         ),
@@ -359,8 +359,8 @@ def labels_of(
     """The label of each image that will be recorded, said in numbers; None where none will be."""
     if table is None:
         return np.full(len(found.entries), UNLABELLED)
-    every = matching.labels(found.words, table, card.classes)
-    labels = every[every != matching.LEFT_OUT]
+    every = labels.labels(found.words, table, card.classes)
+    labels = every[every != labels.LEFT_OUT]
     left_out = len(every) - len(labels)
     guessed = sum(one.proposed and table[one.word] == one.class_name for one in found.matches)
     if guessed:
@@ -419,7 +419,7 @@ def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> N
     st.caption(
         f"{len(names if every else names[:TWO])} traces are recorded. The images at the network's "
         f"size, {numbers.kilobytes(len(labels) * card.image_bytes)}, and the traces are kept in "
-        f"{own_splits.folder()}; HYBRID_TRACES names another folder."
+        f"{user_splits.folder()}; HYBRID_TRACES names another folder."
     )
     if st.session_state["your_divide"] and (said := your_data.promise(max(len(labels) // 2, 1))):
         st.caption(said)
@@ -459,7 +459,7 @@ def begin(found: Found, view: View, card: Card) -> None:
 
 def free_name(card: Card) -> str:
     """A name that no split has."""
-    taken = {name.partition("-tune")[0] for name in own_splits.names(card.network)}
+    taken = {name.partition("-tune")[0] for name in user_splits.names(card.network)}
     tries = ("mine", *(f"mine-{number}" for number in range(2, 10_000)))
     return next(name for name in tries if name not in taken)
 

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from hybrid import data
+from hybrid.data.preprocess import normalise
 from hybrid.networks.tracing import load_model
-from hybrid.preprocess import normalise
 
 SIZE, EPOCHS, BATCH, RATE = 32, 12, 64, 1e-3
 

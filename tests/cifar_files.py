@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hybrid import cifar
+from hybrid.data import cifar
 
 Part = tuple[np.ndarray, np.ndarray]
 Write = Callable[[Path, dict[str, Part]], Path]

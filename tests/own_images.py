@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hybrid import data, own_splits, trace, zoo
-from hybrid.data import Dataset
-from hybrid.own_splits import OwnSplit, Part
+from hybrid import data, trace, zoo
+from hybrid.data import Dataset, user_splits
+from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.trace import UNLABELLED
 
 __all__ = ["digits", "png", "pngs", "write_folder", "write_halves", "write_own_split", "zipped"]
@@ -92,11 +92,11 @@ def write_own_split(
     )
     grey = np.full((samples, card.size, card.size, card.channels), 127, np.uint8)
     names = tuple(f"{i}.png" for i in range(samples))
-    draft = own_splits.draft_path(network, name, "made-up")
-    own_splits.save_part(
+    draft = user_splits.draft_path(network, name, "made-up")
+    user_splits.save_part(
         draft, 0, Part(images=grey, labels=labels, names=names, skipped=(), entries=samples)
     )
-    own_splits.keep(draft, about)
+    user_splits.keep(draft, about)
     for variant in card.variants:
         whole = zoo.trace(network, variant)
         first = replace(
@@ -106,7 +106,7 @@ def write_own_split(
             classes=whole.classes[start : start + samples],
             confidences={m: v[start : start + samples] for m, v in whole.confidences.items()},
         )
-        path = own_splits.trace_path(network, name, variant, whole.weights_sha256)
+        path = user_splits.trace_path(network, name, variant, whole.weights_sha256)
         trace.save(first, path)
 
 

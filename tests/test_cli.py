@@ -17,8 +17,9 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from hybrid import data, energy, own_splits, zoo
+from hybrid import data, energy, zoo
 from hybrid.cli import app
+from hybrid.data import user_splits
 from hybrid.networks import build
 from hybrid.paper import BARS
 from hybrid.training.publish import Training, publish
@@ -355,10 +356,10 @@ def test_without_a_bit_width_every_variant_is_recorded_and_choose_can_choose(
     variants = sorted(path.name for path in (pretrained / "digits-vgg").iterdir() if path.is_dir())
     for half in ("mine-tune", "mine-certify"):
         weights = {v: zoo.card("digits-vgg").variants[v].files[zoo.WEIGHTS] for v in variants}
-        assert sorted(own_splits.recorded("digits-vgg", half, weights)) == variants
+        assert sorted(user_splits.recorded("digits-vgg", half, weights)) == variants
     said = parsed(run("choose", "digits-vgg", "--images", "mine", "--observed", "--json"))
     assert said["absent"] == []
-    halves = [own_splits.split("digits-vgg", f"mine-{half}") for half in ("tune", "certify")]
+    halves = [user_splits.split("digits-vgg", f"mine-{half}") for half in ("tune", "certify")]
     assert said["best"]["tune"]["samples"] == halves[0].samples
     assert sum(half.samples for half in halves) == 40
 

@@ -10,11 +10,11 @@ import torch
 
 from hybrid import data, live, record, zoo
 from hybrid.data import Dataset
+from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
 from hybrid.live import Progress, Request
 from hybrid.networks import Network, Spec, build
 from hybrid.policy import Costs
-from hybrid.preprocess import normalise
 from hybrid.trace import Trace
 
 SAMPLES = 50

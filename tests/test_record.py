@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hybrid import confidence, data, record, zoo
-from hybrid.preprocess import normalise
+from hybrid.data.preprocess import normalise
 
 NETWORK, VARIANT = "digits-vgg", "hybrid-32bit"
 

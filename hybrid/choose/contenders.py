@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import energy, evaluation, own_splits, zoo
+from hybrid import energy, evaluation, zoo
 from hybrid.choose.search import Options, Steps, options, steps
 from hybrid.confidence import MEASURES
+from hybrid.data import user_splits
 from hybrid.energy import ExitCosts, Layer
 from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError
 from hybrid.evaluation import Prices
@@ -196,7 +197,7 @@ def survey(
     named = [zoo.card(name) for name in dict.fromkeys(networks)]
     if not named:
         raise LimitError("No network was named to choose among; name at least one.")
-    cards = [card for card in named if not images or images in own_splits.halved(card.network)]
+    cards = [card for card in named if not images or images in user_splits.halved(card.network)]
     absent = [_without(card.network, images) for card in named if card not in cards]
     traces = _traces(cards, images, load, absent)
     references = {
@@ -288,7 +289,7 @@ def _kinds(variant: zoo.Variant) -> list[str]:
 
 
 def _without(network: str, images: str) -> str:
-    kept = ", ".join(own_splits.halved(network)) or "none"
+    kept = ", ".join(user_splits.halved(network)) or "none"
     return (
         f"{network} has no images called {images}, recorded in two halves (it has {kept}); record "
         f"them with `hybrid record {network} … --name {images} --divide`."

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.data import Dataset
+from hybrid.data.preprocess import normalise
 from hybrid.networks import Network
 from hybrid.networks.blocks import PooledHead
-from hybrid.preprocess import normalise
 from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d, calibrating
 from hybrid.record import exit_logits
 

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from hybrid import certify, data, energy, evaluation, own_splits, policy, zoo
+from hybrid import certify, data, energy, evaluation, policy, zoo
+from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.trace import Trace
 from hybrid.ui import tables
@@ -80,7 +81,7 @@ def offers() -> Offers:
         hybrids = [v for v in zoo.card(network).variants.values() if v.kind == "hybrid"]
         if hybrids:
             exits[network] = {v.bits: v.exits for v in sorted(hybrids, key=lambda v: v.bits)}
-            splits[network] = tuple(own_splits.names(network))
+            splits[network] = tuple(user_splits.names(network))
     return Offers(exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
 
 
@@ -107,11 +108,11 @@ def certify_split(view: View) -> str | None:
     """The split that certificates of the view's images rest on; None where there is none."""
     if view.split == SPLIT:
         return "certify"
-    about = own_splits.split(view.network, view.split)
+    about = user_splits.split(view.network, view.split)
     if about.purpose == "certify":
         return view.split
     images = view.split.removesuffix("-tune")
-    paired = about.purpose == "tune" and images in own_splits.halved(view.network)
+    paired = about.purpose == "tune" and images in user_splits.halved(view.network)
     return f"{images}-certify" if paired else None
 
 
@@ -157,7 +158,7 @@ def searched_split(view: View) -> str:
     if view.split == SPLIT:
         return "tune"
     images = view.split.removesuffix("-certify")
-    halved = images != view.split and images in own_splits.halved(view.network)
+    halved = images != view.split and images in user_splits.halved(view.network)
     return f"{images}-tune" if halved else view.split
 
 
@@ -209,7 +210,7 @@ def follower_data(view: View) -> dict[str, Any]:
 
 def stamps(network: str, split: str = SPLIT) -> tuple[int, ...]:
     """When the card and each variant's trace of the split last changed."""
-    folders, card_changed = (zoo.pretrained_folder(), own_splits.folder()), _stamp(network)
+    folders, card_changed = (zoo.pretrained_folder(), user_splits.folder()), _stamp(network)
     paths = _trace_paths(folders, network, split, card_changed)
     return (card_changed, *map(_changed_ns, paths))
 
@@ -237,7 +238,7 @@ def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | No
     """Some images of the view's split (k, h, w, channels); None where they are not here."""
     known = card(view.network)
     if view.split != SPLIT:
-        stamp = _changed_ns(own_splits.path_of(view.network, view.split))
+        stamp = _changed_ns(user_splits.path_of(view.network, view.split))
         return _own_pictures(view.network, view.split, tuple(positions), stamp)
     found = images(known.dataset, size=known.size, channels=known.channels)
     recorded = trace(view.network, view.variant, view.split)
@@ -427,7 +428,7 @@ def _own_pictures(
     network: str, split: str, positions: tuple[int, ...], stamp: int
 ) -> npt.NDArray[np.uint8]:
     del stamp  # only in the key
-    return own_splits.images(own_splits.split(network, split), positions)
+    return user_splits.images(user_splits.split(network, split), positions)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

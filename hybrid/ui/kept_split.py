@@ -6,10 +6,10 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from hybrid import own_splits
+from hybrid.data import user_splits
+from hybrid.data.images import Rejected
+from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.images import Rejected
-from hybrid.own_splits import OwnSplit
 from hybrid.ui import cache, numbers, palette, running, shell, state, your_data
 from hybrid.ui.figures import explore as explore_figures
 from hybrid.ui.figures import your_data as figures
@@ -50,7 +50,7 @@ def show_about(about: OwnSplit, card: Card) -> None:
         "tune": " One half of them: to choose thresholds on.",
         "certify": " One half of them: for certificates alone.",
     }
-    recorded = own_splits.recorded(
+    recorded = user_splits.recorded(
         about.network, about.name, {n: v.files[WEIGHTS] for n, v in card.variants.items()}
     )
     st.text(
@@ -63,7 +63,7 @@ def show_about(about: OwnSplit, card: Card) -> None:
         st.text(f"Left out, by label: {words}")
     if about.skipped:
         files = your_data.counted(about.skipped, "file", "files")
-        show_refused(own_splits.skipped(about), f"{files} could not be read")
+        show_refused(user_splits.skipped(about), f"{files} could not be read")
 
 
 def actions(about: OwnSplit, view: View, card: Card) -> None:
@@ -82,7 +82,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
         missing = [
             name
             for name in your_data.variants(card, view.variant)
-            if not own_splits.trace_path(
+            if not user_splits.trace_path(
                 about.network, about.name, name, card.variants[name].files[WEIGHTS]
             ).is_file()
         ]
@@ -107,7 +107,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
 def choose_on(about: OwnSplit) -> None:
     """The way to Choose, which needs both halves."""
     images = about.name.removesuffix(f"-{about.purpose}")
-    halved = images in own_splits.halved(about.network)
+    halved = images in user_splits.halved(about.network)
     if st.button(
         "Choose on them",
         icon=":material/target:",
@@ -135,7 +135,7 @@ def record_more(about: OwnSplit, card: Card, names: Sequence[str], gate: Turns) 
 
 def delete(about: OwnSplit) -> None:
     """Take a split away."""
-    own_splits.delete(about.network, about.name)
+    user_splits.delete(about.network, about.name)
 
 
 def show_headlines(shown: tuple[tuple[str, str, str], ...]) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from hybrid import data, own_splits, trace, zoo
+from hybrid import data, trace, zoo
+from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.ui import cache, jobs, numbers, running
 from hybrid.ui.jobs import Job, Key, Report, Turns
@@ -34,7 +35,7 @@ def missing_trace(network: str, variant: str, error: HybridError, split: str = c
     dataset = cache.card(network).dataset
     key = ("trace", network, variant, split)
     job = _known(key)
-    own = split in own_splits.names(network)
+    own = split in user_splits.names(network)
     if not zoo.weights_path(network, variant).is_file():
         st.warning(str(error), title="No trace here", icon=ICON)
         st.caption("There are no weights of it here either, and so nothing can record it. Train:")
@@ -104,8 +105,8 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
         with gate.paused():
             report((done, total))
 
-    if split in own_splits.names(network):
-        about = own_splits.split(network, split)
+    if split in user_splits.names(network):
+        about = user_splits.split(network, split)
         weights = chosen.files[zoo.WEIGHTS]
         with gate:
             record.record_own(loaded, about, variant=variant, weights_sha256=weights, progress=step)

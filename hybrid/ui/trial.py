@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.preprocess import normalise
+from hybrid.data.preprocess import normalise
 from hybrid.ui import palette
 from hybrid.zoo import Card, Variant
 

@@ -19,14 +19,15 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import certify, collect, differences, matching, own_splits, policy, sources, zoo
-from hybrid.collect import Plan, Progress
+from hybrid import certify, differences, policy, zoo
+from hybrid.data import archives, ingest, labels, user_splits
+from hybrid.data.archives import Entry
+from hybrid.data.images import Rejected, shown_name
+from hybrid.data.ingest import Plan, Progress
+from hybrid.data.labels import Match
+from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
-from hybrid.images import Rejected, shown_name
-from hybrid.matching import Match
-from hybrid.own_splits import OwnSplit
-from hybrid.sources import Entry
 from hybrid.trace import Trace
 from hybrid.ui import cards, jobs, numbers
 from hybrid.ui.jobs import Job, Report, Turns, Work
@@ -147,15 +148,15 @@ def look(given: Given, classes: Sequence[str]) -> Found:
     Raises:
         SourceError, ImageError: no images, or a table that cannot be read.
     """
-    with sources.opened(given.where, title=given.title, labels=given.labels) as source:
-        words = sources.label_words(source, classes)
+    with archives.opened(given.where, title=given.title, labels=given.labels) as source:
+        words = archives.label_words(source, classes)
         return Found(
             given=given,
             entries=source.entries,
             refused=source.refused,
             others=source.others,
             words=words,
-            matches=matching.match(words, classes),
+            matches=labels.match(words, classes),
             by_table=source.table is not None,
         )
 
@@ -165,11 +166,11 @@ def previews(found: Found, card: Card, *, inverted: bool) -> list[Preview]:
     chosen = np.unique(np.linspace(0, len(found.entries) - 1, PREVIEWS).astype(int)).tolist()
     about = _about(card, inverted=inverted)
     shown: list[Preview] = []
-    with sources.opened(found.given.where, labels=found.given.labels) as source:
+    with archives.opened(found.given.where, labels=found.given.labels) as source:
         for i in chosen:
             try:
                 data = source.read(found.entries[i])
-                pixels = collect.pixels_of(found.entries[i], data, about)
+                pixels = ingest.pixels_of(found.entries[i], data, about)
             except ImageError:
                 continue
             shown.append(Preview(pixels=pixels, word=shown_name(found.words[i] or "no label")))
@@ -209,11 +210,13 @@ def plans(
     Raises:
         SourceError: a name that cannot be or is taken, or nothing to record.
     """
-    with sources.opened(found.given.where, title=found.given.title, labels=found.given.labels) as s:
-        whole = collect.plan(s, card, name=name, words=found.words, table=table, inverted=inverted)
-    made = collect.divided(whole) if divide else (whole,)
+    with archives.opened(
+        found.given.where, title=found.given.title, labels=found.given.labels
+    ) as s:
+        whole = ingest.plan(s, card, name=name, words=found.words, table=table, inverted=inverted)
+    made = ingest.divided(whole) if divide else (whole,)
     for plan in made:
-        own_splits.check_free(card.network, plan.about.name)
+        user_splits.check_free(card.network, plan.about.name)
     return made
 
 
@@ -261,11 +264,11 @@ def start(made: Sequence[Plan], given: Given, card: Card, names: Sequence[str], 
     def work(report: Report) -> None:
         jobs.spare_a_core()
         steps = len(made) * (1 + len(names))
-        with sources.opened(given.where, title=given.title, labels=given.labels) as source:
+        with archives.opened(given.where, title=given.title, labels=given.labels) as source:
             kept = []
             for number, plan in enumerate(made):
                 step = _reporter(report, f"Reading {plan.about.name}", number, steps)
-                kept.append(collect.collect(plan, source.read, progress=step))
+                kept.append(ingest.collect(plan, source.read, progress=step))
         _record(kept, [card.variants[n] for n in names], gate, report, (len(made), steps))
 
     return _start(work, card.network, *(plan.about.name + plan.key for plan in made))
@@ -376,7 +379,7 @@ def _about(card: Card, *, inverted: bool) -> OwnSplit:
         channels=card.channels,
         samples=0,
         labelled=False,
-        purpose=own_splits.PURPOSES[0],
+        purpose=user_splits.PURPOSES[0],
         inverted=inverted,
         source="",
         skipped=0,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from hybrid import evaluation, own_splits, policy, zoo
+from hybrid import evaluation, policy, zoo
+from hybrid.data import user_splits
 from hybrid.ui import cache, words
 from hybrid.ui.state import View
 from tests.own_images import write_own_split
@@ -134,7 +135,7 @@ def test_a_deleted_split_falls_back_to_the_test_split(explore: Explore, toy: obj
     write_own_split("trees-toy", "mine")
     app = explore(**TOY, split="mine")
 
-    own_splits.delete("trees-toy", "mine")
+    user_splits.delete("trees-toy", "mine")
     app.run()
 
     assert not app.exception

@@ -9,7 +9,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from hybrid import data, zoo
-from hybrid.photographs import photographs
+from hybrid.data.photographs import photographs
 
 NETWORK = "digits-vgg"
 

@@ -8,7 +8,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from hybrid import own_splits, policy, zoo
+from hybrid import policy, zoo
+from hybrid.data import user_splits
 from hybrid.ui import gallery, jobs, shell
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
@@ -70,7 +71,7 @@ def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTes
 
     record(page)
     assert "Recorded and kept" in words(page)
-    assert own_splits.names(NETWORK) == ["mine"]
+    assert user_splits.names(NETWORK) == ["mine"]
     counted = policy.outcome(zoo.trace(NETWORK, "hybrid-2bit", "mine"), (0.8, 0.8))
     test = policy.outcome(zoo.trace(NETWORK, "hybrid-2bit"), (0.8, 0.8))
     assert metric(page, "Images") == ("60", "labelled")
@@ -113,7 +114,7 @@ def test_a_second_recording_is_shown_when_it_has_ended_too(page: AppTest) -> Non
 
 
 def test_what_was_begun_and_not_ended_can_be_thrown_away(page: AppTest, traces: Path) -> None:
-    draft = own_splits.draft_path(NETWORK, "mine", "0123")
+    draft = user_splits.draft_path(NETWORK, "mine", "0123")
     draft.mkdir(parents=True)
     (draft / "part-00000.npz").write_bytes(b"some images")
 
@@ -167,7 +168,7 @@ def test_three_images_of_one_class_are_taken_with_two_cautions(page: AppTest) ->
     assert "3 images say little" in words(page)
     assert "All images are labelled 7" in words(page)
     record(page)
-    assert own_splits.split(NETWORK, "mine").samples == 3
+    assert user_splits.split(NETWORK, "mine").samples == 3
 
 
 def test_a_corrupt_file_is_listed_and_costs_no_other(page: AppTest) -> None:
@@ -175,7 +176,7 @@ def test_a_corrupt_file_is_listed_and_costs_no_other(page: AppTest) -> None:
 
     record(page)
 
-    assert own_splits.split(NETWORK, "mine").samples == 20
+    assert user_splits.split(NETWORK, "mine").samples == 20
     assert table(page, "Why") == [
         "7/broken.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
     ]
@@ -230,14 +231,14 @@ def test_a_divided_zip_is_two_splits_and_both_can_be_deleted(page: AppTest) -> N
 
     record(page)
 
-    assert own_splits.names(NETWORK) == ["mine-certify", "mine-tune"]
+    assert user_splits.names(NETWORK) == ["mine-certify", "mine-tune"]
     for _ in range(2):
         page.segmented_control(key=f"your_split_{NETWORK}").set_value(
-            own_splits.names(NETWORK)[0]
+            user_splits.names(NETWORK)[0]
         ).run()
         page.button(key="your_delete").click().run()
     assert not page.exception
-    assert own_splits.names(NETWORK) == []
+    assert user_splits.names(NETWORK) == []
 
 
 def test_a_bit_width_that_was_not_recorded_can_be_recorded_later(page: AppTest) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from hybrid import data, trace, zoo
 from hybrid.census import census
 from hybrid.data import Dataset
+from hybrid.data.preprocess import normalise
 from hybrid.errors import (
     BitWidthError,
     HybridError,
@@ -26,7 +27,6 @@ from hybrid.errors import (
 )
 from hybrid.evaluation import evaluate
 from hybrid.networks.tracing import load_model
-from hybrid.preprocess import normalise
 from hybrid.quant.quantizers import QuantConv2d
 from hybrid.training.adapt import Request, adapt
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid import data, zoo
-from hybrid.preprocess import normalise
+from hybrid.data.preprocess import normalise
 from hybrid.ui import trial
 from hybrid.ui.trial import Trial
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hybrid import certify, matching, policy, zoo
+from hybrid import certify, policy, zoo
+from hybrid.data import labels
 from hybrid.ui import your_data
 from hybrid.ui.figures import your_data as figures
 from hybrid.ui.state import View
@@ -25,7 +26,7 @@ def test_few_images_to_certify_on_are_said_to_promise_little() -> None:
 
 
 def test_an_edited_row_has_the_class_that_was_chosen_and_an_emptied_one_none() -> None:
-    found = matching.match(["cat", "dear", "dog", "bear"], CLASSES)
+    found = labels.match(["cat", "dear", "dog", "bear"], CLASSES)
     assert [one.word for one in found] == ["bear", "cat", "dear", "dog"]
 
     table = your_data.corrected(found, {0: {"Class": "dog"}, 1: {"Class": None}, 3: {}})

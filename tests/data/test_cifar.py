@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hybrid import cifar
 from hybrid.cli import app
+from hybrid.data import cifar
 from hybrid.errors import DataMissingError
 from hybrid.torchvision_fix import declare_operators
 from tests.cifar_files import (

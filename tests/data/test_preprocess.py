@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hybrid import data
+from hybrid.data.preprocess import NORMALISATION, normalise, preprocess
 from hybrid.errors import UnknownNameError
-from hybrid.preprocess import NORMALISATION, normalise, preprocess
 
 
 def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid import collect, evaluation, matching, own_splits, record, sources, trace, zoo
-from hybrid.collect import Plan
-from hybrid.data import Dataset
+from hybrid import evaluation, record, trace, zoo
+from hybrid.data import Dataset, archives, ingest, labels, user_splits
+from hybrid.data.archives import Entry
+from hybrid.data.ingest import Plan
+from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, SourceError, TraceError, UnknownNameError
 from hybrid.networks import Network
-from hybrid.own_splits import OwnSplit
-from hybrid.sources import Entry
 from hybrid.trace import Trace
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
@@ -38,15 +38,15 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> Plan:
     card = zoo.card(NETWORK)
-    with sources.opened(zipped(files)) as source:
-        words = sources.label_words(source, card.classes)
-        found = matching.match(words, card.classes)
+    with archives.opened(zipped(files)) as source:
+        words = archives.label_words(source, card.classes)
+        found = labels.match(words, card.classes)
         table = {one.word: one.class_name for one in found} if labelled else None
-        return collect.plan(source, card, name=name, words=words, table=table)
+        return ingest.plan(source, card, name=name, words=words, table=table)
 
 
 def gathered(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> OwnSplit:
-    return collect.collect(planned(files, name, labelled=labelled), reader(files))
+    return ingest.collect(planned(files, name, labelled=labelled), reader(files))
 
 
 def reader(files: dict[str, bytes]) -> Callable[[Entry], bytes]:
@@ -122,21 +122,21 @@ def test_a_killed_collection_goes_on_and_ends_the_same(small_parts: None, stop_a
     seen: list[str] = []
 
     with pytest.raises(KeyboardInterrupt):
-        collect.collect(plan, _dying(files, after=stop_at))
-    assert own_splits.names(NETWORK) == ["whole"]
-    about = collect.collect(plan, _counting(files, seen))
+        ingest.collect(plan, _dying(files, after=stop_at))
+    assert user_splits.names(NETWORK) == ["whole"]
+    about = ingest.collect(plan, _counting(files, seen))
 
     assert len(seen) <= len(files) - stop_at + 20  # what lay in whole parts was not read again
     assert replace(about, name="whole", key=whole.key) == whole
     assert same_images(about, whole)
-    assert own_splits.skipped(about) == own_splits.skipped(whole)
-    assert not collect.drafts(NETWORK)
+    assert user_splits.skipped(about) == user_splits.skipped(whole)
+    assert not ingest.drafts(NETWORK)
 
 
 def test_a_killed_recording_goes_on_and_ends_the_same(small_parts: None, network: Network) -> None:
     about = gathered(pngs(digits()))
     expected = recorded(network, about)
-    own_splits.trace_path(NETWORK, "mine", VARIANT, expected.weights_sha256).unlink()
+    user_splits.trace_path(NETWORK, "mine", VARIANT, expected.weights_sha256).unlink()
 
     def die(done: int, _: int) -> None:
         if done >= 40:
@@ -151,19 +151,19 @@ def test_a_killed_recording_goes_on_and_ends_the_same(small_parts: None, network
 
     assert told[0] == 20  # the first part was there and is only counted
     assert same(found, expected)
-    assert not list(own_splits.path_of(NETWORK, "mine").glob(".*"))
+    assert not list(user_splits.path_of(NETWORK, "mine").glob(".*"))
 
 
 def test_half_a_part_that_a_kill_left_is_not_kept(small_parts: None) -> None:
     files = pngs(digits())
     plan = planned(files)
     with pytest.raises(KeyboardInterrupt):
-        collect.collect(plan, _dying(files, after=45))
+        ingest.collect(plan, _dying(files, after=45))
     (plan.draft / ".part-00002.npz.0123abcd").write_bytes(b"half")
 
-    about = collect.collect(plan, reader(files))
+    about = ingest.collect(plan, reader(files))
 
-    kept = sorted(path.name for path in own_splits.path_of(NETWORK, "mine").iterdir())
+    kept = sorted(path.name for path in user_splits.path_of(NETWORK, "mine").iterdir())
     assert kept == ["part-00000.npz", "part-00001.npz", "part-00002.npz", "split.toml"]
     assert about.samples == 60
 
@@ -174,34 +174,34 @@ def test_parts_that_are_thrown_away_meanwhile_make_no_split(small_parts: None) -
 
     def read(entry: Entry) -> bytes:
         if entry == plan.entries[-1]:
-            collect.discard(plan.draft)
+            ingest.discard(plan.draft)
         return files[entry.name]
 
     with pytest.raises(SourceError, match="incomplete or changed"):
-        collect.collect(plan, read)
-    assert own_splits.names(NETWORK) == []
+        ingest.collect(plan, read)
+    assert user_splits.names(NETWORK) == []
 
 
 def test_an_unfinished_collection_is_listed_and_can_be_thrown_away(small_parts: None) -> None:
     files = pngs(digits())
     with pytest.raises(KeyboardInterrupt):
-        collect.collect(planned(files), _dying(files, after=45))
+        ingest.collect(planned(files), _dying(files, after=45))
 
-    (draft,) = collect.drafts(NETWORK)
-    collect.discard(draft)
+    (draft,) = ingest.drafts(NETWORK)
+    ingest.discard(draft)
 
-    assert collect.drafts(NETWORK) == []
-    assert own_splits.names(NETWORK) == []
+    assert ingest.drafts(NETWORK) == []
+    assert user_splits.names(NETWORK) == []
 
 
 def test_a_damaged_part_of_a_draft_is_read_again(small_parts: None) -> None:
     files = pngs(digits())
     plan = planned(files)
     with pytest.raises(KeyboardInterrupt):
-        collect.collect(plan, _dying(files, after=45))
+        ingest.collect(plan, _dying(files, after=45))
     (plan.draft / "part-00001.npz").write_bytes(b"half")
 
-    about = collect.collect(plan, reader(files))
+    about = ingest.collect(plan, reader(files))
 
     assert same_images(about, gathered(files, "whole"))
 
@@ -209,12 +209,12 @@ def test_a_damaged_part_of_a_draft_is_read_again(small_parts: None) -> None:
 def test_other_files_under_the_same_name_start_anew(small_parts: None) -> None:
     files = pngs(digits())
     with pytest.raises(KeyboardInterrupt):
-        collect.collect(planned(files), _dying(files, after=45))
+        ingest.collect(planned(files), _dying(files, after=45))
     changed = files | {next(iter(files)): png(np.zeros((8, 8), np.uint8))}
 
     about = gathered(changed)
 
-    assert (own_splits.load(about).images[0] == 0).all()
+    assert (user_splits.load(about).images[0] == 0).all()
 
 
 def test_memory_does_not_grow_with_the_images() -> None:
@@ -223,18 +223,18 @@ def test_memory_does_not_grow_with_the_images() -> None:
     peaks = []
     for count in (2_000, 7_000):
         entries = tuple(Entry(name=f"0/{i:06d}.png", stamp="") for i in range(count))
-        source = sources.Source(
+        source = archives.Source(
             title="many", entries=entries, refused=(), others=0, table=None, read=lambda _: blank
         )
-        plan = collect.plan(source, card, name=f"many-{count}")
+        plan = ingest.plan(source, card, name=f"many-{count}")
         tracemalloc.start()
-        collect.collect(plan, source.read)
+        ingest.collect(plan, source.read)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
     image_bytes = 8 * 8
     assert peaks[1] - peaks[0] < 5_000 * image_bytes / 2
-    assert own_splits.split(NETWORK, "many-7000").samples == 7_000
+    assert user_splits.split(NETWORK, "many-7000").samples == 7_000
 
 
 def test_what_cannot_be_read_is_listed_and_costs_no_other() -> None:
@@ -244,7 +244,7 @@ def test_what_cannot_be_read_is_listed_and_costs_no_other() -> None:
 
     assert about.samples == 20
     assert about.skipped == 3
-    assert [one.sentence for one in own_splits.skipped(about)] == [
+    assert [one.sentence for one in user_splits.skipped(about)] == [
         "0/a.png is empty; choose the file again.",
         "0/b.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
         "1/c.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
@@ -264,7 +264,7 @@ def test_other_sizes_and_modes_become_what_the_network_sees() -> None:
     grey = np.tile(np.arange(24, dtype=np.uint8) * 10, (24, 1))
     files = {"0/a.png": png(grey), "1/b.png": png(np.stack([grey] * 3, axis=-1))}
 
-    images = own_splits.load(gathered(files)).images
+    images = user_splits.load(gathered(files)).images
 
     assert images.shape == (2, 8, 8, 1)
     assert np.abs(images[0].astype(int) - images[1]).max() <= 1
@@ -316,14 +316,14 @@ def test_a_taken_name_is_refused_unless_it_is_the_same_again() -> None:
     assert gathered(files) == about
     with pytest.raises(SourceError, match="A split called mine is kept for digits-vgg already"):
         gathered(pngs(digits(20)))
-    assert own_splits.split(NETWORK, "mine") == about
+    assert user_splits.split(NETWORK, "mine") == about
 
 
 def test_a_split_divided_in_two_shares_no_image_and_halves_each_class() -> None:
     files = pngs(digits(200))
 
-    halves = collect.divided(planned(files))
-    abouts = [collect.collect(half, reader(files)) for half in halves]
+    halves = ingest.divided(planned(files))
+    abouts = [ingest.collect(half, reader(files)) for half in halves]
 
     assert [(about.name, about.purpose) for about in abouts] == [
         ("mine-tune", "tune"), ("mine-certify", "certify"),
@@ -331,29 +331,29 @@ def test_a_split_divided_in_two_shares_no_image_and_halves_each_class() -> None:
     names = [{entry.name for entry in half.entries} for half in halves]
     assert names[0] | names[1] == set(files)
     assert not names[0] & names[1]
-    counts = [np.bincount(own_splits.labels(about), minlength=10) for about in abouts]
+    counts = [np.bincount(user_splits.labels(about), minlength=10) for about in abouts]
     assert (np.abs(counts[0] - counts[1]) <= 1).all()
-    again = collect.divided(planned(files))
+    again = ingest.divided(planned(files))
     assert [half.entries for half in again] == [half.entries for half in halves]
 
 
 def test_other_images_are_not_divided_while_a_half_of_that_name_is_kept() -> None:
-    for half in collect.divided(planned(files := pngs(digits(40)))):
-        collect.collect(half, reader(files))
-    own_splits.delete(NETWORK, "mine-tune")
+    for half in ingest.divided(planned(files := pngs(digits(40)))):
+        ingest.collect(half, reader(files))
+    user_splits.delete(NETWORK, "mine-tune")
 
     with pytest.raises(SourceError, match="A split called mine-certify is kept for digits-vgg"):
-        collect.divided(planned(pngs(digits(60))))
+        ingest.divided(planned(pngs(digits(60))))
 
-    assert own_splits.names(NETWORK) == ["mine-certify"]
-    assert own_splits.halved(NETWORK) == []
-    collect.collect(collect.divided(planned(files))[0], reader(files))  # the same images again
-    assert own_splits.halved(NETWORK) == ["mine"]
+    assert user_splits.names(NETWORK) == ["mine-certify"]
+    assert user_splits.halved(NETWORK) == []
+    ingest.collect(ingest.divided(planned(files))[0], reader(files))  # the same images again
+    assert user_splits.halved(NETWORK) == ["mine"]
 
 
 def test_a_class_of_one_image_cannot_be_divided() -> None:
     with pytest.raises(SourceError, match="7 has a single image"):
-        collect.divided(planned({"7/1.png": b"x", "8/1.png": b"x", "8/2.png": b"x"}))
+        ingest.divided(planned({"7/1.png": b"x", "8/1.png": b"x", "8/2.png": b"x"}))
 
 
 def test_a_full_disk_while_collecting_is_one_sentence_and_what_was_read_stays(
@@ -364,11 +364,11 @@ def test_a_full_disk_while_collecting_is_one_sentence_and_what_was_read_stays(
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", _full_after(1, np.savez))
         with pytest.raises(SourceError, match=r"No space left on device.*goes on from there"):
-            collect.collect(plan, reader(files))
+            ingest.collect(plan, reader(files))
 
-    assert own_splits.names(NETWORK) == []
+    assert user_splits.names(NETWORK) == []
     assert [path.name for path in plan.draft.iterdir()] == ["part-00000.npz"]
-    assert collect.collect(plan, reader(files)).samples == 60
+    assert ingest.collect(plan, reader(files)).samples == 60
 
 
 def test_a_full_disk_while_recording_is_one_sentence_and_no_half_trace(
@@ -380,14 +380,14 @@ def test_a_full_disk_while_recording_is_one_sentence_and_no_half_trace(
         with pytest.raises(TraceError, match=r"No space left on device.*goes on from there"):
             recorded(network, about)
 
-    assert not list(own_splits.path_of(NETWORK, "mine").glob("*.parquet"))
+    assert not list(user_splits.path_of(NETWORK, "mine").glob("*.parquet"))
     assert recorded(network, about).samples == 60
 
 
 def test_a_deleted_split_is_gone_with_its_traces(network: Network, traces: Path) -> None:
     recorded(network, gathered(pngs(digits(20))))
 
-    own_splits.delete(NETWORK, "mine")
+    user_splits.delete(NETWORK, "mine")
 
     assert not [path for path in traces.rglob("*") if path.is_file()]
     with pytest.raises(UnknownNameError, match="No split is called 'mine'; there are: certify"):
@@ -400,7 +400,7 @@ def test_other_weights_have_a_trace_of_their_own(network: Network) -> None:
 
     record.record_own(network, about, variant=VARIANT, weights_sha256="f" * 64)
 
-    assert len(list(own_splits.path_of(NETWORK, "mine").glob("trace-*.parquet"))) == 2
+    assert len(list(user_splits.path_of(NETWORK, "mine").glob("trace-*.parquet"))) == 2
     assert zoo.trace(NETWORK, VARIANT, "mine").weights_sha256 != "f" * 64
 
 
@@ -408,16 +408,16 @@ def test_single_images_are_found_without_the_others(small_parts: None) -> None:
     some = digits()
     about = gathered(pngs(some))
 
-    found = own_splits.images(about, [45, 3, 3, 59, 20])
+    found = user_splits.images(about, [45, 3, 3, 59, 20])
 
     np.testing.assert_array_equal(found, some.images[[45, 3, 3, 59, 20]])
 
 
 def test_a_split_with_a_lost_part_says_so(small_parts: None) -> None:
     about = gathered(pngs(digits()))
-    (own_splits.path_of(NETWORK, "mine") / "part-00001.npz").unlink()
+    (user_splits.path_of(NETWORK, "mine") / "part-00001.npz").unlink()
 
-    for use in (own_splits.load, own_splits.labels, lambda a: own_splits.images(a, [25])):
+    for use in (user_splits.load, user_splits.labels, lambda a: user_splits.images(a, [25])):
         with pytest.raises(SourceError, match="images of mine are incomplete or changed"):
             use(about)
 
@@ -425,32 +425,32 @@ def test_a_split_with_a_lost_part_says_so(small_parts: None) -> None:
 def test_a_split_is_described_in_a_file_that_is_read_back() -> None:
     about = gathered(pngs(digits(20)) | {"ten/a.png": b"x", "0/a.png": b"x"})
 
-    assert own_splits.split(NETWORK, "mine") == about
+    assert user_splits.split(NETWORK, "mine") == about
 
 
 def test_a_description_of_another_format_is_one_sentence() -> None:
     gathered(pngs(digits(20)))
-    path = own_splits.path_of(NETWORK, "mine") / "split.toml"
+    path = user_splits.path_of(NETWORK, "mine") / "split.toml"
     path.write_text(path.read_text().replace("format = 1", "format = 2"))
 
     with pytest.raises(SourceError, match=r"cannot be read .*; delete the split"):
-        own_splits.split(NETWORK, "mine")
+        user_splits.split(NETWORK, "mine")
 
 
 def test_own_splits_lie_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYBRID_TRACES")
     monkeypatch.setenv("XDG_DATA_HOME", "/home/somebody/data")
 
-    assert own_splits.folder() == Path("/home/somebody/data/hybrid/traces")
+    assert user_splits.folder() == Path("/home/somebody/data/hybrid/traces")
 
 
 def test_a_folder_gives_the_same_split_as_its_zip(tmp_path: Path) -> None:
     files_ = pngs(digits(20))
     card = zoo.card(NETWORK)
-    with sources.opened(write_folder(tmp_path / "photos", files_)) as source:
-        words = sources.label_words(source, card.classes)
-        plan = collect.plan(source, card, name="folder", words=words, table=dict.fromkeys("7", "7"))
-        about = collect.collect(plan, source.read)
+    with archives.opened(write_folder(tmp_path / "photos", files_)) as source:
+        words = archives.label_words(source, card.classes)
+        plan = ingest.plan(source, card, name="folder", words=words, table=dict.fromkeys("7", "7"))
+        about = ingest.collect(plan, source.read)
 
     sevens = [content for name, content in files_.items() if name.startswith("7/")]
     assert about.samples == len(sevens)
@@ -458,14 +458,14 @@ def test_a_folder_gives_the_same_split_as_its_zip(tmp_path: Path) -> None:
 
 
 def same_images(one: OwnSplit, other: OwnSplit) -> bool:
-    mine, theirs = own_splits.load(one), own_splits.load(other)
+    mine, theirs = user_splits.load(one), user_splits.load(other)
     return bool((mine.images == theirs.images).all() and (mine.labels == theirs.labels).all())
 
 
 def _batch(some: Dataset):
     import torch
 
-    from hybrid.preprocess import normalise
+    from hybrid.data.preprocess import normalise
 
     return torch.from_numpy(normalise(some.images, "digits"))
 

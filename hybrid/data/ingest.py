@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid import own_splits
-from hybrid.data import draw_splits
+from hybrid.data import draw_splits, user_splits
+from hybrid.data.archives import Entry, Source
+from hybrid.data.images import Rejected, read_image, shown_name
+from hybrid.data.labels import LEFT_OUT, labels
+from hybrid.data.preprocess import preprocess
+from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.errors import ImageError, SourceError
-from hybrid.images import Rejected, read_image, shown_name
-from hybrid.matching import LEFT_OUT, labels
-from hybrid.own_splits import OwnSplit, Part
-from hybrid.preprocess import preprocess
-from hybrid.sources import Entry, Source
 from hybrid.trace import UNLABELLED
 from hybrid.zoo import Card
 
@@ -56,7 +55,7 @@ class Plan:
     @property
     def draft(self) -> Path:
         """Where the parts lie until all are there."""
-        return own_splits.draft_path(self.about.network, self.about.name, self.key)
+        return user_splits.draft_path(self.about.network, self.about.name, self.key)
 
 
 def plan(
@@ -78,7 +77,7 @@ def plan(
     Raises:
         SourceError: a name that cannot be, or no image whose word has a class.
     """
-    own_splits.check_name(name)
+    user_splits.check_name(name)
     if table is None:
         truth = np.full(len(source.entries), UNLABELLED, np.int64)
     else:
@@ -96,7 +95,7 @@ def plan(
         channels=card.channels,
         samples=0,
         labelled=table is not None,
-        purpose=own_splits.PURPOSES[0],
+        purpose=user_splits.PURPOSES[0],
         inverted=inverted,
         source=source.title,
         skipped=len(source.refused),
@@ -165,11 +164,11 @@ def collect(
             part_samples=tuple(part_samples),
             key=plan.key,
         )
-        own_splits.keep(plan.draft, about)
+        user_splits.keep(plan.draft, about)
         return about
     except OSError as error:
         raise SourceError(
-            f"The images cannot be kept in {own_splits.folder()} ({error.strerror}); make room or "
+            f"The images cannot be kept in {user_splits.folder()} ({error.strerror}); make room or "
             "name another folder in HYBRID_TRACES. What was read stays and the next run goes on "
             "from there."
         ) from error
@@ -187,7 +186,7 @@ def pixels_of(entry: Entry, data: bytes, about: OwnSplit) -> NDArray[np.uint8]:
 
 def drafts(network: str) -> list[Path]:
     """Recordings of a network that were begun and are not finished."""
-    return sorted((own_splits.folder() / network).glob(".*.draft"))
+    return sorted((user_splits.folder() / network).glob(".*.draft"))
 
 
 def discard(draft: Path) -> None:
@@ -202,16 +201,16 @@ def _check_free(plan: Plan) -> OwnSplit | None:
         SourceError: the plan's name is that of another split.
     """
     network, name = plan.about.network, plan.about.name
-    if name in own_splits.names(network):
-        kept = own_splits.split(network, name)
+    if name in user_splits.names(network):
+        kept = user_splits.split(network, name)
         if kept.key == plan.key:
             return kept
-    own_splits.check_free(network, name)
+    user_splits.check_free(network, name)
     return None
 
 
 def _half(whole: Plan, purpose: str, positions: NDArray[np.int64], *, division: str) -> Plan:
-    name = own_splits.check_name(f"{whole.about.name}-{purpose}")
+    name = user_splits.check_name(f"{whole.about.name}-{purpose}")
     return replace(
         whole,
         about=replace(whole.about, name=name, purpose=purpose, division=division),
@@ -229,10 +228,10 @@ def _write_parts(
     start = 0
     while start < len(plan.entries):
         number = len(part_samples)
-        part = own_splits.load_part(plan.draft, number)
+        part = user_splits.load_part(plan.draft, number)
         if part is None:
             part = _read_part(plan, read, start, () if number else plan.refused, progress)
-            own_splits.save_part(plan.draft, number, part)
+            user_splits.save_part(plan.draft, number, part)
         skipped += part.skipped
         part_samples.append(len(part.labels))
         start = part.entries

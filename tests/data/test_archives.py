@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid import sources
+from hybrid.data import archives
 from hybrid.errors import HybridError, ImageError, SourceError
 from tests.own_images import write_folder, zipped
 
@@ -26,8 +26,8 @@ CLASSES = ("cat", "dog")
 
 
 def words_of(files: dict[str, bytes], table: bytes | None = None) -> dict[str, str | None]:
-    with sources.opened(zipped(files), labels=table) as source:
-        words = sources.label_words(source, CLASSES)
+    with archives.opened(zipped(files), labels=table) as source:
+        words = archives.label_words(source, CLASSES)
         return {entry.name: word for entry, word in zip(source.entries, words, strict=True)}
 
 
@@ -40,8 +40,8 @@ def test_a_folder_and_a_zip_of_it_are_the_same_source(kind: str, tmp_path: Path)
         given = tmp_path / "all.zip"
         given.write_bytes(zipped(FILES))
 
-    with sources.opened(given) as source:
-        words = sources.label_words(source, CLASSES)
+    with archives.opened(given) as source:
+        words = archives.label_words(source, CLASSES)
         read = [source.read(entry) for entry in source.entries]
 
     assert list(zip([e.name for e in source.entries], words, strict=True)) == WORDS
@@ -94,8 +94,8 @@ def test_a_table_inside_the_zip_or_folder_is_found(tmp_path: Path) -> None:
     files = {"1.png": b"", "labels.csv": b"file,label\n1.png,cat\n"}
 
     assert words_of(files) == {"1.png": "cat"}
-    with sources.opened(write_folder(tmp_path, files)) as source:
-        assert sources.label_words(source, CLASSES) == ("cat",)
+    with archives.opened(write_folder(tmp_path, files)) as source:
+        assert archives.label_words(source, CLASSES) == ("cat",)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_table_inside_the_zip_or_folder_is_found(tmp_path: Path) -> None:
 )
 def test_a_table_that_is_none_is_one_sentence(table: bytes, words: str) -> None:
     with pytest.raises(SourceError, match=words):
-        sources.read_labels(table)
+        archives.read_labels(table)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_table_that_is_none_is_one_sentence(table: bytes, words: str) -> None:
     ],
 )
 def test_a_source_without_images_is_one_sentence(given: Path | bytes, words: str) -> None:
-    with pytest.raises(SourceError, match=words), sources.opened(given):
+    with pytest.raises(SourceError, match=words), archives.opened(given):
         pass
 
 
@@ -139,7 +139,7 @@ def test_files_that_point_outside_or_come_twice_are_named_and_the_others_taken()
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("cat/1.png", b"y")
 
-    with sources.opened(buffer.getvalue()) as source:
+    with archives.opened(buffer.getvalue()) as source:
         assert [entry.name for entry in source.entries] == ["cat/1.png"]
         assert [one.sentence for one in source.refused] == [
             "/etc/2.png points outside its zip; pack it under a plain name.",
@@ -152,14 +152,14 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     write_folder(tmp_path, {"cat/1.png": b"one"})
     (tmp_path / "cat" / "circle").symlink_to(tmp_path)
 
-    with sources.opened(tmp_path) as source:
+    with archives.opened(tmp_path) as source:
         assert [entry.name for entry in source.entries] == ["cat/1.png"]
 
 
 def test_a_file_that_vanished_or_is_damaged_costs_itself_alone(tmp_path: Path) -> None:
     write_folder(tmp_path, {"cat/1.png": b"one", "cat/2.png": b"two"})
 
-    with sources.opened(tmp_path) as source:
+    with archives.opened(tmp_path) as source:
         (tmp_path / "cat" / "1.png").unlink()
         with pytest.raises(ImageError, match=r"1\.png cannot be read \(No such file"):
             source.read(source.entries[0])
@@ -169,10 +169,10 @@ def test_a_file_that_vanished_or_is_damaged_costs_itself_alone(tmp_path: Path) -
 @given(st.binary(max_size=200))
 def test_whatever_a_table_holds_only_a_sentence_comes_out(data: bytes) -> None:
     with suppress(HybridError):
-        table = sources.read_labels(data)
+        table = archives.read_labels(data)
         assert all(isinstance(label, str) for label in table.values())
 
 
 def test_a_field_longer_than_any_label_is_one_sentence() -> None:
     with pytest.raises(SourceError, match="Line 1 of the table of labels cannot be read"):
-        sources.read_labels(b"1.png," + b"x" * 200_000)
+        archives.read_labels(b"1.png," + b"x" * 200_000)

@@ -28,9 +28,9 @@ import tomli_w
 from numpy.typing import NDArray
 
 from hybrid.data import SPLITS, Dataset
+from hybrid.data.images import Rejected
 from hybrid.errors import SourceError, UnknownNameError
 from hybrid.files import replacing
-from hybrid.images import Rejected
 
 __all__ = [
     "FORMAT",

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hybrid import cifar, data
+from hybrid import data
+from hybrid.data import cifar
 from hybrid.errors import DataMissingError, UnknownNameError
 from tests.cifar_files import some_part, write_batches, write_grids
 

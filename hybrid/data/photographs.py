@@ -7,7 +7,7 @@ from importlib import resources
 
 from PIL import Image
 
-from hybrid.images import read_image
+from hybrid.data.images import read_image
 
 __all__ = ["Photograph", "photographs"]
 

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from hybrid.errors import ImageError, SourceError
-from hybrid.images import (
+from hybrid.data.images import (
     MAX_FILE_BYTES,
     SUFFIXES,
     Rejected,
@@ -29,7 +28,8 @@ from hybrid.images import (
     points_outside,
     shown_name,
 )
-from hybrid.matching import alike
+from hybrid.data.labels import alike
+from hybrid.errors import ImageError, SourceError
 
 __all__ = ["LABELS_FILE", "Entry", "Source", "label_words", "opened", "read_labels"]
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hybrid import images
+from hybrid.data import images
+from hybrid.data.images import Picture, Rejected, read_image, read_upload
+from hybrid.data.preprocess import preprocess
 from hybrid.errors import ImageError
-from hybrid.images import Picture, Rejected, read_image, read_upload
-from hybrid.preprocess import preprocess
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 

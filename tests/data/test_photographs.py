@@ -5,7 +5,7 @@ from importlib import resources
 import pytest
 from PIL import Image
 
-from hybrid.photographs import Photograph, photographs
+from hybrid.data.photographs import Photograph, photographs
 
 FOLDER = resources.files("hybrid") / "samples"
 FREE = {"CC0 1.0", "Public domain"}

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid import sources
+from hybrid.data import archives
+from hybrid.data.archives import LABELS_FILE, Entry, Source
+from hybrid.data.images import Rejected, is_clutter, read_image, shown_name
+from hybrid.data.preprocess import preprocess
 from hybrid.errors import ImageError, SourceError
-from hybrid.images import Rejected, is_clutter, read_image, shown_name
-from hybrid.preprocess import preprocess
-from hybrid.sources import LABELS_FILE, Entry, Source
 
 __all__ = ["ClassFolders", "Pixels", "opened", "read"]
 
@@ -84,7 +84,7 @@ def opened(where: Path) -> Iterator[ClassFolders]:
         SourceError: no image in it, no whole zip, two folders for one class, or a test folder of
             no class.
     """
-    with sources.opened(where) as source:
+    with archives.opened(where) as source:
         if source.table is not None:
             yield _by_table(source)
         else:
@@ -123,7 +123,7 @@ def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
 
 
 def _by_table(source: Source) -> ClassFolders:
-    words = sources.label_words(source, ())
+    words = archives.label_words(source, ())
     classes = _checked({word for word in words if word is not None}, source.title)
     rows = zip(source.entries, words, strict=True)
     return ClassFolders(

@@ -2,7 +2,7 @@
 
 Every split is a list of positions in the data set's canonical order: by class, then by the
 SHA-1 of the pixels. So every source of the same images gives the same split, whatever order
-its files have. The positions are written down in `hybrid/splits/`.
+its files have. The positions are written down in `hybrid/data/splits/`.
 """
 
 import functools
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid import cifar, image_folders
+from hybrid.data import cifar, image_folders
+from hybrid.data.image_folders import ClassFolders, Pixels
+from hybrid.data.images import Rejected
 from hybrid.errors import DataMissingError, SourceError, UnknownNameError
 from hybrid.files import replacing
-from hybrid.image_folders import ClassFolders, Pixels
-from hybrid.images import Rejected
 
 __all__ = [
     "DATASETS",
@@ -193,7 +193,7 @@ def draw_splits(
 
 @dataclass(frozen=True, kw_only=True)
 class _Written:
-    """A file of `hybrid/splits/`: class names, pixels' checksums by part, positions."""
+    """A file of `hybrid/data/splits/`: class names, pixels' checksums by part, positions."""
 
     key: str
     classes: tuple[str, ...]

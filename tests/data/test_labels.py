@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.matching import LEFT_OUT, alike, labels, match
+from hybrid.data.labels import LEFT_OUT, alike, labels, match
 
 CLASSES = ("airplane", "automobile", "cat", "deer", "traffic light")
 

@@ -1,4 +1,4 @@
-"""Folders and zips of classes, as strangers pack them: `hybrid.image_folders`."""
+"""Folders and zips of classes, as strangers pack them: `hybrid.data.image_folders`."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid import image_folders
+from hybrid.data import image_folders
+from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.errors import SourceError
-from hybrid.image_folders import ClassFolders, Pixels
 from tests.own_images import png, write_folder, zipped
 
 GREY = png(np.full((9, 9), 100, np.uint8))
