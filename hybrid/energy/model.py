@@ -13,8 +13,7 @@ final exit pays for every layer. Scopes:
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hybrid.errors import UnknownNameError
-from hybrid.profiles import (
+from hybrid.energy.profiles import (
     DEFAULT_LINK,
     DEFAULT_PROFILE,
     Link,
@@ -24,6 +23,7 @@ from hybrid.profiles import (
     load_profile,
     profile_names,
 )
+from hybrid.errors import UnknownNameError
 
 __all__ = [
     "DEFAULT_LINK",

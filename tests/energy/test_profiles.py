@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid import profiles
+from hybrid.energy import profiles
 from hybrid.errors import ProfileError, UnknownNameError
 
 every_profile = pytest.mark.parametrize("name", profiles.profile_names())
