@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from benchmarks.rows import format_row, machine
 from hybrid import certify, zoo
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 
 DELTA = 0.05
 THRESHOLD = 0.8

@@ -63,8 +63,9 @@ def trace(
     ] = None,
 ) -> None:
     """Run a network over a split once and write what every exit says of every sample."""
-    from hybrid import data, record, trace, zoo
+    from hybrid import data, record, zoo
     from hybrid.data import user_splits
+    from hybrid.traces import trace
 
     if split not in (known := (*data.SPLITS, *user_splits.names(network))):
         raise UnknownNameError("split", split, known)

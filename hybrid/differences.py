@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.trace import UNLABELLED, Trace
+from hybrid.traces.trace import UNLABELLED, Trace
 
 __all__ = ["answers", "confusion", "gap", "histogram", "shares", "variation"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from hybrid import certify, energy, policy, zoo
 from hybrid.energy import ExitCosts, Link, Profile
 from hybrid.errors import CertificateError, DataMissingError, PointError, UnknownNameError
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 
 __all__ = [
     "Certified",
@@ -135,7 +135,7 @@ def evaluate(
         static: the static network of that bit width, which takes no threshold.
         cloud: where it runs: in the cloud, on raw images, and not on the device. Of the static
             32-bit network only.
-        measure: a name in `hybrid.confidence.MEASURES`.
+        measure: a name in `hybrid.traces.confidence.MEASURES`.
 
     Raises:
         UnknownNameError, BitWidthError, ThresholdError: for what there is not.

@@ -24,7 +24,7 @@ from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
 from hybrid.policy import CostsLike
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 
 if TYPE_CHECKING:
     from hybrid.networks import Inference, Network

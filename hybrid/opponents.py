@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hybrid import energy, policy, zoo
 from hybrid.evaluation import Prices, costs, evaluate
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 
 __all__ = [
     "PROFILES",

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybrid import confidence, trace
 from hybrid.data import Dataset, user_splits
 from hybrid.data.preprocess import normalise
 from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.errors import TraceError
 from hybrid.files import replacing
 from hybrid.networks import Network
-from hybrid.trace import Trace
+from hybrid.traces import confidence, trace
+from hybrid.traces.trace import Trace
 
 __all__ = ["exit_logits", "fit_temperatures", "record", "record_own"]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from hybrid import data
-from hybrid import trace as trace_files
 from hybrid.data import user_splits
 from hybrid.energy import Layer
 from hybrid.errors import BitWidthError, DataMissingError, UnknownNameError, WeightsError
 from hybrid.files import replacing
-from hybrid.trace import Trace
+from hybrid.traces import trace as trace_files
+from hybrid.traces.trace import Trace
 
 if TYPE_CHECKING:
     from hybrid.networks import Network

@@ -5,7 +5,7 @@ import streamlit as st
 from hybrid import live
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.live import Progress
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from hybrid.ui import cache, jobs, live_run, numbers, palette, recording, shell, state
 from hybrid.ui.figures import live as figures
 from hybrid.ui.jobs import Job

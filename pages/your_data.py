@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid.data import ingest, labels, user_splits
 from hybrid.errors import HybridError
-from hybrid.trace import UNLABELLED
+from hybrid.traces.trace import UNLABELLED
 from hybrid.ui import (
     cache,
     gallery,

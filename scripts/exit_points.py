@@ -13,9 +13,9 @@ from pathlib import Path
 
 from hybrid import data
 from hybrid.census import census
-from hybrid.confidence import auroc, softmax
 from hybrid.networks import Network
 from hybrid.record import exit_logits
+from hybrid.traces.confidence import auroc, softmax
 from hybrid.training.recipe import Recipe, load_recipe
 from hybrid.training.run import Run, train_variant
 

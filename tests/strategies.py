@@ -8,10 +8,10 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from hybrid import trace as traces_of
-from hybrid.confidence import CODES, MEASURES
 from hybrid.policy import Costs
-from hybrid.trace import Trace
+from hybrid.traces import trace as traces_of
+from hybrid.traces.confidence import CODES, MEASURES
+from hybrid.traces.trace import Trace
 
 SHA256 = "5d41402abc4b2a76b9719d911017c592ae2d1f4b1b8a0c3b6c8a9f0e1d2c3b4a"
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from hybrid import certify, policy
 from hybrid.errors import CertificateError, HybridError, ThresholdError, UnknownNameError
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from tests.strategies import synthetic_trace, trace_of, traces_with_thresholds
 
 deltas = st.floats(1e-6, 0.9)

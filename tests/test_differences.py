@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hybrid import differences, zoo
-from hybrid.trace import UNLABELLED
+from hybrid.traces.trace import UNLABELLED
 
 values = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60)
 

@@ -14,7 +14,7 @@ TORCH_FREE = [
     "hybrid.certify",
     "hybrid.cli",
     "hybrid.data.ingest",
-    "hybrid.confidence",
+    "hybrid.traces.confidence",
     "hybrid.data",
     "hybrid.differences",
     "hybrid.energy",
@@ -26,7 +26,7 @@ TORCH_FREE = [
     "hybrid.policy",
     "hybrid.data.preprocess",
     "hybrid.data.archives",
-    "hybrid.trace",
+    "hybrid.traces.trace",
     "hybrid.zoo",
     *(module.name for module in pkgutil.walk_packages(hybrid.ui.__path__, "hybrid.ui.")),
 ]

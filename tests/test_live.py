@@ -15,7 +15,7 @@ from hybrid.energy import Layer
 from hybrid.live import Progress, Request
 from hybrid.networks import Network, Spec, build
 from hybrid.policy import Costs
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 
 SAMPLES = 50
 

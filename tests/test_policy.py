@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid import policy
-from hybrid.confidence import CODES, MEASURES
 from hybrid.errors import ThresholdError, TraceError, UnknownNameError
 from hybrid.policy import Costs
-from hybrid.trace import Trace
+from hybrid.traces.confidence import CODES, MEASURES
+from hybrid.traces.trace import Trace
 from tests.strategies import (
     costs_of,
     grid_thresholds,

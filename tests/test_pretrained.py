@@ -6,12 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hybrid import confidence, data, record, zoo
+from hybrid import data, record, zoo
 from hybrid.census import census
 from hybrid.checkpoints import base_of
 from hybrid.files import sha256_of
 from hybrid.networks.tracing import is_reference
 from hybrid.quant.packing import packed_bytes
+from hybrid.traces import confidence
 from hybrid.training.recipe import load_recipe, recipe_names
 from hybrid.ui import cards
 

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from hybrid import energy, evaluation, zoo
 from hybrid.choose.search import Options, Steps, options, steps
-from hybrid.confidence import MEASURES
 from hybrid.data import user_splits
 from hybrid.energy import ExitCosts, Layer
 from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError
 from hybrid.evaluation import Prices
-from hybrid.trace import Trace
+from hybrid.traces.confidence import MEASURES
+from hybrid.traces.trace import Trace
 
 __all__ = [
     "KINDS",
@@ -184,7 +184,7 @@ def survey(
         networks: names, as `zoo.networks` lists them.
         images: a name of the user's own images, recorded in two halves, `<images>-tune` to choose
             on and `<images>-certify`; empty for the splits of the networks' data sets.
-        measure: a name in `hybrid.confidence.MEASURES`.
+        measure: a name in `hybrid.traces.confidence.MEASURES`.
         load: network, variant and split to a trace.
         progress: called with the variants done and their total.
 

@@ -15,13 +15,13 @@ import tomli_w
 from hybrid import zoo
 from hybrid.choose.answer import Answer, Point, Proof
 from hybrid.choose.contenders import KINDS
-from hybrid.confidence import MEASURES
 from hybrid.data import SPLITS
 from hybrid.energy import SCOPES
 from hybrid.errors import PointError, ThresholdError
 from hybrid.evaluation import TWIN
 from hybrid.files import replacing
 from hybrid.policy import check_thresholds
+from hybrid.traces.confidence import MEASURES
 
 __all__ = ["FORMAT", "PointFile", "load_point", "point_file", "save_point", "to_toml"]
 

@@ -23,7 +23,7 @@ from hybrid.data.labels import LEFT_OUT, labels
 from hybrid.data.preprocess import preprocess
 from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.errors import ImageError, SourceError
-from hybrid.trace import UNLABELLED
+from hybrid.traces.trace import UNLABELLED
 from hybrid.zoo import Card
 
 __all__ = ["Plan", "collect", "discard", "divided", "drafts", "pixels_of", "plan"]

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hybrid import confidence
 from hybrid.errors import NetworkError, UnknownNameError
 from hybrid.networks.architectures import architecture
 from hybrid.networks.blocks import Classifier, ExitHead
 from hybrid.networks.spec import Spec
 from hybrid.policy import check_thresholds
 from hybrid.quant.quantizers import ActivationQuantizer, QuantConv2d
+from hybrid.traces import confidence
 
 __all__ = ["EdgeOutput", "Inference", "Network"]
 
@@ -140,7 +140,7 @@ class Network(nn.Module):
         Args:
             images: (n, channels, size, size), preprocessed.
             thresholds: one per early exit, in [0, 1].
-            measure: a name in `hybrid.confidence.MEASURES`.
+            measure: a name in `hybrid.traces.confidence.MEASURES`.
 
         Raises:
             ThresholdError: for thresholds that are none.

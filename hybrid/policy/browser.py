@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.confidence import CODES, to_codes
 from hybrid.policy.points import TraceLike, early_confidences
+from hybrid.traces.confidence import CODES, to_codes
 
 __all__ = ["payload"]
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybrid.confidence import CODES, to_codes
 from hybrid.errors import ThresholdError
 from hybrid.policy.points import (
     CostsLike,
@@ -23,6 +22,7 @@ from hybrid.policy.points import (
     mean_cost,
 )
 from hybrid.policy.thresholds import check_thresholds
+from hybrid.traces.confidence import CODES, to_codes
 
 __all__ = ["GRID", "AllPoints", "Sweep", "all_points", "frontier", "sweep", "threshold_grid"]
 

@@ -197,7 +197,7 @@ def outcome(
 
     Args:
         thresholds: one per early exit.
-        measure: a name of `hybrid.confidence.MEASURES`.
+        measure: a name of `hybrid.traces.confidence.MEASURES`.
 
     Raises:
         ThresholdError: see `check_thresholds`.

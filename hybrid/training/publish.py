@@ -6,14 +6,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from hybrid import confidence, data, record, trace, zoo
+from hybrid import data, record, zoo
 from hybrid.census import census
 from hybrid.checkpoints import base_of, load_network, save_network
 from hybrid.errors import UnknownNameError
 from hybrid.files import sha256_of
 from hybrid.networks import Network
 from hybrid.quant.payload import payload_bytes
-from hybrid.trace import Trace
+from hybrid.traces import confidence, trace
+from hybrid.traces.trace import Trace
 from hybrid.training.recipe import Plan, Recipe, plan_of
 
 __all__ = ["Training", "publish", "renew"]

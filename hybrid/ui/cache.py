@@ -23,7 +23,7 @@ import streamlit as st
 from hybrid import certify, data, energy, evaluation, policy, zoo
 from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from hybrid.ui import tables
 from hybrid.ui.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.scene import Frontier, Prices, Scene, Static

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hybrid.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.energy import Profile, layer_energy_pj
 from hybrid.evaluation import Prices
 from hybrid.opponents import Duel, Side, duels_at, sides
-from hybrid.trace import Trace
+from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
+from hybrid.traces.trace import Trace
 from hybrid.ui import numbers, palette
 from hybrid.zoo import Card, Variant
 

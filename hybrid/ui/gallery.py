@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 
 __all__ = ["Group", "groups", "sprites"]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from hybrid import data, trace, zoo
+from hybrid import data, zoo
 from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
+from hybrid.traces import trace
 from hybrid.ui import cache, jobs, numbers, running
 from hybrid.ui.jobs import Job, Key, Report, Turns
 

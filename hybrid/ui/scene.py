@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import energy, policy
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from hybrid.ui import numbers
 from hybrid.zoo import Card
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
-from hybrid.confidence import CODES, MEASURES
 from hybrid.energy import DEFAULT_LINK, DEFAULT_PROFILE, SCOPES
 from hybrid.errors import BitWidthError, HybridError, ThresholdError, UnknownNameError
+from hybrid.traces.confidence import CODES, MEASURES
 
 __all__ = [
     "CHOICES",

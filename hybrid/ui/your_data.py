@@ -28,7 +28,7 @@ from hybrid.data.labels import Match
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from hybrid.ui import cards, jobs, numbers
 from hybrid.ui.jobs import Job, Report, Turns, Work
 from hybrid.ui.state import View

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hybrid import certify, trace
+from hybrid import certify
+from hybrid.traces import trace
 from tests.browser.waiting import PATIENCE_MS, settled
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hybrid import policy, trace
+from hybrid import policy
+from hybrid.traces import trace
 from tests.browser.waiting import PATIENCE_MS, click_point, said_by_address, settled
 
 pytestmark = pytest.mark.browser

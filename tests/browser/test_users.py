@@ -7,7 +7,8 @@ import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks.dashboard import Client
-from hybrid import policy, trace
+from hybrid import policy
+from hybrid.traces import trace
 
 clients = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
 

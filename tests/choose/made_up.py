@@ -9,7 +9,7 @@ import numpy as np
 from hybrid import zoo
 from hybrid.choose.contenders import Contender, Field, contender, see
 from hybrid.energy import ExitCosts, Layer
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from tests.strategies import SHA256
 
 

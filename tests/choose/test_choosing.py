@@ -13,7 +13,7 @@ from hybrid.choose import Answer, Field, Limits, search
 from hybrid.choose.choosing import considered
 from hybrid.choose.contenders import Contender, see
 from hybrid.evaluation import Prices
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from hybrid.ui.choice import reason
 from tests.choose.made_up import card_of, contenders_of, every_outcome, looped
 from tests.strategies import random_traces, synthetic_trace

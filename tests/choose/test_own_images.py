@@ -12,7 +12,7 @@ from hybrid import certify, zoo
 from hybrid.choose import Limits, Point, choose, point_file, survey, to_toml
 from hybrid.cli import app
 from hybrid.errors import LimitError
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from tests.own_images import write_halves, write_own_split
 from tests.ui.fixtures import toy
 

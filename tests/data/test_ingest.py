@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid import evaluation, record, trace, zoo
+from hybrid import evaluation, record, zoo
 from hybrid.data import Dataset, archives, ingest, labels, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.ingest import Plan
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, SourceError, TraceError, UnknownNameError
 from hybrid.networks import Network
-from hybrid.trace import Trace
+from hybrid.traces import trace
+from hybrid.traces.trace import Trace
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
 NETWORK, VARIANT = "digits-vgg", "hybrid-4bit"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hybrid import confidence
 from hybrid.census import census
 from hybrid.errors import HybridError, NetworkError, ThresholdError, UnknownNameError
 from hybrid.networks import ARCHITECTURES, Network, Spec, build
@@ -20,6 +19,7 @@ from hybrid.networks.blocks import WhiteningStem, WideConv
 from hybrid.networks.network import quantized_layers
 from hybrid.policy import exits_taken
 from hybrid.quant.quantizers import BITS, QuantConv2d, calibrating
+from hybrid.traces import confidence
 
 STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "wide9": 9, "digits-vgg": 4}
 EARLY = (1, 2)

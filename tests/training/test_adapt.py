@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from hybrid import data, trace, zoo
+from hybrid import data, zoo
 from hybrid.census import census
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
@@ -28,6 +28,7 @@ from hybrid.errors import (
 from hybrid.evaluation import evaluate
 from hybrid.networks.tracing import load_model
 from hybrid.quant.quantizers import QuantConv2d
+from hybrid.traces import trace
 from hybrid.training.adapt import Request, adapt
 
 NAME = "digits-plain"

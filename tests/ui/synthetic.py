@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import trace, zoo
+from hybrid import zoo
 from hybrid.energy import Layer
+from hybrid.traces import trace
 
 CLASSES = ("oak", "elm", "ash", "fir", "yew")
 SHA256 = "0" * 64

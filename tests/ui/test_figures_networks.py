@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from hybrid import zoo
-from hybrid.confidence import reliability
 from hybrid.energy import Layer, load_profile
+from hybrid.traces.confidence import reliability
 from hybrid.ui import cards, palette
 from hybrid.ui.figures import networks as figures
 from hybrid.ui.figures.structure import stage_boxes, structure

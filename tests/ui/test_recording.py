@@ -11,8 +11,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from hybrid import data, trace, zoo
+from hybrid import data, zoo
 from hybrid.errors import DataMissingError, TraceError
+from hybrid.traces import trace
 from hybrid.ui import jobs, recording, running
 from hybrid.ui.jobs import Job, Turns
 

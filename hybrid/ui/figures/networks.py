@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hybrid.confidence import Reliability
+from hybrid.traces.confidence import Reliability
 from hybrid.ui import palette
 
 __all__ = ["auroc", "reliability", "training"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.trace import Trace
+from hybrid.traces.trace import Trace
 from hybrid.ui import palette
 from hybrid.ui.state import STEPS, View, slider_keys
 from hybrid.ui.words import Opponent

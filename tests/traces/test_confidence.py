@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn.metrics import roc_auc_score
 
-from hybrid import confidence
-from hybrid.confidence import CODES, MEASURES
+from hybrid.traces import confidence
+from hybrid.traces.confidence import CODES, MEASURES
 from tests.strategies import near_thresholds, probabilities, synthetic_logits
 
 Measure = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]

@@ -14,10 +14,10 @@ import pytest
 import scipy.special
 from hypothesis import given
 
-from hybrid import trace
-from hybrid.confidence import MEASURES, Reliability, fit_temperature
 from hybrid.errors import TraceError
-from hybrid.trace import Trace
+from hybrid.traces import trace
+from hybrid.traces.confidence import MEASURES, Reliability, fit_temperature
+from hybrid.traces.trace import Trace
 from tests.strategies import SHA256, random_traces, synthetic_logits, synthetic_trace
 
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hybrid.confidence import MEASURES, Reliability, max_probability, reliability, softmax
 from hybrid.errors import TraceError
 from hybrid.files import replacing
+from hybrid.traces.confidence import MEASURES, Reliability, max_probability, reliability, softmax
 
 __all__ = ["FORMAT", "UNLABELLED", "Trace", "build", "build_in_parts", "load", "save"]
 

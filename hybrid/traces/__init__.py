@@ -1,0 +1,1 @@
+"""What every exit said of every sample of a split, and how confident it was."""
