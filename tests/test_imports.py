@@ -16,7 +16,7 @@ TORCH_FREE = [
     "hybrid.data.ingest",
     "hybrid.traces.confidence",
     "hybrid.data",
-    "hybrid.differences",
+    "hybrid.policy.shift",
     "hybrid.energy",
     "hybrid.errors",
     "hybrid.data.images",

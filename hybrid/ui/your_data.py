@@ -19,7 +19,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import certify, differences, policy, zoo
+from hybrid import certify, policy, zoo
 from hybrid.data import archives, ingest, labels, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.images import Rejected, shown_name
@@ -28,6 +28,7 @@ from hybrid.data.labels import Match
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
+from hybrid.policy import shift
 from hybrid.traces.trace import Trace
 from hybrid.ui import cards, jobs, numbers
 from hybrid.ui.jobs import Job, Report, Turns, Work
@@ -139,7 +140,7 @@ class Beside:
     @property
     def variation(self) -> float:
         """The share of the answers that would have to be others for both to be alike."""
-        return differences.variation(*self.answers)
+        return shift.variation(*self.answers)
 
 
 def look(given: Given, classes: Sequence[str]) -> Found:
@@ -300,18 +301,18 @@ def beside(own: Trace, test: Trace, view: View, *, classes: int) -> Beside:
     """Both splits at the view's thresholds."""
     both = (own, test)
     outcomes = [policy.outcome(t, view.thresholds, view.measure) for t in both]
-    said = [differences.answers(t, view.thresholds, view.measure) for t in both]
+    said = [shift.answers(t, view.thresholds, view.measure) for t in both]
     sure = [t.confidences[view.measure] for t in both]
     exits = range(own.exits)
     return Beside(
         own=outcomes[0],
         test=outcomes[1],
-        confidences=np.array([[differences.histogram(c[:, i]) for i in exits] for c in sure]),
+        confidences=np.array([[shift.histogram(c[:, i]) for i in exits] for c in sure]),
         means=np.array([c.mean(axis=0, dtype=np.float64) for c in sure]),
-        gaps=tuple(differences.gap(sure[0][:, i], sure[1][:, i]) for i in exits),
-        answers=(differences.shares(said[0], classes), differences.shares(said[1], classes)),
-        labels=differences.shares(own.labels, classes) if own.labelled else None,
-        confusion=differences.confusion(own.labels, said[0], classes) if own.labelled else None,
+        gaps=tuple(shift.gap(sure[0][:, i], sure[1][:, i]) for i in exits),
+        answers=(shift.shares(said[0], classes), shift.shares(said[1], classes)),
+        labels=shift.shares(own.labels, classes) if own.labelled else None,
+        confusion=shift.confusion(own.labels, said[0], classes) if own.labelled else None,
         per_class=policy.per_class(own, view.thresholds, view.measure, classes=classes)
         if own.labelled
         else None,
