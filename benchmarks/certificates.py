@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.rows import format_row, machine
-from hybrid import certify, zoo
+from hybrid import certificates, zoo
 from hybrid.traces.trace import Trace
 
 DELTA = 0.05
@@ -41,7 +41,7 @@ def main(bits: str = "4", splits: str = "1000") -> None:
         row: dict[str, object] = {"benchmark": "certificates", **machine("numpy", "scipy")}
         row |= {"network": network, "bits": bits, "splits": splits, "delta": DELTA}
         row |= {"pool": world.samples, "samples": size, "threshold": THRESHOLD}
-        for method in certify.METHODS:
+        for method in certificates.METHODS:
             row |= of_one_point(world, draws, method)
         row |= of_the_band(world, draws)
         row |= of_the_sequence(world, draws, zoo.trace(network, variant.name, "tune"))
@@ -73,15 +73,15 @@ def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
     """One bound a split, at thresholds that nobody chose."""
     limits = (THRESHOLD,) * (world.exits - 1)
     values = {
-        "betting": certify.loss_gaps,
-        "regret": certify.regrets,
-        "disagreement": certify.disagreements,
+        "betting": certificates.loss_gaps,
+        "regret": certificates.regrets,
+        "disagreement": certificates.disagreements,
     }[method](world, limits).astype(np.int64)
     drawn = values[draws]
     if method == "betting":
-        bounds = certify.betting_bounds(drawn, delta=DELTA)
+        bounds = certificates.betting_bounds(drawn, delta=DELTA)
     else:
-        bounds = certify.clopper_pearson(drawn.sum(axis=1), drawn.shape[1], delta=DELTA)
+        bounds = certificates.clopper_pearson(drawn.sum(axis=1), drawn.shape[1], delta=DELTA)
     rest = (values.sum() - drawn.sum(axis=1)) / (len(values) - drawn.shape[1])
     return {
         f"{method}_truth": float(values.mean()),
@@ -91,13 +91,13 @@ def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
 
 def of_the_band(world: Trace, draws: Rows) -> dict[str, float]:
     """Bounds on the whole grid; the truth and the bound shown are those where sliders start."""
-    grid = certify.slider_grid(world.exits - 1)
-    table = np.stack([certify.loss_gaps(world, point) for point in grid.tolist()])
+    grid = certificates.slider_grid(world.exits - 1)
+    table = np.stack([certificates.loss_gaps(world, point) for point in grid.tolist()])
     truths, total = table.mean(axis=1), table.sum(axis=1)
     start = int(np.flatnonzero((grid == THRESHOLD).all(axis=1))[0])
     failed, failed_on_rest, bounds = [], [], []
     for rows in draws:
-        made = certify.betting_bounds(table[:, rows], delta=DELTA / len(grid))
+        made = certificates.betting_bounds(table[:, rows], delta=DELTA / len(grid))
         rest = (total - table[:, rows].sum(axis=1)) / (world.samples - len(rows))
         failed.append((truths > made).any())
         failed_on_rest.append((rest > made).any())
@@ -110,11 +110,13 @@ def of_the_band(world: Trace, draws: Rows) -> dict[str, float]:
 
 def of_the_sequence(world: Trace, draws: Rows, tune: Trace) -> dict[str, float]:
     """The point that fixed-sequence testing chooses, and what it really loses."""
-    path = certify.threshold_path(tune)
-    table = np.stack([certify.loss_gaps(world, point) for point in path])
+    path = certificates.threshold_path(tune)
+    table = np.stack([certificates.loss_gaps(world, point) for point in path])
     chosen, failed, failed_on_rest = [], [], []
     for rows in draws:
-        last = certify.fixed_sequence(part_of(world, rows), path, max_loss=MAX_LOSS, delta=DELTA)
+        last = certificates.fixed_sequence(
+            part_of(world, rows), path, max_loss=MAX_LOSS, delta=DELTA
+        )
         if last is None:
             failed.append(False)
             failed_on_rest.append(False)

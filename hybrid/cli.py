@@ -126,7 +126,7 @@ def evaluate(
     point that was chosen with images is not certified on them again.
     """
     from hybrid import policy, zoo
-    from hybrid.certify import check_delta
+    from hybrid.certificates import check_delta
     from hybrid.choose import load_point
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 

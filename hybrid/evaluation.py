@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hybrid import certify, energy, policy, zoo
+from hybrid import certificates, energy, policy, zoo
 from hybrid.energy import ExitCosts, Link, Profile
 from hybrid.errors import CertificateError, DataMissingError, PointError, UnknownNameError
 from hybrid.traces.trace import Trace
@@ -48,8 +48,8 @@ class Certified:
     The overall one is a promise of its own; those by exit hold all at once. None: nobody leaves.
     """
 
-    overall: certify.Certificate
-    exits: tuple[certify.Certificate | None, ...]
+    overall: certificates.Certificate
+    exits: tuple[certificates.Certificate | None, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -188,7 +188,7 @@ def certified(
         confidence: above 0 and below 1.
 
     Raises:
-        CertificateError: a network without early exits, or what `hybrid.certify` refuses.
+        CertificateError: a network without early exits, or what `hybrid.certificates` refuses.
         DataMissingError, TraceError: where the split has no trace here, or a damaged one.
     """
     variant = zoo.variant(network, bits, static=static)
@@ -202,8 +202,10 @@ def certified(
     method = "betting" if recorded.labelled else "disagreement"
     delta = round(1 - confidence, 12)
     return Certified(
-        overall=certify.certify(recorded, thresholds, delta=delta, method=method, measure=measure),
-        exits=certify.certify_exits(
+        overall=certificates.certify(
+            recorded, thresholds, delta=delta, method=method, measure=measure
+        ),
+        exits=certificates.certify_exits(
             recorded, thresholds, delta=delta, method=method, measure=measure
         ),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from hybrid import certify, zoo
+from hybrid import certificates, zoo
 from hybrid.cli import app
 from tests.own_images import digits, pngs, write_folder
 from tests.ui.synthetic import write_pretrained
@@ -34,7 +34,7 @@ def test_the_certificate_is_of_the_certify_split_whatever_split_is_reported(
     evaluate: Evaluate,
 ) -> None:
     recorded = zoo.trace("trees-toy", "hybrid-4bit", "certify")
-    made = certify.certify(recorded, (0.9, 0.8), delta=0.05)
+    made = certificates.certify(recorded, (0.9, 0.8), delta=0.05)
 
     for split in ("test", "certify"):
         found = as_json(evaluate(*POINT, "--split", split, "--json"))
@@ -46,13 +46,13 @@ def test_the_certificate_is_of_the_certify_split_whatever_split_is_reported(
         assert promised == made.to_dict()
         assert exits == [
             one.to_dict() if one else None
-            for one in certify.certify_exits(recorded, (0.9, 0.8), delta=0.05)
+            for one in certificates.certify_exits(recorded, (0.9, 0.8), delta=0.05)
         ]
 
 
 def test_the_table_says_the_certificate_in_a_sentence_and_by_exit(evaluate: Evaluate) -> None:
     recorded = zoo.trace("trees-toy", "hybrid-4bit", "certify")
-    made = certify.certify(recorded, (0.9, 0.8), delta=0.01, measure="margin")
+    made = certificates.certify(recorded, (0.9, 0.8), delta=0.01, measure="margin")
 
     shown = evaluate(*POINT, "--confidence", "0.99", "--measure", "margin").stdout
 
@@ -85,7 +85,7 @@ def test_without_a_trace_of_certify_it_says_how_to_get_one(
     evaluate: Evaluate, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pretrained" / "trees-toy" / "hybrid-4bit"
-    (folder / "trace-certify.parquet").unlink()
+    (folder / "trace-certificates.parquet").unlink()
 
     refused = evaluate(*POINT)
 

@@ -11,7 +11,7 @@ import hybrid.ui
 
 TORCH_FREE = [
     "hybrid",
-    "hybrid.certify",
+    "hybrid.certificates",
     "hybrid.cli",
     "hybrid.data.ingest",
     "hybrid.traces.confidence",

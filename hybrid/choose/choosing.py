@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.certify import certify, fewest_samples, fixed_sequence
+from hybrid.certificates import certify, fewest_samples, fixed_sequence
 from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
 from hybrid.choose.contenders import Contender, Field
 from hybrid.choose.limits import Breach, Limits, days_of_battery, misses, overshoot

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
-from hybrid import certify, data, energy, evaluation, policy, zoo
+from hybrid import certificates, data, energy, evaluation, policy, zoo
 from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
@@ -172,7 +172,7 @@ def sweep_together(view: View) -> policy.Sweep:
     return _sweep(_unthresholded(view), stamps(view.network, view.split))
 
 
-def band(view: View) -> certify.Band:
+def band(view: View) -> certificates.Band:
     """Certificates on the sliders' grid, for the network, bit width and measure of a view.
 
     They hold for all networks, bit widths and measures on offer at once.
@@ -187,7 +187,7 @@ def band(view: View) -> certify.Band:
     )
 
 
-def exit_certificates(view: View, comparisons: int) -> tuple[certify.Certificate | None, ...]:
+def exit_certificates(view: View, comparisons: int) -> tuple[certificates.Certificate | None, ...]:
     """A certificate of those that leave at each early exit, at a point of the band.
 
     Args:
@@ -439,19 +439,21 @@ def _images(dataset: str, size: int, channels: int) -> npt.NDArray[np.uint8]:
 @lru_cache(maxsize=64)
 def _band(
     _folder: Path, network: str, variant: str, split: str, measure: str, choices: int, _stamp: int
-) -> certify.Band:
+) -> certificates.Band:
     recorded = trace(network, variant, split)
-    grid = certify.slider_grid(recorded.exits - 1)
+    grid = certificates.slider_grid(recorded.exits - 1)
     method = _method(recorded)
-    return certify.band(recorded, grid, delta=DELTA, offers=choices, method=method, measure=measure)
+    return certificates.band(
+        recorded, grid, delta=DELTA, offers=choices, method=method, measure=measure
+    )
 
 
 @lru_cache(maxsize=256)
 def _exit_certificates(
     _folder: Path, view: View, comparisons: int, _stamp: int
-) -> tuple[certify.Certificate | None, ...]:
+) -> tuple[certificates.Certificate | None, ...]:
     recorded = trace(view.network, view.variant, view.split)
-    return certify.certify_exits(
+    return certificates.certify_exits(
         recorded,
         view.thresholds,
         delta=DELTA,

@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from hybrid import certify
-from hybrid.certify import Band, Certificate
+from hybrid import certificates
+from hybrid.certificates import Band, Certificate
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.ui import cache, controls, numbers, palette
 from hybrid.ui.state import STEPS, View
@@ -69,14 +69,14 @@ def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:
         if made is None:
             yield f"| {name} | 0 | – | – |"
             continue
-        lost, bound = numbers.fixed(100 * made.observed, 1), certify.rounded_up(made.bound)
+        lost, bound = numbers.fixed(100 * made.observed, 1), certificates.rounded_up(made.bound)
         leaving = numbers.count(made.samples)
         yield f"| {name} | {leaving} | {lost} points | {numbers.fixed(bound, 1)} points |"
 
 
 def _offer(view: View, found: Band) -> None:
     """Say that this point has no certificate, and move to the nearest that has one if asked."""
-    there = certify.nearest(found, view.thresholds, together=view.together)
+    there = certificates.nearest(found, view.thresholds, together=view.together)
     made = found.certificate(there)
     assert made is not None  # the nearest is one of the band's own
     with st.container(horizontal=True, vertical_alignment="center"):

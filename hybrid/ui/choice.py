@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from hybrid.certify import rounded_up
+from hybrid.certificates import rounded_up
 from hybrid.choose import Answer, Breach, Limits, Point, Proof, Standing, Survival, taken_from
 from hybrid.ui import numbers
 

@@ -19,7 +19,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import certify, policy, zoo
+from hybrid import certificates, policy, zoo
 from hybrid.data import archives, ingest, labels, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.images import Rejected, shown_name
@@ -241,10 +241,10 @@ def cautions(labels: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
 
 def promise(samples: int) -> str:
     """What so many images to certify on can promise at best, said where that is little."""
-    least = certify.rounded_up(certify.betting_bound(np.zeros(samples), delta=0.05))
+    least = certificates.rounded_up(certificates.betting_bound(np.zeros(samples), delta=0.05))
     if least <= 1:
         return ""
-    wanted = certify.fewest_samples(0.01, delta=0.05)
+    wanted = certificates.fewest_samples(0.01, delta=0.05)
     assert wanted is not None
     return (
         f"On {counted(samples, 'image', 'images')} to certify on, no loss below {least:g} points "

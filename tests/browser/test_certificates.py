@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hybrid import certify
+from hybrid import certificates
 from hybrid.traces import trace
 from tests.browser.waiting import PATIENCE_MS, settled
 
@@ -18,10 +18,10 @@ WORDS = "[class*=st-key-explore_certificate_at_]"
 @pytest.fixture(scope="module")
 def sentence(pretrained: Path) -> Callable[..., str]:
     """The words of trees-toy at 2 bits; there are 3 + 2 bit widths and 3 measures on offer."""
-    known = trace.load(pretrained / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet")
+    known = trace.load(pretrained / "trees-toy" / "hybrid-2bit" / "trace-certificates.parquet")
 
     def at(*thresholds: float) -> str:
-        return certify.certify(known, thresholds, delta=0.05, comparisons=121 * 15).sentence
+        return certificates.certify(known, thresholds, delta=0.05, comparisons=121 * 15).sentence
 
     return at
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hybrid import certify, choose, energy, evaluation
+from hybrid import certificates, choose, energy, evaluation
 from hybrid.choose import Answer, Field, Limits, search
 from hybrid.choose.choosing import considered
 from hybrid.choose.contenders import Contender, see
@@ -289,7 +289,7 @@ def test_what_is_certified_is_what_the_fixed_sequence_certifies_of_a_path_fixed_
     early = exits_of(seen, standing.point.thresholds)
     reference = (seen.reference_classes == seen.labels).astype(int)
     gaps = reference - seen.correct[np.arange(seen.samples), early].astype(int)
-    assert certify.betting_p_values(gaps[None], max_loss=0.16, delta=0.1 / 2)[0] <= 0.05
+    assert certificates.betting_p_values(gaps[None], max_loss=0.16, delta=0.1 / 2)[0] <= 0.05
 
 
 def exits_of(seen: Any, thresholds: tuple[float, ...]) -> Any:
@@ -320,7 +320,7 @@ def test_a_loss_that_so_few_images_cannot_promise_is_left_out_with_how_many_coul
     left = {s.point.kind: s for s in answer.left_out}
     breach = left["hybrid"].breaches[0]
     delta = 0.1 / answer.comparisons
-    assert (breach.samples, breach.fewest) == (40, certify.fewest_samples(0.05, delta=delta))
+    assert (breach.samples, breach.fewest) == (40, certificates.fewest_samples(0.05, delta=delta))
     assert f"of 40 images nothing better can come: it takes {breach.fewest}, if none" in (
         reason(left["hybrid"])
     )

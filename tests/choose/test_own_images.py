@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hybrid import certify, zoo
+from hybrid import certificates, zoo
 from hybrid.choose import Limits, Point, choose, point_file, survey, to_toml
 from hybrid.cli import app
 from hybrid.errors import LimitError
@@ -94,7 +94,7 @@ def test_the_bound_without_labels_holds_for_the_accuracy_too() -> None:
     for without, labelled in zip(blind.contenders, seeing.contenders, strict=True):
         at = [0.7] * (without.seen["certify"].classes.shape[1] - 1) + [0.0]
         bounds = [
-            certify.certify(one.seen["certify"].against_reference, at, delta=0.1).observed
+            certificates.certify(one.seen["certify"].against_reference, at, delta=0.1).observed
             for one in (without, labelled)
         ]
         assert bounds[0] >= bounds[1]

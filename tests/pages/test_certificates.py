@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from hybrid import certify, zoo
+from hybrid import certificates, zoo
 from hybrid.ui import cache, certificates
 from hybrid.ui.state import View
 
@@ -21,9 +21,9 @@ def captions(app: AppTest) -> str:
     return "\n".join(caption.value for caption in app.caption)
 
 
-def certificate(*thresholds: float, measure: str = "max_probability") -> certify.Certificate:
+def certificate(*thresholds: float, measure: str = "max_probability") -> certificates.Certificate:
     """Computed alone: delta shared by the 11 × 11 points of each choice on offer."""
-    return certify.certify(
+    return certificates.certify(
         zoo.trace("trees-toy", "hybrid-2bit", "certify"),
         thresholds,
         delta=0.05,
@@ -49,7 +49,7 @@ def test_each_exit_has_a_certificate_of_those_that_leave_there(explore: Explore)
 
     table = next(text.value for text in app.markdown if text.value.startswith("| Exit |"))
     recorded = zoo.trace("trees-toy", "hybrid-2bit", "certify")
-    exits = certify.certify_exits(recorded, (0.8, 0.8), delta=0.05, comparisons=121 * CHOICES)
+    exits = certificates.certify_exits(recorded, (0.8, 0.8), delta=0.05, comparisons=121 * CHOICES)
     assert table == certificates.by_exit(exits)
     taken = zoo.trace("trees-toy", "hybrid-2bit", "certify").confidences["max_probability"]
     assert f"| Exit 1 | {(taken[:, 0] >= np.float32(0.8)).sum()} |" in table
@@ -89,7 +89,7 @@ def test_the_certificate_is_of_the_measure_that_decides(explore: Explore) -> Non
 def test_without_a_trace_of_certify_it_says_so_and_all_else_works(
     explore: Explore, toy: Path
 ) -> None:
-    (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").unlink()
+    (toy / "trees-toy" / "hybrid-2bit" / "trace-certificates.parquet").unlink()
 
     app = explore(**TOY)
 
@@ -100,7 +100,7 @@ def test_without_a_trace_of_certify_it_says_so_and_all_else_works(
 
 
 def test_a_damaged_trace_of_certify_is_said_and_all_else_works(explore: Explore, toy: Path) -> None:
-    (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").write_bytes(b"no Parquet")
+    (toy / "trees-toy" / "hybrid-2bit" / "trace-certificates.parquet").write_bytes(b"no Parquet")
 
     app = explore(**TOY)
 
@@ -116,7 +116,7 @@ def test_the_exported_point_has_its_certificate_or_says_that_it_has_none(toy: Pa
         "certificate": made.to_dict() | {"sentence": made.sentence}
     }
     assert certificates.export(replace(view, thresholds=(0.8, 0.81))) == {"certificate": None}
-    (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").unlink()
+    (toy / "trees-toy" / "hybrid-2bit" / "trace-certificates.parquet").unlink()
     assert certificates.export(view) == {"certificate": None}
 
 
@@ -124,9 +124,9 @@ def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
     explore: Explore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = []
-    band = certify.band
+    band = certificates.band
 
-    def counted(*arguments: object, **named: object) -> certify.Band:
+    def counted(*arguments: object, **named: object) -> certificates.Band:
         computed.append(named)
         return band(*arguments, **named)  # type: ignore[arg-type]
 
@@ -144,11 +144,11 @@ def test_a_trace_recorded_meanwhile_is_certified_anew(toy: Path, explore: Explor
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
     before = cache.band(view)
     folder = toy / "trees-toy"
-    other = folder / "hybrid-4bit" / "trace-certify.parquet"
+    other = folder / "hybrid-4bit" / "trace-certificates.parquet"
     card = zoo.card("trees-toy")
     assert card.variants["hybrid-4bit"].files == card.variants["hybrid-2bit"].files
 
-    (folder / "hybrid-2bit" / "trace-certify.parquet").write_bytes(other.read_bytes())
+    (folder / "hybrid-2bit" / "trace-certificates.parquet").write_bytes(other.read_bytes())
 
     assert cache.band(view).bounds.tolist() != before.bounds.tolist()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid import certify
+from hybrid import certificates
 from tests.strategies import synthetic_trace
 
 pytest.importorskip("mapie", reason="mapie is not installed; it comes with the extra `reference`")
@@ -29,7 +29,7 @@ def test_the_betting_bound_is_mapies_wsr_bound(delta: float, losses: int):
 
     theirs = mapies_bound(in_order, delta, among=np.linspace(0.495, 0.525, 151))
 
-    ours = (certify.betting_bound(gaps, delta=delta) + 1) / 2
+    ours = (certificates.betting_bound(gaps, delta=delta) + 1) / 2
     assert ours > 0.5
     assert theirs - 0.0002 <= ours <= theirs  # the first of the grid from ours on
 
@@ -42,7 +42,7 @@ def test_the_betting_bound_is_never_below_mapies_wsr_bound(seed: int):
 
     theirs = mapies_bound(in_order, 0.05, among=np.linspace(0.45, 0.65, 101))
 
-    assert (certify.betting_bound(gaps, delta=0.05) + 1) / 2 >= theirs - 0.002
+    assert (certificates.betting_bound(gaps, delta=0.05) + 1) / 2 >= theirs - 0.002
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -51,10 +51,10 @@ def test_a_fixed_sequence_stops_where_mapies_does(seed: int):
 
     trace = synthetic_trace(samples=500, exits=2, seed=seed, split="certify")
     path = [(t,) for t in np.linspace(1, 0, 25).tolist()]
-    table = np.stack([certify.loss_gaps(trace, one) for one in path])
-    p_values = certify.betting_p_values(table, max_loss=0.03, delta=0.1)
+    table = np.stack([certificates.loss_gaps(trace, one) for one in path])
+    p_values = certificates.betting_p_values(table, max_loss=0.03, delta=0.1)
 
-    ours = certify.fixed_sequence(trace, path, max_loss=0.03, delta=0.1)
+    ours = certificates.fixed_sequence(trace, path, max_loss=0.03, delta=0.1)
 
     theirs = FWERFixedSequenceTesting(n_starts=1).run(p_values, delta=0.1)
     assert list(range(0 if ours is None else ours + 1)) == theirs.tolist()
@@ -67,6 +67,6 @@ def test_the_exact_binomial_p_value_is_mapies_for_a_loss_of_0_and_1():
 
     theirs = compute_hoeffding_bentkus_p_value(failures / 1000, 1000, 0.06, binary=True)[:, 0]
 
-    ours = certify.clopper_pearson_p_values(failures, 1000, max_rate=0.06)
+    ours = certificates.clopper_pearson_p_values(failures, 1000, max_rate=0.06)
     # theirs is the smaller one of this and Hoeffding's, which never is below it
     assert ours == pytest.approx(theirs, rel=1e-9)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid import certify, policy, zoo
+from hybrid import certificates, policy, zoo
 from hybrid.data import labels
 from hybrid.ui import your_data
 from hybrid.ui.figures import your_data as figures
@@ -15,12 +15,12 @@ CLASSES = ("cat", "dog", "deer")
 
 
 def test_few_images_to_certify_on_are_said_to_promise_little() -> None:
-    fewest = certify.fewest_samples(0.01, delta=0.05)
+    fewest = certificates.fewest_samples(0.01, delta=0.05)
     assert fewest is not None
 
     said = your_data.promise(30)
-    least = certify.betting_bound(np.zeros(30), delta=0.05)
-    assert f"no loss below {certify.rounded_up(least):g} points" in said
+    least = certificates.betting_bound(np.zeros(30), delta=0.05)
+    assert f"no loss below {certificates.rounded_up(least):g} points" in said
     assert f"1 point takes {fewest}" in said
     assert your_data.promise(fewest) == ""
 

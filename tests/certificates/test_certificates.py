@@ -11,14 +11,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hybrid import certify, policy
+from hybrid import certificates, policy
 from hybrid.errors import CertificateError, HybridError, ThresholdError, UnknownNameError
 from hybrid.traces.trace import Trace
 from tests.strategies import synthetic_trace, trace_of, traces_with_thresholds
 
 deltas = st.floats(1e-6, 0.9)
 gap_lists = st.lists(st.sampled_from([-1, 0, 0, 0, 1]), min_size=1, max_size=60)
-every_method = pytest.mark.parametrize("method", list(certify.METHODS))
+every_method = pytest.mark.parametrize("method", list(certificates.METHODS))
 
 
 def on_certify(trace: Trace) -> Trace:
@@ -61,8 +61,8 @@ def test_gaps_and_disagreements_equal_a_loop_over_samples(
 ):
     trace, limits = drawn
 
-    gaps = certify.loss_gaps(trace, limits)
-    differ = certify.disagreements(trace, limits)
+    gaps = certificates.loss_gaps(trace, limits)
+    differ = certificates.disagreements(trace, limits)
 
     sure = trace.confidences["max_probability"]
     for s in range(trace.samples):
@@ -80,12 +80,12 @@ def test_the_mean_gap_is_the_accuracy_lost_and_regret_and_disagreement_are_no_le
 ):
     trace, limits = drawn
 
-    gap = certify.loss_gaps(trace, limits).mean()
+    gap = certificates.loss_gaps(trace, limits).mean()
 
     outcome = policy.outcome(trace, limits)
     assert gap == pytest.approx(outcome.final_exit_accuracy - outcome.accuracy, abs=1e-12)
-    regret = certify.regrets(trace, limits).mean()
-    assert gap <= regret <= certify.disagreements(trace, limits).mean()
+    regret = certificates.regrets(trace, limits).mean()
+    assert gap <= regret <= certificates.disagreements(trace, limits).mean()
 
 
 # Betting
@@ -102,7 +102,7 @@ def test_the_betting_bounds_worked_values_are_medians_over_orders(
     rng = np.random.default_rng(1)
 
     orders = np.stack([rng.permutation(gaps) for _ in range(500)])
-    median = np.median(certify.betting_bounds(orders, delta=0.05))
+    median = np.median(certificates.betting_bounds(orders, delta=0.05))
 
     assert median == pytest.approx(worked, abs=0.0003)  # the order moves a bound by 0.001
 
@@ -111,7 +111,7 @@ def test_the_betting_bounds_worked_values_are_medians_over_orders(
 def test_the_betting_bound_is_where_a_loop_over_samples_reaches_1_over_delta(
     gaps: list[int], delta: float, seed: int
 ):
-    bound = certify.betting_bound(gaps, delta=delta, seed=seed)
+    bound = certificates.betting_bound(gaps, delta=delta, seed=seed)
 
     m = (bound + 1) / 2
     if bound < 1:
@@ -125,22 +125,22 @@ def test_the_betting_bound_is_where_a_loop_over_samples_reaches_1_over_delta(
 def test_so_few_samples_without_a_loss_reach_a_bound_and_one_less_does_not(
     max_loss: float, delta: float
 ):
-    fewest = certify.fewest_samples(max_loss, delta=delta)
+    fewest = certificates.fewest_samples(max_loss, delta=delta)
 
     assert fewest is not None
-    assert certify.betting_bound(np.zeros(fewest), delta=delta) <= max_loss + 2e-6
+    assert certificates.betting_bound(np.zeros(fewest), delta=delta) <= max_loss + 2e-6
     if fewest > 1:
-        assert certify.betting_bound(np.zeros(fewest - 1), delta=delta) > max_loss - 2e-6
+        assert certificates.betting_bound(np.zeros(fewest - 1), delta=delta) > max_loss - 2e-6
 
 
 def test_no_number_of_samples_proves_that_nothing_is_lost():
-    assert certify.fewest_samples(0.0, delta=0.05) is None
-    assert certify.fewest_samples(1e-9, delta=0.05) is None
+    assert certificates.fewest_samples(0.0, delta=0.05) is None
+    assert certificates.fewest_samples(1e-9, delta=0.05) is None
 
 
 @given(gap_lists, deltas)
 def test_the_betting_bound_lies_between_the_mean_seen_and_1(gaps: list[int], delta: float):
-    bound = certify.betting_bound(gaps, delta=delta)
+    bound = certificates.betting_bound(gaps, delta=delta)
 
     assert np.mean(gaps) <= bound + 1e-12
     assert bound <= 1
@@ -151,7 +151,8 @@ def test_wealth_never_falls_in_m(gaps: list[int], delta: float, one: float, othe
     less, more = sorted((one, other))
 
     p_less, p_more = (
-        certify.betting_p_values([gaps], max_loss=loss, delta=delta)[0] for loss in (less, more)
+        certificates.betting_p_values([gaps], max_loss=loss, delta=delta)[0]
+        for loss in (less, more)
     )
 
     assert p_more <= p_less * (1 + 1e-12)
@@ -161,10 +162,10 @@ def test_wealth_never_falls_in_m(gaps: list[int], delta: float, one: float, othe
 def test_a_p_value_is_at_most_delta_exactly_where_the_bound_keeps_the_limit(
     gaps: list[int], delta: float, limit: float
 ):
-    bound = certify.betting_bound(gaps, delta=delta)
+    bound = certificates.betting_bound(gaps, delta=delta)
     assume(abs(bound - limit) > 2e-6)
 
-    p_value = certify.betting_p_values([gaps], max_loss=limit, delta=delta)[0]
+    p_value = certificates.betting_p_values([gaps], max_loss=limit, delta=delta)[0]
 
     assert (p_value <= delta) == (bound <= limit)
 
@@ -172,7 +173,9 @@ def test_a_p_value_is_at_most_delta_exactly_where_the_bound_keeps_the_limit(
 def test_a_smaller_delta_asks_for_a_larger_bound():
     gaps = gaps_of(2500, lost=20, gained=8)
 
-    bounds = [certify.betting_bound(gaps, delta=delta) for delta in (0.2, 0.05, 0.01, 1e-4, 1e-6)]
+    bounds = [
+        certificates.betting_bound(gaps, delta=delta) for delta in (0.2, 0.05, 0.01, 1e-4, 1e-6)
+    ]
 
     assert bounds == sorted(bounds)
     assert len(set(bounds)) == 5
@@ -180,7 +183,7 @@ def test_a_smaller_delta_asks_for_a_larger_bound():
 
 def test_more_samples_of_the_same_kind_give_a_smaller_bound():
     bounds = [
-        certify.betting_bound(gaps_of(100 * k, lost=2 * k, gained=k), delta=0.05)
+        certificates.betting_bound(gaps_of(100 * k, lost=2 * k, gained=k), delta=0.05)
         for k in (1, 10, 100, 1000)
     ]
 
@@ -192,16 +195,16 @@ def test_many_rows_have_the_bounds_that_each_has_alone():
     rng = np.random.default_rng(5)
     rows = rng.choice([-1, 0, 1], size=(300, 1000), p=[0.02, 0.95, 0.03])
 
-    together = certify.betting_bounds(rows, delta=0.01, seed=3)
+    together = certificates.betting_bounds(rows, delta=0.01, seed=3)
 
-    alone = [certify.betting_bound(row, delta=0.01, seed=3) for row in rows]
+    alone = [certificates.betting_bound(row, delta=0.01, seed=3) for row in rows]
     assert together.tolist() == alone
 
 
 def test_the_seed_fixes_the_order_and_so_the_bound():
     gaps = gaps_of(1000, lost=20, gained=8)
 
-    bounds = [certify.betting_bound(gaps, delta=0.05, seed=seed) for seed in (0, 0, 1, 2)]
+    bounds = [certificates.betting_bound(gaps, delta=0.05, seed=seed) for seed in (0, 0, 1, 2)]
 
     assert bounds[0] == bounds[1]
     assert len(set(bounds[1:])) == 3
@@ -214,7 +217,7 @@ def test_the_betting_bound_fails_in_at_most_delta_of_the_draws(rates: tuple[floa
     rng = np.random.default_rng(7)
     table = rng.choice([1, -1, 0], size=(draws, 1000), p=[lost, gained, 1 - lost - gained])
 
-    failed = (certify.betting_bounds(table, delta=delta) < lost - gained).mean()
+    failed = (certificates.betting_bounds(table, delta=delta) < lost - gained).mean()
 
     assert failed <= delta + 3 * math.sqrt(delta * (1 - delta) / draws)
 
@@ -222,12 +225,12 @@ def test_the_betting_bound_fails_in_at_most_delta_of_the_draws(rates: tuple[floa
 def test_a_band_of_50_points_and_10_000_samples_takes_well_under_a_second():
     rng = np.random.default_rng(0)
     table = rng.choice([-1, 0, 1], size=(50, 10_000), p=[0.01, 0.97, 0.02]).astype(np.int8)
-    certify.betting_bounds(table[:2], delta=0.001)
+    certificates.betting_bounds(table[:2], delta=0.001)
 
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        certify.betting_bounds(table, delta=0.001)
+        certificates.betting_bounds(table, delta=0.001)
         times.append(time.perf_counter() - start)
 
     assert min(times) < 0.5
@@ -240,14 +243,14 @@ def test_a_band_of_50_points_and_10_000_samples_takes_well_under_a_second():
     "failures, delta, worked", [(60, 0.05, 1.49), (25, 0.05, 0.70), (25, 0.05 / 50, 0.89)]
 )
 def test_clopper_pearsons_worked_values_of_5000_samples(failures: int, delta: float, worked: float):
-    assert round(100 * certify.clopper_pearson(failures, 5000, delta=delta), 2) == worked
+    assert round(100 * certificates.clopper_pearson(failures, 5000, delta=delta), 2) == worked
 
 
 @given(st.integers(1, 3000), st.floats(0, 1), deltas)
 def test_clopper_pearson_is_scipys_exact_interval(samples: int, share: float, delta: float):
     failures = round(share * samples)
 
-    bound = certify.clopper_pearson(failures, samples, delta=delta)
+    bound = certificates.clopper_pearson(failures, samples, delta=delta)
 
     exact = stats.binomtest(failures, samples, alternative="less").proportion_ci(1 - delta)
     assert bound == pytest.approx(exact.high, rel=1e-6)
@@ -262,10 +265,10 @@ def test_the_binomial_p_value_is_at_most_delta_exactly_where_the_bound_keeps_the
     samples: int, share: float, delta: float, limit: float
 ):
     failures = np.array([round(share * samples)])
-    bound = certify.clopper_pearson(failures, samples, delta=delta)[0]
+    bound = certificates.clopper_pearson(failures, samples, delta=delta)[0]
     assume(abs(bound - limit) > 1e-9)
 
-    p_value = certify.clopper_pearson_p_values(failures, samples, max_rate=limit)[0]
+    p_value = certificates.clopper_pearson_p_values(failures, samples, max_rate=limit)[0]
 
     assert p_value == pytest.approx(stats.binom.cdf(failures[0], samples, limit), abs=1e-12)
     assert (p_value <= delta) == (bound <= limit)
@@ -278,25 +281,25 @@ def test_the_binomial_p_value_is_at_most_delta_exactly_where_the_bound_keeps_the
 def test_a_certificate_says_what_it_bounds_of_whom_and_how_surely(method: str):
     trace = made_up()
 
-    made = certify.certify(trace, (0.8, 0.6), delta=0.05, method=method)
+    made = certificates.certify(trace, (0.8, 0.6), delta=0.05, method=method)
 
     values = {
-        "betting": certify.loss_gaps(trace, (0.8, 0.6)),
-        "regret": certify.regrets(trace, (0.8, 0.6)),
-        "disagreement": certify.disagreements(trace, (0.8, 0.6)),
+        "betting": certificates.loss_gaps(trace, (0.8, 0.6)),
+        "regret": certificates.regrets(trace, (0.8, 0.6)),
+        "disagreement": certificates.disagreements(trace, (0.8, 0.6)),
     }[method]
     assert made.observed == values.mean()
     assert made.bound >= made.observed
     assert (made.samples, made.split, made.confidence) == (600, "certify", 0.95)
-    assert made.bounds == certify.METHODS[method]
+    assert made.bounds == certificates.METHODS[method]
 
 
 @every_method
 def test_comparisons_share_delta(method: str):
     trace = made_up()
 
-    shared = certify.certify(trace, (0.8, 0.6), delta=0.05, method=method, comparisons=50)
-    alone = certify.certify(trace, (0.8, 0.6), delta=0.05 / 50, method=method)
+    shared = certificates.certify(trace, (0.8, 0.6), delta=0.05, method=method, comparisons=50)
+    alone = certificates.certify(trace, (0.8, 0.6), delta=0.05 / 50, method=method)
 
     assert shared.bound == alone.bound
     assert (shared.delta, shared.comparisons) == (0.05, 50)
@@ -307,7 +310,7 @@ def test_a_certificate_of_each_exit_is_that_of_those_who_leave_there(method: str
     trace = made_up()
     limits = (0.9, 0.6)
 
-    first, second = certify.certify_exits(trace, limits, delta=0.05, method=method)
+    first, second = certificates.certify_exits(trace, limits, delta=0.05, method=method)
 
     taken = policy.exits_taken(trace.confidences["max_probability"][:, :2], limits)
     for number, made in enumerate((first, second)):
@@ -320,14 +323,14 @@ def test_a_certificate_of_each_exit_is_that_of_those_who_leave_there(method: str
             classes=trace.classes[here],
             confidences={k: v[here] for k, v in trace.confidences.items()},
         )
-        alone = certify.certify(part, limits, delta=0.05 / 2, method=method)
+        alone = certificates.certify(part, limits, delta=0.05 / 2, method=method)
         assert (made.bound, made.observed) == (alone.bound, alone.observed)
 
 
 def test_an_exit_that_nobody_takes_has_no_certificate():
     trace = on_certify(trace_of(confidences=[[0.1, 0.9, 1]] * 50, correct=[[1, 1, 1]] * 50))
 
-    first, second = certify.certify_exits(trace, (0.5, 0.5), delta=0.05)
+    first, second = certificates.certify_exits(trace, (0.5, 0.5), delta=0.05)
 
     assert first is None
     assert second is not None
@@ -336,14 +339,14 @@ def test_an_exit_that_nobody_takes_has_no_certificate():
 def test_a_trace_without_labels_has_a_disagreement_bound_and_no_other():
     trace = replace(made_up(), labels=np.full(600, -1))
 
-    made = certify.certify(trace, (0.8, 0.6), delta=0.05, method="disagreement")
+    made = certificates.certify(trace, (0.8, 0.6), delta=0.05, method="disagreement")
 
     assert (
         made.bound
-        == certify.certify(made_up(), (0.8, 0.6), delta=0.05, method="disagreement").bound
+        == certificates.certify(made_up(), (0.8, 0.6), delta=0.05, method="disagreement").bound
     )  # labels are not read
     with pytest.raises(CertificateError, match=r"have no labels.*method disagreement"):
-        certify.certify(trace, (0.8, 0.6), delta=0.05)
+        certificates.certify(trace, (0.8, 0.6), delta=0.05)
 
 
 @pytest.mark.parametrize(
@@ -357,14 +360,16 @@ def test_a_trace_without_labels_has_a_disagreement_bound_and_no_other():
     ],
 )
 def test_the_sentence_rounds_so_that_the_promise_holds(bound: float, words: str):
-    made = replace(certify.certify(made_up(), (0.8, 0.6), delta=0.05), bound=bound, samples=2500)
+    made = replace(
+        certificates.certify(made_up(), (0.8, 0.6), delta=0.05), bound=bound, samples=2500
+    )
 
     assert made.sentence.startswith(f"With 95 % confidence, {words}")
     assert made.sentence.endswith("on images like these (2,500 images).")
 
 
 def test_a_certificate_as_json_has_every_field_and_the_confidence():
-    made = certify.certify(made_up(), (0.8, 0.6), delta=0.001, comparisons=3)
+    made = certificates.certify(made_up(), (0.8, 0.6), delta=0.001, comparisons=3)
 
     assert made.to_dict() == {
         "method": "betting",
@@ -399,21 +404,21 @@ PATH = [(1.0,), (0.9,), (0.8,), (0.7,)]
 def test_the_first_point_that_fails_is_not_certified_nor_any_after_it(method: str):
     trace = path_trace()
 
-    last = certify.fixed_sequence(trace, PATH, max_loss=0.02, delta=0.05, method=method)
+    last = certificates.fixed_sequence(trace, PATH, max_loss=0.02, delta=0.05, method=method)
 
     assert last == 1
     # by betting the last point would pass by itself, and still is not reached
-    assert certify.certify(trace, PATH[3], delta=0.05).bound < 0.02
-    assert certify.certify(trace, PATH[2], delta=0.05).bound > 0.02
+    assert certificates.certify(trace, PATH[3], delta=0.05).bound < 0.02
+    assert certificates.certify(trace, PATH[2], delta=0.05).bound > 0.02
 
 
 def test_a_path_that_never_fails_is_certified_to_its_end():
-    assert certify.fixed_sequence(path_trace(), PATH, max_loss=0.2, delta=0.05) == 3
+    assert certificates.fixed_sequence(path_trace(), PATH, max_loss=0.2, delta=0.05) == 3
 
 
 def test_a_path_whose_first_point_fails_is_not_certified_at_all():
-    assert certify.fixed_sequence(path_trace(), PATH[2:], max_loss=0.02, delta=0.05) is None
-    assert certify.fixed_sequence(path_trace(), [], max_loss=0.02, delta=0.05) is None
+    assert certificates.fixed_sequence(path_trace(), PATH[2:], max_loss=0.02, delta=0.05) is None
+    assert certificates.fixed_sequence(path_trace(), [], max_loss=0.02, delta=0.05) is None
 
 
 @every_method
@@ -423,11 +428,11 @@ def test_all_points_up_to_the_last_certified_keep_the_limit_and_the_next_does_no
     method: str, seed: int, limit: float, delta: float
 ):
     trace = made_up(200, seed=seed)
-    path = certify.threshold_path(replace(trace, split="tune"), points=12)
+    path = certificates.threshold_path(replace(trace, split="tune"), points=12)
 
-    last = certify.fixed_sequence(trace, path, max_loss=limit, delta=delta, method=method)
+    last = certificates.fixed_sequence(trace, path, max_loss=limit, delta=delta, method=method)
 
-    bounds = [certify.certify(trace, one, delta=delta, method=method).bound for one in path]
+    bounds = [certificates.certify(trace, one, delta=delta, method=method).bound for one in path]
     assume(min(abs(bound - limit) for bound in bounds) > 2e-6)
     kept = [bound <= limit for bound in [*bounds, math.inf]]
     assert last == (kept.index(False) - 1 if kept[0] else None)
@@ -436,7 +441,7 @@ def test_all_points_up_to_the_last_certified_keep_the_limit_and_the_next_does_no
 def test_a_path_goes_from_the_certain_ones_to_everybody_in_even_steps():
     trace = replace(made_up(2000), split="tune")
 
-    path = certify.threshold_path(trace, points=22)
+    path = certificates.threshold_path(trace, points=22)
 
     assert path[0] == (1.0, 1.0)
     assert path[-1] == (0.0, 0.0)
@@ -448,7 +453,7 @@ def test_a_path_goes_from_the_certain_ones_to_everybody_in_even_steps():
 
 def test_a_path_cannot_be_fixed_on_the_split_that_certifies():
     with pytest.raises(CertificateError, match="fixed before certify is looked at"):
-        certify.threshold_path(made_up())
+        certificates.threshold_path(made_up())
 
 
 # A grid for a free slider
@@ -459,39 +464,40 @@ def test_a_band_is_a_certificate_at_every_point_with_delta_shared_by_all_on_offe
     trace = made_up()
     grid = [(0.9, 0.9), (0.8, 0.6), (0.3, 0.2)]
 
-    made = certify.band(trace, grid, delta=0.05, offers=12, method=method)
+    made = certificates.band(trace, grid, delta=0.05, offers=12, method=method)
 
     alone = [
-        certify.certify(trace, one, delta=0.05, comparisons=3 * 12, method=method) for one in grid
+        certificates.certify(trace, one, delta=0.05, comparisons=3 * 12, method=method)
+        for one in grid
     ]
     assert [made.certificate(one) for one in grid] == alone
     assert made.comparisons == 36
 
 
 def test_between_the_points_nothing_is_certified_and_the_nearest_is_offered():
-    made = certify.band(made_up(), [(0.9, 0.9), (0.8, 0.6), (0.3, 0.2)], delta=0.05)
+    made = certificates.band(made_up(), [(0.9, 0.9), (0.8, 0.6), (0.3, 0.2)], delta=0.05)
 
     assert made.certificate((0.8, 0.61)) is None
-    assert certify.nearest(made, (0.8, 0.61)) == (0.8, 0.6)
-    assert made.certificate(certify.nearest(made, (0.1, 0.1))) is not None
+    assert certificates.nearest(made, (0.8, 0.61)) == (0.8, 0.6)
+    assert made.certificate(certificates.nearest(made, (0.1, 0.1))) is not None
 
 
 def test_of_two_points_equally_near_the_more_careful_is_offered():
-    made = certify.band(made_up(exits=2), [(0.4,), (0.6,)], delta=0.05)
+    made = certificates.band(made_up(exits=2), [(0.4,), (0.6,)], delta=0.05)
 
-    assert certify.nearest(made, (0.5,)) == (0.6,)
+    assert certificates.nearest(made, (0.5,)) == (0.6,)
 
 
 def test_where_one_slider_moves_all_the_nearest_has_equal_thresholds():
-    made = certify.band(made_up(), [(0.9, 0.9), (0.6, 0.5), (0.3, 0.3)], delta=0.05)
+    made = certificates.band(made_up(), [(0.9, 0.9), (0.6, 0.5), (0.3, 0.3)], delta=0.05)
 
-    assert certify.nearest(made, (0.55, 0.55)) == (0.6, 0.5)
-    assert certify.nearest(made, (0.55, 0.55), together=True) == (0.3, 0.3)
+    assert certificates.nearest(made, (0.55, 0.55)) == (0.6, 0.5)
+    assert certificates.nearest(made, (0.55, 0.55), together=True) == (0.3, 0.3)
 
 
 @pytest.mark.parametrize("exits", [1, 2, 3, 4, 5])
 def test_a_sliders_grid_has_each_point_once_and_where_the_sliders_start(exits: int):
-    grid = certify.slider_grid(exits)
+    grid = certificates.slider_grid(exits)
 
     assert len({tuple(point) for point in grid.tolist()}) == len(grid) <= 250
     assert [0.8] * exits in grid.tolist()
@@ -507,26 +513,29 @@ def test_nothing_is_certified_from_a_split_that_was_chosen_on_or_reports(method:
     trace = replace(made_up(), split=split)
 
     with pytest.raises(CertificateError, match=f"The {split} split certifies nothing"):
-        certify.certify(trace, (0.8, 0.6), delta=0.05, method=method)
+        certificates.certify(trace, (0.8, 0.6), delta=0.05, method=method)
     with pytest.raises(CertificateError, match=f"The {split} split certifies nothing"):
-        certify.band(trace, [(0.8, 0.6)], delta=0.05, method=method)
+        certificates.band(trace, [(0.8, 0.6)], delta=0.05, method=method)
     with pytest.raises(CertificateError, match=f"The {split} split certifies nothing"):
-        certify.fixed_sequence(trace, [(0.8, 0.6)], max_loss=0.1, delta=0.05, method=method)
+        certificates.fixed_sequence(trace, [(0.8, 0.6)], max_loss=0.1, delta=0.05, method=method)
 
 
 def test_a_split_of_ones_own_certifies():
-    assert certify.certify(replace(made_up(), split="kitchen"), (0.8, 0.6), delta=0.05).bound < 0.2
+    assert (
+        certificates.certify(replace(made_up(), split="kitchen"), (0.8, 0.6), delta=0.05).bound
+        < 0.2
+    )
 
 
 @pytest.mark.parametrize("delta", [0, 1, -0.1, 1.5, math.nan, math.inf])
 def test_a_delta_outside_0_to_1_is_refused(delta: float):
     calls = [
-        lambda: certify.certify(made_up(), (0.8, 0.6), delta=delta),
-        lambda: certify.certify_exits(made_up(), (0.8, 0.6), delta=delta),
-        lambda: certify.band(made_up(), [(0.8, 0.6)], delta=delta),
-        lambda: certify.fixed_sequence(made_up(), [(0.8, 0.6)], max_loss=0.1, delta=delta),
-        lambda: certify.betting_bound([0, 1], delta=delta),
-        lambda: certify.clopper_pearson(1, 2, delta=delta),
+        lambda: certificates.certify(made_up(), (0.8, 0.6), delta=delta),
+        lambda: certificates.certify_exits(made_up(), (0.8, 0.6), delta=delta),
+        lambda: certificates.band(made_up(), [(0.8, 0.6)], delta=delta),
+        lambda: certificates.fixed_sequence(made_up(), [(0.8, 0.6)], max_loss=0.1, delta=delta),
+        lambda: certificates.betting_bound([0, 1], delta=delta),
+        lambda: certificates.clopper_pearson(1, 2, delta=delta),
     ]
 
     for call in calls:
@@ -537,30 +546,36 @@ def test_a_delta_outside_0_to_1_is_refused(delta: float):
 @pytest.mark.parametrize(
     "call, kind, words",
     [
-        (lambda: certify.betting_bound([], delta=0.05), CertificateError, "from no samples"),
-        (lambda: certify.clopper_pearson(0, 0, delta=0.05), CertificateError, "from no samples"),
+        (lambda: certificates.betting_bound([], delta=0.05), CertificateError, "from no samples"),
         (
-            lambda: certify.certify(made_up(), (0.8, 0.6), delta=0.05, method="luck"),
+            lambda: certificates.clopper_pearson(0, 0, delta=0.05),
+            CertificateError,
+            "from no samples",
+        ),
+        (
+            lambda: certificates.certify(made_up(), (0.8, 0.6), delta=0.05, method="luck"),
             UnknownNameError,
             "No method is called 'luck'; there are: betting, disagreement, regret",
         ),
         (
-            lambda: certify.certify(made_up(), (0.8, 0.6), delta=0.05, comparisons=0),
+            lambda: certificates.certify(made_up(), (0.8, 0.6), delta=0.05, comparisons=0),
             CertificateError,
             "0 comparisons cannot share a delta",
         ),
         (
-            lambda: certify.fixed_sequence(made_up(), [(0.8, 0.6)], max_loss=math.nan, delta=0.1),
+            lambda: certificates.fixed_sequence(
+                made_up(), [(0.8, 0.6)], max_loss=math.nan, delta=0.1
+            ),
             CertificateError,
             "A largest loss of nan is none",
         ),
         (
-            lambda: certify.certify(made_up(), (0.8,), delta=0.05),
+            lambda: certificates.certify(made_up(), (0.8,), delta=0.05),
             ThresholdError,
             "Too few thresholds",
         ),
         (
-            lambda: certify.certify(made_up(), (0.8, 0.6), delta=0.05, measure="mood"),
+            lambda: certificates.certify(made_up(), (0.8, 0.6), delta=0.05, measure="mood"),
             UnknownNameError,
             "No confidence measure is called 'mood'",
         ),

@@ -8,7 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hybrid.certify.bounds import NO_SAMPLES, Floats, betting_bounds, check_delta, clopper_pearson
+from hybrid.certificates.bounds import (
+    NO_SAMPLES,
+    Floats,
+    betting_bounds,
+    check_delta,
+    clopper_pearson,
+)
 from hybrid.errors import CertificateError, UnknownNameError
 from hybrid.policy import TraceLike, check_thresholds, exits_taken
 from hybrid.policy.points import early_confidences

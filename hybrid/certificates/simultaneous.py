@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybrid.certify.bounds import (
+from hybrid.certificates.bounds import (
     Floats,
     betting_p_values,
     check_delta,
     clopper_pearson_p_values,
 )
-from hybrid.certify.certificates import (
+from hybrid.certificates.certificates import (
     METHODS,
     Answered,
     Certificate,

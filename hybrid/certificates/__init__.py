@@ -13,7 +13,7 @@ Nothing is certified from `train`, `tune` or `test`: the first two were chosen o
 there to check what was promised.
 """
 
-from hybrid.certify.bounds import (
+from hybrid.certificates.bounds import (
     betting_bound,
     betting_bounds,
     betting_p_values,
@@ -22,7 +22,7 @@ from hybrid.certify.bounds import (
     clopper_pearson_p_values,
     fewest_samples,
 )
-from hybrid.certify.certificates import (
+from hybrid.certificates.certificates import (
     METHODS,
     Answered,
     Certificate,
@@ -33,7 +33,7 @@ from hybrid.certify.certificates import (
     regrets,
     rounded_up,
 )
-from hybrid.certify.choosing import (
+from hybrid.certificates.simultaneous import (
     Band,
     band,
     fixed_sequence,
