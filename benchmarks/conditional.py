@@ -23,7 +23,7 @@ from benchmarks.rows import format_row, machine
 from hybrid import data, policy, zoo
 from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
-from hybrid.networks import Network
+from hybrid.models import Network
 
 POINT = 0.01
 ROUNDS = 5

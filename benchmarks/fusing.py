@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.rows import format_row, machine
-from hybrid.networks import Network, Spec, build
+from hybrid.models import Network, Spec, build
 from hybrid.quant.fusing import fused
 from hybrid.quant.quantizers import calibrating
 from hybrid.training.recipe import load_recipe

@@ -11,8 +11,8 @@ from hybrid import cli_words
 from hybrid.cli_options import AsJson
 
 if TYPE_CHECKING:
-    from hybrid.networks.cutting import Cut
-    from hybrid.networks.tracing import Outline
+    from hybrid.models.cutting import Cut
+    from hybrid.models.tracing import Outline
     from hybrid.training.sweep import Kept, Plan
     from hybrid.training.swept import Row
 
@@ -78,7 +78,7 @@ def cuts(
 
     This runs the code of the module that you name.
     """
-    from hybrid.networks import cutting, tracing
+    from hybrid.models import cutting, tracing
     from hybrid.quant.quantizers import check_bits
 
     check_bits(bits)

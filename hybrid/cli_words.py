@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hybrid.data.labels import Match
     from hybrid.data.user_splits import OwnSplit
     from hybrid.evaluation import Certified
-    from hybrid.networks import Inference
+    from hybrid.models import Inference
     from hybrid.policy import OperatingPoint
     from hybrid.zoo import Card, Variant
 

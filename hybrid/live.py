@@ -27,7 +27,7 @@ from hybrid.policy import CostsLike
 from hybrid.traces.trace import Trace
 
 if TYPE_CHECKING:
-    from hybrid.networks import Inference, Network
+    from hybrid.models import Inference, Network
 
 __all__ = [
     "BATCHES",

@@ -14,7 +14,7 @@ from hybrid.data.preprocess import normalise
 from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.errors import TraceError
 from hybrid.files import replacing
-from hybrid.networks import Network
+from hybrid.models import Network
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 

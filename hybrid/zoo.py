@@ -23,7 +23,7 @@ from hybrid.traces import trace as trace_files
 from hybrid.traces.trace import Trace
 
 if TYPE_CHECKING:
-    from hybrid.networks import Network
+    from hybrid.models import Network
 
 __all__ = [
     "FORMAT",
@@ -60,7 +60,7 @@ class Variant:
         name: "hybrid-4bit" or "static-4bit".
         kind: "hybrid" or "static".
         bits: bit width of the edge stages (of all stages, where static).
-        spec: what `hybrid.networks.Spec.from_dict` reads.
+        spec: what `hybrid.models.Spec.from_dict` reads.
         exit_stages: stage of each early exit.
         exit_names: of every exit, final last.
         layers: the census.
@@ -247,7 +247,7 @@ def load(network: str, *, bits: int, static: bool = False) -> "Network":
     Raises:
         UnknownNameError, BitWidthError, WeightsError: see `card`, `variant`, `load_network`.
     """
-    from hybrid.checkpoints import load_network  # torch: only where a network is really run
+    from hybrid.models.checkpoints import load_network  # torch: only where a network is really run
 
     chosen = variant(network, bits, static=static)
     path = weights_path(network, chosen.name)

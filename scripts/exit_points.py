@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid import data
-from hybrid.census import census
-from hybrid.networks import Network
+from hybrid.models import Network
+from hybrid.models.census import census
 from hybrid.record import exit_logits
 from hybrid.traces.confidence import auroc, softmax
 from hybrid.training.recipe import Recipe, load_recipe

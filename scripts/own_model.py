@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hybrid import data
 from hybrid.data.preprocess import normalise
-from hybrid.networks.tracing import load_model
+from hybrid.models.tracing import load_model
 
 SIZE, EPOCHS, BATCH, RATE = 32, 12, 64, 1e-3
 

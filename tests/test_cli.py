@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from hybrid import data, energy, zoo
 from hybrid.cli import app
 from hybrid.data import user_splits
-from hybrid.networks import build
+from hybrid.models import build
 from hybrid.paper import BARS
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import load_recipe

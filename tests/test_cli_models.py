@@ -13,7 +13,7 @@ from tests.training.test_adapt import weights
 
 __all__ = ["weights"]
 
-CUTS = ("cuts", "tests.models:plain", "--size", "16")
+CUTS = ("cuts", "tests.own_models:plain", "--size", "16")
 
 
 def run(*words: str) -> Result:
@@ -25,7 +25,7 @@ def test_cuts_lists_every_worthwhile_place_with_both_sides():
 
     assert [line.split()[0] for line in lines[1:-1]] == ["stem", "norm", "point", "wide"]
     assert "8×8×8 + 8×8×8" in lines[2]
-    assert "tests.models:plain, images of 3×16×16: 41,120 MACs" in lines[-1]
+    assert "tests.own_models:plain, images of 3×16×16: 41,120 MACs" in lines[-1]
 
 
 def test_cuts_as_json_has_the_same_and_every_place_where_asked():
@@ -46,7 +46,7 @@ def test_cuts_draws_a_page_that_needs_no_network(tmp_path: Path):
 
     assert result.exit_code == 0
     page = path.read_text()
-    assert "tests.models:plain" in page
+    assert "tests.own_models:plain" in page
     assert "norm" in page
     assert 'src="http' not in page
 
@@ -54,10 +54,10 @@ def test_cuts_draws_a_page_that_needs_no_network(tmp_path: Path):
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (("cuts", "tests.models:plane"), "has no function plane; did you mean plain?"),
-        (("cuts", "tests.models:plain", "--bits", "9"), "9 bits are not offered"),
+        (("cuts", "tests.own_models:plane"), "has no function plane; did you mean plain?"),
+        (("cuts", "tests.own_models:plain", "--bits", "9"), "9 bits are not offered"),
         ((*CUTS, "--picture", "cuts.gif"), "A picture is written as .html or .png, not as cuts"),
-        (("cuts", "tests.models:plain", "--channels", "1"), "on images of 1×224×224 raises"),
+        (("cuts", "tests.own_models:plain", "--channels", "1"), "on images of 1×224×224 raises"),
     ],
 )
 def test_what_cuts_cannot_do_is_one_sentence_and_code_2(words: tuple[str, ...], sentence: str):
@@ -74,7 +74,7 @@ def test_the_help_says_that_a_strangers_code_runs():
 
 
 def adapt(weights: Path, *more: str) -> Result:
-    words = ("--model", "tests.models:plain", "--weights", str(weights), "--data", "digits")
+    words = ("--model", "tests.own_models:plain", "--weights", str(weights), "--data", "digits")
     return run("adapt", *words, "--cut", "wide.0", "--exits", "stem", "--size", "16", *more)
 
 

@@ -13,7 +13,7 @@ from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
 from hybrid.live import Progress, Request
-from hybrid.networks import Network, Spec, build
+from hybrid.models import Network, Spec, build
 from hybrid.policy import Costs
 from hybrid.traces.trace import Trace
 

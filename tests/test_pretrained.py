@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from hybrid import data, record, zoo
-from hybrid.census import census
-from hybrid.checkpoints import base_of
 from hybrid.files import sha256_of
-from hybrid.networks.tracing import is_reference
+from hybrid.models.census import census
+from hybrid.models.checkpoints import base_of
+from hybrid.models.tracing import is_reference
 from hybrid.quant.packing import packed_bytes
 from hybrid.traces import confidence
 from hybrid.training.recipe import load_recipe, recipe_names

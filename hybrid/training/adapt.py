@@ -23,15 +23,15 @@ import torch
 from torch import nn
 
 from hybrid import data, zoo
-from hybrid.census import census
 from hybrid.data import DATASETS, Dataset
 from hybrid.data.preprocess import mean_and_deviation
 from hybrid.errors import ModelError, SourceError
 from hybrid.files import sha256_of
-from hybrid.networks import Network, Reference, Spec, build
-from hybrid.networks.adapted import Adapted, Prepare, stage_cuts
-from hybrid.networks.cutting import cuts
-from hybrid.networks.tracing import Outline, fit_weights, load_model, trace
+from hybrid.models import Network, Reference, Spec, build
+from hybrid.models.adapted import Adapted, Prepare, stage_cuts
+from hybrid.models.census import census
+from hybrid.models.cutting import cuts
+from hybrid.models.tracing import Outline, fit_weights, load_model, trace
 from hybrid.quant.quantizers import FULL_PRECISION, check_bits
 from hybrid.record import exit_logits
 from hybrid.training.fitting import (

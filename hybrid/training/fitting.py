@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
-from hybrid.networks import Network
-from hybrid.networks.blocks import PooledHead
+from hybrid.models import Network
+from hybrid.models.blocks import PooledHead
 from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d, calibrating
 from hybrid.record import exit_logits
 

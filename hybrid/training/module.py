@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hybrid.networks import Network
+from hybrid.models import Network
 from hybrid.training.batches import Batches
 from hybrid.training.muon import Muon
 from hybrid.training.recipe import Plan

@@ -7,11 +7,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from hybrid import data, record, zoo
-from hybrid.census import census
-from hybrid.checkpoints import base_of, load_network, save_network
 from hybrid.errors import UnknownNameError
 from hybrid.files import sha256_of
-from hybrid.networks import Network
+from hybrid.models import Network
+from hybrid.models.census import census
+from hybrid.models.checkpoints import base_of, load_network, save_network
 from hybrid.quant.payload import payload_bytes
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace

@@ -11,8 +11,8 @@ from typing import Any
 
 from hybrid.data import DATASETS
 from hybrid.errors import HybridError, RecipeError, UnknownNameError
-from hybrid.networks import Spec
-from hybrid.networks.architectures import architecture
+from hybrid.models import Spec
+from hybrid.models.architectures import architecture
 from hybrid.quant.quantizers import check_bits
 
 __all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "plan_of", "recipe_names"]

@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hybrid import data, zoo
-from hybrid.checkpoints import base_of, load_network
 from hybrid.data.preprocess import normalise
 from hybrid.errors import RecipeError, WeightsError
 from hybrid.files import replacing, sha256_of
-from hybrid.networks import Network, build
-from hybrid.networks.blocks import WhiteningStem
+from hybrid.models import Network, build
+from hybrid.models.blocks import WhiteningStem
+from hybrid.models.checkpoints import base_of, load_network
 from hybrid.quant.fusing import fused
 from hybrid.quant.quantizers import QuantConv2d, calibrating
 from hybrid.training.batches import Batches

@@ -24,9 +24,9 @@ from hybrid import data
 from hybrid.data import DATASETS, Dataset
 from hybrid.errors import ModelError, SweepError
 from hybrid.files import sha256_of
-from hybrid.networks.adapted import stage_cuts
-from hybrid.networks.cutting import Cut, cuts, find_cut, worthwhile
-from hybrid.networks.tracing import Outline, fit_weights, load_model, trace
+from hybrid.models.adapted import stage_cuts
+from hybrid.models.cutting import Cut, cuts, find_cut, worthwhile
+from hybrid.models.tracing import Outline, fit_weights, load_model, trace
 from hybrid.quant.quantizers import FULL_PRECISION, check_bits
 from hybrid.training.adapt import FOLDER_SIZE, Request, check, first_channels
 from hybrid.training.on_ray import connected

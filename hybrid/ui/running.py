@@ -19,7 +19,7 @@ from hybrid.ui.jobs import Turns, spare_a_core
 from hybrid.ui.trial import Trial
 
 if TYPE_CHECKING:
-    from hybrid.networks import Network
+    from hybrid.models import Network
 
 __all__ = ["gate", "network", "trial"]
 

@@ -19,7 +19,7 @@ from hybrid.ui import palette
 from hybrid.zoo import Card, Variant
 
 if TYPE_CHECKING:
-    from hybrid.networks import Network
+    from hybrid.models import Network
 
 __all__ = ["ExitSaid", "StageRan", "Trial", "run"]
 

@@ -14,7 +14,7 @@ from hybrid.data.archives import Entry
 from hybrid.data.ingest import Plan
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, SourceError, TraceError, UnknownNameError
-from hybrid.networks import Network
+from hybrid.models import Network
 from hybrid.traces import trace
 from hybrid.traces.trace import Trace
 from tests.own_images import digits, png, pngs, write_folder, zipped

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hybrid.networks.blocks import ShiftedPReLU
+from hybrid.models.blocks import ShiftedPReLU
 from hybrid.quant.fusing import fused, fusible
 from hybrid.quant.quantizers import activation_levels, binarize_activations, quantize, weight_levels
 

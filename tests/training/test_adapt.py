@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn import functional
 
 from hybrid import data, zoo
-from hybrid.census import census
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.errors import (
@@ -26,7 +25,8 @@ from hybrid.errors import (
     WeightsError,
 )
 from hybrid.evaluation import evaluate
-from hybrid.networks.tracing import load_model
+from hybrid.models.census import census
+from hybrid.models.tracing import load_model
 from hybrid.quant.quantizers import QuantConv2d
 from hybrid.traces import trace
 from hybrid.training.adapt import Request, adapt
@@ -42,9 +42,9 @@ def seen(split: Dataset) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a model that has learned something: `tests.models.plain` on digits."""
+    """Of a model that has learned something: `tests.own_models.plain` on digits."""
     torch.manual_seed(0)
-    model = load_model("tests.models:plain")
+    model = load_model("tests.own_models:plain")
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             module.reset_parameters()
@@ -65,7 +65,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def asked(weights: Path) -> Request:
     return Request(
-        model="tests.models:plain",
+        model="tests.own_models:plain",
         weights=weights,
         data="digits",
         cut="wide.0",
@@ -95,7 +95,7 @@ def here(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_the_twin_answers_exactly_as_the_model_does(here: Path, weights: Path):
-    model = load_model("tests.models:plain")
+    model = load_model("tests.own_models:plain")
     model.load_state_dict(load_file(weights))
     test = data.load("digits", "test")
     with torch.inference_mode():
@@ -225,7 +225,7 @@ def test_a_model_that_only_export_can_follow_is_adapted_too(
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 2)
 
-    adapt(replace(asked, model="tests.models:branching", exits=("stem",), name="mine"))
+    adapt(replace(asked, model="tests.own_models:branching", exits=("stem",), name="mine"))
 
     layers = census(zoo.load("mine", bits=8))
     assert sum(layer.weight_bits == 8 for layer in layers) == 3
@@ -247,7 +247,7 @@ def test_a_mean_and_deviation_of_its_own_reach_the_model(
     own = (pixels - torch.tensor(mean).reshape(1, 3, 1, 1)) / torch.tensor(deviation).reshape(
         1, 3, 1, 1
     )
-    model = load_model("tests.models:plain")
+    model = load_model("tests.own_models:plain")
     model.load_state_dict(load_file(weights))
     with torch.inference_mode():
         theirs = model(functional.interpolate(own, (16, 16), mode="bilinear")).argmax(1).numpy()
@@ -268,12 +268,14 @@ def test_an_image_folder_is_divided_and_shown(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "pretrained"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = write_folder(tmp_path / "photos", {"dark": 30, "light": 30, "middling": 30})
-    save_file(load_model("tests.models:plain", classes=3).state_dict(), tmp_path / "w.safetensors")
+    save_file(
+        load_model("tests.own_models:plain", classes=3).state_dict(), tmp_path / "w.safetensors"
+    )
     told: list[str] = []
 
     network = adapt(
         Request(
-            model="tests.models:plain",
+            model="tests.own_models:plain",
             weights=tmp_path / "w.safetensors",
             data=str(folder),
             cut="wide.0",
@@ -301,9 +303,11 @@ def test_a_model_for_grey_images_is_shown_grey_ones(
     monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
     folder = write_folder(tmp_path / "photos", {"dark": 10, "light": 10})
     (folder / "dark" / "broken.png").write_bytes(b"no picture")
-    save_file(load_model("tests.models:grey", classes=2).state_dict(), tmp_path / "w.safetensors")
+    save_file(
+        load_model("tests.own_models:grey", classes=2).state_dict(), tmp_path / "w.safetensors"
+    )
     asked = Request(
-        model="tests.models:grey",
+        model="tests.own_models:grey",
         weights=tmp_path / "w.safetensors",
         data=shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "photos"),
         cut="wide.0",
@@ -331,7 +335,7 @@ def test_a_model_for_other_channels_or_with_weights_that_are_no_numbers_is_refus
     save_file(broken, tmp_path / "nan.safetensors")
 
     with pytest.raises(ModelError, match="takes 4 colour channels, and the images have 3; give"):
-        adapt(replace(asked, model="tests.models:four_channels", data=str(folder)))
+        adapt(replace(asked, model="tests.own_models:four_channels", data=str(folder)))
     with pytest.raises(ModelError, match="answers with numbers that are not finite; look for"):
         adapt(replace(asked, exits=("stem",), weights=tmp_path / "nan.safetensors"))
 
@@ -423,7 +427,7 @@ def test_what_cannot_be_adapted_is_one_sentence_and_leaves_nothing(
 
 
 def test_weights_for_other_classes_name_their_keys(asked: Request, tmp_path: Path):
-    other = load_model("tests.models:plain", classes=4).state_dict()
+    other = load_model("tests.own_models:plain", classes=4).state_dict()
     save_file(other, tmp_path / "w.safetensors")
 
     with pytest.raises(WeightsError, match=r"fc.weight is 4×16 there and 10×16 here"):

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from hybrid import data
 from hybrid.data import Dataset
-from hybrid.networks import Network, Reference, Spec, build
-from hybrid.networks.adapted import Adapted
-from hybrid.networks.tracing import load_model
+from hybrid.models import Network, Reference, Spec, build
+from hybrid.models.adapted import Adapted
+from hybrid.models.tracing import load_model
 from hybrid.quant.quantizers import QuantConv2d
 from hybrid.training import fitting
 from hybrid.training.fitting import pixels, quantize
@@ -19,7 +19,7 @@ from hybrid.training.fitting import pixels, quantize
 
 def network(model: str, stages: tuple[str, ...], *, bits: int) -> Network:
     """Cut behind the last but one of its stages, without an exit."""
-    reference = f"tests.models:{model}"
+    reference = f"tests.own_models:{model}"
     made = build(
         Spec(
             architecture=reference,

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from hybrid import zoo
-from hybrid.checkpoints import base_of
 from hybrid.errors import UnknownNameError, WeightsError
 from hybrid.files import sha256_of
-from hybrid.networks import Network, build
+from hybrid.models import Network, build
+from hybrid.models.checkpoints import base_of
 from hybrid.training.publish import Training, publish, renew
 from hybrid.training.recipe import Plan, load_recipe
 

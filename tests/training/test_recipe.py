@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hybrid.errors import RecipeError, UnknownNameError
-from hybrid.networks import build
+from hybrid.models import build
 from hybrid.training.recipe import load_recipe, plan_of, recipe_names
 
 GOOD = """

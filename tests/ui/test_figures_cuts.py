@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from hybrid.errors import ModelError
-from hybrid.networks.cutting import cuts, worthwhile
-from hybrid.networks.tracing import load_model, trace
+from hybrid.models.cutting import cuts, worthwhile
+from hybrid.models.tracing import load_model, trace
 from hybrid.ui.figures.cuts import figure, save_figure
 
 
 def test_the_picture_has_a_column_for_each_cut_and_marks_those_that_carry_a_skip_connection():
-    outline = trace(load_model("tests.models:plain"), shape=(3, 16, 16), reference="plain")
+    outline = trace(load_model("tests.own_models:plain"), shape=(3, 16, 16), reference="plain")
     chosen = worthwhile(cuts(outline))
 
     drawn = figure(chosen, title="plain", bits=4, image_bytes=768)

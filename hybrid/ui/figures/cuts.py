@@ -21,7 +21,7 @@ from hybrid.files import replacing
 from hybrid.ui import numbers
 
 if TYPE_CHECKING:
-    from hybrid.networks.cutting import Cut
+    from hybrid.models.cutting import Cut
 
 __all__ = ["figure", "save_figure"]
 

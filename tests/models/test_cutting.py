@@ -7,18 +7,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.census import census
 from hybrid.errors import ModelError
-from hybrid.networks import Reference, Spec, build
-from hybrid.networks.adapted import stage_cuts
-from hybrid.networks.cutting import cuts, find_cut, pieces, state_shape, worthwhile
-from hybrid.networks.tracing import Outline, load_model, trace
+from hybrid.models import Reference, Spec, build
+from hybrid.models.adapted import stage_cuts
+from hybrid.models.census import census
+from hybrid.models.cutting import cuts, find_cut, pieces, state_shape, worthwhile
+from hybrid.models.tracing import Outline, load_model, trace
 
 IMAGE = (3, 16, 16)
 
 
 def outlined(name: str, *, shape: tuple[int, int, int] = IMAGE) -> Outline:
-    reference = name if ":" in name else f"tests.models:{name}"
+    reference = name if ":" in name else f"tests.own_models:{name}"
     return trace(load_model(reference), shape=shape, reference=name)
 
 
@@ -26,7 +26,7 @@ def outlined(name: str, *, shape: tuple[int, int, int] = IMAGE) -> Outline:
 def test_both_halves_of_every_cut_give_exactly_what_the_whole_gives(name: str):
     outline = outlined(name)
     images = torch.rand(5, *IMAGE)
-    whole = load_model(f"tests.models:{name}")(images)
+    whole = load_model(f"tests.own_models:{name}")(images)
 
     for cut in cuts(outline):
         edge, cloud = pieces(outline, [cut])
@@ -91,10 +91,10 @@ def test_the_edge_of_a_cut_has_the_bytes_of_the_layers_that_adapting_makes(model
     outline = outlined(model)
     *_, last = [cut for cut in cuts(outline) if cut.clean]
     stages, _, cut = stage_cuts(
-        cuts(outline), cut=last.name, exits=(last.name,), reference=f"tests.models:{model}"
+        cuts(outline), cut=last.name, exits=(last.name,), reference=f"tests.own_models:{model}"
     )
     spec = Spec(
-        architecture=f"tests.models:{model}",
+        architecture=f"tests.own_models:{model}",
         classes=10,
         channels=3,
         size=16,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hybrid.energy import Layer
-from hybrid.networks import Network
+from hybrid.models import Network
 
 __all__ = ["census"]
 

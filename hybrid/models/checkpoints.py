@@ -21,8 +21,8 @@ from torch import Tensor
 
 from hybrid.errors import HybridError, WeightsError
 from hybrid.files import replacing, sha256_of
-from hybrid.networks import Network, Spec, build
-from hybrid.networks.network import quantized_layers
+from hybrid.models import Network, Spec, build
+from hybrid.models.network import quantized_layers
 from hybrid.quant.packing import pack, packed_bytes, unpack
 from hybrid.quant.quantizers import QuantConv2d
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hybrid.errors import NetworkError, UnknownNameError
-from hybrid.networks.architectures import architecture
-from hybrid.networks.blocks import Classifier, ExitHead
-from hybrid.networks.spec import Spec
+from hybrid.models.architectures import architecture
+from hybrid.models.blocks import Classifier, ExitHead
+from hybrid.models.spec import Spec
 from hybrid.policy import check_thresholds
 from hybrid.quant.quantizers import ActivationQuantizer, QuantConv2d
 from hybrid.traces import confidence

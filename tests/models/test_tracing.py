@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid.errors import ModelError, WeightsError
-from hybrid.networks.tracing import fit_weights, load_model, trace
+from hybrid.models.tracing import fit_weights, load_model, trace
 
 IMAGE = (3, 16, 16)
 
@@ -17,15 +17,15 @@ IMAGE = (3, 16, 16)
 @pytest.mark.parametrize(
     "reference, sentence",
     [
-        ("tests.models", "names no model; write package.module:function"),
-        ("tests.models:", "names no model"),
+        ("tests.own_models", "names no model; write package.module:function"),
+        ("tests.own_models:", "names no model"),
         ("a b:c", "names no model"),
         ("tests.modles:plain", "There is no module tests.modles"),
         ("nowhere.at.all:plain", "There is no module nowhere"),
-        ("tests.models:plane", "has no function plane; did you mean plain?"),
-        ("tests.models:raising", r"raises RuntimeError: no such weights; mend it\."),
-        ("tests.models:leaving", "raises SystemExit: 3; mend it"),
-        ("tests.models:no_model", "gives a int, no torch.nn.Module"),
+        ("tests.own_models:plane", "has no function plane; did you mean plain?"),
+        ("tests.own_models:raising", r"raises RuntimeError: no such weights; mend it\."),
+        ("tests.own_models:leaving", "raises SystemExit: 3; mend it"),
+        ("tests.own_models:no_model", "gives a int, no torch.nn.Module"),
     ],
 )
 def test_what_is_no_model_is_said_in_one_sentence(reference: str, sentence: str):
@@ -57,7 +57,7 @@ def test_a_model_of_the_working_directory_is_found(tmp_path: Path, monkeypatch: 
     assert isinstance(load_model("my_own_model:tiny"), nn.Linear)
 
 
-@pytest.mark.parametrize("reference", ["tests.models:plain", "torchvision.models:resnet18"])
+@pytest.mark.parametrize("reference", ["tests.own_models:plain", "torchvision.models:resnet18"])
 def test_the_function_is_told_how_many_classes_there_are(reference: str):
     model = load_model(reference, classes=7)
 
@@ -65,7 +65,7 @@ def test_the_function_is_told_how_many_classes_there_are(reference: str):
 
 
 def test_weights_that_fit_are_taken_over(tmp_path: Path):
-    theirs, ours = load_model("tests.models:plain"), load_model("tests.models:plain")
+    theirs, ours = load_model("tests.own_models:plain"), load_model("tests.own_models:plain")
     nn.init.ones_(theirs.fc.weight)
     save_file(theirs.state_dict(), tmp_path / "w.safetensors")
 
@@ -77,14 +77,14 @@ def test_weights_that_fit_are_taken_over(tmp_path: Path):
 
 
 def test_weights_that_do_not_fit_are_refused_by_their_keys(tmp_path: Path):
-    weights = load_model("tests.models:plain").state_dict()
+    weights = load_model("tests.own_models:plain").state_dict()
     del weights["norm.weight"]
     del weights["norm.num_batches_tracked"]  # older files lack it
     weights["extra"] = torch.zeros(1)
     save_file(weights, tmp_path / "w.safetensors")
 
     with pytest.raises(WeightsError) as caught:
-        fit_weights(load_model("tests.models:plain", classes=4), tmp_path / "w.safetensors")
+        fit_weights(load_model("tests.own_models:plain", classes=4), tmp_path / "w.safetensors")
 
     assert "missing: norm.weight; unknown: extra; of another shape: " in str(caught.value)
     assert "fc.weight is 10×16 there and 4×16 here" in str(caught.value)
@@ -101,7 +101,7 @@ def test_only_safetensors_are_read(tmp_path: Path):
 
 @pytest.mark.parametrize("name, by", [("plain", "fx"), ("scaled", "fx"), ("branching", "export")])
 def test_a_model_is_followed_by_fx_or_else_by_export(name: str, by: str):
-    model = load_model(f"tests.models:{name}")
+    model = load_model(f"tests.own_models:{name}")
 
     outline = trace(model, shape=IMAGE, reference=name)
 
@@ -113,7 +113,7 @@ def test_a_model_is_followed_by_fx_or_else_by_export(name: str, by: str):
 
 
 def test_what_another_thread_runs_meanwhile_is_not_traced():
-    model = load_model("tests.models:sharing")
+    model = load_model("tests.own_models:sharing")
 
     outline = trace(model, shape=IMAGE, reference="sharing")
 
@@ -122,7 +122,7 @@ def test_what_another_thread_runs_meanwhile_is_not_traced():
 
 
 def test_macs_are_those_of_a_hand_count():
-    outline = trace(load_model("tests.models:plain"), shape=IMAGE, reference="plain")
+    outline = trace(load_model("tests.own_models:plain"), shape=IMAGE, reference="plain")
 
     macs = {node.target: seen.macs for node, seen in outline.seen.items() if seen.macs}
 
@@ -163,11 +163,11 @@ def test_macs_of_torchvisions_models_are_the_published_ones(name: str, giga_macs
 )
 def test_a_model_that_cannot_be_followed_is_refused(name: str, sentence: str):
     with pytest.raises(ModelError, match=sentence):
-        trace(load_model(f"tests.models:{name}"), shape=IMAGE, reference=name)
+        trace(load_model(f"tests.own_models:{name}"), shape=IMAGE, reference=name)
 
 
 def test_layers_of_a_librarys_own_classes_are_layers():
-    outline = trace(load_model("tests.models:library"), shape=(3, 16, 16), reference="library")
+    outline = trace(load_model("tests.own_models:library"), shape=(3, 16, 16), reference="library")
 
     called = {str(node.target): outline.seen[node].macs for node in outline.nodes}
     assert called["depth"] == 8 * 8 * 8 * (9 * 8)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid import energy
-from hybrid.census import census
-from hybrid.networks import Network, Spec, build
+from hybrid.models import Network, Spec, build
+from hybrid.models.census import census
 
 
 def resnet32(*, bits: int = 1) -> Network:

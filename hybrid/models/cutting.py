@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from hybrid.errors import ModelError
-from hybrid.networks.tracing import Outline
+from hybrid.models.tracing import Outline
 from hybrid.quant.payload import payload_bytes
 from hybrid.quant.quantizers import QuantConv2d
 

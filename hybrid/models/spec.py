@@ -36,7 +36,7 @@ class Spec:
     """An architecture with its cut, exits and bit widths.
 
     Args:
-        architecture: a name in `hybrid.networks.ARCHITECTURES`, or "package.module:function".
+        architecture: a name in `hybrid.models.ARCHITECTURES`, or "package.module:function".
         classes: number of classes.
         channels: colour channels of the input, 1 or 3.
         size: height and width of the input in pixels.

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from hybrid.checkpoints import base_of, load_network, save_network
 from hybrid.errors import WeightsError
 from hybrid.files import sha256_of
-from hybrid.networks import Network, Spec, build
-from hybrid.networks.network import quantized_layers
+from hybrid.models import Network, Spec, build
+from hybrid.models.checkpoints import base_of, load_network, save_network
+from hybrid.models.network import quantized_layers
 from hybrid.quant.quantizers import BITS
 
 every_width = pytest.mark.parametrize("bits", BITS)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.errors import ModelError, NetworkError
-from hybrid.networks.blocks import PooledHead
-from hybrid.networks.cutting import Cut, Piece, cuts, find_cut, pieces, worthwhile
-from hybrid.networks.network import Network
-from hybrid.networks.spec import Reference, Spec
-from hybrid.networks.tracing import Outline, is_reference, load_model, trace
+from hybrid.models.blocks import PooledHead
+from hybrid.models.cutting import Cut, Piece, cuts, find_cut, pieces, worthwhile
+from hybrid.models.network import Network
+from hybrid.models.spec import Reference, Spec
+from hybrid.models.tracing import Outline, is_reference, load_model, trace
 from hybrid.quant.quantizers import FULL_PRECISION, ActivationQuantizer, QuantConv2d, fit_range
 
 __all__ = ["Adapted", "Prepare", "build", "seen_shape", "stage_cuts"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hybrid.errors import UnknownNameError
-from hybrid.networks.blocks import ConvGroup, ResidualBlock, Stem, WhiteningStem, WideConv
+from hybrid.models.blocks import ConvGroup, ResidualBlock, Stem, WhiteningStem, WideConv
 
 __all__ = ["ARCHITECTURES", "Architecture", "StagePlan", "architecture"]
 

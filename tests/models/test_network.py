@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hybrid.census import census
 from hybrid.errors import HybridError, NetworkError, ThresholdError, UnknownNameError
-from hybrid.networks import ARCHITECTURES, Network, Spec, build
-from hybrid.networks.blocks import WhiteningStem, WideConv
-from hybrid.networks.network import quantized_layers
+from hybrid.models import ARCHITECTURES, Network, Spec, build
+from hybrid.models.blocks import WhiteningStem, WideConv
+from hybrid.models.census import census
+from hybrid.models.network import quantized_layers
 from hybrid.policy import exits_taken
 from hybrid.quant.quantizers import BITS, QuantConv2d, calibrating
 from hybrid.traces import confidence
