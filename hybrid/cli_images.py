@@ -63,8 +63,9 @@ def trace(
     ] = None,
 ) -> None:
     """Run a network over a split once and write what every exit says of every sample."""
-    from hybrid import data, record, zoo
+    from hybrid import data, zoo
     from hybrid.data import user_splits
+    from hybrid.inference import record
     from hybrid.traces import trace
 
     if split not in (known := (*data.SPLITS, *user_splits.names(network))):
@@ -229,7 +230,7 @@ def _record_own(network: str, variant: "Variant", split: str, out: Path | None =
     """Record the trace of a variant on an own split, and say where it is."""
     from hybrid import zoo
     from hybrid.data import user_splits
-    from hybrid.record import record_own
+    from hybrid.inference.record import record_own
 
     about = user_splits.split(network, split)
     loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")

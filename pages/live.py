@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from hybrid import live
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.live import Progress
+from hybrid.inference import live
+from hybrid.inference.live import Progress
 from hybrid.traces.trace import Trace
 from hybrid.ui import cache, jobs, live_run, numbers, palette, recording, shell, state
 from hybrid.ui.figures import live as figures

@@ -15,10 +15,10 @@ from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import preprocess
 from hybrid.errors import HybridError
+from hybrid.inference.single import ExitSaid, Trial
 from hybrid.ui import cache, cards, numbers, palette, recording, running, shell, state
 from hybrid.ui.figures import try_image as figures
 from hybrid.ui.state import View
-from hybrid.ui.trial import ExitSaid, Trial
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}

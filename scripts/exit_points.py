@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from hybrid import data
+from hybrid.inference.record import exit_logits
 from hybrid.models import Network
 from hybrid.models.census import census
-from hybrid.record import exit_logits
 from hybrid.traces.confidence import auroc, softmax
 from hybrid.training.recipe import Recipe, load_recipe
 from hybrid.training.run import Run, train_variant

@@ -6,8 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hybrid import data, record, zoo
+from hybrid import data, zoo
 from hybrid.files import sha256_of
+from hybrid.inference import record
 from hybrid.models.census import census
 from hybrid.models.checkpoints import base_of
 from hybrid.models.tracing import is_reference

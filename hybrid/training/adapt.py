@@ -27,13 +27,13 @@ from hybrid.data import DATASETS, Dataset
 from hybrid.data.preprocess import mean_and_deviation
 from hybrid.errors import ModelError, SourceError
 from hybrid.files import sha256_of
+from hybrid.inference.record import exit_logits
 from hybrid.models import Network, Reference, Spec, build
 from hybrid.models.adapted import Adapted, Prepare, stage_cuts
 from hybrid.models.census import census
 from hybrid.models.cutting import cuts
 from hybrid.models.tracing import Outline, fit_weights, load_model, trace
 from hybrid.quant.quantizers import FULL_PRECISION, check_bits
-from hybrid.record import exit_logits
 from hybrid.training.fitting import (
     BATCH,
     HEAD_BATCH,

@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
+from hybrid.inference.record import exit_logits
 from hybrid.models import Network
 from hybrid.models.blocks import PooledHead
 from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d, calibrating
-from hybrid.record import exit_logits
 
 __all__ = [
     "BATCH",

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from hybrid import data, record, zoo
+from hybrid import data, zoo
 from hybrid.errors import UnknownNameError
 from hybrid.files import sha256_of
+from hybrid.inference import record
 from hybrid.models import Network
 from hybrid.models.census import census
 from hybrid.models.checkpoints import base_of, load_network, save_network

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from hybrid import live
-from hybrid.live import AgainstEverything, AgainstTrace, Progress, Request, Seen
+from hybrid.inference import live
+from hybrid.inference.live import AgainstEverything, AgainstTrace, Progress, Request, Seen
 from hybrid.ui import cache, gallery, jobs, numbers, running
 from hybrid.ui.jobs import Job, Report, Turns
 from hybrid.ui.state import View

@@ -95,7 +95,7 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
         HybridError: what `zoo.load` and `data.load` raise; a TraceError where the folder of the
             networks cannot be written.
     """
-    from hybrid import record  # torch: only where a network is really run
+    from hybrid.inference import record  # torch: only where a network is really run
 
     jobs.spare_a_core()
     card = zoo.card(network)

@@ -14,9 +14,9 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from hybrid import zoo
-from hybrid.ui import trial as trials
+from hybrid.inference import single as trials
+from hybrid.inference.single import Trial
 from hybrid.ui.jobs import Turns, spare_a_core
-from hybrid.ui.trial import Trial
 
 if TYPE_CHECKING:
     from hybrid.models import Network

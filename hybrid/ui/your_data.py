@@ -413,7 +413,7 @@ def _record(
     place: tuple[int, int],
 ) -> None:
     """Every variant's trace on every split, the first variant on all of them first."""
-    from hybrid.record import record_own  # torch: only where a network is really run
+    from hybrid.inference.record import record_own  # torch: only where a network is really run
 
     number, steps = place
     for variant in chosen:

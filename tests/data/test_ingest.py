@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid import evaluation, record, zoo
+from hybrid import evaluation, zoo
 from hybrid.data import Dataset, archives, ingest, labels, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.ingest import Plan
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, SourceError, TraceError, UnknownNameError
+from hybrid.inference import record
 from hybrid.models import Network
 from hybrid.traces import trace
 from hybrid.traces.trace import Trace

@@ -11,7 +11,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from hybrid import live, policy, zoo
+from hybrid import policy, zoo
+from hybrid.inference import live
 from hybrid.traces import trace
 from hybrid.ui import jobs, running
 from hybrid.ui.jobs import Job

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from hybrid.inference.single import ExitSaid, StageRan
 from hybrid.ui import palette
 from hybrid.ui.figures import try_image as figures
-from hybrid.ui.trial import ExitSaid, StageRan
 
 FIRST = ExitSaid(
     name="Exit 1", threshold=0.8, confidence=0.6, top=(("cat", 0.6), ("dog", 0.3)), left=False

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from hybrid.inference.single import ExitSaid, StageRan
 from hybrid.ui import numbers, palette
-from hybrid.ui.trial import ExitSaid, StageRan
 
 __all__ = ["confidences", "parts_run", "probabilities"]
 

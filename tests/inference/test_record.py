@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid import data, record, zoo
+from hybrid import data, zoo
 from hybrid.data.preprocess import normalise
+from hybrid.inference import record
 from hybrid.traces import confidence
 
 NETWORK, VARIANT = "digits-vgg", "hybrid-32bit"

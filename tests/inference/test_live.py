@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid import data, live, record, zoo
+from hybrid import data, zoo
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
-from hybrid.live import Progress, Request
+from hybrid.inference import live, record
+from hybrid.inference.live import Progress, Request
 from hybrid.models import Network, Spec, build
 from hybrid.policy import Costs
 from hybrid.traces.trace import Trace

@@ -7,8 +7,8 @@ import pytest
 
 from hybrid import data, zoo
 from hybrid.data.preprocess import normalise
-from hybrid.ui import trial
-from hybrid.ui.trial import Trial
+from hybrid.inference import single
+from hybrid.inference.single import Trial
 
 NETWORK, BITS = "digits-vgg", 2
 NOBODY, EVERYBODY = (1.0, 1.0), (0.0, 0.0)
@@ -16,7 +16,7 @@ NOBODY, EVERYBODY = (1.0, 1.0), (0.0, 0.0)
 
 def run(position: int, thresholds: tuple[float, ...], *, static: bool = False) -> Trial:
     bits = 32 if static else BITS
-    return trial.run(
+    return single.run(
         zoo.load(NETWORK, bits=bits, static=static),
         data.load("digits", "test").images[position],
         card=zoo.card(NETWORK),
@@ -67,7 +67,7 @@ def test_exits_behind_the_one_taken_say_nothing() -> None:
 
     assert [said.left for said in happened.said] == [True, False, False]
     assert [said.confidence is None for said in happened.said] == [False, True, True]
-    assert [len(said.top) for said in happened.said] == [trial.TOP, 0, 0]
+    assert [len(said.top) for said in happened.said] == [single.TOP, 0, 0]
 
 
 def test_the_multiply_accumulates_run_are_those_of_the_stages_passed() -> None:
@@ -101,7 +101,7 @@ def test_what_the_exits_say_is_what_the_trace_recorded(position: int) -> None:
 def test_the_time_is_the_median_of_what_the_clock_says() -> None:
     ticks = iter([0.0, 0.9, 1.0, 1.1, 2.0, 2.3])  # runs of 0.9, 0.1 and 0.3 s
 
-    happened = trial.run(
+    happened = single.run(
         zoo.load(NETWORK, bits=BITS),
         data.load("digits", "test").images[0],
         card=zoo.card(NETWORK),
@@ -126,7 +126,7 @@ def test_no_hook_is_left_behind_when_the_run_fails() -> None:
     too_wide = np.zeros((9, 9, 3), dtype=np.uint8)
 
     with pytest.raises((RuntimeError, ValueError), match=r"channels|shape|size"):
-        trial.run(
+        single.run(
             network,
             too_wide,
             card=zoo.card(NETWORK),

@@ -1,0 +1,1 @@
+"""Networks that run: over a split, live, or on a single image."""
