@@ -24,9 +24,9 @@ from time import perf_counter, process_time
 import numpy as np
 
 from benchmarks.rows import format_row, machine, peak_mb
-from hybrid import choose, policy, zoo
-from hybrid.choose import Answer, Field, Limits
-from hybrid.choose.contenders import Contender, Seen, contender
+from hybrid import choosing, policy, zoo
+from hybrid.choosing import Answer, Field, Limits
+from hybrid.choosing.candidates import Contender, Seen, contender
 from hybrid.evaluation import Prices
 from tests.ui.synthetic import layer
 
@@ -42,7 +42,7 @@ def main() -> None:
     traces = made_up()
     one = next(c for c in field(traces).contenders if c.kind == "hybrid" and c.variant.bits == 4)
     loop_ms = median_ms(lambda: loop(one), runs=3) * NETWORKS * len(WIDTHS)
-    ours = choose.choose(replace(field(traces), contenders=(one,)), OBSERVED, PRICES).best
+    ours = choosing.choose(replace(field(traces), contenders=(one,)), OBSERVED, PRICES).best
     found = loop(one)
     assert ours is not None
     assert found is not None
@@ -82,7 +82,7 @@ Traces = dict[tuple[str, str], dict[str, Seen]]  # network and variant → split
 
 def answer(traces: Traces) -> Answer:
     """From traces to the answer."""
-    return choose.choose(field(traces), LIMITS, PRICES)
+    return choosing.choose(field(traces), LIMITS, PRICES)
 
 
 def field(traces: Traces) -> Field:

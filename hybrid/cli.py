@@ -31,7 +31,7 @@ from hybrid.cli_options import (
 from hybrid.errors import HybridError, RecipeError
 
 if TYPE_CHECKING:
-    from hybrid.choose import Answer, Field, Limits, Survival
+    from hybrid.choosing import Answer, Field, Limits, Survival
     from hybrid.evaluation import Prices
 
 __all__ = ["app"]
@@ -127,7 +127,7 @@ def evaluate(
     """
     from hybrid import policy, zoo
     from hybrid.certificates import check_delta
-    from hybrid.choose import load_point
+    from hybrid.choosing import load_point
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
     if paper:
@@ -240,7 +240,7 @@ def choose(
     Chosen on tune, certified on certify, reported on test; of your own images on the two halves
     NAME-tune and NAME-certify. Exit code 1 where nobody keeps them.
     """
-    from hybrid.choose import Limits, choose, point_file, save_point, survey
+    from hybrid.choosing import Limits, choose, point_file, save_point, survey
     from hybrid.evaluation import Prices
 
     limits = Limits(
@@ -391,21 +391,21 @@ def profiles(*, as_json: AsJson = False) -> None:
 
 
 def _published(*, as_json: bool) -> None:
-    from hybrid import paper
+    from hybrid.choosing import published
 
-    made = paper.rows()
+    made = published.rows()
     if as_json:
         cli_words.print_json([row.to_dict() for row in made])
     else:
-        cli_words.print_wide_table(paper.COLUMNS, paper.table(made))
-        typer.echo(paper.NOTE)
+        cli_words.print_wide_table(published.COLUMNS, published.table(made))
+        typer.echo(published.NOTE)
 
 
 def _survivals(
     field: "Field", limits: "Limits", prices: "Prices", answer: "Answer"
 ) -> "tuple[Survival, ...]":
     """The choice under every profile that ships, and the one it was made under."""
-    from hybrid.choose import survives
+    from hybrid.choosing import survives
 
     if answer.best is None:
         return ()

@@ -216,7 +216,7 @@ def _network_and_images(
 ) -> tuple[str, list[Path]]:
     """A point names its network, so what stands where one was expected is an image."""
     if point is not None:
-        from hybrid.choose import load_point
+        from hybrid.choosing import load_point
 
         chosen = load_point(point).network
         images = images if network == chosen else [Path(network), *images]

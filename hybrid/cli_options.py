@@ -49,7 +49,7 @@ def _read_point(context: typer.Context, path: Path | None) -> Path | None:
     """What a point file says becomes the default of every option that was not given."""
     if path is None:
         return None
-    from hybrid.choose import load_point
+    from hybrid.choosing import load_point
 
     point = load_point(path)
     context.default_map = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from hybrid.choose import Answer, PointFile, Survival
+    from hybrid.choosing import Answer, PointFile, Survival
     from hybrid.data.labels import Match
     from hybrid.data.user_splits import OwnSplit
     from hybrid.evaluation import Certified

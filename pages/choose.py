@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from hybrid.choose import Answer, Considered, Point, Survival, point_file, to_toml
+from hybrid.choosing import Answer, Considered, Point, Survival, point_file, to_toml
 from hybrid.data import user_splits
 from hybrid.ui import cache, choice, chosen, numbers, report, shell, state
 from hybrid.ui.figures import choose as figures

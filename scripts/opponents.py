@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from hybrid.opponents import matches
+from hybrid.choosing.baselines import matches
 from hybrid.ui.figures.opponents import sheet
 from hybrid.ui.palette import SLOTS
 

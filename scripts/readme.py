@@ -12,10 +12,11 @@ from statistics import median
 import typer
 from typer.testing import CliRunner
 
-from hybrid import energy, evaluation, paper, zoo
+from hybrid import energy, evaluation, zoo
+from hybrid.choosing import published
+from hybrid.choosing.baselines import Duel, duels, matches
 from hybrid.cli import app
 from hybrid.evaluation import evaluate
-from hybrid.opponents import Duel, duels, matches
 from hybrid.policy import OperatingPoint
 from hybrid.ui import cards, numbers
 
@@ -57,7 +58,7 @@ def points() -> str:
 
 def published() -> str:
     """The published figures and what the networks here reach."""
-    return _table(paper.COLUMNS, paper.table(paper.rows())) + f"\n{paper.NOTE}\n"
+    return _table(published.COLUMNS, published.table(published.rows())) + f"\n{published.NOTE}\n"
 
 
 def rivals() -> str:

@@ -18,10 +18,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from hybrid import data, energy, zoo
+from hybrid.choosing.published import BARS
 from hybrid.cli import app
 from hybrid.data import user_splits
 from hybrid.models import build
-from hybrid.paper import BARS
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import load_recipe
 from tests.own_images import digits, png, pngs, write_folder, zipped

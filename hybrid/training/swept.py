@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid import zoo
-from hybrid.choose import Figures, Limits, Point, choose, survey
+from hybrid.choosing import Figures, Limits, Point, choose, survey
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
 

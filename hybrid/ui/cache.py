@@ -32,7 +32,7 @@ from hybrid.ui.state import STEPS, Offers, View
 if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
-    from hybrid.opponents import Duel
+    from hybrid.choosing.baselines import Duel
 
 __all__ = [
     "DELTA",

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from hybrid.choosing.baselines import Duel, Side, duels_at, sides
 from hybrid.energy import Profile, layer_energy_pj
 from hybrid.evaluation import Prices
-from hybrid.opponents import Duel, Side, duels_at, sides
 from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.traces.trace import Trace
 from hybrid.ui import numbers, palette

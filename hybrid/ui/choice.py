@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hybrid.certificates import rounded_up
-from hybrid.choose import Answer, Breach, Limits, Point, Proof, Standing, Survival, taken_from
+from hybrid.choosing import Answer, Breach, Limits, Point, Proof, Standing, Survival, taken_from
 from hybrid.ui import numbers
 
 __all__ = [

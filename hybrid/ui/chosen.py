@@ -10,8 +10,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
-from hybrid import choose, energy, zoo
-from hybrid.choose import Answer, Considered, Field, Limits, Survival
+from hybrid import choosing, energy, zoo
+from hybrid.choosing import Answer, Considered, Field, Limits, Survival
 from hybrid.evaluation import Prices
 from hybrid.ui.state import View
 from hybrid.ui.wishes import Wishes
@@ -113,7 +113,7 @@ def _field(networks: tuple[str, ...], images: str, measure: str, changed: tuple[
         _COUNTED[counted] = (done, total)
 
     try:
-        return choose.survey(networks, images=images, measure=measure, progress=count)
+        return choosing.survey(networks, images=images, measure=measure, progress=count)
     finally:
         _COUNTED.pop(counted, None)
 
@@ -130,7 +130,7 @@ def _answer(
     changed: tuple[int, ...],
 ) -> Answer:
     field = _field(networks, images, measure, changed)
-    return choose.choose(field, limits, _prices(profile, link, scope))
+    return choosing.choose(field, limits, _prices(profile, link, scope))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -145,7 +145,7 @@ def _candidates(
     changed: tuple[int, ...],
 ) -> tuple[Considered, ...]:
     field = _field(networks, images, measure, changed)
-    return choose.considered(field, limits, _prices(profile, link, scope))
+    return choosing.considered(field, limits, _prices(profile, link, scope))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Choosing under other energy models")
@@ -165,7 +165,7 @@ def _compared(
         return ()
     field = _field(networks, images, measure, changed)
     prices = _prices(profile, link, scope)
-    return choose.survives(field, limits, prices, best, [*map(energy.load_profile, profiles)])
+    return choosing.survives(field, limits, prices, best, [*map(energy.load_profile, profiles)])
 
 
 def _stamps(wishes: Wishes) -> tuple[int, ...]:
@@ -176,6 +176,6 @@ def _stamps(wishes: Wishes) -> tuple[int, ...]:
         zoo.trace_path(network, variant, split)
         for network in wishes.networks
         for variant in zoo.card(network).variants
-        for split in choose.taken_from(wishes.images).values()
+        for split in choosing.taken_from(wishes.images).values()
     ]
     return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)

@@ -11,7 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from hybrid.choose import (
+from hybrid.choosing import (
     Answer,
     Considered,
     Field,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hybrid.choose import Limits
+from hybrid.choosing import Limits
 from hybrid.errors import LimitError, UnknownNameError
 
 __all__ = ["NUMBERS", "UNDER", "Wish", "Wishes"]

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid import evaluation, policy, zoo
-from hybrid.choose import Limits, choose, survey
+from hybrid.choosing import Limits, choose, survey
 from hybrid.cli import app
 from hybrid.ui import numbers, words
 from tests.browser.waiting import PATIENCE_MS, said_by_address, settled

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from hybrid import choose
-from hybrid.choose import Limits
+from hybrid import choosing
+from hybrid.choosing import Limits
 from tests.own_images import write_halves
 
 Open = Callable[..., AppTest]
@@ -28,15 +28,15 @@ def opened(toy: Path, root: Path) -> Open:
         app.run()
         for key, value in query.items():  # a change of page empties the address
             app.query_params[key] = value
-        app.switch_page("pages/choose.py").run()
+        app.switch_page("pages/choosing.py").run()
         assert not app.exception
         return app
 
     return run
 
 
-def best(**limits: Any) -> choose.Point:
-    found = choose.choose(choose.survey(["trees-toy"]), Limits(**limits)).best
+def best(**limits: Any) -> choosing.Point:
+    found = choosing.choose(choosing.survey(["trees-toy"]), Limits(**limits)).best
     assert found is not None
     return found
 
@@ -107,8 +107,8 @@ def test_own_images_decide_where_they_were_recorded_in_two_halves(
 
     app.selectbox(key="choose_images").set_value("mine").run()
 
-    found = choose.choose(
-        choose.survey(["trees-toy"], images="mine"), Limits(max_loss_points=30, confidence=None)
+    found = choosing.choose(
+        choosing.survey(["trees-toy"], images="mine"), Limits(max_loss_points=30, confidence=None)
     ).best
     assert found is not None
     assert metric(app, "Accuracy") == f"{100 * found.tune.accuracy:.2f} %"

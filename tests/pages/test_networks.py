@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from hybrid import energy, zoo
+from hybrid.choosing.baselines import duels_at, sides
 from hybrid.evaluation import Prices
-from hybrid.opponents import duels_at, sides
 from hybrid.ui import numbers
 from tests.ui.synthetic import write_pretrained
 

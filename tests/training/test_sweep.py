@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hybrid import zoo
-from hybrid.choose import Limits, choose, survey
+from hybrid.choosing import Limits, choose, survey
 from hybrid.cli import app
 from hybrid.errors import (
     BitWidthError,

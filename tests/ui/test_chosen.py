@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hybrid import choose
+from hybrid import choosing
 from hybrid.errors import LimitError
 from hybrid.ui import chosen
 from hybrid.ui.state import View
@@ -51,7 +51,7 @@ def slow(real: Callable[..., Any]) -> Callable[..., Any]:
 def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "survey", slow(choose.survey))
+    monkeypatch.setattr(choose, "survey", slow(choosing.survey))
 
     answer = chosen.answer(Wishes(networks=("trees-toy",)), VIEW, place)
 

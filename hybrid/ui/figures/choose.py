@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from hybrid.choose import Answer, Considered, Point, Survival
+from hybrid.choosing import Answer, Considered, Point, Survival
 from hybrid.ui import choice, numbers, palette
 
 __all__ = ["KIND_COLOURS", "axes", "profiles", "trade"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hybrid.opponents import Curve, Match
+from hybrid.choosing.baselines import Curve, Match
 from hybrid.ui import palette
 
 __all__ = ["sheet"]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import energy, evaluation, zoo
-from hybrid.choose.search import Options, Steps, options, steps
+from hybrid.choosing.search import Options, Steps, options, steps
 from hybrid.data import user_splits
 from hybrid.energy import ExitCosts, Layer
 from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError

@@ -13,8 +13,8 @@ from typing import Any
 import tomli_w
 
 from hybrid import zoo
-from hybrid.choose.answer import Answer, Point, Proof
-from hybrid.choose.contenders import KINDS
+from hybrid.choosing.answer import Answer, Point, Proof
+from hybrid.choosing.candidates import KINDS
 from hybrid.data import SPLITS
 from hybrid.energy import SCOPES
 from hybrid.errors import PointError, ThresholdError

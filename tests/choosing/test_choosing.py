@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from tests.choose.made_up import card_of, contenders_of, every_outcome, looped
 
-from hybrid import certificates, choose, energy, evaluation
-from hybrid.choose import Answer, Field, Limits, search
-from hybrid.choose.choosing import considered
-from hybrid.choose.contenders import Contender, see
+from hybrid import certificates, choosing, energy, evaluation
+from hybrid.choosing import Answer, Field, Limits, search
+from hybrid.choosing.candidates import Contender, see
+from hybrid.choosing.choosing import considered
 from hybrid.evaluation import Prices
 from hybrid.traces.trace import Trace
 from hybrid.ui.choice import reason
-from tests.choose.made_up import card_of, contenders_of, every_outcome, looped
 from tests.strategies import random_traces, synthetic_trace
 
 MEASURE = "max_probability"
@@ -115,7 +115,7 @@ def test_the_choice_is_that_of_a_loop_over_every_outcome_there_is(
     )
     prices = Prices(scope=scope)
 
-    answer = choose.choose(field, limits, prices)
+    answer = choosing.choose(field, limits, prices)
 
     expected = best_of_the_loop(trace, twin, limits, prices)
     assert answer.exact
@@ -137,7 +137,7 @@ def test_a_search_that_is_not_exact_never_breaks_a_limit_nor_beats_the_loop(
         certified = replace(trace, split="certify"), replace(twin, split="certify")
         coarse = contenders_of(trace, certified[0], (twin, certified[1]))
 
-    answer = choose.choose(coarse, limits, prices)
+    answer = choosing.choose(coarse, limits, prices)
 
     expected = best_of_the_loop(trace, twin, limits, prices)
     assert expected is not None  # the twin itself loses nothing
@@ -152,7 +152,7 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
     hybrid = by_kind(field)["hybrid"]
     assert not hybrid.options.exact
 
-    answer = choose.choose(replace(field, contenders=(hybrid,)), limits, prices)
+    answer = choosing.choose(replace(field, contenders=(hybrid,)), limits, prices)
 
     assert answer.best is not None
     seen, best = hybrid.seen["tune"], answer.best
@@ -183,7 +183,7 @@ def test_an_edge_ends_at_its_last_exit_and_sends_nothing() -> None:
     field = drawn(120, 3)
     edge = by_kind(field)["edge"]
 
-    answer = choose.choose(replace(field, contenders=(edge,)), Limits())
+    answer = choosing.choose(replace(field, contenders=(edge,)), Limits())
 
     assert answer.best is not None
     assert answer.best.thresholds[-1] == 0
@@ -198,7 +198,7 @@ def test_every_image_to_the_cloud_costs_what_the_raw_image_costs_over_the_link()
     cloud = by_kind(field)["cloud"]
     prices = Prices(scope="device")
 
-    best = choose.choose(replace(field, contenders=(cloud,)), Limits(), prices).best
+    best = choosing.choose(replace(field, contenders=(cloud,)), Limits(), prices).best
 
     assert best is not None
     # 32 × 32 × 3 bytes over Bluetooth LE at 27 nJ a bit, and 0.7 Mbit a second
@@ -223,15 +223,15 @@ def test_the_battery_lasts_by_what_the_device_alone_spends() -> None:
     limits = Limits(images_per_day=1000, battery_mah=220, battery_volts=3.0)
     alone = replace(field, contenders=(static,))
 
-    best = choose.choose(alone, limits, Prices(scope="compute")).best
-    device = choose.choose(alone, limits, Prices(scope="device")).best
+    best = choosing.choose(alone, limits, Prices(scope="compute")).best
+    device = choosing.choose(alone, limits, Prices(scope="device")).best
 
     assert best is not None
     assert device is not None
     joules = 0.220 * 3600 * 3.0
     assert best.tune.days == pytest.approx(joules / (1000 * device.tune.energy_pj * 1e-12))
     short = replace(limits, min_days=2 * best.tune.days)
-    breaches = choose.choose(alone, short).standings[0].breaches
+    breaches = choosing.choose(alone, short).standings[0].breaches
     assert [b.limit for b in breaches] == ["days"]
     assert breaches[0].excess == pytest.approx(best.tune.days)
 
@@ -241,7 +241,7 @@ def test_of_equally_cheap_points_the_more_accurate_wins() -> None:
     nothing = {"mac_pj_per_bit": 0.0, "mac_pj_fixed": 0.0, "mac_pj_at_bits": {32: 0.0}}
     prices = Prices(profile=replace(energy.load_profile("purdue-45nm"), **nothing))
 
-    answer = choose.choose(field, Limits(), prices)
+    answer = choosing.choose(field, Limits(), prices)
 
     assert answer.best is not None
     assert answer.best.tune.energy_pj == 0
@@ -250,7 +250,9 @@ def test_of_equally_cheap_points_the_more_accurate_wins() -> None:
 
 
 def test_runners_up_are_of_other_variants_first_and_the_left_out_say_what_they_break() -> None:
-    answer = choose.choose(drawn(400, 3), Limits(max_loss_points=2.0, max_energy_uj=12, **OBSERVED))
+    answer = choosing.choose(
+        drawn(400, 3), Limits(max_loss_points=2.0, max_energy_uj=12, **OBSERVED)
+    )
 
     assert answer.best is not None
     assert len(answer.runners_up) == 3
@@ -264,7 +266,7 @@ def test_runners_up_are_of_other_variants_first_and_the_left_out_say_what_they_b
 
 
 def test_limits_that_nobody_can_keep_name_the_nearest_miss() -> None:
-    answer = choose.choose(drawn(100, 2), Limits(max_energy_uj=0.001))
+    answer = choosing.choose(drawn(100, 2), Limits(max_energy_uj=0.001))
 
     assert answer.best is None
     assert answer.proof is None
@@ -279,7 +281,7 @@ def test_what_is_certified_is_what_the_fixed_sequence_certifies_of_a_path_fixed_
     field = drawn(3000, 3)
     limits = Limits(max_loss_points=16.0, confidence=0.9)
 
-    answer = choose.choose(field, limits)
+    answer = choosing.choose(field, limits)
 
     hybrid = by_kind(field)["hybrid"]
     assert answer.comparisons == 2  # edge and hybrid; the twin loses nothing by definition
@@ -305,7 +307,7 @@ def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound
     wrong = replace(other, classes=(other.labels[:, None] + 1).repeat(2, axis=1) % 10)
     twins = twin_of(tune, tune.classes[:, -1]), twin_of(other, other.labels)
 
-    answer = choose.choose(contenders_of(tune, wrong, twins), Limits(max_loss_points=5.0))
+    answer = choosing.choose(contenders_of(tune, wrong, twins), Limits(max_loss_points=5.0))
 
     assert answer.best is not None
     assert answer.best.kind in {"static", "cloud"}
@@ -315,7 +317,7 @@ def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound
 
 
 def test_a_loss_that_so_few_images_cannot_promise_is_left_out_with_how_many_could() -> None:
-    answer = choose.choose(drawn(40, 2), Limits(max_loss_points=5.0, confidence=0.9))
+    answer = choosing.choose(drawn(40, 2), Limits(max_loss_points=5.0, confidence=0.9))
 
     left = {s.point.kind: s for s in answer.left_out}
     breach = left["hybrid"].breaches[0]
@@ -330,7 +332,7 @@ def test_without_labels_to_certify_on_a_certified_limit_is_kept_by_the_reference
     field = drawn(200, 2)
     bare = [replace(c, seen={"tune": c.seen["tune"]}) for c in field.contenders]
 
-    answer = choose.choose(replace(field, contenders=tuple(bare)), Limits(max_loss_points=1.0))
+    answer = choosing.choose(replace(field, contenders=tuple(bare)), Limits(max_loss_points=1.0))
 
     assert {s.point.kind for s in answer.standings if s.kept} == {"static", "cloud"}
     assert all(np.isinf(s.breaches[0].value) for s in answer.left_out if s.point.kind == "hybrid")
@@ -339,7 +341,7 @@ def test_without_labels_to_certify_on_a_certified_limit_is_kept_by_the_reference
 
 
 def test_a_choice_without_a_limit_of_loss_is_certified_alone() -> None:
-    answer = choose.choose(drawn(2000, 2), Limits(max_energy_uj=50))
+    answer = choosing.choose(drawn(2000, 2), Limits(max_energy_uj=50))
 
     assert answer.proof is not None
     assert answer.proof.comparisons == 1
@@ -360,7 +362,7 @@ def test_the_promise_is_broken_no_more_often_than_it_may_be() -> None:
         twins = tuple(twin_of(t, t.classes[:, -1]) for t in traces.values())
         field = contenders_of(traces["tune"], traces["certify"], twins)
         field = replace(field, contenders=field.contenders[:2])
-        best = choose.choose(field, Limits(max_loss_points=limit, confidence=1 - delta)).best
+        best = choosing.choose(field, Limits(max_loss_points=limit, confidence=1 - delta)).best
         if best is None:
             continue
         chosen += 1
@@ -380,11 +382,11 @@ def part(trace: Trace, rows: Any, split: str) -> Trace:
 def test_a_choice_is_compared_under_every_profile() -> None:
     field = drawn(300, 3)
     limits, prices = Limits(max_loss_points=2.0, **OBSERVED), Prices()
-    best = choose.choose(field, limits, prices).best
+    best = choosing.choose(field, limits, prices).best
     assert best is not None
     profiles = [energy.load_profile(name) for name in energy.profile_names()]
 
-    found = choose.survives(field, limits, prices, best, profiles)
+    found = choosing.survives(field, limits, prices, best, profiles)
 
     assert [one.profile for one in found] == energy.profile_names()
     assert found[0].survives

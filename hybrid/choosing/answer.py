@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hybrid.choose.limits import Breach, Limits
+from hybrid.choosing.limits import Breach, Limits
 
 __all__ = ["Answer", "Figures", "Point", "Proof", "Standing", "Survival"]
 

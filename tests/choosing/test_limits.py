@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hybrid.choose import Limits
-from hybrid.choose.limits import overshoot
+from hybrid.choosing import Limits
+from hybrid.choosing.limits import overshoot
 from hybrid.errors import LimitError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.choose import Limits, PointFile, choose, load_point, point_file, save_point, survey
+from hybrid.choosing import Limits, PointFile, choose, load_point, point_file, save_point, survey
 from hybrid.errors import PointError, UnknownNameError
 from tests.ui.synthetic import write_pretrained
 

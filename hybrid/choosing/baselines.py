@@ -1,7 +1,7 @@
 """A network's hybrids beside its static networks, scope by scope and profile by profile. No torch.
 
 A hybrid's best thresholds are found on `tune` and make a curve of figures of `test`, which is read
-at the accuracy that a static network has there. No point is chosen by it for use: `hybrid.choose`
+at the accuracy that a static network has there. No point is chosen by it for use: `hybrid.choosing`
 does that, and looks at `test` not at all.
 """
 

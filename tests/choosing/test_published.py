@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hybrid import paper, policy, zoo
+from hybrid import policy, zoo
+from hybrid.choosing import published
+from hybrid.choosing.published import BARS, Bar, rows
 from hybrid.evaluation import Prices, costs, evaluate
-from hybrid.paper import BARS, Bar, rows
 
 BUDGET = Bar(
     title="half the samples at the edge",
@@ -30,15 +31,15 @@ def best_by_loop(bar: Bar, name: str) -> tuple[float, tuple[float, ...]]:
     card = zoo.card("digits-vgg")
     trace, prices = zoo.trace(card.network, name, "tune"), Prices()
     priced = costs(card.variants[name], prices)
-    twin_pj = paper.twin_energy_pj(card, card.variants[name], prices)
+    twin_pj = published.twin_energy_pj(card, card.variants[name], prices)
     grids = [policy.threshold_grid(trace.confidences["max_probability"][:, i]) for i in range(2)]
     best, chosen = -1.0, (1.0, 1.0)
     for thresholds in itertools.product(*grids):
         point = policy.operating_point(
             trace, thresholds, costs=priced, twin_energy_pj=twin_pj, twin_accuracy=None
         )
-        kept = point.outcome.edge_fraction >= bar.edge_fraction + paper.SPARE
-        kept &= point.energy_pj <= (1 - paper.SPARE) * twin_pj / bar.energy_reduction
+        kept = point.outcome.edge_fraction >= bar.edge_fraction + published.SPARE
+        kept &= point.energy_pj <= (1 - published.SPARE) * twin_pj / bar.energy_reduction
         if kept and point.outcome.accuracy > best:
             best, chosen = point.outcome.accuracy, tuple(float(t) for t in thresholds)
     return best, chosen
@@ -52,7 +53,7 @@ def test_the_point_is_the_most_accurate_within_the_budget_on_tune():
     assert row.point is not None
     ours = evaluate("digits-vgg", int(row.variant[7]), row.point.outcome.thresholds, split="tune")
     assert ours.outcome.accuracy == pytest.approx(max(best for best, _ in by_loop.values()))
-    assert ours.outcome.edge_fraction >= BUDGET.edge_fraction + paper.SPARE
+    assert ours.outcome.edge_fraction >= BUDGET.edge_fraction + published.SPARE
 
 
 def test_the_figures_are_those_of_the_test_split():
@@ -87,7 +88,7 @@ def test_a_bar_without_a_network_says_so_and_is_not_met():
     (row,) = rows([replace(BUDGET, dataset="none")])
 
     assert not row.met
-    assert paper.table([row])[0][-1] == "no network of this kind is trained"
+    assert published.table([row])[0][-1] == "no network of this kind is trained"
     assert row.to_dict()["missed"] == ["no network of this kind is trained"]
 
 
@@ -97,7 +98,7 @@ def test_every_bar_becomes_a_row_that_json_can_hold():
     assert [row.bar for row in made] == list(BARS)
     read = json.loads(json.dumps([row.to_dict() for row in made], allow_nan=False))
     assert all(row["published"] and row["source"] for row in read)
-    assert all(len(words) == len(paper.COLUMNS) for words in paper.table(made))
+    assert all(len(words) == len(published.COLUMNS) for words in published.table(made))
 
 
 def test_only_hybrids_within_the_bits_compete_and_the_twin_alone_at_32():

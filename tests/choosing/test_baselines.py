@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 
 from hybrid import energy, zoo
+from hybrid.choosing.baselines import (
+    PROFILES,
+    WITHIN,
+    Curve,
+    Match,
+    duels,
+    duels_at,
+    matches,
+    sides,
+)
 from hybrid.evaluation import Prices, evaluate
-from hybrid.opponents import PROFILES, WITHIN, Curve, Match, duels, duels_at, matches, sides
 from hybrid.ui.figures import opponents as figures
 
 NETWORK = "digits-vgg"

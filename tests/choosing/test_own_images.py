@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid import certificates, zoo
-from hybrid.choose import Limits, Point, choose, point_file, survey, to_toml
+from hybrid.choosing import Limits, Point, choose, point_file, survey, to_toml
 from hybrid.cli import app
 from hybrid.errors import LimitError
 from hybrid.traces.trace import Trace

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hybrid import zoo
-from hybrid.choose.contenders import Contender, Field, contender, see
+from hybrid.choosing.candidates import Contender, Field, contender, see
 from hybrid.energy import ExitCosts, Layer
 from hybrid.traces.trace import Trace
 from tests.strategies import SHA256

@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from hybrid import policy
 from hybrid.certificates import certify, fewest_samples, fixed_sequence
-from hybrid.choose.answer import Answer, Figures, Point, Proof, Standing, Survival
-from hybrid.choose.contenders import Contender, Field
-from hybrid.choose.limits import Breach, Limits, days_of_battery, misses, overshoot
-from hybrid.choose.search import Options, joined, refined
+from hybrid.choosing.answer import Answer, Figures, Point, Proof, Standing, Survival
+from hybrid.choosing.candidates import Contender, Field
+from hybrid.choosing.limits import Breach, Limits, days_of_battery, misses, overshoot
+from hybrid.choosing.search import Options, joined, refined
 from hybrid.energy import ExitCosts, Profile
 from hybrid.evaluation import Prices
 
