@@ -13,8 +13,8 @@ from hybrid.cli_options import AsJson
 if TYPE_CHECKING:
     from hybrid.models.cutting import Cut
     from hybrid.models.tracing import Outline
-    from hybrid.training.sweep import Kept, Plan
-    from hybrid.training.swept import Row
+    from hybrid.sweep.sweep import Kept, Plan
+    from hybrid.sweep.swept import Row
 
 __all__ = ["add_to"]
 
@@ -127,8 +127,8 @@ def adapt(
     HYBRID_PRETRAINED names another folder.
     """
     from hybrid import zoo
-    from hybrid.training.adapt import Request
-    from hybrid.training.adapt import adapt as run
+    from hybrid.adaptation.adapt import Request
+    from hybrid.adaptation.adapt import adapt as run
 
     request = Request(
         model=model,
@@ -202,7 +202,7 @@ def sweep(
 
     Exit code 1 where a trial failed. This runs the code of the module that you name.
     """
-    from hybrid.training import on_ray, sweep, swept
+    from hybrid.sweep import on_ray, sweep, swept
 
     on_ray.check_installed()
     asked = sweep.Sweep(
@@ -250,7 +250,7 @@ _SWEPT = (
 
 
 def _print_sweep(planned: "Plan", kept: "Kept", rows: Sequence["Row"], out: Path) -> None:
-    from hybrid.training import swept
+    from hybrid.sweep import swept
 
     if rows:
         cli_words.print_wide_table(_SWEPT, [_swept_cells(row) for row in rows])

@@ -405,8 +405,8 @@ def test_every_command_has_an_example_in_its_help_that_runs(
     write_folder(tmp_path / "photos", pngs(digits(20)))
     # what trains for minutes has tests of its own; here its words are read
     monkeypatch.setattr("hybrid.training.run.train", lambda *_, **__: None)
-    monkeypatch.setattr("hybrid.training.adapt.adapt", lambda *_, **__: "digits-vgg")
-    monkeypatch.setattr("hybrid.training.sweep.plan", ends_well)
+    monkeypatch.setattr("hybrid.adaptation.adapt.adapt", lambda *_, **__: "digits-vgg")
+    monkeypatch.setattr("hybrid.sweep.sweep.plan", ends_well)
 
     program, *words = shlex.split(COMMANDS[name].epilog.removeprefix("Example: "))
     result = run(*words)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hybrid.training.trials import one_thread as on_one_thread
+from hybrid.sweep.trials import one_thread as on_one_thread
 
 __all__ = ["one_thread"]
 

@@ -23,6 +23,16 @@ import torch
 from torch import nn
 
 from hybrid import data, zoo
+from hybrid.adaptation.fitting import (
+    BATCH,
+    HEAD_BATCH,
+    HEAD_EPOCHS,
+    HEAD_RATE,
+    fine_tune,
+    pixels,
+    quantize,
+    train_heads,
+)
 from hybrid.data import DATASETS, Dataset
 from hybrid.data.preprocess import mean_and_deviation
 from hybrid.errors import ModelError, SourceError
@@ -34,16 +44,6 @@ from hybrid.models.census import census
 from hybrid.models.cutting import cuts
 from hybrid.models.tracing import Outline, fit_weights, load_model, trace
 from hybrid.quant.quantizers import FULL_PRECISION, check_bits
-from hybrid.training.fitting import (
-    BATCH,
-    HEAD_BATCH,
-    HEAD_EPOCHS,
-    HEAD_RATE,
-    fine_tune,
-    pixels,
-    quantize,
-    train_heads,
-)
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import Plan, Recipe
 

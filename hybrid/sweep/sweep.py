@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid import data
+from hybrid.adaptation.adapt import FOLDER_SIZE, Request, check, first_channels
 from hybrid.data import DATASETS, Dataset
 from hybrid.errors import ModelError, SweepError
 from hybrid.files import sha256_of
@@ -28,10 +29,9 @@ from hybrid.models.adapted import stage_cuts
 from hybrid.models.cutting import Cut, cuts, find_cut, worthwhile
 from hybrid.models.tracing import Outline, fit_weights, load_model, trace
 from hybrid.quant.quantizers import FULL_PRECISION, check_bits
-from hybrid.training.adapt import FOLDER_SIZE, Request, check, first_channels
-from hybrid.training.on_ray import connected
-from hybrid.training.swept import Row, row
-from hybrid.training.trials import Made, Trial, alone, in_folder, is_finished, make, publish
+from hybrid.sweep.on_ray import connected
+from hybrid.sweep.swept import Row, row
+from hybrid.sweep.trials import Made, Trial, alone, in_folder, is_finished, make, publish
 
 __all__ = [
     "Kept",
@@ -236,7 +236,7 @@ def about(asked: Plan, kept: Kept) -> dict[str, Any]:
 
 
 def on_ray(*, address: str = "", workers: int | None = None) -> Runner:
-    """Trials through Ray; see `hybrid.training.on_ray.connected`."""
+    """Trials through Ray; see `hybrid.sweep.on_ray.connected`."""
 
     def runner(work: Callable[[Trial], Made], trials: Sequence[Trial]) -> Iterator[Made]:
         with connected(address=address, workers=workers) as pool:

@@ -1,4 +1,4 @@
-"""Quantizers and norms set from images: `hybrid.training.fitting`."""
+"""Quantizers and norms set from images: `hybrid.adaptation.fitting`."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from hybrid import data
+from hybrid.adaptation import fitting
+from hybrid.adaptation.fitting import pixels, quantize
 from hybrid.data import Dataset
 from hybrid.models import Network, Reference, Spec, build
 from hybrid.models.adapted import Adapted
 from hybrid.models.tracing import load_model
 from hybrid.quant.quantizers import QuantConv2d
-from hybrid.training import fitting
-from hybrid.training.fitting import pixels, quantize
 
 
 def network(model: str, stages: tuple[str, ...], *, bits: int) -> Network:

@@ -19,10 +19,10 @@ import torch
 from filelock import FileLock, Timeout
 
 from hybrid import zoo
+from hybrid.adaptation.adapt import TWIN, Request, adapt
 from hybrid.errors import HybridError, SweepError, WeightsError
 from hybrid.files import replacing, sha256_of
 from hybrid.quant.quantizers import FULL_PRECISION
-from hybrid.training.adapt import TWIN, Request, adapt
 
 __all__ = [
     "Made",

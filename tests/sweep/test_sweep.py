@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hybrid import zoo
+from hybrid.adaptation.adapt import Request, adapt
 from hybrid.choosing import Limits, choose, survey
 from hybrid.cli import app
 from hybrid.errors import (
@@ -32,11 +33,10 @@ from hybrid.errors import (
     SweepError,
     WeightsError,
 )
-from hybrid.training import on_ray, sweep, swept, trials
-from hybrid.training.adapt import Request, adapt
-from hybrid.training.sweep import Plan, Sweep, plan, run
-from hybrid.training.trials import Made, Trial
-from tests.sweep_models import chain
+from hybrid.sweep import on_ray, sweep, swept, trials
+from hybrid.sweep.sweep import Plan, Sweep, plan, run
+from hybrid.sweep.trials import Made, Trial
+from tests.sweep.models import chain
 
 ORDER = ("a", "mix", "b", "d")  # where one tensor holds everything, from the image on
 
@@ -51,9 +51,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def asked(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     """Of one trial that is quickly made."""
-    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
     return Sweep(
-        model="tests.sweep_models:chain",
+        model="tests.sweep.models:chain",
         weights=weights,
         data="digits",
         cuts=("d",),
@@ -326,7 +326,7 @@ def test_csv_and_json_say_the_same(asked: Sweep, tmp_path: Path):
 
 
 def command(weights: Path, out: Path, *more: str) -> list[str]:
-    words = ["sweep", "--model", "tests.sweep_models:chain", "--weights", str(weights)]
+    words = ["sweep", "--model", "tests.sweep.models:chain", "--weights", str(weights)]
     return [*words, "--data", "digits", "--out", str(out), *more]
 
 
@@ -526,7 +526,7 @@ def test_killed_and_gone_on_with_one_worker_or_on_a_cluster_the_bytes_are_the_sa
     assert elsewhere.returncode == 0, stderr
     assert lab.ends(), "a process was left behind"
     asked = Sweep(
-        model="tests.sweep_models:chain",
+        model="tests.sweep.models:chain",
         weights=weights,
         data="digits",
         cuts=("d",),

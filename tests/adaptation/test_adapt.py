@@ -1,4 +1,4 @@
-"""A model of one's own becomes a network like any other: `hybrid.training.adapt`."""
+"""A model of one's own becomes a network like any other: `hybrid.adaptation.adapt`."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from hybrid import data, zoo
+from hybrid.adaptation.adapt import Request, adapt
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.errors import (
@@ -29,7 +30,6 @@ from hybrid.models.census import census
 from hybrid.models.tracing import load_model
 from hybrid.quant.quantizers import QuantConv2d
 from hybrid.traces import trace
-from hybrid.training.adapt import Request, adapt
 
 NAME = "digits-plain"
 
@@ -81,7 +81,7 @@ def kept(asked: Request, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_PRETRAINED", str(folder))
-        patch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 5)
+        patch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 5)
         assert adapt(replace(asked, exits=("stem",))) == NAME
     return folder
 
@@ -208,7 +208,7 @@ def test_a_skip_connection_across_the_cut_is_carried(
     asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
-    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 2)
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 2)
 
     adapt(replace(asked, cut="norm", exits=("stem",)))
 
@@ -223,7 +223,7 @@ def test_a_model_that_only_export_can_follow_is_adapted_too(
     asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
-    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 2)
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 2)
 
     adapt(replace(asked, model="tests.own_models:branching", exits=("stem",), name="mine"))
 
@@ -237,7 +237,7 @@ def test_a_mean_and_deviation_of_its_own_reach_the_model(
     asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
-    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
     mean, deviation = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
     adapt(replace(asked, exits=("stem",), mean=mean, deviation=deviation, name="mine"))
@@ -300,7 +300,7 @@ def test_a_model_for_grey_images_is_shown_grey_ones(
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "pretrained"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
     folder = write_folder(tmp_path / "photos", {"dark": 10, "light": 10})
     (folder / "dark" / "broken.png").write_bytes(b"no picture")
     save_file(
@@ -368,7 +368,7 @@ def test_a_full_disk_leaves_no_network_that_is_none(
     asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
-    monkeypatch.setattr("hybrid.training.fitting.HEAD_EPOCHS", 1)
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
     full_disk(monkeypatch, variant="hybrid-8bit")
 
     with pytest.raises(ModelError, match=r"\(.*No space left on device\); make room, or name"):

@@ -1,0 +1,1 @@
+"""A model of the user's own to a network with a cut, a quantized edge and exits."""

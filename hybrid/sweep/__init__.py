@@ -1,0 +1,1 @@
+"""Many adaptations of one model, with Ray, and what came of them."""
