@@ -213,7 +213,7 @@ def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[s
 
 def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[tuple[str, str]]:
     """A choice in words: answer, runners-up, what was left out and why."""
-    from hybrid.ui import choice
+    from hybrid.text import choice
 
     yield "asked for", choice.asked(answer.limits)
     if warning := choice.apart(answer):

@@ -9,7 +9,8 @@ import streamlit as st
 
 from hybrid.choosing import Answer, Considered, Point, Survival, point_file, to_toml
 from hybrid.data import user_splits
-from hybrid.ui import cache, choice, chosen, numbers, report, shell, state
+from hybrid.text import choice, numbers
+from hybrid.ui import cache, chosen, report, shell, state
 from hybrid.ui.figures import choose as figures
 from hybrid.ui.state import DEFAULT_SPLIT, STEPS, View, on_grid
 from hybrid.ui.wishes import NUMBERS, Wishes

@@ -6,7 +6,8 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.ui import cache, certificates, controls, follower, gallery, shell, state, words
+from hybrid.text import point
+from hybrid.ui import cache, certificates, controls, follower, gallery, shell, state
 from hybrid.ui.figures import explore as figures
 from hybrid.ui.scene import Scene
 from hybrid.ui.state import View
@@ -93,7 +94,7 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
             scene.prices.twin_parts,
             scale_pj=scale_pj,
             unit=unit,
-            beside=words.against(view.scope).capitalize(),
+            beside=point.against(view.scope).capitalize(),
         ),
         "classes": figures.per_class(counted, classes, labelled=scene.labelled),
     }
@@ -107,9 +108,9 @@ def headlines() -> None:
         st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
     scene = cache.scene(view)
     point = operating_point(view, scene)
-    written = words.honest(point, labelled=scene.labelled)
+    written = point.honest(point, labelled=scene.labelled)
     st.session_state["explore_point"].update(view=view, point=written)
-    shown = words.headlines(
+    shown = point.headlines(
         point,
         scene.prices.costs,
         scope=view.scope,
@@ -129,7 +130,7 @@ def headlines() -> None:
                     border=True,
                 )
     with st.container(key="explore_verdict"):
-        said = words.verdict(point, scene.statics, scope=view.scope, labelled=scene.labelled)
+        said = point.verdict(point, scene.statics, scope=view.scope, labelled=scene.labelled)
         st.caption(said)
     certificates.show(view)
 

@@ -5,8 +5,9 @@ import streamlit as st
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.inference import live
 from hybrid.inference.live import Progress
+from hybrid.text import numbers
 from hybrid.traces.trace import Trace
-from hybrid.ui import cache, jobs, live_run, numbers, palette, recording, shell, state
+from hybrid.ui import cache, jobs, live_run, palette, recording, shell, state
 from hybrid.ui.figures import live as figures
 from hybrid.ui.jobs import Job
 from hybrid.ui.live_run import Run

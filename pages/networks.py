@@ -4,7 +4,8 @@ import streamlit as st
 
 from hybrid import energy
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
-from hybrid.ui import cache, cards, numbers, palette, recording, shell, state
+from hybrid.text import numbers
+from hybrid.ui import cache, cards, palette, recording, shell, state
 from hybrid.ui.figures import networks as figures
 from hybrid.ui.figures.structure import structure
 from hybrid.ui.state import View

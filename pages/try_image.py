@@ -16,7 +16,8 @@ from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import preprocess
 from hybrid.errors import HybridError
 from hybrid.inference.single import ExitSaid, Trial
-from hybrid.ui import cache, cards, numbers, palette, recording, running, shell, state
+from hybrid.text import numbers
+from hybrid.ui import cache, cards, palette, recording, running, shell, state
 from hybrid.ui.figures import try_image as figures
 from hybrid.ui.state import View
 from hybrid.zoo import Card

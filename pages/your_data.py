@@ -10,18 +10,9 @@ from numpy.typing import NDArray
 
 from hybrid.data import ingest, labels, user_splits
 from hybrid.errors import HybridError
+from hybrid.text import numbers
 from hybrid.traces.trace import UNLABELLED
-from hybrid.ui import (
-    cache,
-    gallery,
-    jobs,
-    kept_split,
-    numbers,
-    running,
-    shell,
-    state,
-    your_data,
-)
+from hybrid.ui import cache, gallery, jobs, kept_split, running, shell, state, your_data
 from hybrid.ui.jobs import Job
 from hybrid.ui.state import View
 from hybrid.ui.your_data import Found, Given, Step

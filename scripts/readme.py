@@ -18,7 +18,8 @@ from hybrid.choosing.baselines import Duel, duels, matches
 from hybrid.cli import app
 from hybrid.evaluation import evaluate
 from hybrid.policy import OperatingPoint
-from hybrid.ui import cards, numbers
+from hybrid.text import numbers
+from hybrid.ui import cards
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

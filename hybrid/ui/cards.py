@@ -15,9 +15,10 @@ import pandas as pd
 from hybrid.choosing.baselines import Duel, Side, duels_at, sides
 from hybrid.energy import Profile, layer_energy_pj
 from hybrid.evaluation import Prices
+from hybrid.text import numbers
 from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.traces.trace import Trace
-from hybrid.ui import numbers, palette
+from hybrid.ui import palette
 from hybrid.zoo import Card, Variant
 
 __all__ = [

@@ -12,7 +12,8 @@ import streamlit as st
 from hybrid import certificates
 from hybrid.certificates import Band, Certificate
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.ui import cache, controls, numbers, palette
+from hybrid.text import numbers
+from hybrid.ui import cache, controls, palette
 from hybrid.ui.state import STEPS, View
 
 __all__ = ["by_exit", "export", "show"]

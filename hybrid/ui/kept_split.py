@@ -10,7 +10,8 @@ from hybrid.data import user_splits
 from hybrid.data.images import Rejected
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.ui import cache, numbers, palette, running, shell, state, your_data
+from hybrid.text import numbers
+from hybrid.ui import cache, palette, running, shell, state, your_data
 from hybrid.ui.figures import explore as explore_figures
 from hybrid.ui.figures import your_data as figures
 from hybrid.ui.jobs import Turns

@@ -10,7 +10,8 @@ from PIL import Image
 
 from hybrid.inference import live
 from hybrid.inference.live import AgainstEverything, AgainstTrace, Progress, Request, Seen
-from hybrid.ui import cache, gallery, jobs, numbers, running
+from hybrid.text import numbers
+from hybrid.ui import cache, gallery, jobs, running
 from hybrid.ui.jobs import Job, Report, Turns
 from hybrid.ui.state import View
 

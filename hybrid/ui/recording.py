@@ -18,8 +18,9 @@ import streamlit as st
 from hybrid import data, zoo
 from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
+from hybrid.text import numbers
 from hybrid.traces import trace
-from hybrid.ui import cache, jobs, numbers, running
+from hybrid.ui import cache, jobs, running
 from hybrid.ui.jobs import Job, Key, Report, Turns
 
 __all__ = ["missing_data", "missing_trace", "on_this_machine"]

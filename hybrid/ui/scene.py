@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import energy, policy
+from hybrid.text import numbers
 from hybrid.traces.trace import Trace
-from hybrid.ui import numbers
 from hybrid.zoo import Card
 
 __all__ = ["Frontier", "Prices", "Scene", "Static"]

@@ -29,8 +29,9 @@ from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
 from hybrid.policy import shift
+from hybrid.text import numbers
 from hybrid.traces.trace import Trace
-from hybrid.ui import cards, jobs, numbers
+from hybrid.ui import cards, jobs
 from hybrid.ui.jobs import Job, Report, Turns, Work
 from hybrid.ui.state import View
 from hybrid.zoo import Card, Variant

@@ -14,8 +14,8 @@ from hybrid.choosing import Answer, Field, Limits, search
 from hybrid.choosing.candidates import Contender, see
 from hybrid.choosing.choosing import considered
 from hybrid.evaluation import Prices
+from hybrid.text.choice import reason
 from hybrid.traces.trace import Trace
-from hybrid.ui.choice import reason
 from tests.strategies import random_traces, synthetic_trace
 
 MEASURE = "max_probability"

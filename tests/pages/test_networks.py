@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from hybrid import energy, zoo
 from hybrid.choosing.baselines import duels_at, sides
 from hybrid.evaluation import Prices
-from hybrid.ui import numbers
+from hybrid.text import numbers
 from tests.ui.synthetic import write_pretrained
 
 NETWORK = "trees-toy"

@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import evaluation, policy, zoo
 from hybrid.data import user_splits
-from hybrid.ui import cache, words
+from hybrid.text import point
+from hybrid.ui import cache
 from hybrid.ui.state import View
 from tests.own_images import write_own_split
 
@@ -45,7 +46,7 @@ def test_a_link_opens_an_own_split_and_its_figures_are_of_it(explore: Explore, t
     assert headline(app, "At the edge")[1] == f"{leaving} of 200"
     assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
     assert (
-        headline(app, "Accuracy")[1] == words.numbers.points(counted.accuracy - twin) + " to twin"
+        headline(app, "Accuracy")[1] == point.numbers.points(counted.accuracy - twin) + " to twin"
     )
     assert len(app.get("image")) or len(app.get("imgs"))  # its own pictures are here
 
@@ -94,11 +95,11 @@ def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
     assert headline(app, "Accuracy") == ("unknown", f"{100 * apart:.2f} % differ")
     leaving = sum(counted.exit_counts[:-1])
     assert headline(app, "At the edge")[1] == f"{leaving} of 200"
-    assert words.UNLABELLED in said(app)
+    assert point.UNLABELLED in said(app)
     flow = json.loads(app.get("plotly_chart")[1].proto.spec)["data"][0]["node"]["label"]
     assert flow[-2:] == [
-        f"As the cloud {words.numbers.percent(1 - apart)}",
-        f"Otherwise {words.numbers.percent(apart)}",
+        f"As the cloud {point.numbers.percent(1 - apart)}",
+        f"Otherwise {point.numbers.percent(apart)}",
     ]
     assert app.session_state["explore_point"]["point"].to_dict()["accuracy"] is None
 

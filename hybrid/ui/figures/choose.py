@@ -12,7 +12,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from hybrid.choosing import Answer, Considered, Point, Survival
-from hybrid.ui import choice, numbers, palette
+from hybrid.text import choice, numbers
+from hybrid.ui import palette
 
 __all__ = ["KIND_COLOURS", "axes", "profiles", "trade"]
 

@@ -18,7 +18,7 @@ from plotly.subplots import make_subplots
 
 from hybrid.errors import ModelError
 from hybrid.files import replacing
-from hybrid.ui import numbers
+from hybrid.text import numbers
 
 if TYPE_CHECKING:
     from hybrid.models.cutting import Cut

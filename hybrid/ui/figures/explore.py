@@ -12,7 +12,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from hybrid import policy
-from hybrid.ui import numbers, palette
+from hybrid.text import numbers
+from hybrid.ui import palette
 from hybrid.ui.scene import Frontier, Static
 
 __all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hybrid.energy import Layer
-from hybrid.ui import numbers, palette
+from hybrid.text import numbers
+from hybrid.ui import palette
 
 __all__ = ["StageBox", "stage_boxes", "structure"]
 

@@ -6,7 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from hybrid.inference.single import ExitSaid, StageRan
-from hybrid.ui import numbers, palette
+from hybrid.text import numbers
+from hybrid.ui import palette
 
 __all__ = ["confidences", "parts_run", "probabilities"]
 

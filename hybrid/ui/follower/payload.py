@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
+from hybrid.text.point import Opponent
 from hybrid.traces.trace import Trace
 from hybrid.ui import palette
 from hybrid.ui.state import STEPS, View, slider_keys
-from hybrid.ui.words import Opponent
 
 __all__ = ["SWEEP_POINTS", "payload"]
 

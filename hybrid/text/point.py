@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hybrid.policy import CostsLike, OperatingPoint
-from hybrid.ui import numbers
+from hybrid.text import numbers
 
 __all__ = ["Headline", "against", "headlines", "honest", "unlabelled_note", "verdict"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from hybrid.certificates import rounded_up
 from hybrid.choosing import Answer, Breach, Limits, Point, Proof, Standing, Survival, taken_from
-from hybrid.ui import numbers
+from hybrid.text import numbers
 
 __all__ = [
     "FIGURES",

@@ -1,7 +1,7 @@
 """Sentences about an operating point."""
 
 from hybrid import policy
-from hybrid.ui import words
+from hybrid.text import point
 from hybrid.ui.scene import Static
 
 COSTS = policy.Costs(energy_pj=(1e6, 4e6), latency_ms=(1.0, 60.0), uplink_bytes=(0.0, 1000.0))
@@ -24,7 +24,7 @@ POINT = policy.OperatingPoint(
 
 
 def test_every_headline_has_its_unit_and_what_it_is_compared_with() -> None:
-    shown = words.headlines(POINT, COSTS, scope="compute", image_bytes=3072)
+    shown = point.headlines(POINT, COSTS, scope="compute", image_bytes=3072)
 
     assert {h.key: (h.value, h.note) for h in shown} == {
         "edge": ("65.3 %", "6,525 of 10,000"),  # 65.25 is rounded up, as the browser does
@@ -43,7 +43,7 @@ def test_a_static_network_that_is_better_on_both_axes_is_named() -> None:
         Static(bits=32, accuracy=0.93, energy_pj=2e8),
     ]
 
-    assert words.verdict(POINT, statics, scope="compute") == (
+    assert point.verdict(POINT, statics, scope="compute") == (
         "The static 3-bit network beats this point on both axes: 90.50 % at 1.50 µJ per image "
         "(compute), against 90.00 % at 2.04 µJ."
     )
@@ -55,7 +55,7 @@ def test_a_static_network_that_is_better_on_one_axis_only_does_not_beat_the_poin
         Static(bits=2, accuracy=0.8, energy_pj=1.0),
     ]
 
-    assert words.verdict(POINT, statics, scope="device") == (
+    assert point.verdict(POINT, statics, scope="device") == (
         "No static network beats this point on both accuracy and energy (device)."
     )
 
@@ -63,13 +63,13 @@ def test_a_static_network_that_is_better_on_one_axis_only_does_not_beat_the_poin
 def test_an_equal_static_network_does_not_beat_the_point() -> None:
     equal = Static(bits=4, accuracy=0.9, energy_pj=2_042_500.0)
 
-    assert words.verdict(POINT, [equal], scope="compute").startswith("No static network beats")
+    assert point.verdict(POINT, [equal], scope="compute").startswith("No static network beats")
 
 
 def test_where_only_the_twin_is_recorded_nothing_is_said_of_other_static_networks() -> None:
     twin = Static(bits=32, accuracy=0.93, energy_pj=2e8)
 
-    assert words.verdict(POINT, [twin], scope="compute") == (
+    assert point.verdict(POINT, [twin], scope="compute") == (
         "The full-precision twin does not beat this point on both accuracy and energy (compute); "
         "no static network of fewer bits is recorded here, and one might."
     )

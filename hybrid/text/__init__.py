@@ -1,0 +1,1 @@
+"""Numbers and sentences, the same on pages, in commands and in reports."""
