@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from hybrid import energy, evaluation, zoo
 from hybrid.choosing import published
 from hybrid.choosing.baselines import Duel, duels, matches
-from hybrid.cli import app
+from hybrid.cli.main import app
 from hybrid.evaluation import evaluate
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers

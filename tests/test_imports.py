@@ -12,7 +12,7 @@ import hybrid.ui
 TORCH_FREE = [
     "hybrid",
     "hybrid.certificates",
-    "hybrid.cli",
+    "hybrid.cli.main",
     "hybrid.data.ingest",
     "hybrid.traces.confidence",
     "hybrid.data",

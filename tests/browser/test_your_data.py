@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hybrid import evaluation, policy, zoo
 from hybrid.choosing import Limits, choose, survey
-from hybrid.cli import app
+from hybrid.cli.main import app
 from hybrid.text import numbers, point
 from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
 from tests.own_images import digits, pngs, write_own_split, zipped

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from hybrid import certificates, zoo
 from hybrid.choosing import Limits, Point, choose, point_file, survey, to_toml
-from hybrid.cli import app
+from hybrid.cli.main import app
 from hybrid.errors import LimitError
 from hybrid.traces.trace import Trace
 from tests.own_images import write_halves, write_own_split

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hybrid.cli import app
+from hybrid.cli.main import app
 from hybrid.data import cifar
 from hybrid.errors import DataMissingError
 from hybrid.torchvision_fix import declare_operators

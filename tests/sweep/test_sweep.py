@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from hybrid import zoo
 from hybrid.adaptation.adapt import Request, adapt
 from hybrid.choosing import Limits, choose, survey
-from hybrid.cli import app
+from hybrid.cli.main import app
 from hybrid.errors import (
     BitWidthError,
     ClusterError,
@@ -458,7 +458,7 @@ class Lab:
         )
 
     def sweep(self, *words: str) -> subprocess.Popen[str]:
-        return self.start(sys.executable, "-c", "from hybrid.cli import app; app()", *words)
+        return self.start(sys.executable, "-c", "from hybrid.cli.main import app; app()", *words)
 
     def running(self) -> list[int]:
         found = []

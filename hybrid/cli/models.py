@@ -1,4 +1,4 @@
-"""The commands for models of one's own, `cuts`, `adapt` and `sweep`; thin as `hybrid.cli`."""
+"""The commands for models of one's own, `cuts`, `adapt` and `sweep`; thin as `hybrid.cli.main`."""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hybrid import cli_words
-from hybrid.cli_options import AsJson
+from hybrid.cli.main import output
+from hybrid.cli.options import AsJson
 
 if TYPE_CHECKING:
     from hybrid.models.cutting import Cut
@@ -146,7 +146,7 @@ def adapt(
     )
     network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
     for variant in zoo.card(network).variants.values():
-        typer.echo(f"{variant.name:<14} {cli_words.accuracies(variant)}")
+        typer.echo(f"{variant.name:<14} {output.accuracies(variant)}")
     typer.echo(f"{network} lies in {zoo.pretrained_folder() / network}.", err=True)
 
 
@@ -236,7 +236,7 @@ def sweep(
     rows = sweep.rows(kept)
     found = swept.write(rows, out, about=sweep.about(planned, kept))
     if as_json:
-        cli_words.print_json(found)
+        output.print_json(found)
     else:
         _print_sweep(planned, kept, rows, out)
     if kept.failed:
@@ -253,12 +253,12 @@ def _print_sweep(planned: "Plan", kept: "Kept", rows: Sequence["Row"], out: Path
     from hybrid.sweep import swept
 
     if rows:
-        cli_words.print_wide_table(_SWEPT, [_swept_cells(row) for row in rows])
+        output.print_wide_table(_SWEPT, [_swept_cells(row) for row in rows])
         prices = swept.priced()
         typer.echo(
             f"On test; energy an image in {prices['profile']}, scope {prices['scope']}. "
             f"Thresholds: {swept.RULE} (*). The model as given: "
-            f"{100 * rows[0].model_accuracy:.2f} %, {cli_words.joules(rows[0].model_energy_pj)}."
+            f"{100 * rows[0].model_accuracy:.2f} %, {output.joules(rows[0].model_energy_pj)}."
         )
     for made in kept.failed:
         typer.echo(f"Failed: {made.trial.title}. {made.failed}", err=True)
@@ -278,11 +278,11 @@ def _swept_cells(row: "Row") -> tuple[str, ...]:
         str(row.seed),
         f"{100 * row.edge_fraction:.1f} %",
         f"{100 * row.accuracy:.2f} %{'' if row.kept else ' *'}",
-        cli_words.joules(row.energy_pj),
+        output.joules(row.energy_pj),
         f"{row.uplink_bytes:,.0f}",
         f"{row.edge_memory_kib:,.1f}",
         alone,
-        f"{100 * row.static_accuracy:.2f} %, {cli_words.joules(row.static_energy_pj)}",
+        f"{100 * row.static_accuracy:.2f} %, {output.joules(row.static_energy_pj)}",
         row.network,
     )
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from hybrid import data, energy, zoo
 from hybrid.choosing.published import BARS
-from hybrid.cli import app
+from hybrid.cli.main import app
 from hybrid.data import user_splits
 from hybrid.models import build
 from hybrid.training.publish import Training, publish
@@ -494,7 +494,7 @@ def test_one_variant_alone_can_be_recorded_anew(run: Run, pretrained: Path) -> N
 def test_evaluate_loads_no_torch(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYBRID_PRETRAINED", str(pretrained))
     script = (
-        f"import sys; from hybrid.cli import app; app({EVALUATE!r}, standalone_mode=False); "
+        f"import sys; from hybrid.cli.main import app; app({EVALUATE!r}, standalone_mode=False); "
         "print('torch' in sys.modules)"
     )
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid import cli_words
-from hybrid.cli_options import AsJson, Bits, Measure, Network, PointFile, Split, Static, Thresholds
+from hybrid.cli.main import output
+from hybrid.cli.options import AsJson, Bits, Measure, Network, PointFile, Split, Static, Thresholds
 from hybrid.errors import ImageError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def download(
     from hybrid import data
 
     there = dataset in data.DATASETS and data.available(dataset)
-    with cli_words.progress(f"Downloading {dataset}") as progress:
+    with output.progress(f"Downloading {dataset}") as progress:
         data.download(dataset, progress=progress)
     if dataset == "digits":
         typer.echo("digits comes with scikit-learn: nothing to download.", err=True)
@@ -76,7 +76,7 @@ def trace(
         _record_own(network, variant, split, out)
         return
     samples = zoo.images(network, split)
-    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
+    with output.progress(f"{network} {variant.name} on {split}") as progress:
         recorded = record.record(
             loaded,
             samples,
@@ -150,10 +150,10 @@ def record(
         )
         plans = ingest.divided(whole) if divide else (whole,)
         for plan in plans:
-            with cli_words.progress(f"Reading {plan.about.name}") as progress:
+            with output.progress(f"Reading {plan.about.name}") as progress:
                 about = ingest.collect(plan, source.read, progress=progress)
-            cli_words.say_collected(about)
-    cli_words.say_left_out(found, table)
+            output.say_collected(about)
+    output.say_left_out(found, table)
     for plan in plans:
         for variant in variants:
             _record_own(network, variant, plan.about.name)
@@ -196,14 +196,14 @@ def predict(
             continue
         loaded = loaded or zoo.load(network, bits=bits, static=static)
         answer = loaded.infer(_batch(seen, card), limits, measure=measure)
-        rows.append({"image": str(path)} | cli_words.answer_json(answer, card, variant))
+        rows.append({"image": str(path)} | output.answer_json(answer, card, variant))
     if as_json and rows:
-        cli_words.print_json(rows)
+        output.print_json(rows)
     for row in () if as_json else rows:
-        taken = cli_words.exit_name(row["exit"], variant)
+        taken = output.exit_name(row["exit"], variant)
         typer.echo(f"{row['image']}: {row['class']}, {taken}")
         for said in row["exits"]:
-            name = cli_words.exit_name(said["exit"], variant)
+            name = output.exit_name(said["exit"], variant)
             typer.echo(f"  {name:<10}  {said['class']:<12} {said['confidence']:.4f}")
     for sentence in refused:
         typer.echo(sentence, err=True)
@@ -234,7 +234,7 @@ def _record_own(network: str, variant: "Variant", split: str, out: Path | None =
 
     about = user_splits.split(network, split)
     loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
-    with cli_words.progress(f"{network} {variant.name} on {split}") as progress:
+    with output.progress(f"{network} {variant.name} on {split}") as progress:
         path = record_own(
             loaded,
             about,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hybrid import cli_images, cli_models, cli_words, energy
-from hybrid.cli_options import (
+from hybrid import energy
+from hybrid.cli.main import images, models, output
+from hybrid.cli.options import (
     AsJson,
     Bits,
     LinkName,
@@ -82,12 +83,12 @@ def networks(*, as_json: AsJson = False) -> None:
             err=True,
         )
     if as_json:
-        cli_words.print_json([cli_words.network_json(card) for card in cards])
+        output.print_json([output.network_json(card) for card in cards])
         return
     for card in cards:
         typer.echo(f"{card.network}: {card.title}")
         for variant in card.variants.values():
-            typer.echo(f"  {variant.name:<14} {cli_words.accuracies(variant)}")
+            typer.echo(f"  {variant.name:<14} {output.accuracies(variant)}")
 
 
 @app.command(
@@ -176,13 +177,11 @@ def evaluate(
         promised = {} if made is None else {"certificate": made.to_dict()}
         if chosen is not None and chosen.certificate:
             promised["certified_when_chosen"] = dict(chosen.certificate)
-        cli_words.print_json(cli_words.point_json(about, found, priced) | promised)
+        output.print_json(output.point_json(about, found, priced) | promised)
     else:
-        cli_words.print_table(
-            cli_words.point_rows(about | priced | {"link": prices.link.name}, found)
-        )
-        cli_words.print_table(cli_words.certificate_rows(made))
-        cli_words.print_table(cli_words.chosen_rows(chosen))
+        output.print_table(output.point_rows(about | priced | {"link": prices.link.name}, found))
+        output.print_table(output.certificate_rows(made))
+        output.print_table(output.chosen_rows(chosen))
 
 
 @app.command(
@@ -256,15 +255,15 @@ def choose(
         min_days=min_days,
     )
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
-    with cli_words.progress("counting thresholds") as progress:
+    with output.progress("counting thresholds") as progress:
         field = survey(networks, images=images, measure=measure, progress=progress)
     answer = choose(field, limits, prices)
     compared = _survivals(field, limits, prices, answer) if every_profile or report else ()
     if as_json:
         survived = {"profiles": [one.to_dict() for one in compared]} if every_profile else {}
-        cli_words.print_json(answer.to_dict() | survived)
+        output.print_json(answer.to_dict() | survived)
     else:
-        cli_words.print_table(cli_words.answer_rows(answer, compared if every_profile else ()))
+        output.print_table(output.answer_rows(answer, compared if every_profile else ()))
     if report:
         from hybrid.ui.report import save_report
 
@@ -297,12 +296,12 @@ def energy_(
         for layer in layers
     ]
     if as_json:
-        cli_words.print_json(rows)
+        output.print_json(rows)
         return
     typer.echo(f"{'layer':<24}{'segment':<9}{'MACs':>12}{'bits':>7}{'energy':>12}")
     for row in rows:
         width = f"{row['weight_bits']}/{row['activation_bits']}"
-        name, joules = f"{row['name']:<24}{row['segment']:<9}", cli_words.joules(row["energy_pj"])
+        name, joules = f"{row['name']:<24}{row['segment']:<9}", output.joules(row["energy_pj"])
         typer.echo(f"{name}{row['macs']:>12,}{width:>7}{joules:>12}")
     typer.echo(f"Energy ({scope}) with {prices.title}.")
 
@@ -382,7 +381,7 @@ def profiles(*, as_json: AsJson = False) -> None:
         "links": [energy.load_link(name) for name in energy.link_names()],
     }
     if as_json:
-        cli_words.print_json({kind: [asdict(one) for one in some] for kind, some in found.items()})
+        output.print_json({kind: [asdict(one) for one in some] for kind, some in found.items()})
         return
     for kind, some in found.items():
         typer.echo(f"{kind.capitalize()}:")
@@ -395,9 +394,9 @@ def _published(*, as_json: bool) -> None:
 
     made = published.rows()
     if as_json:
-        cli_words.print_json([row.to_dict() for row in made])
+        output.print_json([row.to_dict() for row in made])
     else:
-        cli_words.print_wide_table(published.COLUMNS, published.table(made))
+        output.print_wide_table(published.COLUMNS, published.table(made))
         typer.echo(published.NOTE)
 
 
@@ -414,5 +413,5 @@ def _survivals(
     return survives(field, limits, prices, answer.best, profiles)
 
 
-cli_images.add_to(app)
-cli_models.add_to(app)
+images.add_to(app)
+models.add_to(app)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hybrid import certificates, zoo
-from hybrid.cli import app
+from hybrid.cli.main import app
 from tests.own_images import digits, pngs, write_folder
 from tests.ui.synthetic import write_pretrained
 
