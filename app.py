@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from hybrid.ui import shell
+from hybrid.ui import app_frame
 
 PAGES = Path(__file__).parent / "pages"
 OFFERED = (
@@ -52,7 +52,7 @@ def to_first() -> None:
     st.switch_page(pages[0], query_params=st.query_params)
 
 
-shell.set_up()
+app_frame.set_up()
 pages = [
     st.Page(
         PAGES / f"{name}.py",
@@ -68,8 +68,8 @@ named = st.Page(to_first, url_path=OFFERED[0][0], title=OFFERED[0][1], visibilit
 page = st.navigation([*pages, named], position="top")
 if page == named:
     page.run()
-shell.hold_door()
-with shell.guard():
-    if shell.frame(folded=page.title in {"Choose", "Networks", "Your data"}) is not None:
+app_frame.hold_door()
+with app_frame.guard():
+    if app_frame.frame(folded=page.title in {"Choose", "Networks", "Your data"}) is not None:
         page.run()
-shell.settle()
+app_frame.settle()

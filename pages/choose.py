@@ -10,9 +10,9 @@ import streamlit as st
 from hybrid.choosing import Answer, Considered, Point, Survival, point_file, to_toml
 from hybrid.data import user_splits
 from hybrid.text import choice, numbers
-from hybrid.ui import cache, chosen, report, shell, state
+from hybrid.ui import app_frame, cache, chosen, report, session
 from hybrid.ui.figures import choose as figures
-from hybrid.ui.state import DEFAULT_SPLIT, STEPS, View, on_grid
+from hybrid.ui.session import DEFAULT_SPLIT, STEPS, View, on_grid
 from hybrid.ui.wishes import NUMBERS, Wishes
 
 PLOT = {"displayModeBar": False, "responsive": True}
@@ -22,7 +22,7 @@ LISTS = ("among", "images", "under")
 
 def main() -> None:
     """Everything on the page, top to bottom."""
-    view = state.current()
+    view = session.current()
     st.header("Choose")
     st.write(
         "State your limits. Of all bit widths and thresholds, the static networks and the plain "
@@ -391,5 +391,5 @@ def small_print(answer: Answer) -> None:
         st.caption(note)
 
 
-shell.through_app(__file__)
+app_frame.through_app(__file__)
 main()

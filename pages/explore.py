@@ -7,10 +7,10 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import point
-from hybrid.ui import cache, certificates, controls, follower, gallery, shell, state
+from hybrid.ui import app_frame, cache, certificates, controls, follower, gallery, session
 from hybrid.ui.figures import explore as figures
 from hybrid.ui.scene import Scene
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 
 PLOT = {"displayModeBar": False, "responsive": True}
 BOX_PIXELS = 340
@@ -19,11 +19,11 @@ POINT, PICTURES = "explore_point", "explore_pictures"  # what a moved slider dra
 
 def main() -> None:
     """Everything on the page, top to bottom."""
-    view = state.current()
+    view = session.current()
     try:
         scene = cache.scene(view)
     except (DataMissingError, TraceError) as error:
-        shell.missing_trace(view, error)
+        app_frame.missing_trace(view, error)
         return
     # A figure that is sent anew is mounted anew: once the follower moves them, they stay the same.
     drawn = drawn_figures(view, scene)
@@ -61,7 +61,7 @@ def drawn_figures(view: View, scene: Scene) -> figures.Figures:
     session = st.session_state
     session.setdefault("explore_point", {})
     held: View | None = session.get("explore_anchor")
-    if held is None or not follower.is_alive() or not state.same_scene(held, view):
+    if held is None or not follower.is_alive() or not session.same_scene(held, view):
         session["explore_anchor"] = view
         session["explore_figures"] = draw(view, scene, operating_point(view, scene))
     elif session["explore_scene"] != cache.when_changed(view):
@@ -103,7 +103,7 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
 @st.fragment(key=POINT)
 def headlines() -> None:
     """The figures that matter, and whether a static network does better."""
-    view = state.current()
+    view = session.current()
     if st.session_state["explore_scene"] != cache.when_changed(view):
         st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
     scene = cache.scene(view)
@@ -258,7 +258,7 @@ def downloads(view: View) -> None:
 @st.fragment(key=PICTURES)
 def pictures() -> None:
     """Images that leave earliest, go furthest, or leave wrongly sure."""
-    view = state.current()
+    view = session.current()
     scene = cache.scene(view)
     card = scene.card
     if cache.pictures(view, [0]) is None:
@@ -287,11 +287,11 @@ def pictures() -> None:
 
 def go_to_clicked() -> None:
     """Move the controls to the frontier's point that was clicked."""
-    view = state.current()
+    view = session.current()
     clicked = follower.clicked_point(view.exits)
     if clicked is not None:
         controls.go_to(*clicked)
 
 
-shell.through_app(__file__)
+app_frame.through_app(__file__)
 main()

@@ -7,11 +7,11 @@ from hybrid.inference import live
 from hybrid.inference.live import Progress
 from hybrid.text import numbers
 from hybrid.traces.trace import Trace
-from hybrid.ui import cache, jobs, live_run, palette, recording, shell, state
+from hybrid.ui import app_frame, cache, jobs, live_run, palette, recording, session
 from hybrid.ui.figures import live as figures
 from hybrid.ui.jobs import Job
 from hybrid.ui.live_run import Run
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 
 STILL = {"displayModeBar": False}
 DEFAULT_BATCH = 16
@@ -20,7 +20,7 @@ RUN = "live_run"  # the session's run, while it goes on and afterwards
 
 def main() -> None:
     """Buttons, then the run: promised, going on, stopped or over."""
-    view = state.current()
+    view = session.current()
     run: Run | None = st.session_state.get(RUN)
     st.header("Live run")
     st.write(
@@ -242,5 +242,5 @@ def show_against_everything(run: Run, progress: Progress) -> None:
     st.caption(live_run.measurement(progress, run.request))
 
 
-shell.through_app(__file__)
+app_frame.through_app(__file__)
 main()

@@ -5,10 +5,10 @@ import streamlit as st
 from hybrid import energy
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.text import numbers
-from hybrid.ui import cache, cards, palette, recording, shell, state
+from hybrid.ui import app_frame, cache, cards, palette, recording, session
 from hybrid.ui.figures import networks as figures
 from hybrid.ui.figures.structure import structure
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from hybrid.zoo import Card, Variant
 
 STILL = {"displayModeBar": False}
@@ -17,7 +17,7 @@ FULL_PRECISION = 32
 
 def main() -> None:
     """The page, from the network as a whole to one variant in detail."""
-    view = state.current()
+    view = session.current()
     card = cache.card(view.network)
     show_card(card)
     show_opponents(card, view)
@@ -257,5 +257,5 @@ def show_origin(card: Card, variant: Variant) -> None:
         )
 
 
-shell.through_app(__file__)
+app_frame.through_app(__file__)
 main()

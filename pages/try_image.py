@@ -17,9 +17,9 @@ from hybrid.data.preprocess import preprocess
 from hybrid.errors import HybridError
 from hybrid.inference.single import ExitSaid, Trial
 from hybrid.text import numbers
-from hybrid.ui import cache, cards, palette, recording, running, shell, state
+from hybrid.ui import app_frame, cache, cards, palette, recording, running, session
 from hybrid.ui.figures import try_image as figures
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}
@@ -46,7 +46,7 @@ class Given:
 
 def main() -> None:
     """The page: choose images, run them, show the chosen one."""
-    view = state.current()
+    view = session.current()
     card = cache.card(view.network)
     st.header("Try an image")
     given = choose_images(card)
@@ -445,5 +445,5 @@ def sprite(pixels: NDArray[np.uint8]) -> str:
     return images.data_url(Image.fromarray(pixels.squeeze()))
 
 
-shell.through_app(__file__)
+app_frame.through_app(__file__)
 main()

@@ -12,9 +12,9 @@ from hybrid.data import ingest, labels, user_splits
 from hybrid.errors import HybridError
 from hybrid.text import numbers
 from hybrid.traces.trace import UNLABELLED
-from hybrid.ui import cache, gallery, jobs, kept_split, running, shell, state, your_data
+from hybrid.ui import app_frame, cache, gallery, jobs, kept_split, running, session, your_data
 from hybrid.ui.jobs import Job
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from hybrid.ui.your_data import Found, Given, Step
 from hybrid.zoo import Card
 
@@ -26,7 +26,7 @@ ROWS_SHOWN = 8  # of the table of labels; more scroll inside it
 
 def main() -> None:
     """What is being recorded, then one split: a new one, or one that is kept."""
-    view = state.current()
+    view = session.current()
     card = cache.card(view.network)
     st.header("Your data")
     st.write(
@@ -165,7 +165,7 @@ def new_split(view: View, card: Card) -> None:
 
 def choose_images(card: Card) -> Given | None:
     """A zip that is uploaded, or a folder of this machine; a table of labels if there is one."""
-    local = shell.is_local()
+    local = app_frame.is_local()
     source = "zip"
     if local:
         source = st.segmented_control(
@@ -455,5 +455,5 @@ def free_name(card: Card) -> str:
     return next(name for name in tries if name not in taken)
 
 
-shell.through_app(__file__)
+app_frame.through_app(__file__)
 main()

@@ -27,7 +27,7 @@ from hybrid.traces.trace import Trace
 from hybrid.ui import tables
 from hybrid.ui.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.scene import Frontier, Prices, Scene, Static
-from hybrid.ui.state import STEPS, Offers, View
+from hybrid.ui.session import STEPS, Offers, View
 
 if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for

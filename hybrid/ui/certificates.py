@@ -14,7 +14,7 @@ from hybrid.certificates import Band, Certificate
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
 from hybrid.ui import cache, controls, palette
-from hybrid.ui.state import STEPS, View
+from hybrid.ui.session import STEPS, View
 
 __all__ = ["by_exit", "export", "show"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from hybrid.ui import cache, palette, state
-from hybrid.ui.state import (
+from hybrid.ui import cache, palette, session
+from hybrid.ui.session import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
     STEPS,
@@ -152,7 +152,7 @@ def redraw_only(*fragments: str) -> None:
 def _moved(exits: int) -> None:
     """Take the sliders' values over, and run only what the page says follows them."""
     session = st.session_state
-    view, (page, fragments) = state.current(), session.get("redrawn", (None, ()))
+    view, (page, fragments) = session.current(), session.get("redrawn", (None, ()))
     others = _chosen(view).items()
     if page != _page() or any(session.get(key) not in {None, value} for key, value in others):
         st.rerun()  # of another page, or something else was changed with it

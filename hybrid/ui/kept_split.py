@@ -11,11 +11,11 @@ from hybrid.data.images import Rejected
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
-from hybrid.ui import cache, palette, running, shell, state, your_data
+from hybrid.ui import app_frame, cache, palette, running, session, your_data
 from hybrid.ui.figures import explore as explore_figures
 from hybrid.ui.figures import your_data as figures
 from hybrid.ui.jobs import Turns
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from hybrid.ui.your_data import Beside
 from hybrid.zoo import WEIGHTS, Card
 
@@ -78,7 +78,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
             on_click=open_split,
             args=(about.name,),
         ):
-            shell.open_page("explore")
+            app_frame.open_page("explore")
         choose_on(about)
         missing = [
             name
@@ -120,13 +120,13 @@ def choose_on(about: OwnSplit) -> None:
         "offers them.",
     ):
         st.session_state["choose_on"] = (about.network, images)
-        shell.open_page("choose")
+        app_frame.open_page("choose")
 
 
 def open_split(name: str) -> None:
     """Let the pages begin from this split."""
     st.session_state["split"] = name
-    st.session_state["view"] = replace(state.current(), split=name)
+    st.session_state["view"] = replace(session.current(), split=name)
 
 
 def record_more(about: OwnSplit, card: Card, names: Sequence[str], gate: Turns) -> None:

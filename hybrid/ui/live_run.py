@@ -13,7 +13,7 @@ from hybrid.inference.live import AgainstEverything, AgainstTrace, Progress, Req
 from hybrid.text import numbers
 from hybrid.ui import cache, gallery, jobs, running
 from hybrid.ui.jobs import Job, Report, Turns
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 
 __all__ = [
     "Run",

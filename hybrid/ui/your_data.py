@@ -33,7 +33,7 @@ from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.ui import cards, jobs
 from hybrid.ui.jobs import Job, Report, Turns, Work
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from hybrid.zoo import Card, Variant
 
 __all__ = [

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import certificates, zoo
 from hybrid.ui import cache, certificates
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 
 Explore = Callable[..., AppTest]
 TOY = {"network": "trees-toy", "bits": "2"}

@@ -10,7 +10,7 @@ from hybrid import evaluation, policy, zoo
 from hybrid.data import user_splits
 from hybrid.text import point
 from hybrid.ui import cache
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from tests.own_images import write_own_split
 
 Explore = Callable[..., AppTest]

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import policy, zoo
 from hybrid.data import user_splits
-from hybrid.ui import gallery, jobs, shell
+from hybrid.ui import app_frame, gallery, jobs
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
 NETWORK = "digits-vgg"

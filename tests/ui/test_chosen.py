@@ -10,7 +10,7 @@ import pytest
 from hybrid import choosing
 from hybrid.errors import LimitError
 from hybrid.ui import chosen
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from hybrid.ui.wishes import Wishes
 from tests.ui.fixtures import toy
 

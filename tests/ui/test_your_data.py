@@ -7,7 +7,7 @@ from hybrid import certificates, policy, zoo
 from hybrid.data import labels
 from hybrid.ui import your_data
 from hybrid.ui.figures import your_data as figures
-from hybrid.ui.state import View
+from hybrid.ui.session import View
 from hybrid.ui.your_data import Given
 
 NETWORK = "digits-vgg"

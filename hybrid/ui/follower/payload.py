@@ -12,7 +12,7 @@ from hybrid import policy
 from hybrid.text.point import Opponent
 from hybrid.traces.trace import Trace
 from hybrid.ui import palette
-from hybrid.ui.state import STEPS, View, slider_keys
+from hybrid.ui.session import STEPS, View, slider_keys
 
 __all__ = ["SWEEP_POINTS", "payload"]
 

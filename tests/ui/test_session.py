@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.ui.state import DEFAULT_THRESHOLD, Offers, View, on_grid, slider_keys
+from hybrid.ui.session import DEFAULT_THRESHOLD, Offers, View, on_grid, slider_keys
 
 OFFERS = Offers(
     exits={"pine": {1: 2, 4: 2}, "larch": {2: 3}},

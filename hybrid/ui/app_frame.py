@@ -2,7 +2,7 @@
 
 app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page calls
 
-    view = state.current()                       # what the shared controls say
+    view = session.current()                       # what the shared controls say
     try:
         trace = cache.trace(view.network, view.variant)
     except (DataMissingError, TraceError) as error:
@@ -23,8 +23,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
-from hybrid.ui import cache, controls, recording, state
-from hybrid.ui.state import Offers, View
+from hybrid.ui import cache, controls, recording, session
+from hybrid.ui.session import Offers, View
 
 __all__ = [
     "empty",
@@ -81,7 +81,7 @@ def frame(*, folded: bool = False) -> View | None:
     )
     with holder:
         view = controls.thresholds(exits, choice)
-    state.keep(view)
+    session.keep(view)
     return view
 
 
@@ -144,8 +144,8 @@ def open_page(name: str) -> None:
     The address is given here, without the sliders: `st.switch_page` would empty it, which it
     refuses where a slider is bound to it. They write their own part on the next page.
     """
-    written = state.current().write()
-    kept = {key: written[key] for key in (*state.CHOICES, "split") if key in written}
+    written = session.current().write()
+    kept = {key: written[key] for key in (*session.CHOICES, "split") if key in written}
     st.switch_page(f"pages/{name}.py", query_params=kept)
 
 
