@@ -7,9 +7,10 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import point
-from hybrid.ui import app_frame, cache, certificates, controls, follower, gallery, session
-from hybrid.ui.figures import explore as figures
-from hybrid.ui.scene import Scene
+from hybrid.ui import app_frame, cache, controls, gallery, session
+from hybrid.ui.explore import certificates, follower
+from hybrid.ui.explore import figures as figures
+from hybrid.ui.explore.data import Scene
 from hybrid.ui.session import View
 
 PLOT = {"displayModeBar": False, "responsive": True}

@@ -24,9 +24,9 @@ from hybrid import certificates, data, energy, evaluation, policy, zoo
 from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
-from hybrid.ui import tables
-from hybrid.ui.follower.payload import SWEEP_POINTS, payload
-from hybrid.ui.scene import Frontier, Prices, Scene, Static
+from hybrid.ui.explore import tables
+from hybrid.ui.explore.data import Frontier, Prices, Scene, Static
+from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.session import STEPS, Offers, View
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, running, session, your_data
-from hybrid.ui.figures import explore as explore_figures
+from hybrid.ui.explore import figures as explore_figures
 from hybrid.ui.figures import your_data as figures
 from hybrid.ui.jobs import Turns
 from hybrid.ui.session import View

@@ -9,7 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from hybrid import certificates, zoo
-from hybrid.ui import cache, certificates
+from hybrid.ui import cache
+from hybrid.ui.explore import certificates
 from hybrid.ui.session import View
 
 Explore = Callable[..., AppTest]

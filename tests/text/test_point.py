@@ -2,7 +2,7 @@
 
 from hybrid import policy
 from hybrid.text import point
-from hybrid.ui.scene import Static
+from hybrid.ui.explore.data import Static
 
 COSTS = policy.Costs(energy_pj=(1e6, 4e6), latency_ms=(1.0, 60.0), uplink_bytes=(0.0, 1000.0))
 COUNTED = policy.Outcome(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hybrid.ui.scene import Frontier, Static
+from hybrid.ui.explore.data import Frontier, Static
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from hybrid import policy
 from hybrid.text import numbers
 from hybrid.ui import palette
-from hybrid.ui.scene import Frontier, Static
+from hybrid.ui.explore.data import Frontier, Static
 
 __all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
 
