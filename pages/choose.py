@@ -10,10 +10,11 @@ import streamlit as st
 from hybrid.choosing import Answer, Considered, Point, Survival, point_file, to_toml
 from hybrid.data import user_splits
 from hybrid.text import choice, numbers
-from hybrid.ui import app_frame, cache, chosen, report, session
-from hybrid.ui.figures import choose as figures
+from hybrid.ui import app_frame, cache, session
+from hybrid.ui.choose import answers, report
+from hybrid.ui.choose import figures as figures
+from hybrid.ui.choose.query import NUMBERS, Wishes
 from hybrid.ui.session import DEFAULT_SPLIT, STEPS, View, on_grid
-from hybrid.ui.wishes import NUMBERS, Wishes
 
 PLOT = {"displayModeBar": False, "responsive": True}
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
@@ -29,8 +30,8 @@ def main() -> None:
         "cloud, this finds the point that keeps them at least energy, with a guarantee."
     )
     wishes = asked(view)
-    answer = chosen.answer(wishes, view, st.empty())
-    seen, others = chosen.candidates(wishes, view), chosen.compared(wishes, view)
+    answer = answers.answer(wishes, view, st.empty())
+    seen, others = answers.candidates(wishes, view), answers.compared(wishes, view)
     there = replace(view, split=f"{wishes.images}-tune" if wishes.images else DEFAULT_SPLIT)
     if warning := choice.apart(answer):
         st.warning(warning, icon=":material/call_split:")

@@ -265,7 +265,7 @@ def choose(
     else:
         output.print_table(output.answer_rows(answer, compared if every_profile else ()))
     if report:
-        from hybrid.ui.report import save_report
+        from hybrid.ui.choose.report import save_report
 
         save_report(field, answer, prices, compared, report)
     if answer.best is None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.ui.wishes import NUMBERS, UNDER, Wish, Wishes
+from hybrid.ui.choose.query import NUMBERS, UNDER, Wish, Wishes
 
 NETWORKS = ("oak", "elm", "ash")
 PROFILES = (*UNDER, "abacus")

@@ -9,9 +9,9 @@ import pytest
 
 from hybrid import choosing
 from hybrid.errors import LimitError
-from hybrid.ui import chosen
+from hybrid.ui.choose import answers
+from hybrid.ui.choose.query import Wishes
 from hybrid.ui.session import View
-from hybrid.ui.wishes import Wishes
 from tests.ui.fixtures import toy
 
 __all__ = ["toy"]
@@ -53,7 +53,7 @@ def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
 ) -> None:
     monkeypatch.setattr(choose, "survey", slow(choosing.survey))
 
-    answer = chosen.answer(Wishes(networks=("trees-toy",)), VIEW, place)
+    answer = answers.answer(Wishes(networks=("trees-toy",)), VIEW, place)
 
     assert answer.standings
     assert (0.75, "Counting contenders: 3 of 4") in place.shown
@@ -62,15 +62,15 @@ def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
 
 def test_what_is_kept_shows_no_progress(place: Any) -> None:
     wishes = Wishes(networks=("trees-toy",))
-    first = chosen.answer(wishes, VIEW, place)
+    first = answers.answer(wishes, VIEW, place)
     place.shown.clear()
 
-    assert chosen.answer(wishes, VIEW, place) is first
+    assert answers.answer(wishes, VIEW, place) is first
     assert place.shown == [(0.0, "nothing")]
 
 
 def test_an_error_of_the_work_is_the_callers(place: Any) -> None:
     with pytest.raises(LimitError, match="has no images called gone"):
-        chosen.answer(Wishes(networks=("trees-toy",), images="gone"), VIEW, place)
+        answers.answer(Wishes(networks=("trees-toy",), images="gone"), VIEW, place)
 
     assert place.shown[-1] == (0.0, "nothing")

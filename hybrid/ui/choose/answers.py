@@ -13,8 +13,8 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 from hybrid import choosing, energy, zoo
 from hybrid.choosing import Answer, Considered, Field, Limits, Survival
 from hybrid.evaluation import Prices
+from hybrid.ui.choose.query import Wishes
 from hybrid.ui.session import View
-from hybrid.ui.wishes import Wishes
 
 __all__ = ["answer", "candidates", "compared"]
 

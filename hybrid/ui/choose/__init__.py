@@ -1,0 +1,1 @@
+"""The page Choose: its query, answers, figures and the report."""
