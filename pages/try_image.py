@@ -18,8 +18,8 @@ from hybrid.errors import HybridError
 from hybrid.inference.single import ExitSaid, Trial
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, cards, palette, recording, running, session
-from hybrid.ui.figures import try_image as figures
 from hybrid.ui.session import View
+from hybrid.ui.try_image import figures as figures
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}

@@ -1,0 +1,1 @@
+"""The page Live run: its job, words and figure."""

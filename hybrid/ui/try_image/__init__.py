@@ -1,0 +1,1 @@
+"""The page Try an image: its figures."""
