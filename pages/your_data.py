@@ -12,10 +12,10 @@ from hybrid.data import ingest, labels, user_splits
 from hybrid.errors import HybridError
 from hybrid.text import numbers
 from hybrid.traces.trace import UNLABELLED
-from hybrid.ui import app_frame, cache, gallery, jobs, kept_split, running, session, your_data
+from hybrid.ui import app_frame, cache, gallery, jobs, running, session, your_data
 from hybrid.ui.jobs import Job
 from hybrid.ui.session import View
-from hybrid.ui.your_data import Found, Given, Step
+from hybrid.ui.your_data import Found, Given, Step, saved_split
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}
@@ -40,7 +40,7 @@ def main() -> None:
         unfinished(card)
     else:
         recordings(card)
-        kept_split.draw(user_splits.split(card.network, chosen), view, card)
+        saved_split.draw(user_splits.split(card.network, chosen), view, card)
 
 
 def choose_split(card: Card) -> str:
@@ -255,7 +255,7 @@ def show_found(found: Found) -> None:
     others = your_data.counted(found.others, "other file is", "other files are")
     st.markdown(f"{said}; {others} not looked at." if found.others else f"{said}.")
     refused = your_data.counted(len(found.refused), "file", "files")
-    kept_split.show_refused(found.refused, f"{refused} will not be read")
+    saved_split.show_refused(found.refused, f"{refused} will not be read")
 
 
 def match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:

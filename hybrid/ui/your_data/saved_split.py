@@ -13,10 +13,10 @@ from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, running, session, your_data
 from hybrid.ui.explore import figures as explore_figures
-from hybrid.ui.figures import your_data as figures
 from hybrid.ui.jobs import Turns
 from hybrid.ui.session import View
 from hybrid.ui.your_data import Beside
+from hybrid.ui.your_data import figures as figures
 from hybrid.zoo import WEIGHTS, Card
 
 __all__ = ["draw", "show_refused"]

@@ -6,9 +6,9 @@ import pytest
 from hybrid import certificates, policy, zoo
 from hybrid.data import labels
 from hybrid.ui import your_data
-from hybrid.ui.figures import your_data as figures
 from hybrid.ui.session import View
 from hybrid.ui.your_data import Given
+from hybrid.ui.your_data import figures as figures
 
 NETWORK = "digits-vgg"
 CLASSES = ("cat", "dog", "deer")
