@@ -17,7 +17,8 @@ from hybrid.data.preprocess import preprocess
 from hybrid.errors import HybridError
 from hybrid.inference.single import ExitSaid, Trial
 from hybrid.text import numbers
-from hybrid.ui import app_frame, cache, cards, palette, recording, running, session
+from hybrid.ui import app_frame, cache, palette, recording, running, session
+from hybrid.ui.networks import cards
 from hybrid.ui.session import View
 from hybrid.ui.try_image import figures as figures
 from hybrid.zoo import Card

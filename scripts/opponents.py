@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from hybrid.choosing.baselines import matches
-from hybrid.ui.figures.opponents import sheet
+from hybrid.ui.networks.baselines import sheet
 from hybrid.ui.palette import SLOTS
 
 ROOT = Path(__file__).resolve().parent.parent

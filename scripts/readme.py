@@ -19,7 +19,7 @@ from hybrid.cli.main import app
 from hybrid.evaluation import evaluate
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
-from hybrid.ui import cards
+from hybrid.ui.networks import cards
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

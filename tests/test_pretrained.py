@@ -15,7 +15,7 @@ from hybrid.models.tracing import is_reference
 from hybrid.quant.packing import packed_bytes
 from hybrid.traces import confidence
 from hybrid.training.recipe import load_recipe, recipe_names
-from hybrid.ui import cards
+from hybrid.ui.networks import cards
 
 VARIANTS = [(network, name) for network in zoo.networks() for name in zoo.card(network).variants]
 every_variant = pytest.mark.parametrize("network, name", VARIANTS)

@@ -305,7 +305,7 @@ def _numbers(text: str, kind: type[Number], option: str) -> tuple[Number, ...]:
 def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> None:
     from math import prod
 
-    from hybrid.ui.figures.cuts import figure, save_figure
+    from hybrid.ui.networks.cuts import figure, save_figure
 
     size = "×".join(map(str, outline.shape))
     title = f"Where {outline.reference} can be cut (images of {size})"

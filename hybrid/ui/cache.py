@@ -144,7 +144,7 @@ def opponents(view: View) -> tuple["pd.DataFrame", list["Duel"]]:
 def _opponents(
     network: str, profile: str, link: str, scope: str, _changed: tuple[tuple[int, ...], ...]
 ) -> tuple["pd.DataFrame", list["Duel"]]:
-    from hybrid.ui import cards  # imports pandas
+    from hybrid.ui.networks import cards  # imports pandas
 
     return cards.opponents_table(network, _asked(profile, link, scope))
 

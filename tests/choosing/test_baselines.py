@@ -15,7 +15,7 @@ from hybrid.choosing.baselines import (
     sides,
 )
 from hybrid.evaluation import Prices, evaluate
-from hybrid.ui.figures import opponents as figures
+from hybrid.ui.networks import baselines as figures
 
 NETWORK = "digits-vgg"
 

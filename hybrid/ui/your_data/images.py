@@ -31,8 +31,9 @@ from hybrid.evaluation import disagreement
 from hybrid.policy import shift
 from hybrid.text import numbers
 from hybrid.traces.trace import Trace
-from hybrid.ui import cards, jobs
+from hybrid.ui import jobs
 from hybrid.ui.jobs import Job, Report, Turns, Work
+from hybrid.ui.networks import cards
 from hybrid.ui.session import View
 from hybrid.zoo import Card, Variant
 

@@ -10,7 +10,7 @@ from PIL import Image
 from hybrid.errors import ModelError
 from hybrid.models.cutting import cuts, worthwhile
 from hybrid.models.tracing import load_model, trace
-from hybrid.ui.figures.cuts import figure, save_figure
+from hybrid.ui.networks.cuts import figure, save_figure
 
 
 def test_the_picture_has_a_column_for_each_cut_and_marks_those_that_carry_a_skip_connection():

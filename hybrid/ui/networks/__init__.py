@@ -1,0 +1,1 @@
+"""The page Networks: cards, structure, training and baselines as tables and figures."""
