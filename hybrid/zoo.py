@@ -33,6 +33,7 @@ __all__ = [
     "Variant",
     "bit_widths",
     "card",
+    "exit_labels",
     "images",
     "load",
     "load_card",
@@ -50,6 +51,17 @@ __all__ = [
 FORMAT = 1
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
+
+
+def exit_labels(early: int) -> list[str]:
+    """What a network's exits are called: the early ones by number, the final one by where it runs.
+
+    >>> exit_labels(2), exit_labels(0)
+    (['Exit 1', 'Exit 2', 'Cloud'], ['Final exit'])
+    """
+    return (
+        [*(f"Exit {number + 1}" for number in range(early)), "Cloud"] if early else ["Final exit"]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

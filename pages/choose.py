@@ -11,8 +11,7 @@ from hybrid.choosing import Answer, Considered, Point, Survival, point_file, to_
 from hybrid.data import user_splits
 from hybrid.text import choice, numbers
 from hybrid.ui import app_frame, cache, session
-from hybrid.ui.choose import answers, report
-from hybrid.ui.choose import figures as figures
+from hybrid.ui.choose import answers, figures, report
 from hybrid.ui.choose.query import NUMBERS, Wishes
 from hybrid.ui.session import DEFAULT_SPLIT, STEPS, View, on_grid
 
@@ -131,50 +130,50 @@ def number(key: str) -> float | None:
 
 def start_from_link(view: View) -> None:
     """On a session's first visit, set the widgets to what the link says."""
-    session = st.session_state
-    if "choose_problems" in session:
+    state = st.session_state
+    if "choose_problems" in state:
         return
     known = cache.offers()
-    wishes, session["choose_problems"] = Wishes.read(
+    wishes, state["choose_problems"] = Wishes.read(
         st.query_params.to_dict(),
         network=view.network,
         networks=tuple(known.exits),
         profiles=known.profiles,
         images=divided(known),
     )
-    session["choose_link"] = None
+    state["choose_link"] = None
     for key, value in wishes.numbers.items():
-        session[f"choose_{key}"] = value
-    session["choose_among"] = list(wishes.networks)
-    session["choose_images"] = wishes.images
-    session["choose_under"] = [name for name in wishes.profiles if name != view.profile]
+        state[f"choose_{key}"] = value
+    state["choose_among"] = list(wishes.networks)
+    state["choose_images"] = wishes.images
+    state["choose_under"] = [name for name in wishes.profiles if name != view.profile]
 
 
 def start_from_your_data() -> None:
     """Where Your data sent the user here: its network, on its images."""
-    session = st.session_state
-    if "choose_on" in session:
-        network, session["choose_images"] = session.pop("choose_on")
-        session["choose_among"] = [network]
+    state = st.session_state
+    if "choose_on" in state:
+        network, state["choose_images"] = state.pop("choose_on")
+        state["choose_among"] = [network]
 
 
 def follow_sidebar(view: View) -> None:
     """Where one network was chosen among, that of the sidebar takes its place when it changes."""
-    session = st.session_state
-    before = session.get("choose_network", view.network)
-    if before != view.network and session["choose_among"] == [before]:
-        session["choose_among"] = [view.network]
-    session["choose_network"] = view.network
+    state = st.session_state
+    before = state.get("choose_network", view.network)
+    if before != view.network and state["choose_among"] == [before]:
+        state["choose_among"] = [view.network]
+    state["choose_network"] = view.network
 
 
 def say_problems(wishes: Wishes) -> None:
     """What the link had wrong stays said until a limit moves."""
-    session = st.session_state
-    if session["choose_link"] is None:
-        session["choose_link"] = wishes
-    if session["choose_link"] != wishes:
-        session["choose_problems"] = ()
-    for problem in session["choose_problems"]:
+    state = st.session_state
+    if state["choose_link"] is None:
+        state["choose_link"] = wishes
+    if state["choose_link"] != wishes:
+        state["choose_problems"] = ()
+    for problem in state["choose_problems"]:
         st.warning(problem, icon=":material/link_off:")
 
 

@@ -6,10 +6,9 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text import point
+from hybrid.text.point import against, headlines, honest, verdict
 from hybrid.ui import app_frame, cache, controls, gallery, session
-from hybrid.ui.explore import certificates, follower
-from hybrid.ui.explore import figures as figures
+from hybrid.ui.explore import certification, figures, follower
 from hybrid.ui.explore.data import Scene
 from hybrid.ui.session import View
 
@@ -36,7 +35,7 @@ def main() -> None:
             f"**{scene.card.title}**: an image leaves at the first exit that is as sure as its "
             "threshold; the others go on to the cloud."
         )
-        headlines()
+        show_headlines()
     details(view, drawn)
     downloads(view)
     pictures()
@@ -59,16 +58,16 @@ def operating_point(view: View, scene: Scene) -> policy.OperatingPoint:
 
 def drawn_figures(view: View, scene: Scene) -> figures.Figures:
     """The figures by key: at the present point, until the follower moves them by itself."""
-    session = st.session_state
-    session.setdefault("explore_point", {})
-    held: View | None = session.get("explore_anchor")
+    state = st.session_state
+    state.setdefault("explore_point", {})
+    held: View | None = state.get("explore_anchor")
     if held is None or not follower.is_alive() or not session.same_scene(held, view):
-        session["explore_anchor"] = view
-        session["explore_figures"] = draw(view, scene, operating_point(view, scene))
-    elif session["explore_scene"] != cache.when_changed(view):
-        session["explore_figures"] = draw(held, scene, operating_point(held, scene))
-    session["explore_scene"] = cache.when_changed(view)
-    figures_by_key: figures.Figures = session["explore_figures"]
+        state["explore_anchor"] = view
+        state["explore_figures"] = draw(view, scene, operating_point(view, scene))
+    elif state["explore_scene"] != cache.when_changed(view):
+        state["explore_figures"] = draw(held, scene, operating_point(held, scene))
+    state["explore_scene"] = cache.when_changed(view)
+    figures_by_key: figures.Figures = state["explore_figures"]
     return figures_by_key
 
 
@@ -95,23 +94,23 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
             scene.prices.twin_parts,
             scale_pj=scale_pj,
             unit=unit,
-            beside=point.against(view.scope).capitalize(),
+            beside=against(view.scope).capitalize(),
         ),
         "classes": figures.per_class(counted, classes, labelled=scene.labelled),
     }
 
 
 @st.fragment(key=POINT)
-def headlines() -> None:
+def show_headlines() -> None:
     """The figures that matter, and whether a static network does better."""
     view = session.current()
     if st.session_state["explore_scene"] != cache.when_changed(view):
         st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
     scene = cache.scene(view)
     point = operating_point(view, scene)
-    written = point.honest(point, labelled=scene.labelled)
+    written = honest(point, labelled=scene.labelled)
     st.session_state["explore_point"].update(view=view, point=written)
-    shown = point.headlines(
+    shown = headlines(
         point,
         scene.prices.costs,
         scope=view.scope,
@@ -131,9 +130,9 @@ def headlines() -> None:
                     border=True,
                 )
     with st.container(key="explore_verdict"):
-        said = point.verdict(point, scene.statics, scope=view.scope, labelled=scene.labelled)
+        said = verdict(point, scene.statics, scope=view.scope, labelled=scene.labelled)
         st.caption(said)
-    certificates.show(view)
+    certification.show(view)
 
 
 def trade(view: View, drawn: figures.Figures, *, labelled: bool) -> None:
@@ -236,7 +235,9 @@ def downloads(view: View) -> None:
             st.download_button(
                 "This point (JSON)",
                 lambda: json.dumps(
-                    now["view"].write() | now["point"].to_dict() | certificates.export(now["view"]),
+                    now["view"].write()
+                    | now["point"].to_dict()
+                    | certification.export(now["view"]),
                     indent=2,
                 ),
                 file_name=f"{view.network}-{view.variant}-point.json",

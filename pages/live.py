@@ -9,10 +9,10 @@ from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.ui import app_frame, cache, jobs, palette, recording, session
 from hybrid.ui.jobs import Job
-from hybrid.ui.live import figures as figures
-from hybrid.ui.live import run
-from hybrid.ui.live.run import Run
+from hybrid.ui.live import figures, live_run
+from hybrid.ui.live.live_run import Run
 from hybrid.ui.session import View
+from hybrid.zoo import exit_labels
 
 STILL = {"displayModeBar": False}
 DEFAULT_BATCH = 16
@@ -71,7 +71,7 @@ def buttons(view: View, run: Run | None, *, ready: bool) -> None:
 def start(view: View) -> None:
     """Begin a run in place of the one before."""
     # Not an argument: those are of the last drawing, and the click may come before the next.
-    st.session_state[RUN] = run.start(view, st.session_state["live_batch"])
+    st.session_state[RUN] = live_run.start(view, st.session_state["live_batch"])
 
 
 def trace_of(view: View, *, record: bool) -> Trace | None:
@@ -89,9 +89,9 @@ def show_promise(view: View, trace: Trace | None) -> None:
     if trace is None:
         st.info("Start the run to see where images leave.", icon=":material/play_circle:")
         return
-    counts = live.promised(trace, run.request_of(view))
+    counts = live.promised(trace, live_run.request_of(view))
     st.info(
-        f"The trace promises {run.counts_words(counts)}. Start the run to see them counted.",
+        f"The trace promises {live_run.counts_words(counts)}. Start the run to see them counted.",
         title="Nothing has run yet",
         icon=":material/play_circle:",
     )
@@ -101,9 +101,9 @@ def show_promise(view: View, trace: Trace | None) -> None:
 
 def show_run(run: Run, view: View) -> None:
     """The session's run, drawn again every second while it goes on."""
-    if run.setting(run.view) != run.setting(view):
+    if live_run.setting(run.view) != live_run.setting(view):
         st.caption(
-            f"This run is of {run.setting(run.view)}. The controls have moved since; start "
+            f"This run is of {live_run.setting(run.view)}. The controls have moved since; start "
             "again to run at the present ones."
         )
     trace = trace_of(run.view, record=False)
@@ -193,7 +193,7 @@ def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> No
         figures.counted(counts, promised),
         key="live_counts",
         config=STILL,
-        alt=f"Counted: {run.counts_words(counts)}.",
+        alt=f"Counted: {live_run.counts_words(counts)}.",
     )
     if promised is not None:
         st.caption("Counted, of what the trace promises (faint) for the whole split.")
@@ -203,7 +203,7 @@ def show_recent(view: View, progress: Progress) -> None:
     """The images that left last at each exit."""
     classes = cache.card(view.network).classes
     st.markdown("**Just left**, the newest first")
-    names = palette.names(view.exits)
+    names = exit_labels(view.exits)
     for number, column in enumerate(st.columns(len(names))):
         seen = progress.recent[number]
         with column:
@@ -212,8 +212,8 @@ def show_recent(view: View, progress: Progress) -> None:
             if not seen:
                 st.caption("No image yet.")
                 continue
-            words = run.recent_words(seen, classes)
-            picture = run.recent_picture(seen)
+            words = live_run.recent_words(seen, classes)
+            picture = live_run.recent_picture(seen)
             st.image(picture, width="stretch", alt=f"Left at {names[number]}: {words}")
             st.caption(words)
 
@@ -225,9 +225,9 @@ def show_against_trace(run: Run, progress: Progress, trace: Trace | None) -> Non
         st.caption("There is no trace of this bit width over these images to compare with.")
         return
     against = live.against_trace(progress, trace, run.request)
-    promise = f"Promised: {run.counts_words(against.counts)}. "
-    promise += f"Counted: {run.counts_words(progress.exit_counts)}. "
-    words = promise + run.agreement(against, progress.done)
+    promise = f"Promised: {live_run.counts_words(against.counts)}. "
+    promise += f"Counted: {live_run.counts_words(progress.exit_counts)}. "
+    words = promise + live_run.agreement(against, progress.done)
     if against.moved:
         st.warning(words, icon=":material/difference:")
     else:
@@ -239,8 +239,8 @@ def show_against_everything(run: Run, progress: Progress) -> None:
     st.subheader("Against running every image to its end")
     variant = cache.card(run.view.network).variants[run.view.variant]
     against = live.against_everything(progress, variant.layers, cache.prices(run.view).costs)
-    show_metrics(run.savings(against, scope=run.view.scope))
-    st.caption(run.measurement(progress, run.request))
+    show_metrics(live_run.savings(against, scope=run.view.scope))
+    st.caption(live_run.measurement(progress, run.request))
 
 
 app_frame.through_app(__file__)

@@ -6,8 +6,7 @@ from hybrid import energy
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
-from hybrid.ui.networks import cards
-from hybrid.ui.networks import figures as figures
+from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
 from hybrid.ui.session import View
 from hybrid.zoo import Card, Variant

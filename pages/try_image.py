@@ -20,7 +20,7 @@ from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, running, session
 from hybrid.ui.networks import cards
 from hybrid.ui.session import View
-from hybrid.ui.try_image import figures as figures
+from hybrid.ui.try_image import figures
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}
@@ -60,17 +60,17 @@ def main() -> None:
 
 def choose_images(card: Card) -> list[Given]:
     """The images the user points at; empty where there are none yet, which the page then says."""
-    session = st.session_state
-    if not session.get("try_source_chosen"):  # what was chosen stays, whatever the network is
+    state = st.session_state
+    if not state.get("try_source_chosen"):  # what was chosen stays, whatever the network is
         here = recording.on_this_machine(card.dataset)
-        session["try_source"] = "samples" if here else "photographs"
+        state["try_source"] = "samples" if here else "photographs"
     source = st.segmented_control(
         "Where the image comes from",
         list(SOURCES),
         format_func=SOURCES.__getitem__,
         required=True,
         key="try_source",
-        on_change=lambda: session.update(try_source_chosen=True),
+        on_change=lambda: state.update(try_source_chosen=True),
         persist_state="session",
         wrap=True,
     )

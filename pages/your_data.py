@@ -8,14 +8,16 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid.data import ingest, labels, user_splits
+from hybrid.data import ingest, user_splits
+from hybrid.data.labels import HOW, LEFT_OUT, UNLABELLED
+from hybrid.data.labels import labels as to_labels
 from hybrid.errors import HybridError
 from hybrid.text import numbers
-from hybrid.traces.trace import UNLABELLED
-from hybrid.ui import app_frame, cache, gallery, jobs, running, session, your_data
+from hybrid.ui import app_frame, cache, gallery, jobs, running, session
 from hybrid.ui.jobs import Job
 from hybrid.ui.session import View
-from hybrid.ui.your_data import Found, Given, Step, saved_split
+from hybrid.ui.your_data import images, saved_split
+from hybrid.ui.your_data.images import Found, Given, Step
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}
@@ -49,11 +51,11 @@ def choose_split(card: Card) -> str:
     if not names:
         return NEW
     key = f"your_split_{card.network}"
-    session = st.session_state
+    state = st.session_state
     if is_new(card):
-        session[key] = session.pop("your_done")
-    if session.get(key) not in {NEW, *names}:
-        session[key] = NEW
+        state[key] = state.pop("your_done")
+    if state.get(key) not in {NEW, *names}:
+        state[key] = NEW
     chosen = st.segmented_control(
         f"Splits of {card.network}", [*names, NEW], key=key, required=True, wrap=True
     )
@@ -62,13 +64,13 @@ def choose_split(card: Card) -> str:
 
 def is_new(card: Card) -> bool:
     """Whether this session's last recording was kept, nothing goes on, and it was not shown yet."""
-    recording = any(job.alive for job in your_data.recordings(card.network))
+    recording = any(job.alive for job in images.recordings(card.network))
     return st.session_state.get("your_done") in user_splits.names(card.network) and not recording
 
 
 def recordings(card: Card) -> None:
     """Every recording that goes on, and how this session's last one ended."""
-    for number, job in enumerate(your_data.recordings(card.network)):
+    for number, job in enumerate(images.recordings(card.network)):
         if job.alive:
             jobs.watch(job, lambda job, number=number: draw_recording(job, number))
             continue
@@ -84,13 +86,13 @@ def recordings(card: Card) -> None:
             if is_new(card):
                 st.rerun()  # it ended while this run drew the form
             st.success("Recorded and kept.", icon=":material/check_circle:")
-            your_data.forget(card.network)  # said once is enough
+            images.forget(card.network)  # said once is enough
             continue
         st.button(
             "Close",
             key="your_close",
             icon=":material/close:",
-            on_click=your_data.forget,
+            on_click=images.forget,
             args=(card.network,),
         )
 
@@ -98,11 +100,11 @@ def recordings(card: Card) -> None:
 def unfinished(card: Card) -> None:
     """What was begun and neither ended nor goes on: it can be thrown away."""
     left = ingest.drafts(card.network)
-    if not left or any(job.alive for job in your_data.recordings(card.network)):
+    if not left or any(job.alive for job in images.recordings(card.network)):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"{your_data.counted(len(left), 'recording was', 'recordings were')} begun and not "
+            f"{images.counted(len(left), 'recording was', 'recordings were')} begun and not "
             "ended. The same images under the same name go on from there."
         )
         st.button(
@@ -233,11 +235,11 @@ def look_again() -> None:
 
 def found_in(given: Given, card: Card) -> Found:
     """What lies there, read once."""
-    session = st.session_state
-    if "your_found" not in session or session["your_found"][0] != (given.key, card.network):
+    state = st.session_state
+    if "your_found" not in state or state["your_found"][0] != (given.key, card.network):
         with st.spinner("Looking …"):
-            session["your_found"] = (given.key, card.network), your_data.look(given, card.classes)
-    found: Found = session["your_found"][1]
+            state["your_found"] = (given.key, card.network), images.look(given, card.classes)
+    found: Found = state["your_found"][1]
     return found
 
 
@@ -245,16 +247,16 @@ def show_found(found: Found) -> None:
     """What was found, in numbers, and what will not be read."""
     labelled = sum(word is not None for word in found.words)
     where = "rows of the table" if found.by_table else "folders"
-    said = f"**{your_data.counted(len(found.entries), 'image', 'images')}**, "
+    said = f"**{images.counted(len(found.entries), 'image', 'images')}**, "
     said += (
         f"{numbers.count(labelled)} with one of {numbers.count(len(found.matches))} labels by "
         f"their {where}"
         if labelled
         else "none with a label"
     )
-    others = your_data.counted(found.others, "other file is", "other files are")
+    others = images.counted(found.others, "other file is", "other files are")
     st.markdown(f"{said}; {others} not looked at." if found.others else f"{said}.")
-    refused = your_data.counted(len(found.refused), "file", "files")
+    refused = images.counted(len(found.refused), "file", "files")
     saved_split.show_refused(found.refused, f"{refused} will not be read")
 
 
@@ -282,7 +284,7 @@ def match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:
                 "Label": one.word,
                 "Images": one.images,
                 "Class": one.class_name,
-                "How": labels.HOW[one.how],
+                "How": HOW[one.how],
             }
             for one in found.matches
         ),
@@ -307,7 +309,7 @@ def table_of(found: Found, card: Card) -> dict[str, str | None] | None:
     if not found.matches or not st.session_state.get(key_of("use", found, card)):
         return None
     edits = st.session_state.get(key_of("match", found, card), {})
-    return your_data.corrected(found.matches, edits.get("edited_rows", {}))
+    return images.corrected(found.matches, edits.get("edited_rows", {}))
 
 
 def key_of(what: str, found: Found, card: Card) -> str:
@@ -323,10 +325,10 @@ def show_previews(found: Found, card: Card) -> None:
         help="The images this network learned are light on dark.",
     )
     key = (found.given.key, card.network, inverted)
-    session = st.session_state
-    if session.get("your_previews", (None,))[0] != key:
-        session["your_previews"] = key, your_data.previews(found, card, inverted=inverted)
-    shown = session["your_previews"][1]
+    state = st.session_state
+    if state.get("your_previews", (None,))[0] != key:
+        state["your_previews"] = key, images.previews(found, card, inverted=inverted)
+    shown = state["your_previews"][1]
     if not shown:
         st.caption("None of the images that were tried for a preview could be read.")
         return
@@ -350,8 +352,8 @@ def labels_of(
     """The label of each image that will be recorded, said in numbers; None where none will be."""
     if table is None:
         return np.full(len(found.entries), UNLABELLED)
-    every = labels.labels(found.words, table, card.classes)
-    labels = every[every != labels.LEFT_OUT]
+    every = to_labels(found.words, table, card.classes)
+    labels = every[every != LEFT_OUT]
     left_out = len(every) - len(labels)
     guessed = sum(one.proposed and table[one.word] == one.class_name for one in found.matches)
     if guessed:
@@ -378,9 +380,9 @@ def labels_of(
 
 def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> None:
     """A name, what is recorded, and the button."""
-    for caution in your_data.cautions(labels, card.classes):
+    for caution in images.cautions(labels, card.classes):
         st.warning(caution, icon=":material/priority_high:")
-    names = your_data.variants(card, view.variant)
+    names = images.variants(card, view.variant)
     if not names:
         st.info(
             f"There are no weights of {card.network} here, so nothing can record it.",
@@ -412,40 +414,40 @@ def record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> N
         f"size, {numbers.kilobytes(len(labels) * card.image_bytes)}, and the traces are kept in "
         f"{user_splits.folder()}; HYBRID_TRACES names another folder."
     )
-    if st.session_state["your_divide"] and (said := your_data.promise(max(len(labels) // 2, 1))):
+    if st.session_state["your_divide"] and (said := images.promise(max(len(labels) // 2, 1))):
         st.caption(said)
     if "your_error" in st.session_state:
         st.error(st.session_state.pop("your_error"), icon=":material/error:")
     st.button(
-        f"Record {your_data.counted(len(labels), 'image', 'images')}",
+        f"Record {images.counted(len(labels), 'image', 'images')}",
         icon=":material/fiber_manual_record:",
         type="primary",
         key="your_record",
         on_click=begin,
         args=(found, view, card),
-        disabled=any(job.alive for job in your_data.recordings(card.network)),
+        disabled=any(job.alive for job in images.recordings(card.network)),
     )
 
 
 def begin(found: Found, view: View, card: Card) -> None:
     """Start the recording, as the widgets have it when the button is clicked."""
-    session = st.session_state
-    names = your_data.variants(card, view.variant)
+    state = st.session_state
+    names = images.variants(card, view.variant)
     try:
-        made = your_data.plans(
+        made = images.plans(
             found,
             card,
-            name=session[key_of("name", found, card)].strip(),
+            name=state[key_of("name", found, card)].strip(),
             table=table_of(found, card),
-            inverted=session.get(key_of("invert", found, card), False),
-            divide=session["your_divide"],
+            inverted=state.get(key_of("invert", found, card), False),
+            divide=state["your_divide"],
         )
     except HybridError as error:
-        session["your_error"] = str(error)
+        state["your_error"] = str(error)
         return
-    chosen = names if session["your_every"] else names[:TWO]
-    your_data.start(made, found.given, card, chosen, running.gate())
-    session["your_done"] = made[0].about.name
+    chosen = names if state["your_every"] else names[:TWO]
+    images.start(made, found.given, card, chosen, running.gate())
+    state["your_done"] = made[0].about.name
 
 
 def free_name(card: Card) -> str:

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from hybrid import energy, evaluation, zoo
-from hybrid.choosing import published
+from hybrid.choosing import published as paper
 from hybrid.choosing.baselines import Duel, duels, matches
 from hybrid.cli.main import app
 from hybrid.evaluation import evaluate
@@ -59,7 +59,7 @@ def points() -> str:
 
 def published() -> str:
     """The published figures and what the networks here reach."""
-    return _table(published.COLUMNS, published.table(published.rows())) + f"\n{published.NOTE}\n"
+    return _table(paper.COLUMNS, paper.table(paper.rows())) + f"\n{paper.NOTE}\n"
 
 
 def rivals() -> str:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from hybrid import data, zoo
 from hybrid.data import Dataset, user_splits
+from hybrid.data.labels import UNLABELLED
 from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.traces import trace
-from hybrid.traces.trace import UNLABELLED
 
 __all__ = ["digits", "png", "pngs", "write_folder", "write_halves", "write_own_split", "zipped"]
 

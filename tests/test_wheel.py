@@ -59,9 +59,9 @@ def run(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_the_wheel_carries_everything_that_is_read_at_run_time(wheel: Path, root: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     needed = [
-        *(root / "hybrid").glob("profiles/*/*.toml"),
-        *(root / "hybrid").glob("splits/*"),
-        *(root / "hybrid").glob("samples/*"),
+        *(root / "hybrid").glob("energy/*/*.toml"),
+        *(root / "hybrid").glob("data/splits/*"),
+        *(root / "hybrid").glob("data/samples/*"),
         *(root / "hybrid").glob("training/recipes/*.toml"),
         *(root / "hybrid").glob("ui/**/*.js"),
     ]

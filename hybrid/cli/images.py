@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybrid.cli.main import output
+from hybrid.cli import output
 from hybrid.cli.options import AsJson, Bits, Measure, Network, PointFile, Split, Static, Thresholds
 from hybrid.errors import ImageError, UnknownNameError
 

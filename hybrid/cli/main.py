@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from hybrid import energy
-from hybrid.cli.main import images, models, output
+from hybrid.cli import images, models, output
 from hybrid.cli.options import (
     AsJson,
     Bits,

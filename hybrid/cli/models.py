@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hybrid.cli.main import output
+from hybrid.cli import output
 from hybrid.cli.options import AsJson
 
 if TYPE_CHECKING:

@@ -203,7 +203,7 @@ class _Written:
 
 @functools.cache
 def _written(name: str) -> _Written:
-    text = (resources.files("hybrid") / "splits" / f"{name}.json").read_bytes()
+    text = (resources.files("hybrid.data") / "splits" / f"{name}.json").read_bytes()
     content = json.loads(text)
     assert content["format"] == FORMAT  # the files ship with this module
     return _Written(

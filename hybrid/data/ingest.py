@@ -1,7 +1,7 @@
 """A user's images to an own split of a network, streaming and resumable. No torch.
 
-    plan = collect.plan(source, card, name="mine", words=words, table=table)
-    collect.collect(plan, source.read, progress=print)
+    plan = ingest.plan(source, card, name="mine", words=words, table=table)
+    ingest.collect(plan, source.read, progress=print)
 
 A killed run goes on from its last part. What cannot be read is listed, not fatal.
 """
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,10 @@ from numpy.typing import NDArray
 from hybrid.data import draw_splits, user_splits
 from hybrid.data.archives import Entry, Source
 from hybrid.data.images import Rejected, read_image, shown_name
-from hybrid.data.labels import LEFT_OUT, labels
+from hybrid.data.labels import LEFT_OUT, UNLABELLED, labels
 from hybrid.data.preprocess import preprocess
 from hybrid.data.user_splits import OwnSplit, Part
 from hybrid.errors import ImageError, SourceError
-from hybrid.traces.trace import UNLABELLED
-from hybrid.zoo import Card
 
 __all__ = ["Plan", "collect", "discard", "divided", "drafts", "pixels_of", "plan"]
 
@@ -33,6 +32,21 @@ _PART_BYTES = 32_000_000
 _PART_BATCHES = 4
 
 Progress = Callable[[int, int], None]
+
+
+class TakesImages(Protocol):
+    """What ingesting reads of a network's card."""
+
+    @property
+    def network(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +74,7 @@ class Plan:
 
 def plan(
     source: Source,
-    card: Card,
+    card: TakesImages,
     *,
     name: str,
     words: Sequence[str | None] = (),
@@ -281,7 +295,7 @@ def _part_images(about: OwnSplit) -> int:
     return BATCH * max(1, min(_PART_BATCHES, _PART_BYTES // batch_bytes))
 
 
-def _nothing_matches(words: Sequence[str | None], card: Card) -> str:
+def _nothing_matches(words: Sequence[str | None], card: TakesImages) -> str:
     given = sorted({word for word in words if word})
     if not given:
         return (

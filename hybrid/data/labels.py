@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOW", "LEFT_OUT", "Match", "alike", "labels", "match"]
+__all__ = ["HOW", "LEFT_OUT", "UNLABELLED", "Match", "alike", "labels", "match"]
 
 # How a word was matched, the surest first. The last two but "none" are proposals: look at them.
 HOW = {
@@ -20,7 +20,8 @@ HOW = {
     "none": "no match",
 }
 PROPOSED = ("position", "near")
-LEFT_OUT = -2  # a label of an image whose word is matched to no class; -1 is "unlabelled"
+UNLABELLED = -1  # in place of a class, for every sample of a split that has no labels
+LEFT_OUT = -2  # a label of an image whose word is matched to no class
 _NEAR = 0.72  # of difflib's ratio: "aeroplane" finds "airplane", "cat" does not find "car"
 
 

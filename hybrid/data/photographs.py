@@ -11,7 +11,7 @@ from hybrid.data.images import read_image
 
 __all__ = ["Photograph", "photographs"]
 
-_FOLDER = resources.files("hybrid") / "samples"
+_FOLDER = resources.files("hybrid.data") / "samples"
 
 
 @dataclass(frozen=True, kw_only=True)

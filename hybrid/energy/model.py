@@ -36,6 +36,7 @@ __all__ = [
     "by_part",
     "check_scope",
     "costs",
+    "edge_weight_bytes",
     "layer_energy_pj",
     "link_names",
     "load_link",

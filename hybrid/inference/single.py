@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.data.preprocess import normalise
-from hybrid.ui import palette
-from hybrid.zoo import Card, Variant
+from hybrid.zoo import Card, Variant, exit_labels
 
 if TYPE_CHECKING:
     from hybrid.models import Network
@@ -143,7 +142,7 @@ def _said(
     taken: int,
     classes: Sequence[str],
 ) -> Iterator[ExitSaid]:
-    names = palette.names(len(thresholds)) if thresholds else ["Final exit"]
+    names = exit_labels(len(thresholds))
     for number, name in enumerate(names):
         computed = not np.isnan(confidences[number])
         ranking = np.argsort(-probabilities[number], kind="stable")

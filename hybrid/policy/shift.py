@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.traces.trace import UNLABELLED, Trace
+from hybrid.data.labels import UNLABELLED
+from hybrid.traces.trace import Trace
 
 __all__ = ["answers", "confusion", "gap", "histogram", "shares", "variation"]
 

@@ -18,14 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hybrid.data.labels import UNLABELLED
 from hybrid.errors import TraceError
 from hybrid.files import replacing
 from hybrid.traces.confidence import MEASURES, Reliability, max_probability, reliability, softmax
 
-__all__ = ["FORMAT", "UNLABELLED", "Trace", "build", "build_in_parts", "load", "save"]
+__all__ = ["FORMAT", "Trace", "build", "build_in_parts", "load", "save"]
 
 FORMAT = 1
-UNLABELLED = -1  # in place of a class, for every sample of a split that has no labels
 _KEY = b"hybrid"  # of the file's metadata
 _EMPTY = "A trace needs at least one sample and one exit; record it on a split with images."
 _AGAIN = "record it again with `hybrid trace`"

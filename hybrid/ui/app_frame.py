@@ -181,19 +181,19 @@ def _freeze() -> None:
 
 def _read_address(offers: Offers) -> tuple[str, ...]:
     """On a session's first run, start from its link; what it has wrong stays said until a move."""
-    session = st.session_state
-    if "view" not in session:
+    state = st.session_state
+    if "view" not in state:
         link = _LINKS.get(_session(), {})
         if st.query_params.to_dict() != link:
             st.query_params.from_dict(link)
         reading = View.read(link, offers)
         # At once: a change of page while this first run goes on empties the address.
-        session["view"] = reading.view
-        session["link_problems"] = reading.problems
-        session["link_view"] = reading.view
-    elif session["view"] != session["link_view"]:
-        session["link_problems"] = ()
-    problems: tuple[str, ...] = session["link_problems"]
+        state["view"] = reading.view
+        state["link_problems"] = reading.problems
+        state["link_view"] = reading.view
+    elif state["view"] != state["link_view"]:
+        state["link_problems"] = ()
+    problems: tuple[str, ...] = state["link_problems"]
     return problems
 
 
@@ -222,9 +222,9 @@ def _page_is_new() -> bool:
     Then the browser may have drawn the controls at their defaults: what told it better belonged to
     the run before, and its next click would send these.
     """
-    session, context = st.session_state, get_script_run_ctx()
+    state, context = st.session_state, get_script_run_ctx()
     page = context.page_script_hash if context else ""
-    if session.get("page", page) != page:
-        session["page_runs"] = 0
-    session["page"] = page
-    return bool(session.setdefault("page_runs", _TOLD) < _TOLD)
+    if state.get("page", page) != page:
+        state["page_runs"] = 0
+    state["page"] = page
+    return bool(state.setdefault("page_runs", _TOLD) < _TOLD)

@@ -59,11 +59,11 @@ def preset(view: View, *, again: bool = False) -> None:
         "split": view.split,
         "sliders": "one" if view.together else "each",
     } | dict(zip(slider_keys(view), view.thresholds, strict=False))
-    session = st.session_state
+    state = st.session_state
     for key, value in values.items():
-        held = session.get(key)
+        held = state.get(key)
         if held is None or again:
-            session[key] = value if held is None else held
+            state[key] = value if held is None else held
 
 
 def choices(offers: Offers) -> dict[str, Any]:
@@ -151,13 +151,13 @@ def redraw_only(*fragments: str) -> None:
 
 def _moved(exits: int) -> None:
     """Take the sliders' values over, and run only what the page says follows them."""
-    session = st.session_state
-    view, (page, fragments) = session.current(), session.get("redrawn", (None, ()))
+    state = st.session_state
+    view, (page, fragments) = session.current(), state.get("redrawn", (None, ()))
     others = _chosen(view).items()
-    if page != _page() or any(session.get(key) not in {None, value} for key, value in others):
+    if page != _page() or any(state.get(key) not in {None, value} for key, value in others):
         st.rerun()  # of another page, or something else was changed with it
-    values = [on_grid(session[key]) for key in slider_keys(view)]
-    session["view"] = replace(view, thresholds=tuple(values * exits if view.together else values))
+    values = [on_grid(state[key]) for key in slider_keys(view)]
+    state["view"] = replace(view, thresholds=tuple(values * exits if view.together else values))
     st.rerun(fragments)
 
 
@@ -239,9 +239,9 @@ def _slider(key: str, number: int, blank: View) -> float:
 
 def _change_mode(exits: int) -> None:
     """Carry the values over: one for all starts at exit 1's, per exit at the common one."""
-    session = st.session_state
-    if session["sliders"] == "one":
-        session["t"] = session.get("t1", DEFAULT_THRESHOLD)
+    state = st.session_state
+    if state["sliders"] == "one":
+        state["t"] = state.get("t1", DEFAULT_THRESHOLD)
     else:
         for number in range(exits):
-            session[f"t{number + 1}"] = session.get("t", DEFAULT_THRESHOLD)
+            state[f"t{number + 1}"] = state.get("t", DEFAULT_THRESHOLD)

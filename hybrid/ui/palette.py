@@ -6,8 +6,6 @@ specification does not change with it.
 
     figure.add_scatter(line_color=palette.exit_colour(0))
     figure.add_bar(marker_color=palette.faint(palette.CLOUD))
-
-`names(exits)` gives the words that stand beside the colours, in the same order.
 """
 
 from typing import Any
@@ -24,7 +22,6 @@ __all__ = [
     "exit_colour",
     "exit_markdown",
     "faint",
-    "names",
     "part_label",
 ]
 
@@ -78,15 +75,6 @@ AXES: dict[str, Any] = {
     "tickfont_color": faint(INK, 0.8),
     "title_font_color": faint(INK, 0.8),
 }
-
-
-def names(exits: int) -> list[str]:
-    """What the exits are called: the early ones by number, the final one by where it runs.
-
-    >>> names(2)
-    ['Exit 1', 'Exit 2', 'Cloud']
-    """
-    return [*(f"Exit {number + 1}" for number in range(exits)), "Cloud"]
 
 
 def part_label(part: str) -> str:

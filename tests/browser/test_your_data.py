@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from hybrid import evaluation, policy, zoo
 from hybrid.choosing import Limits, choose, survey
 from hybrid.cli.main import app
-from hybrid.text import numbers, point
+from hybrid.text import numbers
+from hybrid.text.point import UNLABELLED
 from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
 from tests.own_images import digits, pngs, write_own_split, zipped
 
@@ -142,7 +143,7 @@ def test_without_labels_the_browser_says_the_same_as_python(
     apart = evaluation.disagreement(recorded, (0.6, 0.5), "max_probability")
     assert 0 < apart < 1
     assert point["words"]["accuracy"] == ["unknown", point.unlabelled_note(1 - apart)]
-    assert point["words"]["verdict"][0] == point.UNLABELLED
+    assert point["words"]["verdict"][0] == UNLABELLED
     assert point["labels"][-2:] == [
         f"As the cloud {numbers.percent(1 - apart)}", f"Otherwise {numbers.percent(apart)}",
     ]  # fmt: skip

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.choose.made_up import card_of, contenders_of, every_outcome, looped
 
 from hybrid import certificates, choosing, energy, evaluation
 from hybrid.choosing import Answer, Field, Limits, search
@@ -16,6 +15,7 @@ from hybrid.choosing.choosing import considered
 from hybrid.evaluation import Prices
 from hybrid.text.choice import reason
 from hybrid.traces.trace import Trace
+from tests.choosing.made_up import card_of, contenders_of, every_outcome, looped
 from tests.strategies import random_traces, synthetic_trace
 
 MEASURE = "max_probability"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hybrid import energy
-from tests.test_cli import Run, parsed
+from tests.cli.test_main import Run, parsed
 
 
 @pytest.fixture

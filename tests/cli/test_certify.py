@@ -85,7 +85,7 @@ def test_without_a_trace_of_certify_it_says_how_to_get_one(
     evaluate: Evaluate, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pretrained" / "trees-toy" / "hybrid-4bit"
-    (folder / "trace-certificates.parquet").unlink()
+    (folder / "trace-certify.parquet").unlink()
 
     refused = evaluate(*POINT)
 

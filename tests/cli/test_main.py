@@ -163,7 +163,7 @@ def test_the_uplink_is_what_those_send_who_go_on(
 
 
 def test_a_hardware_profile_of_ones_own_is_named_by_its_path(run: Run, tmp_path: Path) -> None:
-    text = (Path(energy.__file__).parent / "profiles/hardware/gap9.toml").read_text("utf-8")
+    text = (Path(energy.__file__).parent / "hardware/gap9.toml").read_text("utf-8")
     path = tmp_path / "mine.toml"
     path.write_text(text.replace('"gap9"', '"mine"').replace("8 = 2.2", "8 = 4.4"), "utf-8")
 

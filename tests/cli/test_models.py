@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from tests.training.test_adapt import weights
 from typer.testing import CliRunner
 
 from hybrid import zoo
 from hybrid.cli.main import app
+from tests.adaptation.test_adapt import weights
 
 __all__ = ["weights"]
 

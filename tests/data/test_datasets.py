@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hybrid import data
-from hybrid.data import cifar
+from hybrid.data import cifar, datasets
 from hybrid.errors import DataMissingError, UnknownNameError
 from tests.cifar_files import some_part, write_batches, write_grids
 
@@ -67,7 +67,7 @@ def test_the_written_positions_are_those_that_seed_0_draws(name: str, per_class:
 
     drawn = data.draw_splits(labels, data.DATASETS[name].fractions, rng=rng)
 
-    written = data._written(name).positions
+    written = datasets._written(name).positions
     assert sorted(written) == ["certify", "tune"]
     for split, positions in written.items():
         np.testing.assert_array_equal(positions, drawn[split])
@@ -112,17 +112,17 @@ def test_both_sources_of_cifar_give_the_same_image_at_every_position(
     drawn = data.draw_splits(
         labels, data.DATASETS["cifar10"].fractions, rng=np.random.default_rng(0)
     )
-    written = data._Written(
+    written = datasets._Written(
         key="synthetic",
         classes=tuple("abcdefghij"),
         pixels_sha256={
-            part: data._pixels_sha256(images[o], of[o])
+            part: datasets._pixels_sha256(images[o], of[o])
             for part, (images, of) in parts.items()
             for o in [data.canonical_order(images, of)]
         },
         positions={split: drawn[split] for split in ("tune", "certify")},
     )
-    monkeypatch.setattr(data, "_written", lambda _: written)
+    monkeypatch.setattr(datasets, "_written", lambda _: written)
 
     loaded = []
     for write in (write_batches, write_grids):
@@ -167,7 +167,7 @@ def test_the_second_time_comes_from_the_cache_and_is_the_same(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = data.load("digits", "test")
-    monkeypatch.setattr(data, "_read_digits", lambda: pytest.fail("read again"))
+    monkeypatch.setattr(datasets, "_read_digits", lambda: pytest.fail("read again"))
 
     second = data.load("digits", "test")
 

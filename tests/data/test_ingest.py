@@ -34,8 +34,8 @@ def network() -> Network:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 20 images, so that few images are several parts."""
-    monkeypatch.setattr(collect, "BATCH", 20)
-    monkeypatch.setattr(collect, "_PART_BATCHES", 1)
+    monkeypatch.setattr(ingest, "BATCH", 20)
+    monkeypatch.setattr(ingest, "_PART_BATCHES", 1)
 
 
 def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> Plan:

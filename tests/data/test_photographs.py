@@ -7,7 +7,7 @@ from PIL import Image
 
 from hybrid.data.photographs import Photograph, photographs
 
-FOLDER = resources.files("hybrid") / "samples"
+FOLDER = resources.files("hybrid.data") / "samples"
 FREE = {"CC0 1.0", "Public domain"}
 
 every_photograph = pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from tests.training.test_adapt import asked, kept, weights
+
+from tests.adaptation.test_adapt import asked, kept, weights
 
 __all__ = ["asked", "kept", "weights"]
 

@@ -28,7 +28,7 @@ def opened(toy: Path, root: Path) -> Open:
         app.run()
         for key, value in query.items():  # a change of page empties the address
             app.query_params[key] = value
-        app.switch_page("pages/choosing.py").run()
+        app.switch_page("pages/choose.py").run()
         assert not app.exception
         return app
 

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import evaluation, policy, zoo
 from hybrid.data import user_splits
-from hybrid.text import point
+from hybrid.text import numbers, point
 from hybrid.ui import cache
 from hybrid.ui.session import View
 from tests.own_images import write_own_split
@@ -98,8 +98,8 @@ def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
     assert point.UNLABELLED in said(app)
     flow = json.loads(app.get("plotly_chart")[1].proto.spec)["data"][0]["node"]["label"]
     assert flow[-2:] == [
-        f"As the cloud {point.numbers.percent(1 - apart)}",
-        f"Otherwise {point.numbers.percent(apart)}",
+        f"As the cloud {numbers.percent(1 - apart)}",
+        f"Otherwise {numbers.percent(apart)}",
     ]
     assert app.session_state["explore_point"]["point"].to_dict()["accuracy"] is None
 

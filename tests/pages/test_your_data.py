@@ -213,7 +213,7 @@ def test_only_a_browser_on_this_machine_may_name_its_folders(page: AppTest) -> N
 def test_a_folder_of_this_machine_is_read_where_it_lies(
     page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "is_local", lambda: True)
+    monkeypatch.setattr(app_frame, "is_local", lambda: True)
     folder = write_folder(tmp_path / "photos", pngs(digits(20)))
     page.run()
     page.segmented_control(key="your_source").set_value("folder").run()

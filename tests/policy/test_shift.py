@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hybrid import zoo
+from hybrid.data.labels import UNLABELLED
 from hybrid.policy import shift
-from hybrid.traces.trace import UNLABELLED
 
 values = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60)
 

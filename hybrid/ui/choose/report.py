@@ -23,7 +23,7 @@ from hybrid.choosing import (
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
 from hybrid.text import choice, numbers
-from hybrid.ui.choose import figures as figures
+from hybrid.ui.choose import figures
 
 __all__ = ["COLOURS", "save_report", "to_html"]
 

@@ -15,6 +15,7 @@ from hybrid import policy
 from hybrid.text import numbers
 from hybrid.ui import palette
 from hybrid.ui.explore.data import Frontier, Static
+from hybrid.zoo import exit_labels
 
 __all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
 
@@ -169,7 +170,7 @@ def flow_values(outcome: policy.Outcome) -> list[int]:
 def flow_labels(outcome: policy.Outcome, *, labelled: bool = True) -> list[str]:
     """What stands at the nodes: images, each exit with its share, right and wrong."""
     shares = [numbers.percent(fraction) for fraction in outcome.exit_fractions]
-    exits = [f"{n} {s}" for n, s in zip(palette.names(len(shares) - 1), shares, strict=True)]
+    exits = [f"{n} {s}" for n, s in zip(exit_labels(len(shares) - 1), shares, strict=True)]
     wrong = 1 - outcome.accuracy
     return [
         f"{numbers.count(outcome.samples)} images",
@@ -238,7 +239,7 @@ def per_class(
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     height = max(330, 90 + 20 * len(classes))
     figure = _figure(height=height)
-    names = palette.names(exits)
+    names = exit_labels(exits)
     for i, colour in enumerate(colours):
         figure.add_trace(
             go.Bar(

@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from hybrid.ui import palette
+from hybrid.zoo import exit_labels
 
 __all__ = ["counted"]
 
@@ -17,7 +18,7 @@ def counted(exit_counts: Sequence[int], promised: Sequence[int] | None) -> go.Fi
         promised: of the whole split, in the same order; None where there is no trace.
     """
     exits = len(exit_counts) - 1
-    names = palette.names(exits)
+    names = exit_labels(exits)
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     figure = go.Figure(
         layout={

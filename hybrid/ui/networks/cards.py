@@ -18,8 +18,7 @@ from hybrid.evaluation import Prices
 from hybrid.text import numbers
 from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.traces.trace import Trace
-from hybrid.ui import palette
-from hybrid.zoo import Card, Variant
+from hybrid.zoo import Card, Variant, exit_labels
 
 __all__ = [
     "Calibration",
@@ -68,7 +67,7 @@ def calibration(trace: Trace) -> Calibration:
 
 def exit_names(variant: Variant) -> list[str]:
     """What the exits of a variant are called; a static network only answers at its end."""
-    return palette.names(variant.exits) if variant.exits else ["Final exit"]
+    return exit_labels(variant.exits)
 
 
 def cut(card: Card) -> str:

@@ -20,11 +20,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from hybrid import certificates, policy, zoo
-from hybrid.data import archives, ingest, labels, user_splits
+from hybrid.data import archives, ingest, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.images import Rejected, shown_name
 from hybrid.data.ingest import Plan, Progress
-from hybrid.data.labels import Match
+from hybrid.data.labels import Match, match
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
@@ -159,7 +159,7 @@ def look(given: Given, classes: Sequence[str]) -> Found:
             refused=source.refused,
             others=source.others,
             words=words,
-            matches=labels.match(words, classes),
+            matches=match(words, classes),
             by_table=source.table is not None,
         )
 

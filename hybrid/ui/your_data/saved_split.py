@@ -11,13 +11,13 @@ from hybrid.data.images import Rejected
 from hybrid.data.user_splits import OwnSplit
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
-from hybrid.ui import app_frame, cache, palette, running, session, your_data
+from hybrid.ui import app_frame, cache, palette, running, session
 from hybrid.ui.explore import figures as explore_figures
 from hybrid.ui.jobs import Turns
 from hybrid.ui.session import View
-from hybrid.ui.your_data import Beside
-from hybrid.ui.your_data import figures as figures
-from hybrid.zoo import WEIGHTS, Card
+from hybrid.ui.your_data import figures, images
+from hybrid.ui.your_data.images import Beside
+from hybrid.zoo import WEIGHTS, Card, exit_labels
 
 __all__ = ["draw", "show_refused"]
 
@@ -39,8 +39,8 @@ def draw(about: OwnSplit, view: View, card: Card) -> None:
             icon=":material/database_off:",
         )
         return
-    compared = your_data.beside(own, test, view, classes=len(card.classes))
-    show_headlines(your_data.headlines(own, compared, view))
+    compared = images.beside(own, test, view, classes=len(card.classes))
+    show_headlines(images.headlines(own, compared, view))
     show_differences(compared, view, card)
 
 
@@ -63,7 +63,7 @@ def show_about(about: OwnSplit, card: Card) -> None:
         words = ", ".join(f"{word or 'no label'} ({n})" for word, n in about.left_out.items())
         st.text(f"Left out, by label: {words}")
     if about.skipped:
-        files = your_data.counted(about.skipped, "file", "files")
+        files = images.counted(about.skipped, "file", "files")
         show_refused(user_splits.skipped(about), f"{files} could not be read")
 
 
@@ -82,7 +82,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
         choose_on(about)
         missing = [
             name
-            for name in your_data.variants(card, view.variant)
+            for name in images.variants(card, view.variant)
             if not user_splits.trace_path(
                 about.network, about.name, name, card.variants[name].files[WEIGHTS]
             ).is_file()
@@ -131,7 +131,7 @@ def open_split(name: str) -> None:
 
 def record_more(about: OwnSplit, card: Card, names: Sequence[str], gate: Turns) -> None:
     """Record the traces of these variants too."""
-    your_data.record_more(about, card, names, gate)
+    images.record_more(about, card, names, gate)
 
 
 def delete(about: OwnSplit) -> None:
@@ -149,8 +149,8 @@ def show_headlines(shown: tuple[tuple[str, str, str], ...]) -> None:
 def show_differences(compared: Beside, view: View, card: Card) -> None:
     """How sure, what is answered, what is confused, by class."""
     st.subheader("How your images differ")
-    names = palette.names(view.exits)
-    st.write(your_data.verdict(compared, names))
+    names = exit_labels(view.exits)
+    st.write(images.verdict(compared, names))
     left, right = st.columns(2)
     with left, st.container(border=True, height="stretch"):
         show_confidences(compared, names)

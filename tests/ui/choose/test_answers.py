@@ -51,7 +51,7 @@ def slow(real: Callable[..., Any]) -> Callable[..., Any]:
 def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "survey", slow(choosing.survey))
+    monkeypatch.setattr(choosing, "survey", slow(choosing.survey))
 
     answer = answers.answer(Wishes(networks=("trees-toy",)), VIEW, place)
 

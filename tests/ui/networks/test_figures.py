@@ -12,8 +12,7 @@ from hybrid import zoo
 from hybrid.energy import Layer, load_profile
 from hybrid.traces.confidence import reliability
 from hybrid.ui import palette
-from hybrid.ui.networks import cards
-from hybrid.ui.networks import figures as figures
+from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import stage_boxes, structure
 from hybrid.zoo import Card, Variant
 from tests.ui.synthetic import write_pretrained

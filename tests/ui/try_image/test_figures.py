@@ -4,7 +4,7 @@ import numpy as np
 
 from hybrid.inference.single import ExitSaid, StageRan
 from hybrid.ui import palette
-from hybrid.ui.try_image import figures as figures
+from hybrid.ui.try_image import figures
 
 FIRST = ExitSaid(
     name="Exit 1", threshold=0.8, confidence=0.6, top=(("cat", 0.6), ("dog", 0.3)), left=False

@@ -5,10 +5,9 @@ import pytest
 
 from hybrid import certificates, policy, zoo
 from hybrid.data import labels
-from hybrid.ui import your_data
 from hybrid.ui.session import View
-from hybrid.ui.your_data import Given
-from hybrid.ui.your_data import figures as figures
+from hybrid.ui.your_data import figures, images
+from hybrid.ui.your_data.images import Given
 
 NETWORK = "digits-vgg"
 CLASSES = ("cat", "dog", "deer")
@@ -18,41 +17,41 @@ def test_few_images_to_certify_on_are_said_to_promise_little() -> None:
     fewest = certificates.fewest_samples(0.01, delta=0.05)
     assert fewest is not None
 
-    said = your_data.promise(30)
+    said = images.promise(30)
     least = certificates.betting_bound(np.zeros(30), delta=0.05)
     assert f"no loss below {certificates.rounded_up(least):g} points" in said
     assert f"1 point takes {fewest}" in said
-    assert your_data.promise(fewest) == ""
+    assert images.promise(fewest) == ""
 
 
 def test_an_edited_row_has_the_class_that_was_chosen_and_an_emptied_one_none() -> None:
     found = labels.match(["cat", "dear", "dog", "bear"], CLASSES)
     assert [one.word for one in found] == ["bear", "cat", "dear", "dog"]
 
-    table = your_data.corrected(found, {0: {"Class": "dog"}, 1: {"Class": None}, 3: {}})
+    table = images.corrected(found, {0: {"Class": "dog"}, 1: {"Class": None}, 3: {}})
 
     assert table == {"bear": "dog", "cat": None, "dear": "deer", "dog": "dog"}
 
 
 def test_few_images_are_cautioned_with_how_far_chance_can_take_them() -> None:
-    (few,) = your_data.cautions(np.array([0, 1] * 8), CLASSES)
+    (few,) = images.cautions(np.array([0, 1] * 8), CLASSES)
 
     # 1.96 · √(½ · ½ / 16) = 0.245
     assert few == (
         "16 images say little: a share of them can be off by 24 percentage points by chance alone."
     )
-    assert your_data.cautions(np.array([0, 1] * 20), CLASSES) == []
+    assert images.cautions(np.array([0, 1] * 20), CLASSES) == []
 
 
 def test_a_single_class_is_cautioned_and_no_labels_are_not() -> None:
-    assert "All images are labelled dog" in your_data.cautions(np.ones(40, int), CLASSES)[0]
-    assert your_data.cautions(np.full(40, -1), CLASSES) == []
+    assert "All images are labelled dog" in images.cautions(np.ones(40, int), CLASSES)[0]
+    assert images.cautions(np.full(40, -1), CLASSES) == []
 
 
 def test_the_present_variant_is_recorded_first_and_the_twin_second() -> None:
     card = zoo.card(NETWORK)
 
-    names = your_data.variants(card, "hybrid-2bit")
+    names = images.variants(card, "hybrid-2bit")
 
     assert names[:2] == ["hybrid-2bit", "static-32bit"]
     assert sorted(names) == sorted(card.variants)
@@ -69,7 +68,7 @@ def test_a_split_beside_itself_does_not_differ() -> None:
     trace = zoo.trace(NETWORK, "hybrid-2bit")
     view = View(network=NETWORK, bits=2, thresholds=(0.8, 0.8))
 
-    found = your_data.beside(trace, trace, view, classes=10)
+    found = images.beside(trace, trace, view, classes=10)
 
     assert found.variation == 0
     assert found.gaps == (0, 0, 0)

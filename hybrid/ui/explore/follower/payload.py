@@ -13,6 +13,7 @@ from hybrid.text.point import Opponent
 from hybrid.traces.trace import Trace
 from hybrid.ui import palette
 from hybrid.ui.session import STEPS, View, slider_keys
+from hybrid.zoo import exit_labels
 
 __all__ = ["SWEEP_POINTS", "payload"]
 
@@ -64,7 +65,7 @@ def payload(
         "labelled": labelled,
         "classes": classes,
         "class_samples": np.bincount(labels, minlength=classes).tolist(),
-        "names": palette.names(view.exits),
+        "names": exit_labels(view.exits),
         "sliders": list(slider_keys(view)),
         "together": view.together,
         "steps": STEPS,

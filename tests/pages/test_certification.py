@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import certificates, zoo
 from hybrid.ui import cache
-from hybrid.ui.explore import certificates
+from hybrid.ui.explore import certification
 from hybrid.ui.session import View
 
 Explore = Callable[..., AppTest]
@@ -51,7 +51,7 @@ def test_each_exit_has_a_certificate_of_those_that_leave_there(explore: Explore)
     table = next(text.value for text in app.markdown if text.value.startswith("| Exit |"))
     recorded = zoo.trace("trees-toy", "hybrid-2bit", "certify")
     exits = certificates.certify_exits(recorded, (0.8, 0.8), delta=0.05, comparisons=121 * CHOICES)
-    assert table == certificates.by_exit(exits)
+    assert table == certification.by_exit(exits)
     taken = zoo.trace("trees-toy", "hybrid-2bit", "certify").confidences["max_probability"]
     assert f"| Exit 1 | {(taken[:, 0] >= np.float32(0.8)).sum()} |" in table
 
@@ -90,7 +90,7 @@ def test_the_certificate_is_of_the_measure_that_decides(explore: Explore) -> Non
 def test_without_a_trace_of_certify_it_says_so_and_all_else_works(
     explore: Explore, toy: Path
 ) -> None:
-    (toy / "trees-toy" / "hybrid-2bit" / "trace-certificates.parquet").unlink()
+    (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").unlink()
 
     app = explore(**TOY)
 
@@ -101,7 +101,7 @@ def test_without_a_trace_of_certify_it_says_so_and_all_else_works(
 
 
 def test_a_damaged_trace_of_certify_is_said_and_all_else_works(explore: Explore, toy: Path) -> None:
-    (toy / "trees-toy" / "hybrid-2bit" / "trace-certificates.parquet").write_bytes(b"no Parquet")
+    (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").write_bytes(b"no Parquet")
 
     app = explore(**TOY)
 
@@ -113,12 +113,12 @@ def test_the_exported_point_has_its_certificate_or_says_that_it_has_none(toy: Pa
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
     made = certificate(0.8, 0.8)
 
-    assert certificates.export(view) == {
+    assert certification.export(view) == {
         "certificate": made.to_dict() | {"sentence": made.sentence}
     }
-    assert certificates.export(replace(view, thresholds=(0.8, 0.81))) == {"certificate": None}
-    (toy / "trees-toy" / "hybrid-2bit" / "trace-certificates.parquet").unlink()
-    assert certificates.export(view) == {"certificate": None}
+    assert certification.export(replace(view, thresholds=(0.8, 0.81))) == {"certificate": None}
+    (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").unlink()
+    assert certification.export(view) == {"certificate": None}
 
 
 def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
@@ -131,7 +131,7 @@ def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
         computed.append(named)
         return band(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(certify, "band", counted)
+    monkeypatch.setattr(certificates, "band", counted)
     app = explore(**TOY)
 
     app.slider(key="t1").set_value(0.44).run()
@@ -145,14 +145,14 @@ def test_a_trace_recorded_meanwhile_is_certified_anew(toy: Path, explore: Explor
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
     before = cache.band(view)
     folder = toy / "trees-toy"
-    other = folder / "hybrid-4bit" / "trace-certificates.parquet"
+    other = folder / "hybrid-4bit" / "trace-certify.parquet"
     card = zoo.card("trees-toy")
     assert card.variants["hybrid-4bit"].files == card.variants["hybrid-2bit"].files
 
-    (folder / "hybrid-2bit" / "trace-certificates.parquet").write_bytes(other.read_bytes())
+    (folder / "hybrid-2bit" / "trace-certify.parquet").write_bytes(other.read_bytes())
 
     assert cache.band(view).bounds.tolist() != before.bounds.tolist()
 
 
 def test_an_exit_that_nobody_takes_has_dashes() -> None:
-    assert certificates.by_exit([None]).splitlines()[2] == "| Exit 1 | 0 | – | – |"
+    assert certification.by_exit([None]).splitlines()[2] == "| Exit 1 | 0 | – | – |"

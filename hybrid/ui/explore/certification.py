@@ -9,12 +9,12 @@ from typing import Any
 
 import streamlit as st
 
-from hybrid import certificates
-from hybrid.certificates import Band, Certificate
+from hybrid.certificates import Band, Certificate, nearest, rounded_up
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
-from hybrid.ui import cache, controls, palette
+from hybrid.ui import cache, controls
 from hybrid.ui.session import STEPS, View
+from hybrid.zoo import exit_labels
 
 __all__ = ["by_exit", "export", "show"]
 
@@ -65,19 +65,19 @@ def export(view: View) -> dict[str, Any]:
 
 
 def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:
-    names = palette.names(len(certificates))
+    names = exit_labels(len(certificates))
     for name, made in zip(names, certificates, strict=False):
         if made is None:
             yield f"| {name} | 0 | – | – |"
             continue
-        lost, bound = numbers.fixed(100 * made.observed, 1), certificates.rounded_up(made.bound)
+        lost, bound = numbers.fixed(100 * made.observed, 1), rounded_up(made.bound)
         leaving = numbers.count(made.samples)
         yield f"| {name} | {leaving} | {lost} points | {numbers.fixed(bound, 1)} points |"
 
 
 def _offer(view: View, found: Band) -> None:
     """Say that this point has no certificate, and move to the nearest that has one if asked."""
-    there = certificates.nearest(found, view.thresholds, together=view.together)
+    there = nearest(found, view.thresholds, together=view.together)
     made = found.certificate(there)
     assert made is not None  # the nearest is one of the band's own
     with st.container(horizontal=True, vertical_alignment="center"):
