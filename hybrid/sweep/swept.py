@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid import zoo
-from hybrid.choosing import Figures, Limits, Point, choose, survey
+from hybrid.choosing import Figures, Limits, Point, choose, collect_candidates
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
 
@@ -71,9 +71,9 @@ def row(network: str, bits: int, *, seed: int) -> Row:
         UnknownNameError, TraceError, WeightsError: it is not there, or damaged.
     """
     card = zoo.card(network)
-    field = survey([network])
+    field = collect_candidates([network])
     limits = Limits(max_loss_points=MAX_LOSS_POINTS, confidence=None)
-    standings = choose(field, limits, Prices()).standings
+    standings = choose(field, limits, Prices()).ranking
     found = {(one.point.kind, one.point.bits): one for one in standings}
     hybrid, static, model = (found[key] for key in (("hybrid", bits), ("static", bits), _MODEL))
     point, figures = hybrid.point, _test(hybrid.point)

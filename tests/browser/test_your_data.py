@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid import evaluation, policy, zoo
-from hybrid.choosing import Limits, choose, survey
+from hybrid.choosing import Limits, choose, collect_candidates
 from hybrid.cli.main import app
 from hybrid.text import numbers
 from hybrid.text.point import UNLABELLED
@@ -100,7 +100,7 @@ def test_a_zip_leads_to_a_certified_point_and_its_file_is_read_by_the_command_li
 
     point = tomllib.loads(path.read_text())
     limits = Limits(max_loss_points=15, confidence=0.8)
-    found = choose(survey(["digits-vgg"], images="halved"), limits)
+    found = choose(collect_candidates(["digits-vgg"], images="halved"), limits)
     assert found.best is not None
     assert (point["variant"], point["images"]) == (found.best.variant, "halved")
     assert tuple(point["thresholds"]) == found.best.thresholds

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from hybrid import zoo
 from hybrid.adaptation.adapt import Request, adapt
-from hybrid.choosing import Limits, choose, survey
+from hybrid.choosing import Limits, choose, collect_candidates
 from hybrid.cli.main import app
 from hybrid.errors import (
     BitWidthError,
@@ -306,7 +306,9 @@ def test_a_row_is_the_choice_on_tune_and_the_figures_of_test(
         (1 - leaves.mean()) * zoo.variant(network, 4).uplink_bytes
     )
     assert list(row.exit_accuracy) == ["b", "final"]
-    best = choose(survey([network]), Limits(max_loss_points=1.0, confidence=None)).standings
+    best = choose(
+        collect_candidates([network]), Limits(max_loss_points=1.0, confidence=None)
+    ).ranking
     assert row.energy_pj == next(
         s.point.test.energy_pj for s in best if s.point.kind == "hybrid" and s.point.test
     )
