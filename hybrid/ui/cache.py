@@ -32,7 +32,7 @@ from hybrid.ui.session import STEPS, Offers, View
 if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
-    from hybrid.choosing.baselines import Duel
+    from hybrid.choosing.baselines import Comparison
 
 __all__ = [
     "DELTA",
@@ -52,7 +52,7 @@ __all__ = [
     "images",
     "link_title",
     "offers",
-    "opponents",
+    "baselines",
     "pictures",
     "prices",
     "profile_title",
@@ -130,7 +130,7 @@ def statics(view: View) -> tuple[Static, ...]:
     return _statics(view.network, view.profile, view.link, view.scope, view.split, changed)
 
 
-def opponents(view: View) -> tuple["pd.DataFrame", list["Duel"]]:
+def baselines(view: View) -> tuple["pd.DataFrame", list["Comparison"]]:
     """Each static network beside a hybrid as accurate, and who needs less energy, at these prices.
 
     Raises:
@@ -143,10 +143,10 @@ def opponents(view: View) -> tuple["pd.DataFrame", list["Duel"]]:
 @lru_cache(maxsize=32)
 def _opponents(
     network: str, profile: str, link: str, scope: str, _changed: tuple[tuple[int, ...], ...]
-) -> tuple["pd.DataFrame", list["Duel"]]:
+) -> tuple["pd.DataFrame", list["Comparison"]]:
     from hybrid.ui.networks import cards  # imports pandas
 
-    return cards.opponents_table(network, _asked(profile, link, scope))
+    return cards.baselines_table(network, _asked(profile, link, scope))
 
 
 def searched_split(view: View) -> str:
