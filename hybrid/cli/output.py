@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, PointFile, ProfileCheck
     from hybrid.data.labels import Match
-    from hybrid.data.user_splits import OwnSplit
+    from hybrid.data.user_splits import UserSplit
     from hybrid.evaluation import Certified
     from hybrid.models import Inference
     from hybrid.policy import OperatingPoint
@@ -68,7 +68,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def say_collected(about: "OwnSplit") -> None:
+def say_collected(about: "UserSplit") -> None:
     """How many images a split has, and which files could not be read, on stderr."""
     from hybrid.data import user_splits
 

@@ -22,7 +22,7 @@ from hybrid.data.archives import Entry, Source
 from hybrid.data.images import Rejected, read_image, shown_name
 from hybrid.data.labels import LEFT_OUT, UNLABELLED, labels
 from hybrid.data.preprocess import preprocess
-from hybrid.data.user_splits import OwnSplit, Part
+from hybrid.data.user_splits import Part, UserSplit
 from hybrid.errors import ImageError, SourceError
 
 __all__ = ["Plan", "collect", "discard", "divided", "drafts", "pixels_of", "plan"]
@@ -53,7 +53,7 @@ class TakesImages(Protocol):
 class Plan:
     """What becomes a split. `labels` (entries,), all UNLABELLED where nothing is known."""
 
-    about: OwnSplit
+    about: UserSplit
     entries: tuple[Entry, ...]
     labels: NDArray[np.int64]
     refused: tuple[Rejected, ...] = ()
@@ -100,7 +100,7 @@ def plan(
     if not len(chosen):
         raise SourceError(_nothing_matches(words, card))
     out = Counter(words[i] or "" for i in np.flatnonzero(truth == LEFT_OUT).tolist())
-    about = OwnSplit(
+    about = UserSplit(
         network=card.network,
         name=name,
         dataset=card.dataset,
@@ -146,7 +146,7 @@ def divided(whole: Plan, *, seed: int = 0) -> tuple[Plan, Plan]:
 
 def collect(
     plan: Plan, read: Callable[[Entry], bytes], *, progress: Progress | None = None
-) -> OwnSplit:
+) -> UserSplit:
     """Read the images into parts on disk and give them their name when all are there.
 
     Args:
@@ -188,7 +188,7 @@ def collect(
         ) from error
 
 
-def pixels_of(entry: Entry, data: bytes, about: OwnSplit) -> NDArray[np.uint8]:
+def pixels_of(entry: Entry, data: bytes, about: UserSplit) -> NDArray[np.uint8]:
     """What the network sees of an image: uint8 (size, size, channels).
 
     Raises:
@@ -208,7 +208,7 @@ def discard(draft: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
 
 
-def _check_free(plan: Plan) -> OwnSplit | None:
+def _check_free(plan: Plan) -> UserSplit | None:
     """The split that was made of the same plan already, if it was.
 
     Raises:
@@ -289,7 +289,7 @@ def _read_part(
     )
 
 
-def _part_images(about: OwnSplit) -> int:
+def _part_images(about: UserSplit) -> int:
     """Whole batches, so that a trace is the same whatever a part holds, of some megabytes."""
     batch_bytes = BATCH * about.size * about.size * about.channels
     return BATCH * max(1, min(_PART_BATCHES, _PART_BYTES // batch_bytes))

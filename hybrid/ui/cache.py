@@ -4,7 +4,7 @@
     trace = cache.counted(view.network, view.variant, view.split)      # see Raises
     band = cache.band(view)                              # certificates for free sliders
     prices = cache.prices(view)                          # per exit, and the twin's
-    scene = cache.scene(view)                            # all of Explore that no slider changes
+    data = cache.explore_data(view)                            # all of Explore that no slider changes
 
 Files are part of the key by their time of change, so a trace recorded meanwhile or a new card
 shows at the next run. What comes out is shared between sessions: never write into it.
@@ -25,7 +25,7 @@ from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
 from hybrid.ui.explore import tables
-from hybrid.ui.explore.data import Frontier, Prices, Scene, Static
+from hybrid.ui.explore.data import ExploreData, Frontier, Prices, Static
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.session import STEPS, Offers, View
 
@@ -39,7 +39,7 @@ __all__ = [
     "SPLIT",
     "Frontier",
     "Prices",
-    "Scene",
+    "ExploreData",
     "Static",
     "band",
     "card",
@@ -56,7 +56,7 @@ __all__ = [
     "pictures",
     "prices",
     "profile_title",
-    "scene",
+    "explore_data",
     "stamps",
     "statics",
     "sweep_together",
@@ -225,13 +225,13 @@ def frontier_table(view: View) -> "pd.DataFrame":
     return _frontier_table(_unthresholded(view), when_changed(view))
 
 
-def scene(view: View) -> Scene:
+def explore_data(view: View) -> ExploreData:
     """All of Explore that the sliders do not change.
 
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
-    return _scene(_unthresholded(view), zoo.pretrained_folder(), when_changed(view))
+    return _explore_data(_unthresholded(view), zoo.pretrained_folder(), when_changed(view))
 
 
 def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | None:
@@ -239,7 +239,7 @@ def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | No
     known = card(view.network)
     if view.split != SPLIT:
         stamp = _changed_ns(user_splits.path_of(view.network, view.split))
-        return _own_pictures(view.network, view.split, tuple(positions), stamp)
+        return _user_pictures(view.network, view.split, tuple(positions), stamp)
     found = images(known.dataset, size=known.size, channels=known.channels)
     recorded = trace(view.network, view.variant, view.split)
     if found is None or len(found) != recorded.samples:
@@ -257,8 +257,8 @@ def images(dataset: str, *, size: int, channels: int) -> npt.NDArray[np.uint8] |
 
 # Streamlit's cache takes 0.2 ms for each part of a key, and this is asked for at every move.
 @lru_cache(maxsize=32)
-def _scene(view: View, _folder: Path, _changed: tuple[int, ...]) -> Scene:
-    return Scene(
+def _explore_data(view: View, _folder: Path, _changed: tuple[int, ...]) -> ExploreData:
+    return ExploreData(
         card=zoo.card(view.network),
         labelled=trace(view.network, view.variant, view.split).labelled,
         trace=counted(view.network, view.variant, view.split),
@@ -424,7 +424,7 @@ def _follower_data(view: View, changed: tuple[int, ...]) -> dict[str, Any]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _own_pictures(
+def _user_pictures(
     network: str, split: str, positions: tuple[int, ...], stamp: int
 ) -> npt.NDArray[np.uint8]:
     del stamp  # only in the key

@@ -16,7 +16,7 @@ from hybrid.cli.main import app
 from hybrid.text import numbers
 from hybrid.text.point import UNLABELLED
 from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
-from tests.own_images import digits, pngs, write_own_split, zipped
+from tests.own_images import digits, pngs, write_user_split, zipped
 
 pytestmark = pytest.mark.browser
 
@@ -127,7 +127,7 @@ def unlabelled_address(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_TRACES", str(tmp_path_factory.mktemp("unlabelled")))
         patch.setenv("HYBRID_PRETRAINED", str(pretrained))
-        write_own_split("trees-toy", "mine", labelled=False)
+        write_user_split("trees-toy", "mine", labelled=False)
         yield serve(pretrained)
 
 

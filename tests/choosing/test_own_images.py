@@ -13,7 +13,7 @@ from hybrid.choosing import Limits, Point, choose, collect_candidates, point_fil
 from hybrid.cli.main import app
 from hybrid.errors import LimitError
 from hybrid.traces.trace import Trace
-from tests.own_images import write_halves, write_own_split
+from tests.own_images import write_halves, write_user_split
 from tests.ui.fixtures import toy
 
 __all__ = ["toy"]
@@ -117,7 +117,7 @@ def test_a_network_without_these_images_stands_aside_with_its_reason() -> None:
 
 
 def test_images_that_were_not_divided_cannot_be_chosen_on() -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
 
     with pytest.raises(LimitError, match="has no images called mine, recorded in two halves"):
         collect_candidates(["trees-toy"], images="mine")
@@ -143,7 +143,7 @@ def test_halves_that_may_share_images_are_not_paired_by_their_names(
     purposes: tuple[str, str], divisions: tuple[str, str]
 ) -> None:
     for name, purpose, division in zip(("tune", "certify"), purposes, divisions, strict=True):
-        write_own_split("trees-toy", f"mine-{name}", purpose=purpose, division=division)
+        write_user_split("trees-toy", f"mine-{name}", purpose=purpose, division=division)
 
     with pytest.raises(LimitError, match="has no images called mine, recorded in two halves"):
         collect_candidates(["trees-toy"], images="mine")

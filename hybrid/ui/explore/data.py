@@ -11,7 +11,7 @@ from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.zoo import Card
 
-__all__ = ["Frontier", "Prices", "Scene", "Static"]
+__all__ = ["Frontier", "Prices", "ExploreData", "Static"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Frontier:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
+class ExploreData:
     """All of Explore that the sliders do not change."""
 
     card: Card

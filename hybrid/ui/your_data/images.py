@@ -25,7 +25,7 @@ from hybrid.data.archives import Entry
 from hybrid.data.images import Rejected, shown_name
 from hybrid.data.ingest import Plan, Progress
 from hybrid.data.labels import Match, match
-from hybrid.data.user_splits import OwnSplit
+from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
 from hybrid.policy import shift
@@ -277,7 +277,7 @@ def start(made: Sequence[Plan], given: Given, card: Card, names: Sequence[str], 
     return _start(work, card.network, *(plan.about.name + plan.key for plan in made))
 
 
-def record_more(about: OwnSplit, card: Card, names: Sequence[str], gate: Turns) -> Job:
+def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns) -> Job:
     """Hand the recording of more traces of a kept split to the pool."""
 
     def work(report: Report) -> None:
@@ -371,9 +371,9 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{numbers.count(number)} {one if number == 1 else many}"
 
 
-def _about(card: Card, *, inverted: bool) -> OwnSplit:
+def _about(card: Card, *, inverted: bool) -> UserSplit:
     """As much of a split as the pixels of a preview need."""
-    return OwnSplit(
+    return UserSplit(
         network=card.network,
         name="preview",
         dataset=card.dataset,
@@ -408,14 +408,16 @@ def _paused(gate: Turns, step: Progress, done: int, total: int) -> None:
 
 
 def _record(
-    kept: Sequence[OwnSplit],
+    kept: Sequence[UserSplit],
     chosen: Sequence[Variant],
     gate: Turns,
     report: Report,
     place: tuple[int, int],
 ) -> None:
     """Every variant's trace on every split, the first variant on all of them first."""
-    from hybrid.inference.record import record_own  # torch: only where a network is really run
+    from hybrid.inference.record import (
+        record_user_split,  # torch: only where a network is really run
+    )
 
     number, steps = place
     for variant in chosen:
@@ -424,7 +426,7 @@ def _record(
             words = f"{cards.variant_title(variant)} on {about.name}"
             step = _reporter(report, words, number, steps)
             with gate:
-                record_own(
+                record_user_split(
                     network,
                     about,
                     variant=variant.name,
