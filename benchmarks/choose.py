@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.rows import format_row, machine, peak_mb
 from hybrid import choosing, policy, zoo
 from hybrid.choosing import Answer, Field, Limits
-from hybrid.choosing.candidates import Candidate, Seen, candidate
+from hybrid.choosing.candidates import Candidate, CandidateTrace, candidate
 from hybrid.evaluation import Prices
 from tests.ui.synthetic import layer
 
@@ -77,7 +77,7 @@ def median_ms(
     return statistics.median(times) * 1e3
 
 
-Traces = dict[tuple[str, str], dict[str, Seen]]  # network and variant → split → what it saw
+Traces = dict[tuple[str, str], dict[str, CandidateTrace]]  # by network and variant, by split
 
 
 def answer(traces: Traces) -> Answer:
@@ -142,10 +142,10 @@ def made_up() -> Traces:
     return traces
 
 
-def splits(right: np.ndarray, sure: np.ndarray, twin: np.ndarray) -> dict[str, Seen]:
+def splits(right: np.ndarray, sure: np.ndarray, twin: np.ndarray) -> dict[str, CandidateTrace]:
     """(2, exits, n) arrays to what is seen of tune and certify; class 0 is the right answer."""
     return {
-        name: Seen(
+        name: CandidateTrace(
             split=name,
             labels=np.zeros(SAMPLES, np.int64),
             correct=right[i].T,
@@ -157,7 +157,7 @@ def splits(right: np.ndarray, sure: np.ndarray, twin: np.ndarray) -> dict[str, S
     }
 
 
-def without_cloud(seen: Seen) -> Seen:
+def without_cloud(seen: CandidateTrace) -> CandidateTrace:
     """The same up to the last early exit."""
     return replace(
         seen,

@@ -19,14 +19,14 @@ from hybrid.traces.trace import Trace
 __all__ = [
     "PROFILES",
     "WITHIN",
-    "Curve",
-    "Comparison",
-    "PricedCurves",
     "ComparedPoint",
+    "Comparison",
+    "Curve",
+    "PricedCurves",
+    "compared_points",
     "comparisons",
     "comparisons_at",
     "priced_curves",
-    "compared_points",
 ]
 
 # Three published models of energy: the paper's group, Google's for quantized layers, a real chip.

@@ -24,8 +24,8 @@ from hybrid.traces.trace import Trace
 __all__ = [
     "MODES",
     "Candidate",
+    "CandidateTrace",
     "Field",
-    "Seen",
     "candidate",
     "collect_candidates",
     "edge_memory_bytes",
@@ -43,7 +43,7 @@ LoadTrace = Callable[[str, str, str], Trace]  # network, variant, split
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
+class CandidateTrace:
     """A trace as a kind sees it, the reference's answers at hand.
 
     | field             | shape      |                                                 |
@@ -77,7 +77,7 @@ class Seen:
         return 100 * (self.reference_right - np.asarray(right, np.int64)) / self.samples
 
     @cached_property
-    def against_reference(self) -> "Seen":
+    def against_reference(self) -> "CandidateTrace":
         """The same with the reference as its final exit, which nobody takes.
 
         The last exit of its own becomes an early one that every threshold lets leave. So what
@@ -88,7 +88,7 @@ class Seen:
             name: np.column_stack([values[:, :-1], np.ones((self.samples, 2), np.float32)])
             for name, values in self.confidences.items()
         }
-        return Seen(
+        return CandidateTrace(
             split=self.split,
             labels=self.labels,
             correct=classes == self.labels[:, None],
@@ -113,7 +113,7 @@ class Candidate:
     kind: str
     variant: zoo.Variant
     card: zoo.Card
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, CandidateTrace]
     options: Options
     moves: Steps
     reference: bool
@@ -245,7 +245,7 @@ def candidate(
     card: zoo.Card,
     kind: str,
     variant: zoo.Variant,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, CandidateTrace],
     measure: str,
     reference: bool = False,
 ) -> Candidate:
@@ -357,7 +357,7 @@ def _entered(
     )
 
 
-def see(trace: Trace, kind: str, reference: Trace) -> Seen:
+def see(trace: Trace, kind: str, reference: Trace) -> CandidateTrace:
     """A trace as a kind sees it; without labels the reference's answers are the right ones.
 
     Raises:
@@ -371,7 +371,7 @@ def see(trace: Trace, kind: str, reference: Trace) -> Seen:
         )
     kept = slice(0, trace.exits - 1 if kind == "edge" else trace.exits)
     labels = trace.labels if trace.labelled else reference.classes[:, -1]
-    return Seen(
+    return CandidateTrace(
         split=trace.split,
         labels=labels,
         correct=(trace.correct if trace.labelled else trace.classes == labels[:, None])[:, kept],

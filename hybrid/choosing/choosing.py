@@ -452,7 +452,7 @@ def _whole(candidate: Candidate, searched: Floats) -> Floats:
 
 
 def _against(searched: Sequence[float] | Floats) -> tuple[float, ...]:
-    """Thresholds for `Seen.against_reference`: at its own last exit everybody leaves."""
+    """Thresholds for `CandidateTrace.against_reference`: at its own last exit everybody leaves."""
     return (*map(float, searched), 0.0)
 
 

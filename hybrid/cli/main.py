@@ -338,14 +338,14 @@ def train(
     try:
         from lightning.pytorch.callbacks import RichProgressBar
 
-        from hybrid.training.run import Run, train
+        from hybrid.training.run import TrainingRun, train
     except ModuleNotFoundError as error:
         raise RecipeError(
             f"Training needs {error.name}, which is not installed; "
             'install it with: pip install "hybrid[train]".'
         ) from None
     bar = RichProgressBar(console_kwargs={"stderr": True})
-    how = Run(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled)
+    how = TrainingRun(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled)
     done = train(plans, how, variants=chosen)
     if not done:
         typer.echo(f"Nothing is missing of {plans.network}.")

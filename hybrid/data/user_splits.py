@@ -35,8 +35,8 @@ from hybrid.files import replacing
 __all__ = [
     "FORMAT",
     "PURPOSES",
-    "UserSplit",
     "Part",
+    "UserSplit",
     "check_free",
     "check_name",
     "delete",

@@ -20,7 +20,7 @@ from hybrid.zoo import Card, Variant, exit_labels
 if TYPE_CHECKING:
     from hybrid.models import Network
 
-__all__ = ["ExitSaid", "StageRan", "ImageRun", "run"]
+__all__ = ["ExitSaid", "ImageRun", "StageRan", "run"]
 
 TOP = 3  # classes shown of every exit
 RUNS = 3  # the median of so many is the time: other programs disturb single runs

@@ -28,14 +28,14 @@ from hybrid.ui.session import Offers, View
 
 __all__ = [
     "empty",
+    "finish_run",
     "frame",
     "guard",
-    "mark_framed",
     "is_local",
+    "mark_framed",
     "missing_trace",
     "open_page",
     "set_up",
-    "finish_run",
     "through_app",
 ]
 

@@ -4,7 +4,7 @@
     trace = cache.counted(view.network, view.variant, view.split)      # see Raises
     band = cache.band(view)                              # certificates for free sliders
     prices = cache.prices(view)                          # per exit, and the twin's
-    data = cache.explore_data(view)                            # all of Explore that no slider changes
+    data = cache.explore_data(view)                      # all of Explore that no slider changes
 
 Files are part of the key by their time of change, so a trace recorded meanwhile or a new card
 shows at the next run. What comes out is shared between sessions: never write into it.
@@ -25,7 +25,7 @@ from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
 from hybrid.ui.explore import tables
-from hybrid.ui.explore.data import ExploreData, Frontier, Prices, Static
+from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, Static
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.session import STEPS, Offers, View
 
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
 __all__ = [
     "DELTA",
     "SPLIT",
-    "Frontier",
-    "Prices",
     "ExploreData",
+    "ExplorePrices",
+    "Frontier",
     "Static",
     "band",
+    "baselines",
     "card",
     "certify_split",
     "counted",
     "exit_certificates",
+    "explore_data",
     "follower_data",
     "frontier_table",
     "frontiers",
     "images",
     "link_title",
     "offers",
-    "baselines",
     "pictures",
     "prices",
     "profile_title",
-    "explore_data",
     "stamps",
     "statics",
     "sweep_together",
@@ -116,7 +116,7 @@ def certify_split(view: View) -> str | None:
     return f"{images}-certify" if paired else None
 
 
-def prices(view: View) -> Prices:
+def prices(view: View) -> ExplorePrices:
     """What the view's network costs on the view's hardware and link, in the view's scope."""
     changed = stamps(view.network, view.split)
     return _prices(
@@ -167,7 +167,7 @@ def frontiers(view: View) -> tuple[Frontier, ...]:
     return _frontiers(_unthresholded(view), searched_split(view), when_changed(view))
 
 
-def sweep_together(view: View) -> policy.Sweep:
+def sweep_together(view: View) -> policy.ThresholdSweep:
     """All thresholds moved as one over 0, 0.005, … 1."""
     return _sweep(_unthresholded(view), stamps(view.network, view.split))
 
@@ -318,7 +318,7 @@ def _prices(
     scope: str,
     split: str,
     changed: tuple[int, ...],
-) -> Prices:
+) -> ExplorePrices:
     del changed  # only in the key
     variant, asked = zoo.variant(network, bits), _asked(profile, link, scope)
     takes = np.eye(variant.exits + 1).tolist()  # all samples at one exit, then at the next
@@ -337,7 +337,7 @@ def _prices(
     ]
     known = zoo.card(network)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
-    return Prices(
+    return ExplorePrices(
         costs=evaluation.costs(variant, asked),
         parts={
             _part_name(part, known): tuple(parts[part] for parts in by_exit) for part in by_exit[0]
@@ -395,7 +395,7 @@ def _frontiers(view: View, split: str, changed: tuple[int, ...]) -> tuple[Fronti
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _sweep(view: View, changed: tuple[int, ...]) -> policy.Sweep:
+def _sweep(view: View, changed: tuple[int, ...]) -> policy.ThresholdSweep:
     del changed  # only in the key
     recorded = counted(view.network, view.variant, view.split)
     grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)

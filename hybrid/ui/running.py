@@ -14,14 +14,14 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from hybrid import zoo
-from hybrid.inference import single as single
+from hybrid.inference import single
 from hybrid.inference.single import ImageRun
 from hybrid.ui.jobs import Turns, spare_a_core
 
 if TYPE_CHECKING:
     from hybrid.models import Network
 
-__all__ = ["gate", "network", "image_run"]
+__all__ = ["gate", "image_run", "network"]
 
 WEIGHTS = "weights.safetensors"
 

@@ -11,7 +11,7 @@ import pytest
 from hybrid import evaluation, zoo
 from hybrid.data import Dataset, archives, ingest, labels, user_splits
 from hybrid.data.archives import Entry
-from hybrid.data.ingest import Plan
+from hybrid.data.ingest import IngestPlan
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import DataMissingError, SourceError, TraceError, UnknownNameError
 from hybrid.inference import record
@@ -38,7 +38,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "_PART_BATCHES", 1)
 
 
-def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> Plan:
+def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> IngestPlan:
     card = zoo.card(NETWORK)
     with archives.opened(zipped(files)) as source:
         words = archives.label_words(source, card.classes)

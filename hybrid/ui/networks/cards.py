@@ -22,12 +22,12 @@ from hybrid.zoo import Card, Variant, exit_labels
 
 __all__ = [
     "Calibration",
+    "baselines_table",
     "calibration",
     "cut",
     "describe",
     "exit_names",
     "layer_table",
-    "baselines_table",
     "opponents_words",
     "variant_title",
     "variants_table",

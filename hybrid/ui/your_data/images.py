@@ -23,7 +23,7 @@ from hybrid import certificates, policy, zoo
 from hybrid.data import archives, ingest, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.images import Rejected, shown_name
-from hybrid.data.ingest import Plan, Progress
+from hybrid.data.ingest import IngestPlan, Progress
 from hybrid.data.labels import Match, match
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError
@@ -204,7 +204,7 @@ def plans(
     table: Mapping[str, str | None] | None,
     inverted: bool,
     divide: bool,
-) -> tuple[Plan, ...]:
+) -> tuple[IngestPlan, ...]:
     """What is to be recorded: one split, or two.
 
     Args:
@@ -261,7 +261,9 @@ def variants(card: Card, first: str) -> list[str]:
     return sorted(here, key=lambda name: (name != first, name != cards.TWIN, here.index(name)))
 
 
-def start(made: Sequence[Plan], given: Given, card: Card, names: Sequence[str], gate: Turns) -> Job:
+def start(
+    made: Sequence[IngestPlan], given: Given, card: Card, names: Sequence[str], gate: Turns
+) -> Job:
     """Hand a recording to the pool: the images first, then a trace of each variant."""
 
     def work(report: Report) -> None:
