@@ -13,7 +13,7 @@ from hybrid.text import choice, numbers
 from hybrid.ui import app_frame, cache, session
 from hybrid.ui.choose import answers, figures, report
 from hybrid.ui.choose.query import NUMBERS, Query
-from hybrid.ui.session import DEFAULT_SPLIT, STEPS, View, on_grid
+from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, on_grid
 
 PLOT = {"displayModeBar": False, "responsive": True}
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
@@ -274,7 +274,7 @@ def open_in_explore(
         network=network,
         bits=bits,
         thresholds=tuple(on_grid(threshold) for threshold in thresholds),
-        together=False,
+        sliders="each",
     )
     st.link_button(
         "Open in Explore",

@@ -7,10 +7,10 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text.point import against, headlines, honest, verdict
-from hybrid.ui import app_frame, cache, controls, gallery, session
+from hybrid.ui import app_frame, cache, gallery, session
 from hybrid.ui.explore import certification, figures, follower
 from hybrid.ui.explore.data import ExploreData
-from hybrid.ui.session import View
+from hybrid.ui.view import View, same_data
 
 PLOT = {"displayModeBar": False, "responsive": True}
 BOX_PIXELS = 340
@@ -41,7 +41,7 @@ def main() -> None:
     pictures()
     follower.mount(cache.follower_data(view), on_click=go_to_clicked)
     if follower.is_alive():
-        controls.redraw_only(POINT, PICTURES)
+        session.follow_with(POINT, PICTURES)
 
 
 def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
@@ -61,7 +61,7 @@ def drawn_figures(view: View, data: ExploreData) -> figures.Figures:
     state = st.session_state
     state.setdefault("explore_point", {})
     held: View | None = state.get("explore_anchor")
-    if held is None or not follower.is_alive() or not session.same_data(held, view):
+    if held is None or not follower.is_alive() or not same_data(held, view):
         state["explore_anchor"] = view
         state["explore_figures"] = draw(view, data, operating_point(view, data))
     elif state["explore_data"] != cache.when_changed(view):
@@ -292,7 +292,7 @@ def go_to_clicked() -> None:
     view = session.current()
     clicked = follower.clicked_point(view.early_exits)
     if clicked is not None:
-        controls.go_to(*clicked)
+        session.go_to(*clicked)
 
 
 app_frame.through_app(__file__)

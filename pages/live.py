@@ -11,7 +11,7 @@ from hybrid.ui import app_frame, cache, jobs, palette, recording, session
 from hybrid.ui.jobs import Job
 from hybrid.ui.live import figures, live_run
 from hybrid.ui.live.live_run import LiveRun
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
 STILL = {"displayModeBar": False}

@@ -8,7 +8,7 @@ from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
 from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from hybrid.zoo import Card, Variant
 
 STILL = {"displayModeBar": False}

@@ -19,8 +19,8 @@ from hybrid.inference.single import ExitSaid, ImageRun
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, running, session
 from hybrid.ui.networks import cards
-from hybrid.ui.session import View
 from hybrid.ui.try_image import figures
+from hybrid.ui.view import View
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}

@@ -15,7 +15,7 @@ from hybrid.errors import HybridError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, gallery, jobs, running, session
 from hybrid.ui.jobs import Job
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from hybrid.ui.your_data import images, saved_split
 from hybrid.ui.your_data.images import Found, Given, Step
 from hybrid.zoo import Card

@@ -2,11 +2,11 @@
 
 app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page calls
 
-    view = session.current()                       # what the shared controls say
+    view = session.current()                       # as the shared controls stand
     try:
         trace = cache.trace(view.network, view.variant)
     except (DataMissingError, TraceError) as error:
-        shell.missing_trace(view, error)         # says so, and offers what helps
+        app_frame.missing_trace(view, error)     # shows the reason, and offers what helps
         return
 
 and nothing else of this module; any other HybridError may simply rise.
@@ -24,7 +24,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
 from hybrid.ui import cache, controls, recording, session
-from hybrid.ui.session import Offers, View
+from hybrid.ui.view import Offers, View
 
 __all__ = [
     "empty",
@@ -40,7 +40,6 @@ __all__ = [
 ]
 
 ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from elsewhere
-_TOLD = 2  # whole runs of a page in which the browser is told what the controls stand at
 _SESSIONS = 1000  # whose links are remembered
 _LINKS: dict[str, dict[str, str]] = {}  # by session, until a first run has come to its end
 
@@ -66,9 +65,10 @@ def frame(*, folded: bool = False) -> View | None:
     if not offers.early_exits:
         empty()
         return None
-    st.session_state.pop("redrawn", None)  # the page says it anew
-    problems = _read_address(offers)
-    controls.preset(st.session_state["view"], again=_page_is_new())
+    if not session.has_begun():
+        _read_address(offers)
+    problems = session.resume()
+    session.preset(again=session.visit())
     with st.sidebar:
         choice = controls.choices(offers)
     for problem in problems:
@@ -144,9 +144,7 @@ def open_page(name: str) -> None:
     The address is given here, without the sliders: `st.switch_page` would empty it, which it
     refuses where a slider is bound to it. They write their own part on the next page.
     """
-    written = session.current().write()
-    kept = {key: written[key] for key in (*session.CHOICES, "split") if key in written}
-    st.switch_page(f"pages/{name}.py", query_params=kept)
+    st.switch_page(f"pages/{name}.py", query_params=session.address())
 
 
 def empty() -> None:
@@ -162,9 +160,8 @@ def empty() -> None:
 
 def finish_run() -> None:
     """Last line of app.py: the page is whole."""
-    _LINKS.pop(_session(), None)
-    if "page_runs" in st.session_state:
-        st.session_state["page_runs"] += 1
+    _LINKS.pop(_session_id(), None)
+    session.finish_run()
     _freeze()
 
 
@@ -179,22 +176,12 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _read_address(offers: Offers) -> tuple[str, ...]:
-    """On a session's first run, start from its link; what it has wrong stays said until a move."""
-    state = st.session_state
-    if "view" not in state:
-        link = _LINKS.get(_session(), {})
-        if st.query_params.to_dict() != link:
-            st.query_params.from_dict(link)
-        reading = View.read(link, offers)
-        # At once: a change of page while this first run goes on empties the address.
-        state["view"] = reading.view
-        state["link_problems"] = reading.problems
-        state["link_view"] = reading.view
-    elif state["view"] != state["link_view"]:
-        state["link_problems"] = ()
-    problems: tuple[str, ...] = state["link_problems"]
-    return problems
+def _read_address(offers: Offers) -> None:
+    """Begin the session with the link of its first request."""
+    link = _LINKS.get(_session_id(), {})
+    if st.query_params.to_dict() != link:
+        st.query_params.from_dict(link)
+    session.begin(View.read(link, offers))
 
 
 def _remember_link() -> None:
@@ -211,20 +198,6 @@ def _remember_link() -> None:
     _LINKS[context.session_id] = dict(parse_qsl(context.query_string, keep_blank_values=True))
 
 
-def _session() -> str:
+def _session_id() -> str:
     context = get_script_run_ctx()
     return context.session_id if context else ""
-
-
-def _page_is_new() -> bool:
-    """Whether the session came to this page from another a moment ago.
-
-    Then the browser may have drawn the controls at their defaults: what told it better belonged to
-    the run before, and its next click would send these.
-    """
-    state, context = st.session_state, get_script_run_ctx()
-    page = context.page_script_hash if context else ""
-    if state.get("page", page) != page:
-        state["page_runs"] = 0
-    state["page"] = page
-    return bool(state.setdefault("page_runs", _TOLD) < _TOLD)

@@ -27,7 +27,7 @@ from hybrid.traces.trace import Trace
 from hybrid.ui.explore import tables
 from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, Static
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
-from hybrid.ui.session import STEPS, Offers, View
+from hybrid.ui.view import STEPS, Offers, View
 
 if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for

@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.ui import cache, palette, session
-from hybrid.ui.session import (
+from hybrid.ui.view import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
     STEPS,
@@ -22,7 +21,7 @@ from hybrid.ui.session import (
     slider_keys,
 )
 
-__all__ = ["MEASURE_WORDS", "choices", "go_to", "preset", "redraw_only", "thresholds"]
+__all__ = ["MEASURE_WORDS", "choices", "thresholds"]
 
 MEASURE_WORDS = {
     "max_probability": "Highest probability",
@@ -41,29 +40,6 @@ _MEASURE_HELP = (
     "What an exit calls confidence, from 0 to 1: the probability of the likeliest class; the "
     "margin between the two likeliest; or 1 − entropy / ln(classes)."
 )
-
-
-def preset(view: View, *, again: bool = False) -> None:
-    """Let widgets start from a view where they have no value: a client may send none.
-
-    Args:
-        again: tell the browser once more what the others stand at.
-    """
-    values: dict[str, Any] = {
-        "network": view.network,
-        "bits": view.bits,
-        "measure": view.measure,
-        "profile": view.profile,
-        "link": view.link,
-        "scope": view.scope,
-        "split": view.split,
-        "sliders": "one" if view.together else "each",
-    } | dict(zip(slider_keys(view), view.thresholds, strict=False))
-    state = st.session_state
-    for key, value in values.items():
-        held = state.get(key)
-        if held is None or again:
-            state[key] = value if held is None else held
 
 
 def choices(offers: Offers) -> dict[str, Any]:
@@ -119,67 +95,25 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
             key="sliders",
             required=True,
             format_func=lambda mode: {"each": "Per exit", "one": "One for all"}[mode],
-            on_change=_change_mode,
-            args=(exits,),
+            on_change=session.change_mode,
             label_visibility="collapsed",
             wrap=True,
         )
-    blank = View(thresholds=(0.0,) * exits, together=mode == "one", **choice)
+    blank = View(thresholds=(0.0,) * exits, sliders=mode or "each", **choice)
     values = []
     for number, (key, column) in enumerate(zip(slider_keys(blank), columns, strict=False)):
         with column:
             values.append(_slider(key, number, blank))
     chosen = tuple(values * exits) if blank.together else tuple(values)
-    return View(thresholds=chosen, together=blank.together, **choice)
+    return replace(blank, thresholds=chosen)
 
 
-def go_to(bits: int, values: tuple[float, ...]) -> None:
-    """Move bit width and sliders there; only from a callback, before widgets are drawn."""
-    st.session_state["bits"] = bits
-    st.session_state["sliders"] = "each"
-    for number, value in enumerate(values):
-        st.session_state[f"t{number + 1}"] = on_grid(value)
-
-
-def redraw_only(*fragments: str) -> None:
-    """Let a moved slider run only these fragments again, until the whole page runs the next time.
-
-    To be called at the end of a page. Where a link's mistakes are said, a move still runs all of
-    it, and they go.
-    """
-    if not st.session_state["link_problems"]:
-        st.session_state["redrawn"] = (_page(), fragments)
-
-
-def _moved(exits: int) -> None:
-    """Take the sliders' values over, and run only what the page says follows them."""
-    state = st.session_state
-    view, (page, fragments) = session.current(), state.get("redrawn", (None, ()))
-    others = _chosen(view).items()
-    if page != _page() or any(state.get(key) not in {None, value} for key, value in others):
-        st.rerun()  # of another page, or something else was changed with it
-    values = [on_grid(state[key]) for key in slider_keys(view)]
-    state["view"] = replace(view, thresholds=tuple(values * exits if view.together else values))
+def _moved() -> None:
+    """Run only what the page says follows the sliders."""
+    fragments = session.move_sliders()
+    if fragments is None:
+        st.rerun()
     st.rerun(fragments)
-
-
-def _page() -> str:
-    context = get_script_run_ctx()
-    return context.page_script_hash if context else ""
-
-
-def _chosen(view: View) -> dict[str, Any]:
-    """Keys and values of the controls beside the sliders."""
-    return {
-        "network": view.network,
-        "bits": view.bits,
-        "measure": view.measure,
-        "profile": view.profile,
-        "link": view.link,
-        "scope": view.scope,
-        "split": view.split,
-        "sliders": "one" if view.together else "each",
-    }
 
 
 def _sliders(exits: int) -> int:
@@ -233,17 +167,6 @@ def _slider(key: str, number: int, blank: View) -> float:
         key=key,
         bind="query-params",
         on_change=_moved,
-        args=(blank.early_exits,),
         help="A sample leaves here when its confidence is at least this.",
     )
     return on_grid(value)
-
-
-def _change_mode(exits: int) -> None:
-    """Carry the values over: one for all starts at exit 1's, per exit at the common one."""
-    state = st.session_state
-    if state["sliders"] == "one":
-        state["t"] = state.get("t1", DEFAULT_THRESHOLD)
-    else:
-        for number in range(exits):
-            state[f"t{number + 1}"] = state.get("t", DEFAULT_THRESHOLD)

@@ -1,183 +1,118 @@
-"""The dashboard's state: a link to a view and back, with a sentence for whatever a link has wrong.
+"""What the app frame remembers of a session, and every step from one view to the next.
 
-The shell reads the address once, when a session begins, and writes it after every run. A page only
-asks for what is chosen:
+A page only asks for what is chosen:
 
-    view = state.current()          # drawn by app.py before the page runs
+    view = session.current()        # drawn by app.py before the page runs
     view.network, view.bits, view.variant, view.thresholds, view.measure, view.profile, …
 
-`View.read` and `View.write` are inverse, and neither knows streamlit: a link is parsed, never
-trusted.
+The values of the widgets are in `st.session_state` under their keys, which are those of
+`View.widgets`; the functions here are the only ones that set them.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from hybrid.energy import DEFAULT_LINK, DEFAULT_PROFILE, SCOPES
-from hybrid.errors import BitWidthError, HybridError, ThresholdError, UnknownNameError
-from hybrid.traces.confidence import CODES, MEASURES
+from hybrid.ui.view import CHOICES, DEFAULT_THRESHOLD, Reading, View, on_grid, slider_keys
 
 __all__ = [
-    "CHOICES",
-    "DEFAULT_SPLIT",
-    "DEFAULT_THRESHOLD",
-    "STEPS",
-    "Offers",
-    "Reading",
-    "View",
+    "Session",
+    "address",
+    "begin",
+    "change_mode",
     "current",
+    "finish_run",
+    "follow_with",
+    "go_to",
+    "has_begun",
     "keep",
-    "on_grid",
-    "same_data",
-    "slider_keys",
+    "move_sliders",
+    "preset",
+    "resume",
+    "show_split",
+    "visit",
 ]
 
-# A slider at its default is not in the address, so this number is part of what every link means.
-DEFAULT_THRESHOLD = 0.8
-DEFAULT_BITS = 4  # where it is offered: few bits, and nearly as accurate as the twin
-DEFAULT_SPLIT = "test"  # likewise: a link names a split only where it is one of the user's own
-STEPS = CODES  # a slider moves by 1 / STEPS, so it can stand at every threshold that tells apart
-CHOICES = ("network", "bits", "measure", "profile", "link", "scope", "sliders")
-_SLIDERS = ("each", "one")
+_TOLD = 2  # whole runs of a page in which the browser is told what the controls stand at
+_KEY = "session"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Offers:
-    """What can be chosen on this machine.
+@dataclass(kw_only=True)
+class Session:
+    """What the app frame remembers between the runs of a session, besides the widgets' values.
 
-    early_exits: network → bit width of its hybrid variants → number of early exits.
-    splits: network → the user's own splits.
+    opened: the view that its first link meant. problems: what was wrong in that link, until a
+    control moves. page: the page that ran last. runs: whole runs of it since it was opened.
+    follows: the page that said which of its fragments follow a slider, and these.
     """
-
-    early_exits: Mapping[str, Mapping[int, int]]
-    profiles: tuple[str, ...]
-    links: tuple[str, ...]
-    measures: tuple[str, ...] = tuple(MEASURES)
-    scopes: tuple[str, ...] = SCOPES
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def splits_of(self, network: str) -> tuple[str, ...]:
-        """The splits that figures can be of, the default first."""
-        return (DEFAULT_SPLIT, *self.splits.get(network, ()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """Everything a link says. thresholds has one number per early exit, equal ones if together."""
-
-    network: str
-    bits: int
-    thresholds: tuple[float, ...]
-    together: bool = False
-    measure: str = "max_probability"
-    profile: str = DEFAULT_PROFILE
-    link: str = DEFAULT_LINK
-    scope: str = SCOPES[0]
-    split: str = DEFAULT_SPLIT
-
-    @property
-    def variant(self) -> str:
-        """Name of the folder with this bit width's weights and traces."""
-        return f"hybrid-{self.bits}bit"
-
-    @property
-    def early_exits(self) -> int:
-        """Number of early exits."""
-        return len(self.thresholds)
-
-    def write(self) -> dict[str, str]:
-        """The view as the query of a link."""
-        sliders = dict(zip(slider_keys(self), self.thresholds, strict=False))
-        split = {} if self.split == DEFAULT_SPLIT else {"split": self.split}
-        return (
-            {
-                "network": self.network,
-                "bits": str(self.bits),
-                "measure": self.measure,
-                "profile": self.profile,
-                "link": self.link,
-                "scope": self.scope,
-                "sliders": _SLIDERS[self.together],
-            }
-            | {key: repr(value) for key, value in sliders.items()}
-            | split
-        )
-
-    @staticmethod
-    def read(query: Mapping[str, str], offers: Offers) -> "Reading":
-        """The view a link means; what it has wrong falls back and gives a sentence.
-
-        Args:
-            query: the link's query, any text.
-            offers: what there is; at least one network with one bit width.
-        """
-        problems: list[str] = []
-
-        def choice(key: str, kind: str, known: tuple[str, ...], default: str) -> str:
-            given = query.get(key, default)
-            if given in known:
-                return given
-            problems.append(str(UnknownNameError(kind, given, known)))
-            return default
-
-        network = choice(
-            "network", "network", tuple(offers.early_exits), next(iter(offers.early_exits))
-        )
-        bits = _read_bits(query, tuple(offers.early_exits[network]), problems)
-        together = _read_together(query, problems)
-        exits = offers.early_exits[network][bits]
-        return Reading(
-            view=View(
-                network=network,
-                bits=bits,
-                together=together,
-                thresholds=_read_thresholds(query, exits, together=together, problems=problems),
-                measure=choice(
-                    "measure", "confidence measure", offers.measures, offers.measures[0]
-                ),
-                profile=choice("profile", "hardware profile", offers.profiles, DEFAULT_PROFILE),
-                link=choice("link", "link profile", offers.links, DEFAULT_LINK),
-                scope=choice("scope", "scope", offers.scopes, offers.scopes[0]),
-                split=choice("split", "split", offers.splits_of(network), DEFAULT_SPLIT),
-            ),
-            problems=tuple(problems),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A view and one sentence for each thing the link had wrong."""
 
     view: View
+    opened: View
     problems: tuple[str, ...]
-
-
-def slider_keys(view: View) -> tuple[str, ...]:
-    """Keys of the sliders, which are also their names in the address: t, or t1, t2 and so on."""
-    return ("t",) if view.together else tuple(f"t{i + 1}" for i in range(view.early_exits))
-
-
-def on_grid(threshold: float) -> float:
-    """The slider's position nearest to a threshold; the browser rounds in the same way.
-
-    >>> on_grid(0.70004)
-    0.7
-    """
-    return math.floor(threshold * STEPS + 0.5) / STEPS
-
-
-def same_data(one: View, other: View) -> bool:
-    """True if two views differ at most in their thresholds."""
-    return replace(one, thresholds=other.thresholds) == other
+    page: str
+    runs: int = _TOLD
+    follows: tuple[str, tuple[str, ...]] | None = None
 
 
 def current() -> View:
-    """The view the shell drew in this run; what a page starts from."""
-    view: View = st.session_state["view"]
-    return view
+    """The view that the app frame drew in this run; a page starts from it."""
+    return _session().view
+
+
+def has_begun() -> bool:
+    """Whether the session's link was read."""
+    return _KEY in st.session_state
+
+
+def begin(link: Reading) -> None:
+    """Start from the session's link.
+
+    In one step, as a change of page during the first run empties the address.
+    """
+    st.session_state[_KEY] = Session(
+        view=link.view, opened=link.view, problems=link.problems, page=_page()
+    )
+
+
+def resume() -> tuple[str, ...]:
+    """Begin a whole run; what is still to be said of the session's link."""
+    now = _session()
+    now.follows = None  # the page says it again
+    if now.view != now.opened:
+        now.problems = ()
+    return now.problems
+
+
+def visit() -> bool:
+    """Note which page runs; True in the first runs after another page.
+
+    Then the browser may have drawn the controls at their defaults: what told it better belonged to
+    the run before, and its next click would send these.
+    """
+    now, page = _session(), _page()
+    if now.page != page:
+        now.page, now.runs = page, 0
+    return now.runs < _TOLD
+
+
+def finish_run() -> None:
+    """Count a whole run of the page."""
+    if has_begun():
+        _session().runs += 1
+
+
+def preset(*, again: bool = False) -> None:
+    """Let widgets start from the view where they have no value: a client may send none.
+
+    Args:
+        again: tell the browser once more what the others stand at.
+    """
+    state = st.session_state
+    for key, value in current().widgets.items():
+        held = state.get(key)
+        if held is None or again:
+            state[key] = value if held is None else held
 
 
 def keep(view: View) -> None:
@@ -185,63 +120,75 @@ def keep(view: View) -> None:
 
     The sliders write their own part: they are bound to the address in the browser.
     """
-    st.session_state["view"] = view
-    written = view.write()
-    wanted = {key: written[key] for key in (*CHOICES, "split") if key in written}
+    _session().view = view
+    wanted = address()
     if "split" in st.query_params and "split" not in wanted:
         del st.query_params["split"]
     if any(st.query_params.get(key) != value for key, value in wanted.items()):
         st.query_params.update(wanted)
 
 
-def _read_bits(query: Mapping[str, str], offered: tuple[int, ...], problems: list[str]) -> int:
-    default = DEFAULT_BITS if DEFAULT_BITS in offered else offered[0]
-    given = query.get("bits", str(default))
-    if given in {str(bits) for bits in offered}:
-        return int(given)
-    problems.append(str(BitWidthError(given, offered)))
-    return default
+def address() -> dict[str, str]:
+    """The current view's part of the address, without the sliders."""
+    return {key: text for key, text in current().write().items() if key in CHOICES}
 
 
-def _read_together(query: Mapping[str, str], problems: list[str]) -> bool:
-    default = "one" if "t" in query and "t1" not in query else "each"
-    given = query.get("sliders", default)
-    if given not in _SLIDERS:
-        problems.append(str(UnknownNameError("slider mode", given, _SLIDERS)))
-    return given == "one"
+def follow_with(*fragments: str) -> None:
+    """Let a moved slider run only these fragments again, until the whole page runs the next time.
+
+    To be called at the end of a page. While a link's problems are shown, a move still runs the
+    whole page, and they go.
+    """
+    if not _session().problems:
+        _session().follows = (_page(), fragments)
 
 
-def _read_thresholds(
-    query: Mapping[str, str], exits: int, *, together: bool, problems: list[str]
-) -> tuple[float, ...]:
-    known = ["t"] if together else [f"t{i + 1}" for i in range(exits)]
-    problems.extend(
-        f"The link has a threshold {key[:9]}, and this network has {exits} early exits; it was "
-        "left out."
-        for key in query
-        if key[:1] == "t" and key[1:].isdecimal() and key[1:] not in map(str, range(1, exits + 1))
+def move_sliders() -> tuple[str, ...] | None:
+    """Take over the sliders' values; the fragments that follow, or None for the whole page."""
+    state, now = st.session_state, _session()
+    page, fragments = now.follows or (None, ())
+    others = now.view.choices.items()
+    if page != _page() or any(state.get(key) not in {None, value} for key, value in others):
+        return None  # of another page, or something else was changed with it
+    values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
+    values *= now.view.early_exits // len(values)
+    now.view = replace(now.view, thresholds=values)
+    return fragments
+
+
+def change_mode() -> None:
+    """Carry the values over: one for all starts at exit 1's, per exit at the common one."""
+    state = st.session_state
+    if state["sliders"] == "one":
+        state["t"] = state.get("t1", DEFAULT_THRESHOLD)
+    else:
+        for number in range(current().early_exits):
+            state[f"t{number + 1}"] = state.get("t", DEFAULT_THRESHOLD)
+
+
+def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -> None:
+    """Move bit width and sliders there; only from a callback, before widgets are drawn."""
+    there = replace(
+        current(),
+        bits=bits,
+        thresholds=tuple(on_grid(value) for value in thresholds),
+        sliders="one" if together else "each",
     )
-    values = [_read_threshold(key, query, problems) for key in known]
-    return tuple(values * exits) if together else tuple(values)
+    for key in ("bits", "sliders", *slider_keys(there)):
+        st.session_state[key] = there.widgets[key]
 
 
-def _read_threshold(key: str, query: Mapping[str, str], problems: list[str]) -> float:
-    given = query.get(key, repr(DEFAULT_THRESHOLD))
-    try:
-        return _threshold(key, given)
-    except HybridError as error:
-        problems.append(str(error))
-        return DEFAULT_THRESHOLD
+def show_split(name: str) -> None:
+    """Let the pages show this split; only from a callback."""
+    st.session_state["split"] = name
+    _session().view = replace(current(), split=name)
 
 
-def _threshold(key: str, given: str) -> float:
-    try:
-        value = float(given)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise ThresholdError(
-            f"The link says {key} = {given[:40]!r}, and a threshold is a number from 0 to 1; "
-            f"{DEFAULT_THRESHOLD} was taken instead."
-        )
-    return on_grid(value)
+def _session() -> Session:
+    session: Session = st.session_state[_KEY]
+    return session
+
+
+def _page() -> str:
+    context = get_script_run_ctx()
+    return context.page_script_hash if context else ""

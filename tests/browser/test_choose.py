@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hybrid.choosing import Limits, choose, collect_candidates
-from hybrid.ui.session import STEPS
+from hybrid.ui.view import STEPS
 from tests.browser.waiting import PATIENCE_MS, click_point, said_by_address, settled
 
 pytestmark = pytest.mark.browser

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from hybrid import certificates, zoo
 from hybrid.ui import cache
 from hybrid.ui.explore import certification
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 
 Explore = Callable[..., AppTest]
 TOY = {"network": "trees-toy", "bits": "2"}

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import energy, policy, zoo
 from hybrid.ui import cache
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from tests.own_images import write_halves, write_user_split
 
 Explore = Callable[..., AppTest]

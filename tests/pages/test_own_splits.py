@@ -10,7 +10,7 @@ from hybrid import evaluation, policy, zoo
 from hybrid.data import user_splits
 from hybrid.text import numbers, point
 from hybrid.ui import cache
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from tests.own_images import write_user_split
 
 Explore = Callable[..., AppTest]

@@ -14,7 +14,7 @@ from hybrid import choosing, energy, zoo
 from hybrid.choosing import Answer, Field, Limits, ParetoSet, ProfileCheck
 from hybrid.evaluation import Prices
 from hybrid.ui.choose.query import Query
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 
 __all__ = ["answer", "compared", "pareto_sets"]
 

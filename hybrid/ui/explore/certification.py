@@ -12,8 +12,8 @@ import streamlit as st
 from hybrid.certificates import Band, Certificate, nearest, rounded_up
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
-from hybrid.ui import cache, controls
-from hybrid.ui.session import STEPS, View
+from hybrid.ui import cache, session
+from hybrid.ui.view import STEPS, View
 from hybrid.zoo import exit_labels
 
 __all__ = ["by_exit", "export", "show"]
@@ -100,10 +100,7 @@ def _offer(view: View, found: Band) -> None:
 
 
 def _move(view: View, there: tuple[float, ...]) -> None:
-    if view.together:
-        st.session_state["t"] = there[0]
-    else:
-        controls.go_to(view.bits, there)
+    session.go_to(view.bits, there, together=view.together)
     st.rerun()  # the sliders too, where only a part of the page would run
 
 

@@ -19,7 +19,7 @@ from hybrid.inference.live import (
 from hybrid.text import numbers
 from hybrid.ui import cache, gallery, jobs, running
 from hybrid.ui.jobs import Job, Report, Turns
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 
 __all__ = [
     "LiveRun",

@@ -34,7 +34,7 @@ from hybrid.traces.trace import Trace
 from hybrid.ui import jobs
 from hybrid.ui.jobs import Job, Report, Turns, Work
 from hybrid.ui.networks import cards
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from hybrid.zoo import Card, Variant
 
 __all__ = [

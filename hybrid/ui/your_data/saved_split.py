@@ -1,7 +1,6 @@
 """A kept split on Your data: what it is, what can be done with it, how it differs from test."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -14,7 +13,7 @@ from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, running, session
 from hybrid.ui.explore import figures as explore_figures
 from hybrid.ui.jobs import Turns
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from hybrid.ui.your_data import figures, images
 from hybrid.ui.your_data.images import Beside
 from hybrid.zoo import WEIGHTS, Card, exit_labels
@@ -75,7 +74,7 @@ def actions(about: UserSplit, view: View, card: Card) -> None:
             icon=":material/tune:",
             type="primary",
             key="your_explore",
-            on_click=open_split,
+            on_click=session.show_split,
             args=(about.name,),
         ):
             app_frame.open_page("explore")
@@ -121,12 +120,6 @@ def choose_on(about: UserSplit) -> None:
     ):
         st.session_state["choose_on"] = (about.network, images)
         app_frame.open_page("choose")
-
-
-def open_split(name: str) -> None:
-    """Let the pages begin from this split."""
-    st.session_state["split"] = name
-    st.session_state["view"] = replace(session.current(), split=name)
 
 
 def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns) -> None:

@@ -11,7 +11,7 @@ from hybrid import choosing
 from hybrid.errors import LimitError
 from hybrid.ui.choose import answers
 from hybrid.ui.choose.query import Query
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from tests.ui.fixtures import toy
 
 __all__ = ["toy"]

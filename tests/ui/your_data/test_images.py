@@ -5,7 +5,7 @@ import pytest
 
 from hybrid import certificates, policy, zoo
 from hybrid.data import labels
-from hybrid.ui.session import View
+from hybrid.ui.view import View
 from hybrid.ui.your_data import figures, images
 from hybrid.ui.your_data.images import Given
 

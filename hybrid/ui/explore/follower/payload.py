@@ -12,7 +12,7 @@ from hybrid import policy
 from hybrid.text.point import Baseline
 from hybrid.traces.trace import Trace
 from hybrid.ui import palette
-from hybrid.ui.session import STEPS, View, slider_keys
+from hybrid.ui.view import STEPS, View, slider_keys
 from hybrid.zoo import exit_labels
 
 __all__ = ["SWEEP_POINTS", "payload"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.ui.session import DEFAULT_THRESHOLD, Offers, View, on_grid, slider_keys
+from hybrid.ui.view import DEFAULT_THRESHOLD, Offers, View, on_grid, slider_keys
 
 OFFERS = Offers(
     early_exits={"pine": {1: 2, 4: 2}, "larch": {2: 3}},
@@ -26,7 +26,7 @@ def views(draw: st.DrawFn) -> View:
         network=network,
         bits=bits,
         thresholds=tuple(step / 10_000 for step in values),
-        together=together,
+        sliders="one" if together else "each",
         measure=draw(st.sampled_from(OFFERS.measures)),
         profile=draw(st.sampled_from(OFFERS.profiles)),
         link=draw(st.sampled_from(OFFERS.links)),
