@@ -105,7 +105,7 @@ def test_a_certified_point_shows_its_certificate_and_gets_no_second_one(
     shown = run("evaluate", "--point", str(path))
     again = run("evaluate", "--point", str(path), "--certify")
 
-    assert "at most 20 points lost against static-32bit of digits-vgg" in shown.stdout
+    assert "loses at most 20 points to static-32bit of digits-vgg" in shown.stdout
     kept = parsed(run("evaluate", "--point", str(path), "--json"))["certified_when_chosen"]
     assert kept == tomllib.loads(path.read_text())["certificate"]
     other = run("evaluate", "--point", str(path), "--thresholds", "0.1,0.1")

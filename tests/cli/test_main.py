@@ -470,7 +470,7 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
     words = ("train", str(recipe), "--checkpoints", str(tmp_path / "runs"))
     trial = run(*words, "--max-images", "64")
     assert trial.exit_code == 0, trial.stderr
-    assert trial.stdout == "Trial ended, nothing published: hybrid-2bit.\n"
+    assert trial.stdout == "Trial finished, nothing published: hybrid-2bit.\n"
     assert zoo.networks() == []  # a trial publishes nothing
 
     trained = run(*words)
