@@ -13,7 +13,7 @@ from hybrid.text import choice, numbers
 from hybrid.ui import app_frame, cache, session
 from hybrid.ui.choose import answers, figures, report
 from hybrid.ui.choose.query import NUMBERS, Query
-from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, on_grid
+from hybrid.ui.view import DEFAULT_SPLIT, STEPS, Offers, View, on_grid
 
 PLOT = {"displayModeBar": False, "responsive": True}
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
@@ -88,7 +88,7 @@ def asked(view: View) -> Query:
     return query
 
 
-def own_images(known: cache.Offers) -> str:
+def own_images(known: Offers) -> str:
     """The images that decide: the data set's, or the user's own."""
     offered = ["", *divided(known)]
     if st.session_state.get("choose_images") not in offered:
@@ -105,7 +105,7 @@ def own_images(known: cache.Offers) -> str:
     return chosen_images
 
 
-def divided(known: cache.Offers) -> list[str]:
+def divided(known: Offers) -> list[str]:
     """The images of the user's own that some network has in two halves."""
     return sorted({name for network in known.early_exits for name in user_splits.halved(network)})
 

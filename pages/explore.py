@@ -7,8 +7,8 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text.point import against, headlines, honest, verdict
-from hybrid.ui import app_frame, cache, gallery, session
-from hybrid.ui.explore import certification, figures, follower
+from hybrid.ui import app_frame, gallery, session
+from hybrid.ui.explore import certification, figures, follower, load
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.view import View, same_data
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Everything on the page, top to bottom."""
     view = session.current()
     try:
-        data = cache.explore_data(view)
+        data = load.explore_data(view)
     except (DataMissingError, TraceError) as error:
         app_frame.missing_trace(view, error)
         return
@@ -39,7 +39,7 @@ def main() -> None:
     details(view, drawn)
     downloads(view)
     pictures()
-    follower.mount(cache.follower_data(view), on_click=go_to_clicked)
+    follower.mount(load.follower_data(view), on_click=go_to_clicked)
     if follower.is_alive():
         session.follow_with(POINT, PICTURES)
 
@@ -64,9 +64,9 @@ def drawn_figures(view: View, data: ExploreData) -> figures.Figures:
     if held is None or not follower.is_alive() or not same_data(held, view):
         state["explore_anchor"] = view
         state["explore_figures"] = draw(view, data, operating_point(view, data))
-    elif state["explore_data"] != cache.when_changed(view):
+    elif state["explore_data"] != load.when_changed(view):
         state["explore_figures"] = draw(held, data, operating_point(held, data))
-    state["explore_data"] = cache.when_changed(view)
+    state["explore_data"] = load.when_changed(view)
     figures_by_key: figures.Figures = state["explore_figures"]
     return figures_by_key
 
@@ -104,9 +104,9 @@ def draw(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures
 def show_headlines() -> None:
     """The figures that matter, and whether a static network does better."""
     view = session.current()
-    if st.session_state["explore_data"] != cache.when_changed(view):
+    if st.session_state["explore_data"] != load.when_changed(view):
         st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
-    data = cache.explore_data(view)
+    data = load.explore_data(view)
     point = operating_point(view, data)
     written = honest(point, labelled=data.labelled)
     st.session_state["explore_point"].update(view=view, point=written)
@@ -220,9 +220,9 @@ def downloads(view: View) -> None:
     """The frontier as a table, and the point as JSON."""
     now = st.session_state["explore_point"]
     with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
-        table = cache.frontier_table(view)
+        table = load.frontier_table(view)
         st.caption(
-            f"The best thresholds of each bit width, found on {cache.searched_split(view)}; what "
+            f"The best thresholds of each bit width, found on {load.searched_split(view)}; what "
             f"they give on {view.split}."
         )
         st.dataframe(
@@ -261,9 +261,9 @@ def downloads(view: View) -> None:
 def pictures() -> None:
     """Images that leave earliest, go furthest, or leave wrongly sure."""
     view = session.current()
-    data = cache.explore_data(view)
+    data = load.explore_data(view)
     card = data.card
-    if cache.pictures(view, [0]) is None:
+    if load.pictures(view, [0]) is None:
         st.caption(
             f"The images of {card.dataset} are not on this machine; with them, this page also "
             "shows which leave earliest, which go furthest and which leave wrongly sure."
@@ -276,7 +276,7 @@ def pictures() -> None:
             if not group.positions:
                 st.caption("No image at these thresholds.")
                 continue
-            images = cache.pictures(view, group.positions)
+            images = load.pictures(view, group.positions)
             if images is None:
                 continue
             st.image(

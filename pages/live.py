@@ -2,16 +2,18 @@
 
 import streamlit as st
 
+from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.inference import live
 from hybrid.inference.live import Progress
 from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.ui import app_frame, cache, jobs, palette, recording, session
+from hybrid.ui.explore import load
 from hybrid.ui.jobs import Job
 from hybrid.ui.live import figures, live_run
 from hybrid.ui.live.live_run import LiveRun
-from hybrid.ui.view import View
+from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import exit_labels
 
 STILL = {"displayModeBar": False}
@@ -25,15 +27,15 @@ def main() -> None:
     run: LiveRun | None = st.session_state.get(RUN)
     st.header("Live run")
     st.write(
-        f"Runs the edge segment with its exit heads over the {cache.SPLIT} split, and the cloud "
+        f"Runs the edge segment with its exit heads over the {DEFAULT_SPLIT} split, and the cloud "
         "segment only for images that stay. Both segments run on this machine."
     )
-    images_here = recording.on_this_machine(cache.card(view.network).dataset)
+    images_here = recording.on_this_machine(zoo.card(view.network).dataset)
     buttons(view, run, ready=images_here)
     trace = trace_of(view, record=images_here)
     if not images_here:
         recording.missing_data(
-            cache.card(view.network).dataset, "A live run needs them; the other pages do not."
+            zoo.card(view.network).dataset, "A live run needs them; the other pages do not."
         )
     if run is None:
         show_promise(view, trace)
@@ -77,7 +79,7 @@ def start(view: View) -> None:
 def trace_of(view: View, *, record: bool) -> Trace | None:
     """The view's trace; None where there is none, which is then recorded if it can be."""
     try:
-        return cache.trace(view.network, view.variant)
+        return cache.trace(view.network, view.variant, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
         if record:
             recording.missing_trace(view.network, view.variant, error)
@@ -201,7 +203,7 @@ def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> No
 
 def show_recent(view: View, progress: Progress) -> None:
     """The images that left last at each exit."""
-    classes = cache.card(view.network).classes
+    classes = zoo.card(view.network).classes
     st.markdown("**Just left**, the newest first")
     names = exit_labels(view.early_exits)
     for number, column in enumerate(st.columns(len(names))):
@@ -237,8 +239,8 @@ def show_against_trace(run: LiveRun, progress: Progress, trace: Trace | None) ->
 def show_against_everything(run: LiveRun, progress: Progress) -> None:
     """What leaving early saved."""
     st.subheader("Against running every image to its end")
-    variant = cache.card(run.view.network).variants[run.view.variant]
-    against = live.against_everything(progress, variant.layers, cache.prices(run.view).costs)
+    variant = zoo.card(run.view.network).variants[run.view.variant]
+    against = live.against_everything(progress, variant.layers, load.prices(run.view).costs)
     show_metrics(live_run.savings(against, scope=run.view.scope))
     st.caption(live_run.measurement(progress, run.request))
 

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from hybrid import energy
+from hybrid import energy, zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
 from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
-from hybrid.ui.view import View
+from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import Card, Variant
 
 STILL = {"displayModeBar": False}
@@ -18,7 +18,7 @@ FULL_PRECISION = 32
 def main() -> None:
     """The page, from the network as a whole to one variant in detail."""
     view = session.current()
-    card = cache.card(view.network)
+    card = zoo.card(view.network)
     show_card(card)
     show_opponents(card, view)
     variant = choose_variant(card, view)
@@ -37,9 +37,9 @@ def show_card(card: Card) -> None:
     st.caption(
         f"Data set {card.dataset}, {len(card.classes)} classes, {colours} images of "
         f"{card.size}×{card.size} pixels; cut after stage {cards.cut(card)}; "
-        f"seed {card.seed}. Accuracies on the {cache.SPLIT} split."
+        f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split."
     )
-    table = cards.variants_table(card, split=cache.SPLIT)
+    table = cards.variants_table(card, split=DEFAULT_SPLIT)
     accuracy = st.column_config.NumberColumn(format="%.2f")
     st.dataframe(
         table,
@@ -71,7 +71,7 @@ def show_opponents(card: Card, view: View) -> None:
     st.subheader("Beside the static networks")
     try:
         with st.spinner("Comparing with the static networks"):
-            table, fought = cache.baselines(view)
+            table, fought = cards.baselines(view)
     except (DataMissingError, TraceError):
         st.caption("Every variant's traces of tune and test are needed to compare them.")
         return
@@ -185,7 +185,7 @@ def show_belief(card: Card, variant: Variant) -> None:
     """Reliability before and after the temperature, and how confidence tells right from wrong."""
     st.subheader("How far its exits can be believed")
     try:
-        trace = cache.trace(card.network, variant.name)
+        trace = cache.trace(card.network, variant.name, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
         recording.missing_trace(card.network, variant.name, error)
         return

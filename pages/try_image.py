@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid import data
+from hybrid import data, zoo
 from hybrid.data import images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
@@ -18,9 +18,10 @@ from hybrid.errors import HybridError
 from hybrid.inference.single import ExitSaid, ImageRun
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, running, session
+from hybrid.ui.explore import load
 from hybrid.ui.networks import cards
 from hybrid.ui.try_image import figures
-from hybrid.ui.view import View
+from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import Card
 
 STILL = {"displayModeBar": False}
@@ -48,7 +49,7 @@ class Given:
 def main() -> None:
     """The page: choose images, run them, show the chosen one."""
     view = session.current()
-    card = cache.card(view.network)
+    card = zoo.card(view.network)
     st.header("Try an image")
     given = choose_images(card)
     if not given:
@@ -92,7 +93,7 @@ def choose_samples(card: Card) -> list[Given]:
             card.dataset, "Photographs, uploads and the camera work without; this source does not."
         )
         return []
-    test = data.load(card.dataset, cache.SPLIT, size=card.size, channels=card.channels)
+    test = data.load(card.dataset, DEFAULT_SPLIT, size=card.size, channels=card.channels)
     page = st.number_input(
         f"{OFFERED} of {numbers.count(len(test.labels))} test images, from",
         min_value=0,
@@ -201,7 +202,7 @@ def take_camera() -> list[Picture | Rejected]:
 
 def largest() -> int:
     """Pixels a side of what the largest network here sees, to which one may yet switch."""
-    return max(cache.card(network).size for network in cache.offers().early_exits)
+    return max(zoo.card(network).size for network in cache.offers().early_exits)
 
 
 def show_rejected(rejected: Sequence[Rejected], *, others: bool) -> None:
@@ -250,7 +251,7 @@ def run_all(given: Sequence[Given], view: View) -> list[ImageRun]:
 
 def choose_one(given: Sequence[Given], single: Sequence[ImageRun], view: View) -> int:
     """A row per image; the row that is clicked is shown below."""
-    costs = cache.prices(view).costs
+    costs = load.prices(view).costs
     energy_unit = f"Energy, {view.scope} (µJ)"
     rows = [
         {
@@ -309,7 +310,7 @@ def show(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
 
 def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
     """Answer, exit taken, energy, uplink and time, beside what the twin says."""
-    prices = cache.prices(view)
+    prices = load.prices(view)
     energy_pj = prices.costs.energy_pj[image_run.exit_taken]
     uplink_bytes = prices.costs.uplink_bytes[image_run.exit_taken]
     twin = ask_twin(one, card, view)

@@ -8,12 +8,13 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from hybrid import zoo
 from hybrid.data import ingest, user_splits
 from hybrid.data.labels import HOW, LEFT_OUT, UNLABELLED
 from hybrid.data.labels import labels as to_labels
 from hybrid.errors import HybridError
 from hybrid.text import numbers
-from hybrid.ui import app_frame, cache, gallery, jobs, running, session
+from hybrid.ui import app_frame, gallery, jobs, running, session
 from hybrid.ui.jobs import Job
 from hybrid.ui.view import View
 from hybrid.ui.your_data import images, saved_split
@@ -29,7 +30,7 @@ ROWS_SHOWN = 8  # of the table of labels; more scroll inside it
 def main() -> None:
     """What is being recorded, then one split: a new one, or one that is kept."""
     view = session.current()
-    card = cache.card(view.network)
+    card = zoo.card(view.network)
     st.header("Your data")
     st.write(
         "Your own images become a split like any other: they are recorded once, and Explore can "

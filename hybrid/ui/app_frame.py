@@ -4,7 +4,7 @@ app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page c
 
     view = session.current()                       # as the shared controls stand
     try:
-        trace = cache.trace(view.network, view.variant)
+        trace = cache.trace(view.network, view.variant, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
         app_frame.missing_trace(view, error)     # shows the reason, and offers what helps
         return

@@ -1,7 +1,7 @@
 """What a page shows where a trace or a data set is missing: it is recorded, or offered to fetch.
 
     try:
-        trace = cache.trace(network, variant)
+        trace = cache.trace(network, variant, split)
     except (DataMissingError, TraceError) as error:
         recording.missing_trace(network, variant, error)
     if images is None:
@@ -20,21 +20,24 @@ from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.text import numbers
 from hybrid.traces import trace
-from hybrid.ui import cache, jobs, running
+from hybrid.ui import jobs, running
 from hybrid.ui.jobs import Job, Key, Report, Turns
+from hybrid.ui.view import DEFAULT_SPLIT
 
 __all__ = ["missing_data", "missing_trace", "on_this_machine"]
 
 ICON = ":material/database_off:"
 
 
-def missing_trace(network: str, variant: str, error: HybridError, split: str = cache.SPLIT) -> None:
+def missing_trace(
+    network: str, variant: str, error: HybridError, split: str = DEFAULT_SPLIT
+) -> None:
     """Say that a trace cannot be used and record it, or say what recording needs first.
 
     Args:
         error: why there is none: DataMissingError where it is missing, else it is damaged.
     """
-    dataset = cache.card(network).dataset
+    dataset = zoo.card(network).dataset
     key = ("trace", network, variant, split)
     job = _known(key)
     own = split in user_splits.names(network)

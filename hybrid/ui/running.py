@@ -7,6 +7,7 @@
 Torch is imported when the first network is loaded, not before.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,14 +17,13 @@ from numpy.typing import NDArray
 from hybrid import zoo
 from hybrid.inference import single
 from hybrid.inference.single import ImageRun
+from hybrid.ui.cache import cached, card_file
 from hybrid.ui.jobs import Turns, spare_a_core
 
 if TYPE_CHECKING:
     from hybrid.models import Network
 
 __all__ = ["gate", "image_run", "network"]
-
-WEIGHTS = "weights.safetensors"
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -32,33 +32,17 @@ def gate() -> Turns:
     return Turns()
 
 
+def _weights(name: str, variant: str) -> tuple[Path, ...]:
+    return (*card_file(name), zoo.weights_path(name, variant))
+
+
+@cached(entries=6, files=_weights)
 def network(name: str, variant: str) -> "Network":
     """The variant's network, run once already, so that its first answer is as fast as the next.
 
     Raises:
         UnknownNameError, WeightsError: as `zoo.load`.
     """
-    return _network(name, variant, zoo.card(name).variants[variant].files[WEIGHTS])
-
-
-def image_run(
-    pixels: NDArray[np.uint8],
-    name: str,
-    variant: str,
-    thresholds: tuple[float, ...],
-    measure: str,
-) -> ImageRun:
-    """What happens to one image; the same question is answered from memory.
-
-    Args:
-        pixels: (h, w, channels), what the network sees.
-    """
-    sha256 = zoo.card(name).variants[variant].files[WEIGHTS]
-    return _trial(pixels.tobytes(), pixels.shape, name, variant, sha256, thresholds, measure)
-
-
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _network(name: str, variant: str, sha256: str) -> "Network":  # noqa: ARG001  # in the key
     import torch
 
     spare_a_core()
@@ -71,22 +55,24 @@ def _network(name: str, variant: str, sha256: str) -> "Network":  # noqa: ARG001
     return loaded
 
 
-@st.cache_data(max_entries=4096, show_spinner=False)
-def _trial(
-    pixels: bytes,
-    shape: tuple[int, ...],
+@cached(entries=4096, files=lambda _, name, variant, *__: _weights(name, variant))
+def image_run(
+    pixels: NDArray[np.uint8],
     name: str,
     variant: str,
-    sha256: str,
     thresholds: tuple[float, ...],
     measure: str,
 ) -> ImageRun:
-    card = zoo.card(name)
-    loaded = _network(name, variant, sha256)
+    """The run of one image; the same question is answered from memory.
+
+    Args:
+        pixels: (h, w, channels), as the network gets them.
+    """
+    card, loaded = zoo.card(name), network(name, variant)
     with gate():
         return single.run(
             loaded,
-            np.frombuffer(pixels, dtype=np.uint8).reshape(shape),
+            pixels,
             card=card,
             variant=card.variants[variant],
             thresholds=thresholds,

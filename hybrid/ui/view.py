@@ -24,6 +24,7 @@ __all__ = [
     "on_grid",
     "same_data",
     "slider_keys",
+    "without_thresholds",
 ]
 
 # A slider at its default is not in the address, so this number is part of what every link means.
@@ -208,6 +209,11 @@ def on_grid(threshold: float) -> float:
 def same_data(one: View, other: View) -> bool:
     """True if two views differ at most in their thresholds."""
     return replace(one, thresholds=other.thresholds) == other
+
+
+def without_thresholds(view: View) -> View:
+    """The same view for all thresholds, to look up what no slider changes."""
+    return replace(view, thresholds=(0.0,) * view.early_exits)
 
 
 def _read_thresholds(

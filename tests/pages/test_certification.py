@@ -9,8 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from hybrid import certificates, zoo
-from hybrid.ui import cache
-from hybrid.ui.explore import certification
+from hybrid.ui.explore import bands, certification
 from hybrid.ui.view import View
 
 Explore = Callable[..., AppTest]
@@ -143,7 +142,7 @@ def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
 def test_a_trace_recorded_meanwhile_is_certified_anew(toy: Path, explore: Explore) -> None:
     explore(**TOY)
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
-    before = cache.band(view)
+    before = bands.band(view)
     folder = toy / "trees-toy"
     other = folder / "hybrid-4bit" / "trace-certify.parquet"
     card = zoo.card("trees-toy")
@@ -151,7 +150,7 @@ def test_a_trace_recorded_meanwhile_is_certified_anew(toy: Path, explore: Explor
 
     (folder / "hybrid-2bit" / "trace-certify.parquet").write_bytes(other.read_bytes())
 
-    assert cache.band(view).bounds.tolist() != before.bounds.tolist()
+    assert bands.band(view).bounds.tolist() != before.bounds.tolist()
 
 
 def test_an_exit_that_nobody_takes_has_dashes() -> None:

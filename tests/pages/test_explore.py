@@ -16,7 +16,7 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 from hybrid import energy, policy, zoo
-from hybrid.ui import cache
+from hybrid.ui.explore import load
 from hybrid.ui.view import View
 from tests.own_images import write_halves, write_user_split
 
@@ -225,9 +225,9 @@ def test_the_frontier_is_found_on_tune_and_shows_what_it_gives_on_test(explore: 
     explore(**TOY)
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8))
 
-    found = next(f for f in cache.frontiers(view) if f.bits == 2)
+    found = next(f for f in load.frontiers(view) if f.bits == 2)
 
-    spent = cache.prices(view).costs.energy_pj
+    spent = load.prices(view).costs.energy_pj
     tune = [policy.outcome(zoo.trace("trees-toy", "hybrid-2bit", "tune"), t)
             for t in found.thresholds.tolist()]  # fmt: skip
     on_tune = [(policy.mean_cost(np.array(o.exit_counts), spent), o.accuracy) for o in tune]
@@ -252,8 +252,8 @@ def test_the_frontier_is_found_on_other_images_where_there_are_others(
     explore(**TOY)
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8), split=split)
 
-    assert cache.searched_split(view) == where
-    assert len(cache.frontiers(view)) > 1
+    assert load.searched_split(view) == where
+    assert len(load.frontiers(view)) > 1
 
 
 def test_the_point_and_the_table_can_be_downloaded(explore: Explore) -> None:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from hybrid import evaluation, policy, zoo
 from hybrid.data import user_splits
 from hybrid.text import numbers, point
-from hybrid.ui import cache
+from hybrid.ui.explore import bands
 from hybrid.ui.view import View
 from tests.own_images import write_user_split
 
@@ -115,12 +115,12 @@ def test_a_split_that_is_not_divided_certifies_nothing(explore: Explore, toy: ob
 def test_certificates_of_a_divided_split_rest_on_its_certify_half(toy: object) -> None:
     write_user_split("trees-toy", "mine-tune", purpose="tune", division="mine")
     view = View(network="trees-toy", bits=2, thresholds=LIMITS, split="mine-tune")
-    assert cache.certify_split(view) is None
+    assert bands.certify_split(view) is None
 
     write_user_split("trees-toy", "mine-certify", purpose="certify", division="mine", samples=150)
 
-    assert cache.certify_split(view) == "mine-certify"
-    assert (cache.band(view).split, cache.band(view).samples) == ("mine-certify", 150)
+    assert bands.certify_split(view) == "mine-certify"
+    assert (bands.band(view).split, bands.band(view).samples) == ("mine-certify", 150)
 
 
 def test_without_labels_the_disagreement_is_certified(explore: Explore, toy: object) -> None:

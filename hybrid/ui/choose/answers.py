@@ -1,10 +1,9 @@
-"""Answers kept in memory once for all sessions, bounded, every input in the key.
-
-Traces count by their time of change, so a trace recorded meanwhile is chosen from at the next run.
-"""
+"""Answers to a query, computed once for all sessions, with progress for the one that waits."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -13,37 +12,81 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 from hybrid import choosing, energy, zoo
 from hybrid.choosing import Answer, Field, Limits, ParetoSet, ProfileCheck
 from hybrid.evaluation import Prices
+from hybrid.ui.cache import cached, card_file, prices_at
 from hybrid.ui.choose.query import Query
 from hybrid.ui.view import View
 
 __all__ = ["answer", "compared", "pareto_sets"]
 
-Asked = tuple[tuple[str, ...], str, str, tuple[int, ...]]  # networks, images, measure, stamps
-
-
-# While candidates are counted: what is counted, to how many are done and how many there are. Not in
-# the cached functions' arguments, as it is no input of theirs.
-_COUNTED: dict[Asked, tuple[int, int]] = {}
-_QUICK_SECONDS = 0.4  # what takes no longer shows no progress
+_QUICK_SECONDS = 0.4  # a shorter computation shows no progress
 _LOOK_SECONDS = 0.1
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Candidates:
+    """What candidates are collected from."""
+
+    networks: tuple[str, ...]
+    images: str
+    measure: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """Every input of an answer."""
+
+    candidates: _Candidates
+    limits: Limits
+    profile: str
+    link: str
+    scope: str
+
+    @property
+    def field(self) -> Field:
+        return _field(self.candidates)
+
+    @property
+    def prices(self) -> Prices:
+        return prices_at(self.profile, self.link, self.scope)
+
+
+# While candidates are counted: how many are done, and how many there are. Not among the cached
+# functions' arguments, as it is no input of theirs.
+_COUNTED: dict[_Candidates, tuple[int, int]] = {}
+
+
 def answer(query: Query, view: View, place: DeltaGenerator) -> Answer:
-    """The point that keeps the query at the view's prices.
+    """The point that meets the query's limits at the view's prices.
 
     Args:
-        place: an empty element, where a progress bar stands while that takes long.
+        place: an empty element, for a progress bar while that takes long.
 
     Raises:
-        LimitError: query that are none, or nothing to choose among.
+        LimitError: the query sets no limit, or there is nothing to choose among.
     """
-    networks, images = _asked(query)
-    limits, stamps = query.limits, _stamps(query)
-    counted = (networks, images, view.measure, stamps)
-    return _shown(
-        lambda: _answer(networks, images, limits, *_priced(view), stamps),
-        lambda: _COUNTED.get(counted),
-        place,
+    question = _question(query, view)
+    return _shown(lambda: _answer(question), lambda: _COUNTED.get(question.candidates), place)
+
+
+def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
+    """The candidates that the figures draw."""
+    return _pareto_sets(_question(query, view))
+
+
+def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
+    """The choice under the view's profile and under those to compare; none without a choice."""
+    profiles = tuple(dict.fromkeys((view.profile, *query.profiles)))
+    with st.spinner("Choosing under other energy models"):
+        return _compared(_question(query, view), profiles)
+
+
+def _question(query: Query, view: View) -> _Question:
+    return _Question(
+        candidates=_Candidates(networks=query.networks, images=query.images, measure=view.measure),
+        limits=query.limits,
+        profile=view.profile,
+        link=view.link,
+        scope=view.scope,
     )
 
 
@@ -52,7 +95,7 @@ def _shown(
     progress: Callable[[], tuple[int, int] | None],
     place: DeltaGenerator,
 ) -> Answer:
-    """The work's result; where a click ends the wait, the work goes on and is kept for the next."""
+    """The work's result; if a click ends the wait, the work goes on and is kept for the next."""
     pool, context = ThreadPoolExecutor(1), get_script_run_ctx()
 
     def run() -> Answer:
@@ -79,105 +122,48 @@ def _done(future: Future[Answer], seconds: float) -> bool:
     return True
 
 
-def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
-    """What the pictures draw."""
-    return _candidates(*_asked(query), query.limits, *_priced(view), _stamps(query))
+def _files(asked: _Candidates) -> list[Path]:
+    """The card and each trace of every network that is chosen among."""
+    cards = [path for network in asked.networks for path in card_file(network)]
+    return cards + [
+        zoo.trace_path(network, variant, split)
+        for network in asked.networks
+        for variant in zoo.card(network).variants
+        for split in choosing.taken_from(asked.images).values()
+    ]
 
 
-def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
-    """The choice under the view's profile and those that are to be compared; none without one."""
-    profiles = tuple(dict.fromkeys((view.profile, *query.profiles)))
-    return _compared(*_asked(query), query.limits, *_priced(view), profiles, _stamps(query))
+def _all_files(question: _Question, *_: object) -> list[Path]:
+    return _files(question.candidates)
 
 
-Priced = tuple[str, str, str, str]  # measure, profile, link, scope
-
-
-def _asked(query: Query) -> tuple[tuple[str, ...], str]:
-    return query.networks, query.images
-
-
-def _priced(view: View) -> Priced:
-    return view.measure, view.profile, view.link, view.scope
-
-
-def _prices(profile: str, link: str, scope: str) -> Prices:
-    return Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
-
-
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _field(networks: tuple[str, ...], images: str, measure: str, changed: tuple[int, ...]) -> Field:
-    counted = (networks, images, measure, changed)
-
+@cached(entries=6, files=_files)
+def _field(asked: _Candidates) -> Field:
     def count(done: int, total: int) -> None:
-        _COUNTED[counted] = (done, total)
+        _COUNTED[asked] = (done, total)
 
     try:
-        return choosing.collect_candidates(networks, images=images, measure=measure, progress=count)
+        return choosing.collect_candidates(
+            asked.networks, images=asked.images, measure=asked.measure, progress=count
+        )
     finally:
-        _COUNTED.pop(counted, None)
+        _COUNTED.pop(asked, None)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _answer(
-    networks: tuple[str, ...],
-    images: str,
-    limits: Limits,
-    measure: str,
-    profile: str,
-    link: str,
-    scope: str,
-    changed: tuple[int, ...],
-) -> Answer:
-    field = _field(networks, images, measure, changed)
-    return choosing.choose(field, limits, _prices(profile, link, scope))
+@cached(entries=32, files=_all_files)
+def _answer(question: _Question) -> Answer:
+    return choosing.choose(question.field, question.limits, question.prices)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _candidates(
-    networks: tuple[str, ...],
-    images: str,
-    limits: Limits,
-    measure: str,
-    profile: str,
-    link: str,
-    scope: str,
-    changed: tuple[int, ...],
-) -> tuple[ParetoSet, ...]:
-    field = _field(networks, images, measure, changed)
-    return choosing.pareto_sets(field, limits, _prices(profile, link, scope))
+@cached(entries=16, files=_all_files)
+def _pareto_sets(question: _Question) -> tuple[ParetoSet, ...]:
+    return choosing.pareto_sets(question.field, question.limits, question.prices)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Choosing under other energy models")
-def _compared(
-    networks: tuple[str, ...],
-    images: str,
-    limits: Limits,
-    measure: str,
-    profile: str,
-    link: str,
-    scope: str,
-    profiles: tuple[str, ...],
-    changed: tuple[int, ...],
-) -> tuple[ProfileCheck, ...]:
-    best = _answer(networks, images, limits, measure, profile, link, scope, changed).best
+@cached(entries=16, files=_all_files)
+def _compared(question: _Question, profiles: tuple[str, ...]) -> tuple[ProfileCheck, ...]:
+    best = _answer(question).best
     if best is None:
         return ()
-    field = _field(networks, images, measure, changed)
-    prices = _prices(profile, link, scope)
-    return choosing.check_profiles(
-        field, limits, prices, best, [*map(energy.load_profile, profiles)]
-    )
-
-
-def _stamps(query: Query) -> tuple[int, ...]:
-    """When each card and each trace last changed, in nanoseconds; 0 where there is none."""
-    folder = zoo.pretrained_folder()
-    paths = [folder / network / "card.toml" for network in query.networks]
-    paths += [
-        zoo.trace_path(network, variant, split)
-        for network in query.networks
-        for variant in zoo.card(network).variants
-        for split in choosing.taken_from(query.images).values()
-    ]
-    return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
+    loaded = [*map(energy.load_profile, profiles)]
+    return choosing.check_profiles(question.field, question.limits, question.prices, best, loaded)

@@ -12,7 +12,8 @@ import streamlit as st
 from hybrid.certificates import Band, Certificate, nearest, rounded_up
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
-from hybrid.ui import cache, session
+from hybrid.ui import session
+from hybrid.ui.explore import bands
 from hybrid.ui.view import STEPS, View
 from hybrid.zoo import exit_labels
 
@@ -22,14 +23,14 @@ __all__ = ["by_exit", "export", "show"]
 def show(view: View) -> None:
     """The certificate at the view's thresholds, or the nearest point that has one."""
     with st.container(key="explore_certificate"):
-        if cache.certify_split(view) is None:
+        if bands.certify_split(view) is None:
             st.caption(
                 f":material/gpp_maybe: Nothing is certified of the images of {view.split}: that "
                 "takes images that no threshold was chosen on. Divide them on the page Your data."
             )
             return
         try:
-            found = cache.band(view)
+            found = bands.band(view)
         except (DataMissingError, TraceError) as error:
             st.caption(f":material/gpp_maybe: Nothing is certified here. {error}")
             return
@@ -41,7 +42,7 @@ def show(view: View) -> None:
                 st.caption(f":material/verified_user: {made.sentence}")
         with st.expander("Certificate by exit, and what it rests on", icon=":material/rule:"):
             if made is not None:
-                st.markdown(by_exit(cache.exit_certificates(view, found.comparisons)))
+                st.markdown(by_exit(bands.exit_certificates(view, found.comparisons)))
             st.caption(_rests_on(found))
 
 
@@ -58,7 +59,7 @@ def by_exit(certificates: Sequence[Certificate | None]) -> str:
 def export(view: View) -> dict[str, Any]:
     """For JSON: the view's certificate with its words; None where there is none."""
     try:
-        made = cache.band(view).certificate(view.thresholds)
+        made = bands.band(view).certificate(view.thresholds)
     except (DataMissingError, TraceError):
         made = None
     return {"certificate": made and made.to_dict() | {"sentence": made.sentence}}

@@ -17,9 +17,9 @@ from hybrid.inference.live import (
     RecentImage,
 )
 from hybrid.text import numbers
-from hybrid.ui import cache, gallery, jobs, running
+from hybrid.ui import gallery, jobs, running
 from hybrid.ui.jobs import Job, Report, Turns
-from hybrid.ui.view import View
+from hybrid.ui.view import DEFAULT_SPLIT, View
 
 __all__ = [
     "LiveRun",
@@ -54,7 +54,7 @@ def request_of(view: View, batch: int = 1) -> LiveRequest:
     return LiveRequest(
         network=view.network,
         variant=view.variant,
-        split=cache.SPLIT,
+        split=DEFAULT_SPLIT,
         thresholds=view.thresholds,
         measure=view.measure,
         batch=batch,

@@ -1,7 +1,7 @@
 """A card and a trace to what the Networks page shows: tables and measures, no widget.
 
 variants_table(card)                            # a row per variant
-baselines_table(network, prices)                # a row per static network, a hybrid beside it
+baselines(view)                                 # a row per static network, a hybrid beside it
 layer_table(variant, card, profile, scope)      # a row per layer, priced
 calibration(trace)                              # how far each exit can be believed
 """
@@ -9,6 +9,7 @@ calibration(trace)                              # how far each exit can be belie
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,10 +19,13 @@ from hybrid.evaluation import Prices
 from hybrid.text import numbers
 from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.traces.trace import Trace
+from hybrid.ui.cache import cached, prices_at, trace_files
+from hybrid.ui.view import DEFAULT_SPLIT, View, without_thresholds
 from hybrid.zoo import Card, Variant, exit_labels
 
 __all__ = [
     "Calibration",
+    "baselines",
     "baselines_table",
     "calibration",
     "cut",
@@ -138,15 +142,24 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
 def baselines_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Comparison]]:
     """Each static network beside the cheapest hybrid as accurate within half a point, on test.
 
-    A cell says the static network's figure first, then the hybrid's.
+    A cell has the static network's figure first, then the hybrid's.
 
     Raises:
         DataMissingError, TraceError: a variant's trace is not here, or damaged.
     """
-    fought = comparisons_at(network, prices)
-    return pd.DataFrame(
-        [_beside(*compared_points(network, comparison, prices)) for comparison in fought]
-    ), fought
+    comparisons = comparisons_at(network, prices)
+    rows = [_beside(*compared_points(network, one, prices)) for one in comparisons]
+    return pd.DataFrame(rows), comparisons
+
+
+def _compared_files(view: View) -> tuple[Path, ...]:
+    return trace_files(view.network, "tune") + trace_files(view.network, DEFAULT_SPLIT)
+
+
+@cached(entries=32, files=_compared_files, of=without_thresholds)
+def baselines(view: View) -> tuple[pd.DataFrame, list[Comparison]]:
+    """`baselines_table` at the view's prices, computed once for all sessions."""
+    return baselines_table(view.network, prices_at(view.profile, view.link, view.scope))
 
 
 def _beside(static: ComparedPoint, hybrid: ComparedPoint | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, running, session
 from hybrid.ui.explore import figures as explore_figures
 from hybrid.ui.jobs import Turns
-from hybrid.ui.view import View
+from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.ui.your_data import figures, images
 from hybrid.ui.your_data.images import Beside
 from hybrid.zoo import WEIGHTS, Card, exit_labels
@@ -30,7 +30,7 @@ def draw(about: UserSplit, view: View, card: Card) -> None:
     actions(about, view, card)
     try:
         own = cache.trace(card.network, view.variant, about.name)
-        test = cache.trace(card.network, view.variant)
+        test = cache.trace(card.network, view.variant, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
         st.info(
             f"{error} Or choose another bit width on the left.",

@@ -1,0 +1,271 @@
+"""The data behind Explore, computed once for all sessions and read by its page and by others.
+
+    data = load.explore_data(view)          # everything that does not depend on the sliders
+    prices = load.prices(view)              # costs per exit, and the baseline's
+    payload = load.follower_data(view)      # for the script in the browser
+
+A recorded trace or a changed card shows at the next run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hybrid import data, energy, evaluation, policy, zoo
+from hybrid.data import user_splits
+from hybrid.errors import DataMissingError, HybridError, UnknownNameError
+from hybrid.traces.trace import Trace
+from hybrid.ui.cache import cached, changed_ns, counted, prices_at, trace, trace_files
+from hybrid.ui.explore import tables
+from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, Static
+from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
+from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, without_thresholds
+
+if TYPE_CHECKING:
+    import pandas as pd  # 0.3 s to import, which the figures need not wait for
+
+__all__ = [
+    "explore_data",
+    "follower_data",
+    "frontier_table",
+    "frontiers",
+    "pictures",
+    "prices",
+    "searched_split",
+    "statics",
+    "sweep_together",
+    "when_changed",
+]
+
+_GRID_POINTS = 60  # thresholds per exit and bit width that the frontier is searched on
+
+
+def searched_split(view: View) -> str:
+    """The split on which the frontier of the view's images is searched.
+
+    A frontier looks too good on the images it was found on. For the test images, and for a half
+    that certifies, there is another split; a user's undivided images have none.
+    """
+    if view.split == DEFAULT_SPLIT:
+        return "tune"
+    images = view.split.removesuffix("-certify")
+    halved = images != view.split and images in user_splits.halved(view.network)
+    return f"{images}-tune" if halved else view.split
+
+
+def _shown_files(view: View) -> tuple[Path, ...]:
+    return trace_files(view.network, view.split)
+
+
+def _all_files(view: View) -> tuple[Path, ...]:
+    return _shown_files(view) + trace_files(view.network, searched_split(view))
+
+
+def when_changed(view: View) -> tuple[int, ...]:
+    """When the traces that are shown, or those of the frontier's search, last changed."""
+    return tuple(map(changed_ns, _all_files(view)))
+
+
+@cached(entries=32, files=_all_files, of=without_thresholds)
+def explore_data(view: View) -> ExploreData:
+    """All of Explore that does not depend on the sliders.
+
+    Raises:
+        DataMissingError, TraceError: no trace of this bit width, or a damaged one.
+    """
+    return ExploreData(
+        card=zoo.card(view.network),
+        labelled=trace(view.network, view.variant, view.split).labelled,
+        trace=counted(view.network, view.variant, view.split),
+        prices=prices(view),
+        frontiers=frontiers(view),
+        statics=statics(view),
+        together=sweep_together(view),
+    )
+
+
+@cached(entries=32, files=_shown_files, of=without_thresholds)
+def follower_data(view: View) -> dict[str, Any]:
+    """The payload of the script in the browser."""
+    priced = prices(view)
+    return payload(
+        view,
+        counted(view.network, view.variant, view.split),
+        priced,
+        statics(view),
+        classes=len(zoo.card(view.network).classes),
+        scale_pj=priced.energy_unit[0],
+        labelled=trace(view.network, view.variant, view.split).labelled,
+    )
+
+
+@cached(entries=32, files=_all_files, of=without_thresholds)
+def frontier_table(view: View) -> "pd.DataFrame":
+    """The frontiers and the static networks as a table."""
+    return tables.frontier(frontiers(view), statics(view))
+
+
+@cached(entries=64, files=_shown_files, of=without_thresholds)
+def prices(view: View) -> ExplorePrices:
+    """Costs of the view's network on its hardware and link, in its scope."""
+    known, variant = zoo.card(view.network), zoo.variant(view.network, view.bits)
+    asked = prices_at(view.profile, view.link, view.scope)
+    by_exit = _parts_by_exit(variant, asked)
+    twin_energy_pj, twin_parts = _twin(variant, known, asked)
+    return ExplorePrices(
+        costs=evaluation.costs(variant, asked),
+        parts={
+            _part_name(part, known): tuple(parts[part] for parts in by_exit) for part in by_exit[0]
+        },
+        twin_energy_pj=twin_energy_pj,
+        twin_accuracy=_accuracy(view.network, zoo.variant_name(32, static=True), view.split),
+        twin_parts={_part_name(part, known): spent for part, spent in twin_parts.items()},
+    )
+
+
+@cached(entries=64, files=_shown_files, of=without_thresholds)
+def statics(view: View) -> tuple[Static, ...]:
+    """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
+    found, asked = [], prices_at(view.profile, view.link, view.scope)
+    for bits in zoo.bit_widths(view.network, static=True):
+        accuracy = _accuracy(view.network, zoo.variant_name(bits, static=True), view.split)
+        if accuracy is not None:
+            variant = zoo.variant(view.network, bits, static=True)
+            energy_pj = evaluation.costs(variant, asked).energy_pj[0]
+            found.append(Static(bits=bits, accuracy=accuracy, energy_pj=energy_pj))
+    return tuple(found)
+
+
+@cached(entries=32, files=_all_files, of=without_thresholds)
+def frontiers(view: View) -> tuple[Frontier, ...]:
+    """The frontier of each bit width that has a trace."""
+    found = []
+    for bits in zoo.bit_widths(view.network):
+        variant = zoo.variant_name(bits)
+        try:
+            searched = counted(view.network, variant, searched_split(view))
+            shown = counted(view.network, variant, view.split)
+        except HybridError:
+            continue  # this bit width has no trace; the others are shown without it
+        found.append(_frontier(replace(view, bits=bits), searched, shown))
+    return tuple(found)
+
+
+def _frontier(view: View, searched: Trace, shown: Trace) -> Frontier:
+    """The best thresholds on one trace, and their figures on another."""
+    costs = prices(view).costs
+    grids = _slider_grids(searched, view.measure)
+    points = policy.all_points(searched, costs, view.measure, grids)
+    best = policy.frontier(points.energy_pj, points.accuracy)
+    thresholds = points.thresholds[best]
+    outcomes = [policy.outcome(shown, some, view.measure) for some in thresholds.tolist()]
+    counts = np.array([one.exit_counts for one in outcomes])
+    energy_pj = policy.mean_cost(counts, costs.energy_pj)
+    order = np.argsort(energy_pj, kind="stable")
+    return Frontier(
+        bits=view.bits,
+        thresholds=thresholds[order],
+        energy_pj=energy_pj[order],
+        accuracy=np.array([one.accuracy for one in outcomes])[order],
+        edge_fraction=np.array([one.edge_fraction for one in outcomes])[order],
+    )
+
+
+@cached(entries=64, files=_shown_files, of=without_thresholds)
+def sweep_together(view: View) -> policy.ThresholdSweep:
+    """All thresholds moved as one over 0, 0.005, … 1."""
+    recorded = counted(view.network, view.variant, view.split)
+    grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
+    return policy.sweep(recorded, measure=view.measure, costs=prices(view).costs, grid=grid)
+
+
+def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | None:
+    """Some images of the view's split (k, h, w, channels); None if they are not here."""
+    if view.split != DEFAULT_SPLIT:
+        return _user_pictures(view.network, view.split, tuple(positions))
+    known = zoo.card(view.network)
+    try:
+        found = _images(known.dataset, known.size, known.channels)
+    except (DataMissingError, UnknownNameError):
+        return None
+    if len(found) != trace(view.network, view.variant, view.split).samples:
+        return None
+    return found[list(positions)]
+
+
+@cached(
+    entries=64,
+    files=lambda network, split, _: [user_splits.path_of(network, split)],
+)
+def _user_pictures(network: str, split: str, positions: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    return user_splits.images(user_splits.split(network, split), positions)
+
+
+@cached(entries=3, files=lambda dataset, *_: [data.data_folder(), Path(dataset)])
+def _images(dataset: str, size: int, channels: int) -> npt.NDArray[np.uint8]:
+    return data.load(dataset, DEFAULT_SPLIT, size=size, channels=channels).images
+
+
+def _parts_by_exit(variant: zoo.Variant, asked: evaluation.Prices) -> list[dict[str, float]]:
+    """Energy by part in pJ of a sample, for each exit that it may take."""
+    takes = np.eye(variant.early_exits + 1).tolist()  # all samples at one exit, then at the next
+    return [
+        energy.by_part(
+            variant.layers,
+            exits=variant.early_exits,
+            exit_fractions=one,
+            uplink_bytes=variant.uplink_bytes,
+            profile=asked.profile,
+            link=asked.link,
+            scope=asked.scope,
+            radio=True,
+        )
+        for one in takes
+    ]
+
+
+def _twin(
+    variant: zoo.Variant, known: zoo.Card, asked: evaluation.Prices
+) -> tuple[float, dict[str, float]]:
+    """The baseline's energy per sample, and by part."""
+    total = evaluation.twin_energy_pj(known, variant, asked)
+    if asked.scope == "device":
+        return total, {"radio": total}
+    parts = energy.by_part(
+        evaluation.twin_layers(known, variant),
+        exits=0,
+        exit_fractions=(1.0,),
+        uplink_bytes=0,
+        profile=asked.profile,
+        link=asked.link,
+        scope=asked.scope,
+        radio=False,
+    )
+    return total, parts
+
+
+def _part_name(part: str, card: zoo.Card) -> str:
+    """A part of the energy as the Networks page calls it: "stage 7" of ResNet-32 is "stage 2.2"."""
+    word, _, number = part.partition(" ")
+    return f"{word} {card.stage_names[int(number)]}" if number else part
+
+
+def _accuracy(network: str, variant: str, split: str) -> float | None:
+    """Accuracy of the final exit on a split; None without a trace or without labels."""
+    try:
+        recorded = trace(network, variant, split)
+    except HybridError:
+        return None
+    return float(recorded.correct[:, -1].mean()) if recorded.labelled else None
+
+
+def _slider_grids(recorded: Trace, measure: str) -> list[npt.NDArray[np.float64]]:
+    """Thresholds per exit that a slider can stand at, close together where the samples are."""
+    early = recorded.confidences[measure][:, :-1]
+    size = min(_GRID_POINTS, int(500_000 ** (1 / max(early.shape[1], 1))))
+    grids = (policy.threshold_grid(early[:, i], size) for i in range(early.shape[1]))
+    return [np.unique(np.round(grid * STEPS)) / STEPS for grid in grids]
