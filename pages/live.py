@@ -9,6 +9,7 @@ from hybrid.inference.live import Progress
 from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.ui import app_frame, cache, jobs, palette, recording, session
+from hybrid.ui.charts import STILL, Box, metrics
 from hybrid.ui.explore import load
 from hybrid.ui.jobs import Job
 from hybrid.ui.live import figures, live_run
@@ -16,7 +17,6 @@ from hybrid.ui.live.live_run import LiveRun
 from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import exit_labels
 
-STILL = {"displayModeBar": False}
 DEFAULT_BATCH = 16
 RUN = "live_run"  # the session's run, while it goes on and afterwards
 
@@ -158,35 +158,28 @@ def show_figures(progress: Progress) -> None:
     """The run in four numbers."""
     at_edge = sum(progress.exit_counts[:-1])
     shown = (
-        (
+        Box(
             "Images per second",
             numbers.significant(progress.images_per_second),
             f"{numbers.fixed(progress.seconds, 2)} s computing",
         ),
-        (
+        Box(
             "At the edge",
             numbers.percent(progress.edge_fraction),
             f"{numbers.count(at_edge)} of {numbers.count(progress.done)}",
         ),
-        (
+        Box(
             "Reach the cloud",
             numbers.percent(1 - progress.edge_fraction),
             f"{numbers.count(progress.exit_counts[-1])} of {numbers.count(progress.done)}",
         ),
-        (
+        Box(
             "Accuracy",
             numbers.percent(progress.accuracy, 2),
             f"{numbers.count(progress.correct)} right",
         ),
     )
-    show_metrics(shown)
-
-
-def show_metrics(shown: tuple[tuple[str, str, str], ...]) -> None:
-    """Numbers in boxes: label, value with unit, note."""
-    with st.grid(len(shown), min_column_width=148):
-        for label, value, note in shown:
-            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+    metrics(shown)
 
 
 def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> None:
@@ -241,7 +234,7 @@ def show_against_everything(run: LiveRun, progress: Progress) -> None:
     st.subheader("Against running every image to its end")
     variant = zoo.card(run.view.network).variants[run.view.variant]
     against = live.against_everything(progress, variant.layers, load.prices(run.view).costs)
-    show_metrics(live_run.savings(against, scope=run.view.scope))
+    metrics(live_run.savings(against, scope=run.view.scope))
     st.caption(live_run.measurement(progress, run.request))
 
 

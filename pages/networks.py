@@ -6,12 +6,12 @@ from hybrid import energy, zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
+from hybrid.ui.charts import STILL, Box, metric
 from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
 from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import Card, Variant
 
-STILL = {"displayModeBar": False}
 FULL_PRECISION = 32
 
 
@@ -206,15 +206,14 @@ def show_reliability(belief: cards.Calibration, number: int, name: str, temperat
     """One exit's diagram under its calibration errors."""
     before, after = belief.before[number], belief.after[number]
     early = number < len(belief.before) - 1
-    st.metric(
+    box = Box(
         f"{name}: calibration error",
         numbers.percent(after.expected_calibration_error),
         f"{numbers.percent(before.expected_calibration_error)} before temperature "
         f"{numbers.fixed(temperature, 2)}",
-        delta_color="off",
-        delta_arrow="off",
-        help="Mean distance of confidence and accuracy, weighted by the images in each bin.",
+        "Mean distance of confidence and accuracy, weighted by the images in each bin.",
     )
+    metric(box, border=False)
     st.plotly_chart(
         figures.reliability(
             before, after, colour=palette.exit_colour(number) if early else palette.CLOUD

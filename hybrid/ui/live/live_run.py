@@ -18,6 +18,7 @@ from hybrid.inference.live import (
 )
 from hybrid.text import numbers
 from hybrid.ui import gallery, jobs, running
+from hybrid.ui.charts import Box
 from hybrid.ui.jobs import Job, Report, Turns
 from hybrid.ui.view import DEFAULT_SPLIT, View
 
@@ -132,26 +133,26 @@ def measurement(progress: Progress, request: LiveRequest) -> str:
     )
 
 
-def savings(against: AgainstEverything, *, scope: str) -> tuple[tuple[str, str, str], ...]:
-    """Label, value and note of what leaving early saved."""
+def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
+    """The savings of early exits in four numbers."""
     faster = "not measured" if against.time_ratio is None else numbers.ratio(against.time_ratio)
     return (
-        (
+        Box(
             "Speed-up, measured",
             faster,
             f"MACs promise {numbers.ratio(against.everything_macs / against.macs)}",
         ),
-        (
+        Box(
             "MACs run",
             numbers.percent(against.macs / against.everything_macs),
             _of_macs(against.macs, against.everything_macs),
         ),
-        (
+        Box(
             f"Energy ({scope})",
             numbers.energy(against.energy_pj),
             f"instead of {numbers.energy(against.everything_pj)}",
         ),
-        (
+        Box(
             "Uplink",
             numbers.kilobytes(against.uplink_bytes),
             f"instead of {numbers.kilobytes(against.everything_bytes)}",
