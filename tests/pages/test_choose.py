@@ -175,14 +175,14 @@ def test_the_battery_decides_once_it_is_whole_and_takes_nothing_away_before(open
     app = opened(**LOOSE, battery_mah="220")
 
     assert app.info[0].value.startswith(
-        "The battery decides once Images a day and Battery (V) are given too."
+        "The battery is taken into account once Images a day and Battery (V) are given"
     )
     metric(app, "Accuracy")  # the answer to the other limits stands
     app.number_input(key="choose_images_per_day").set_value(100_000.0).run()
-    assert "decides once Battery (V) is given too" in app.info[0].value
+    assert "taken into account once Battery (V) is given too" in app.info[0].value
 
     app.number_input(key="choose_battery_volts").set_value(3.0).run()
-    assert not any("decides once" in one.value for one in app.info)
+    assert not any("taken into account" in one.value for one in app.info)
     metric(app, "Battery lasts")
 
 

@@ -52,33 +52,33 @@ def picture(colour: str = "white") -> bytes:
     return buffer.getvalue()
 
 
-def test_a_newcomer_sees_test_images_and_where_they_leave(page: AppTest) -> None:
+def test_a_newcomer_sees_test_images_and_where_they_stop(page: AppTest) -> None:
     assert not page.exception
     assert len(page.dataframe[0].value) == 24
-    assert metric(page, "Leaves at") in {"Exit 1", "Exit 2", "Cloud"}
-    assert metric(page, "The twin says") in zoo.card(NETWORK).classes
+    assert metric(page, "Stops at") in {"Exit 1", "Exit 2", "Cloud"}
+    assert metric(page, "Full-precision baseline") in zoo.card(NETWORK).classes
     assert page.dataframe[0].value["Truth"][0] == data.load("digits", "test").classes[0]
 
 
-def test_the_thresholds_of_the_other_pages_decide_where_an_image_leaves(page: AppTest) -> None:
+def test_the_thresholds_of_the_other_pages_decide_where_an_image_stops(page: AppTest) -> None:
     page.slider(key="t1").set_value(0.0).run()
 
-    assert metric(page, "Leaves at") == "Exit 1"
+    assert metric(page, "Stops at") == "Exit 1"
     assert metric(page, "Uplink") == "0 B"
     assert "Never called: stage 2, exit 2, stage 3, classifier." in words(page)
 
     page.slider(key="t1").set_value(1.0)
     page.slider(key="t2").set_value(1.0).run()
 
-    assert metric(page, "Leaves at") == "Cloud"
+    assert metric(page, "Stops at") == "Cloud"
     assert metric(page, "Uplink") == f"{zoo.variant(NETWORK, 2).uplink_bytes}.0 B"
     assert "10 of 10 layers were called, 100.0 % of the multiply-accumulates" in words(page)
 
 
-def test_an_exit_behind_the_one_taken_is_shown_as_not_asked(page: AppTest) -> None:
+def test_an_exit_after_the_one_taken_is_shown_as_not_run(page: AppTest) -> None:
     page.slider(key="t1").set_value(0.0).run()
 
-    assert words(page).count("Not asked: the image had left.") == 2
+    assert words(page).count("Not run: the image had already been answered.") == 2
 
 
 def test_a_photograph_is_shown_with_author_and_licence(page: AppTest) -> None:
@@ -87,7 +87,7 @@ def test_a_photograph_is_shown_with_author_and_licence(page: AppTest) -> None:
     assert not page.exception
     assert photographs()[0].credit in words(page)
     (seen,) = page.get("image")
-    assert "What the network sees: 8×8 pixels" in str(seen.proto)
+    assert "input: 8×8 pixels" in str(seen.proto)
 
 
 def test_all_photographs_at_once_give_a_table(page: AppTest) -> None:
@@ -101,7 +101,7 @@ def test_before_an_upload_the_page_says_what_to_do(page: AppTest) -> None:
     choose(page, "upload")
 
     assert not page.exception
-    assert "Drop a picture above" in words(page)
+    assert "Drop an image above" in words(page)
 
 
 def test_an_upload_is_run_and_named(page: AppTest) -> None:
@@ -115,14 +115,14 @@ def test_one_bad_file_among_good_ones_costs_none_of_them(page: AppTest) -> None:
     uploaded(page, {"a.png": picture(), "b.png": b"no image", "c.png": picture("black")})
 
     assert list(page.dataframe[0].value["Image"]) == ["a.png", "c.png"]
-    assert "One file could not be read" in words(page)
+    assert "1 file could not be read" in words(page)
     assert "b.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image" in words(page)
 
 
 def test_where_no_file_can_be_read_nothing_is_said_to_be_below(page: AppTest) -> None:
     uploaded(page, {"notes.png": b"no picture"})
 
-    assert "One file could not be read." in words(page)
+    assert "1 file could not be read." in words(page)
     assert "are below" not in words(page)
 
 
@@ -190,9 +190,9 @@ def test_uploads_are_still_there_after_another_page_and_can_be_removed(
     page.switch_page(str(root / "pages" / "try_image.py")).run()
 
     assert "mine.png" in [text.value for text in page.text]
-    assert "2 files of before are still here." in words(page)
+    assert "2 files of your earlier upload are still loaded." in words(page)
     page.button(key="try_remove").click().run()
-    assert "Drop a picture above" in words(page)
+    assert "Drop an image above" in words(page)
 
 
 def test_a_file_taken_out_of_the_uploader_is_gone(page: AppTest) -> None:
@@ -200,4 +200,4 @@ def test_a_file_taken_out_of_the_uploader_is_gone(page: AppTest) -> None:
 
     page.file_uploader(key="try_files").set_value([]).run()
 
-    assert "Drop a picture above" in words(page)
+    assert "Drop an image above" in words(page)

@@ -44,7 +44,7 @@ def record(at: AppTest, *, again: bool = True) -> AppTest:
     at.toggle(key="your_every").set_value(False).run()
     at.button(key="your_record").click().run()
     assert not at.exception
-    for job in jobs.pool().alike("own split", NETWORK):
+    for job in jobs.pool().alike("user split", NETWORK):
         assert job.wait(120)
     return at.run() if again else at
 
@@ -67,10 +67,10 @@ def test_a_newcomer_is_told_what_to_give_and_the_command_for_more(page: AppTest)
 def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTest) -> None:
     some = digits()
     upload(page, pngs(some))
-    assert "**60 images**, 60 with one of 10 labels by their folders." in words(page)
+    assert "**60 images**, 60 labelled by their folders (10 labels)." in words(page)
 
     record(page)
-    assert "Recorded and kept" in words(page)
+    assert "Recorded and saved" in words(page)
     assert user_splits.names(NETWORK) == ["mine"]
     counted = policy.outcome(zoo.trace(NETWORK, "hybrid-2bit", "mine"), (0.8, 0.8))
     test = policy.outcome(zoo.trace(NETWORK, "hybrid-2bit"), (0.8, 0.8))
@@ -88,7 +88,7 @@ def test_a_recording_that_ends_while_its_form_is_drawn_is_shown(
     drawn = gallery.sprites
 
     def late(*given: Any, **named: Any) -> Any:
-        for job in jobs.pool().alike("own split", NETWORK):
+        for job in jobs.pool().alike("user split", NETWORK):
             assert job.wait(120)
         return drawn(*given, **named)
 
@@ -97,7 +97,7 @@ def test_a_recording_that_ends_while_its_form_is_drawn_is_shown(
 
     record(page, again=False)
 
-    assert "Recorded and kept" in words(page)
+    assert "Recorded and saved" in words(page)
     assert metric(page, "Images") == ("60", "labelled")
 
 
@@ -113,17 +113,17 @@ def test_a_second_recording_is_shown_when_it_has_ended_too(page: AppTest) -> Non
     assert metric(page, "Images") == ("30", "labelled")
 
 
-def test_what_was_begun_and_not_ended_can_be_thrown_away(page: AppTest, traces: Path) -> None:
+def test_an_unfinished_recording_can_be_discarded(page: AppTest, traces: Path) -> None:
     draft = user_splits.draft_path(NETWORK, "mine", "0123")
     draft.mkdir(parents=True)
     (draft / "part-00000.npz").write_bytes(b"some images")
 
     page.run()
-    assert "1 recording was begun and not ended" in words(page)
-    page.button(key="your_throw_away").click().run()
+    assert "1 recording is unfinished" in words(page)
+    page.button(key="your_discard").click().run()
 
     assert not draft.exists()
-    assert "begun and not ended" not in words(page)
+    assert "unfinished" not in words(page)
 
 
 def test_images_without_labels_have_an_unknown_accuracy(page: AppTest) -> None:
@@ -165,7 +165,7 @@ def test_labels_that_match_nothing_can_be_turned_off(page: AppTest) -> None:
 def test_three_images_of_one_class_are_taken_with_two_cautions(page: AppTest) -> None:
     upload(page, {f"7/{i}.png": png(np.full((9, 30), 80 * i, np.uint8)) for i in range(3)})
 
-    assert "3 images say little" in words(page)
+    assert "3 images are few" in words(page)
     assert "All images are labelled 7" in words(page)
     record(page)
     assert user_splits.split(NETWORK, "mine").samples == 3
@@ -222,7 +222,7 @@ def test_a_folder_of_this_machine_is_read_where_it_lies(
     assert "There is no folder or zip" in page.error[0].value
     page.text_input(key="your_folder").set_value(str(folder)).run()
 
-    assert "**20 images**, 20 with one of 10 labels" in words(page)
+    assert "**20 images**, 20 labelled by their folders (10 labels)" in words(page)
 
 
 def test_a_divided_zip_is_two_splits_and_both_can_be_deleted(page: AppTest) -> None:
@@ -248,7 +248,7 @@ def test_a_bit_width_that_was_not_recorded_can_be_recorded_later(page: AppTest) 
     page.segmented_control(key="bits").set_value(4).run()
     assert "There is no trace of digits-vgg hybrid-4bit on mine" in words(page)
     page.button(key="your_more").click().run()
-    for job in jobs.pool().alike("own split", NETWORK):
+    for job in jobs.pool().alike("user split", NETWORK):
         assert job.wait(120)
     page.run()
 

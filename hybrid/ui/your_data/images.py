@@ -1,67 +1,46 @@
-"""A user's images on their way to a split: what was given, how it is called, the job that records.
+"""A user's images before they are recorded: what was given, their labels, the plan; no widget.
 
-    found = your_data.look(given, card.classes)               # raises what the page says
-    table = {one.word: one.class_name for one in found.matches}
-    made = your_data.plans(found, card, name="mine", table=table, inverted=False, divide=False)
-    your_data.start(made, given, card, your_data.variants(card, view.variant), running.gate())
-    your_data.recordings(network)                             # the jobs, whoever started them
-
-No widget is drawn here.
+found = images.look(given, card.classes)                # raises what the page shows
+table = {one.word: one.class_name for one in found.matches}
+made = images.plans(found, card, name="mine", table=table, inverted=False, divide=False)
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
-from hybrid import certificates, policy, zoo
+from hybrid import certificates, zoo
 from hybrid.data import archives, ingest, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.images import Rejected, shown_name
-from hybrid.data.ingest import IngestPlan, Progress
+from hybrid.data.ingest import IngestPlan
 from hybrid.data.labels import Match, match
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError
-from hybrid.evaluation import disagreement
-from hybrid.policy import shift
 from hybrid.text import numbers
-from hybrid.traces.trace import Trace
-from hybrid.ui import jobs
-from hybrid.ui.jobs import Job, Report, Turns, Work
 from hybrid.ui.networks import cards
-from hybrid.ui.view import View
-from hybrid.zoo import Card, Variant
+from hybrid.zoo import Card
 
 __all__ = [
-    "Beside",
     "Found",
     "Given",
     "Preview",
-    "Step",
-    "beside",
     "cautions",
     "corrected",
     "counted",
-    "forget",
-    "headlines",
     "look",
     "plans",
     "previews",
     "promise",
-    "record_more",
-    "recordings",
-    "start",
     "variants",
-    "verdict",
 ]
 
 PREVIEWS = 24
-_KIND = "own split"  # of the jobs
 FEW = 30  # images below which a figure says little
 _HALF_WIDTH = 0.98  # of the 95 % interval of a fraction, times √n, at its widest
 
@@ -85,7 +64,7 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """What lies there. words: one per entry; matches: one per different word."""
+    """The files that were given. words: one per entry; matches: one per different word."""
 
     given: Given
     entries: tuple[Entry, ...]
@@ -98,55 +77,14 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preview:
-    """An image as the network will see it, uint8 (size, size, channels), and what it is called."""
+    """An image at the network's input size, uint8 (size, size, channels), and its label."""
 
     pixels: NDArray[np.uint8]
     word: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """How far a recording is: one of some steps, and images done and in all within it."""
-
-    words: str
-    done: int
-    total: int
-    number: int
-    steps: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Beside:
-    """An own split and the test split, as the network sees them at the same thresholds.
-
-    | field          | shape              |                                              |
-    |----------------|--------------------|----------------------------------------------|
-    | confidences    | (2, exits, bins)   | histogram of each exit's confidence, own first |
-    | means, gaps    | (2, exits), (exits,) | mean confidence; distance of the two       |
-    | answers        | (2, classes)       | share of each answer                         |
-    | labels         | (classes,)         | share of each label; None without labels     |
-    | confusion      | (classes, classes) | label × answer; None without labels          |
-    | per_class      |                    | the outcome by label; None without labels    |
-    """
-
-    own: policy.Outcome
-    test: policy.Outcome
-    confidences: NDArray[np.float64]
-    means: NDArray[np.float64]
-    gaps: tuple[float, ...]
-    answers: tuple[NDArray[np.float64], NDArray[np.float64]]
-    labels: NDArray[np.float64] | None
-    confusion: NDArray[np.int64] | None
-    per_class: policy.PerClass | None
-
-    @property
-    def variation(self) -> float:
-        """The share of the answers that would have to be others for both to be alike."""
-        return shift.variation(*self.answers)
-
-
 def look(given: Given, classes: Sequence[str]) -> Found:
-    """List what lies there and match its labels.
+    """List the files and match their labels.
 
     Raises:
         SourceError, ImageError: no images, or a table that cannot be read.
@@ -165,7 +103,7 @@ def look(given: Given, classes: Sequence[str]) -> Found:
 
 
 def previews(found: Found, card: Card, *, inverted: bool) -> list[Preview]:
-    """Some images from all over, as the network will see them; what cannot be read is left out."""
+    """Some images, evenly spaced, at the network's input size, without unreadable ones."""
     chosen = np.unique(np.linspace(0, len(found.entries) - 1, PREVIEWS).astype(int)).tolist()
     about = _about(card, inverted=inverted)
     shown: list[Preview] = []
@@ -205,13 +143,13 @@ def plans(
     inverted: bool,
     divide: bool,
 ) -> tuple[IngestPlan, ...]:
-    """What is to be recorded: one split, or two.
+    """The recordings to make: one split, or two halves.
 
     Args:
-        table: word → class, or None where it is left out; no table, no labels.
+        table: word → class, or None to leave it out; without a table there are no labels.
 
     Raises:
-        SourceError: a name that cannot be or is taken, or nothing to record.
+        SourceError: the name is taken or not allowed, or there is nothing to record.
     """
     with archives.opened(
         found.given.where, title=found.given.title, labels=found.given.labels
@@ -224,14 +162,14 @@ def plans(
 
 
 def cautions(labels: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
-    """What a reader of the coming figures should know; nothing here hinders a recording."""
+    """Reasons to read the figures with care; none of them prevents a recording."""
     said = []
     if len(labels) < FEW:
         points = 100 * _HALF_WIDTH / np.sqrt(len(labels))
-        noun = "image" if len(labels) == 1 else "images"
+        noun, are = ("image", "is") if len(labels) == 1 else ("images", "are")
         said.append(
-            f"{len(labels)} {noun} say little: a share of them can be off by "
-            f"{min(points, 100):.0f} percentage points by chance alone."
+            f"{len(labels)} {noun} {are} few: by chance alone, a share of them can be off by "
+            f"{min(points, 100):.0f} percentage points."
         )
     present = np.unique(labels)
     if len(present) == 1 and present[0] >= 0:
@@ -242,126 +180,23 @@ def cautions(labels: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
 
 
 def promise(samples: int) -> str:
-    """What so many images to certify on can promise at best, said where that is little."""
+    """The best certificate that so many images allow, in a sentence if it is a weak one."""
     least = certificates.rounded_up(certificates.betting_bound(np.zeros(samples), delta=0.05))
     if least <= 1:
         return ""
     wanted = certificates.fewest_samples(0.01, delta=0.05)
     assert wanted is not None
     return (
-        f"On {counted(samples, 'image', 'images')} to certify on, no loss below {least:g} points "
-        f"can be promised with 95 % confidence, even if nothing is lost; 1 point takes "
-        f"{numbers.count(wanted)} and more, the more bit widths compete."
+        f"With {counted(samples, 'image', 'images')} to certify on, no loss below {least:g} points "
+        f"can be certified with 95 % confidence, even without an error; 1 point takes "
+        f"{numbers.count(wanted)} or more, depending on how many candidates are tested."
     )
 
 
 def variants(card: Card, first: str) -> list[str]:
-    """The variants that can be recorded here: the present one, the twin, then the others."""
+    """The variants that can be recorded here: the current one, the twin, then the others."""
     here = [name for name in card.variants if zoo.weights_path(card.network, name).is_file()]
     return sorted(here, key=lambda name: (name != first, name != cards.TWIN, here.index(name)))
-
-
-def start(
-    made: Sequence[IngestPlan], given: Given, card: Card, names: Sequence[str], gate: Turns
-) -> Job:
-    """Hand a recording to the pool: the images first, then a trace of each variant."""
-
-    def work(report: Report) -> None:
-        jobs.spare_a_core()
-        steps = len(made) * (1 + len(names))
-        with archives.opened(given.where, title=given.title, labels=given.labels) as source:
-            kept = []
-            for number, plan in enumerate(made):
-                step = _reporter(report, f"Reading {plan.about.name}", number, steps)
-                kept.append(ingest.collect(plan, source.read, progress=step))
-        _record(kept, [card.variants[n] for n in names], gate, report, (len(made), steps))
-
-    return _start(work, card.network, *(plan.about.name + plan.key for plan in made))
-
-
-def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns) -> Job:
-    """Hand the recording of more traces of a kept split to the pool."""
-
-    def work(report: Report) -> None:
-        jobs.spare_a_core()
-        _record([about], [card.variants[n] for n in names], gate, report, (0, len(names)))
-
-    return _start(work, card.network, about.name, *names)
-
-
-def recordings(network: str) -> list[Job]:
-    """The recordings that go on, of any session, and how this session's last one ended."""
-    alive = jobs.pool().alike(_KIND, network)
-    last: Job | None = st.session_state.get(f"{_KIND} {network}")
-    return alive if last is None or last.alive else [*alive, last]
-
-
-def forget(network: str) -> None:
-    """Say no more how this session's last recording ended."""
-    st.session_state.pop(f"{_KIND} {network}", None)
-
-
-def beside(own: Trace, test: Trace, view: View, *, classes: int) -> Beside:
-    """Both splits at the view's thresholds."""
-    both = (own, test)
-    outcomes = [policy.outcome(t, view.thresholds, view.measure) for t in both]
-    said = [shift.answers(t, view.thresholds, view.measure) for t in both]
-    sure = [t.confidences[view.measure] for t in both]
-    exits = range(own.all_exits)
-    return Beside(
-        own=outcomes[0],
-        test=outcomes[1],
-        confidences=np.array([[shift.histogram(c[:, i]) for i in exits] for c in sure]),
-        means=np.array([c.mean(axis=0, dtype=np.float64) for c in sure]),
-        gaps=tuple(shift.gap(sure[0][:, i], sure[1][:, i]) for i in exits),
-        answers=(shift.shares(said[0], classes), shift.shares(said[1], classes)),
-        labels=shift.shares(own.labels, classes) if own.labelled else None,
-        confusion=shift.confusion(own.labels, said[0], classes) if own.labelled else None,
-        per_class=policy.per_class(own, view.thresholds, view.measure, classes=classes)
-        if own.labelled
-        else None,
-    )
-
-
-def verdict(compared: Beside, exit_names: Sequence[str]) -> str:
-    """In a sentence: where the first exit is surer, and how many leave."""
-    own, test = compared.means[:, 0]
-    if compared.own.edge_fraction == test == 0:  # a static network has nothing to leave at
-        return ""
-    sure = (
-        f"{exit_names[0]} is surer of {'the test images' if test > own else 'yours'} "
-        f"({numbers.fixed(max(own, test), 3)} on average) than of "
-        f"{'yours' if test > own else 'the test images'} ({numbers.fixed(min(own, test), 3)})"
-    )
-    edge = (
-        f"{numbers.percent(compared.own.edge_fraction)} of yours leave at the edge against "
-        f"{numbers.percent(compared.test.edge_fraction)} of the test images."
-    )
-    return f"{sure}; {edge}"
-
-
-def headlines(own: Trace, compared: Beside, view: View) -> tuple[tuple[str, str, str], ...]:
-    """Label, value and note: the own split in four numbers, the test split's below each."""
-    apart = disagreement(own, view.thresholds, view.measure)
-    known = compared.own.labelled
-    return (
-        ("Images", numbers.count(own.samples), "labelled" if known else "without labels"),
-        (
-            "At the edge",
-            numbers.percent(compared.own.edge_fraction),
-            f"test images {numbers.percent(compared.test.edge_fraction)}",
-        ),
-        (
-            "Accuracy",
-            numbers.percent(compared.own.accuracy, 2) if known else "unknown",
-            f"test images {numbers.percent(compared.test.accuracy, 2)}",
-        ),
-        (
-            "Early answer differs",
-            numbers.percent(apart, 2),
-            "from the final exit's",
-        ),
-    )
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -389,50 +224,3 @@ def _about(card: Card, *, inverted: bool) -> UserSplit:
         source="",
         skipped=0,
     )
-
-
-def _start(work: Work, network: str, *what: str) -> Job:
-    job = jobs.pool().start(work, key=(_KIND, network, *what))
-    st.session_state[f"{_KIND} {network}"] = job
-    return job
-
-
-def _reporter(report: Report, words: str, number: int, steps: int) -> Progress:
-    return lambda done, total: report(
-        Step(words=words, done=done, total=total, number=number, steps=steps)
-    )
-
-
-def _paused(gate: Turns, step: Progress, done: int, total: int) -> None:
-    """Report from within the gate, and let the forward passes of others go first."""
-    with gate.paused():
-        step(done, total)
-
-
-def _record(
-    kept: Sequence[UserSplit],
-    chosen: Sequence[Variant],
-    gate: Turns,
-    report: Report,
-    place: tuple[int, int],
-) -> None:
-    """Every variant's trace on every split, the first variant on all of them first."""
-    from hybrid.inference.record import (
-        record_user_split,  # torch: only where a network is really run
-    )
-
-    number, steps = place
-    for variant in chosen:
-        network = zoo.load(kept[0].network, bits=variant.bits, static=variant.kind == "static")
-        for about in kept:
-            words = f"{cards.variant_title(variant)} on {about.name}"
-            step = _reporter(report, words, number, steps)
-            with gate:
-                record_user_split(
-                    network,
-                    about,
-                    variant=variant.name,
-                    weights_sha256=variant.files[zoo.WEIGHTS],
-                    progress=partial(_paused, gate, step),
-                )
-            number += 1

@@ -1,4 +1,4 @@
-"""A kept split on Your data: what it is, what can be done with it, how it differs from test."""
+"""A saved split on Your data: its origin, its actions, and how it differs from the test split."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,22 @@ from hybrid.data.user_splits import UserSplit
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, running, session
+from hybrid.ui.charts import STILL, metrics
+from hybrid.ui.choose import form
 from hybrid.ui.explore import figures as explore_figures
 from hybrid.ui.jobs import Turns
 from hybrid.ui.view import DEFAULT_SPLIT, View
-from hybrid.ui.your_data import figures, images
-from hybrid.ui.your_data.images import Beside
+from hybrid.ui.your_data import figures, images, recorder, shifts
+from hybrid.ui.your_data.shifts import Beside
 from hybrid.zoo import WEIGHTS, Card, exit_labels
 
 __all__ = ["draw", "show_refused"]
 
-STILL = {"displayModeBar": False}
 ROWS_SHOWN = 8  # of a table of files; more scroll inside it
 
 
 def draw(about: UserSplit, view: View, card: Card) -> None:
-    """What a kept split is, what can be done with it, and how it differs from the test split."""
+    """A saved split: its origin, its actions, and how it differs from the test split."""
     show_about(about, card)
     actions(about, view, card)
     try:
@@ -38,8 +39,8 @@ def draw(about: UserSplit, view: View, card: Card) -> None:
             icon=":material/database_off:",
         )
         return
-    compared = images.beside(own, test, view, classes=len(card.classes))
-    show_headlines(images.headlines(own, compared, view))
+    compared = shifts.beside(own, test, view, classes=len(card.classes))
+    metrics(shifts.headlines(own, compared, view))
     show_differences(compared, view, card)
 
 
@@ -47,8 +48,8 @@ def show_about(about: UserSplit, card: Card) -> None:
     """Where the images came from and what was left out."""
     purposes = {
         "report": "",
-        "tune": " One half of them: to choose thresholds on.",
-        "certify": " One half of them: for certificates alone.",
+        "tune": " One half, used to choose thresholds.",
+        "certify": " The other half, used only for certificates.",
     }
     recorded = user_splits.recorded(
         about.network, about.name, {n: v.files[WEIGHTS] for n, v in card.variants.items()}
@@ -95,7 +96,7 @@ def actions(about: UserSplit, view: View, card: Card) -> None:
                 args=(about, card, missing, running.gate()),
             )
         with st.popover("Delete", icon=":material/delete:"):
-            st.write("Its images here and all its traces go; the files they came from stay.")
+            st.write("Deletes its images and traces here. The original files are not touched.")
             st.button(
                 f"Delete {about.name}",
                 key="your_delete",
@@ -115,35 +116,28 @@ def choose_on(about: UserSplit) -> None:
         disabled=not halved,
         help=None
         if halved
-        else "Record the images in two halves, one to choose on and one to certify: then Choose "
-        "offers them.",
+        else "Choose needs the images in two halves: one to choose on and one to certify. Record "
+        "them divided.",
     ):
-        st.session_state["choose_on"] = (about.network, images)
+        form.choose_on(about.network, images)
         app_frame.open_page("choose")
 
 
 def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns) -> None:
     """Record the traces of these variants too."""
-    images.record_more(about, card, names, gate)
+    recorder.record_more(about, card, names, gate)
 
 
 def delete(about: UserSplit) -> None:
-    """Take a split away."""
+    """Delete a split."""
     user_splits.delete(about.network, about.name)
 
 
-def show_headlines(shown: tuple[tuple[str, str, str], ...]) -> None:
-    """Numbers in boxes: label, value with unit, note."""
-    with st.grid(len(shown), min_column_width=148):
-        for label, value, note in shown:
-            st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
-
-
 def show_differences(compared: Beside, view: View, card: Card) -> None:
-    """How sure, what is answered, what is confused, by class."""
+    """Confidences, answers, confusions and classes, beside the test split's."""
     st.subheader("How your images differ")
     names = exit_labels(view.early_exits)
-    st.write(images.verdict(compared, names))
+    st.write(shifts.verdict(compared, names))
     left, right = st.columns(2)
     with left, st.container(border=True, height="stretch"):
         show_confidences(compared, names)
@@ -153,7 +147,7 @@ def show_differences(compared: Beside, view: View, card: Card) -> None:
         return
     left, right = st.columns(2)
     with left, st.container(border=True, height="stretch"):
-        st.markdown("**What is taken for what**, at the present thresholds")
+        st.markdown("**Confusion matrix** at the current thresholds")
         st.plotly_chart(
             figures.confusion(compared.confusion, card.classes),
             key="your_confusion",
@@ -172,7 +166,7 @@ def show_differences(compared: Beside, view: View, card: Card) -> None:
 
 def show_confidences(compared: Beside, names: list[str]) -> None:
     """One exit's confidence on both splits."""
-    st.markdown("**How sure the exits are**")
+    st.markdown("**Confidence by exit**")
     number = names.index(
         st.segmented_control(
             "Exit", names, default=names[0], required=True, key=f"your_exit_{len(names)}"
@@ -193,14 +187,14 @@ def show_confidences(compared: Beside, names: list[str]) -> None:
     )
     st.caption(
         f"Mean {numbers.fixed(compared.means[0, number], 3)} on yours and "
-        f"{numbers.fixed(compared.means[1, number], 3)} on the test images; the largest gap of "
-        f"the cumulative curves is {numbers.fixed(compared.gaps[number], 3)} (0 alike, 1 apart)."
+        f"{numbers.fixed(compared.means[1, number], 3)} on the test images; largest gap of the "
+        f"cumulative curves {numbers.fixed(compared.gaps[number], 3)} (0: equal, 1: no overlap)."
     )
 
 
 def show_answers(compared: Beside, card: Card) -> None:
-    """What is answered on both splits, and what the labels say."""
-    st.markdown("**What is answered**, at the present thresholds")
+    """Answers on both splits, and the labels."""
+    st.markdown("**Answers by class** at the current thresholds")
     rows = [
         ("Your images", compared.answers[0], palette.exit_colour(0)),
         ("Test images", compared.answers[1], palette.TWIN),
@@ -213,14 +207,11 @@ def show_answers(compared: Beside, card: Card) -> None:
         config=STILL,
         alt="Share of the images that each class is the answer for, on yours and on the test's.",
     )
-    st.caption(
-        f"{numbers.percent(compared.variation)} of the answers would have to be others for both "
-        "to be alike."
-    )
+    st.caption(f"The class shares differ by {numbers.percent(compared.variation)} in all.")
 
 
 def show_refused(refused: Sequence[Rejected], what: str) -> None:
-    """Why files are left out, in cells that show a stranger's words as they are."""
+    """Why files are left out, in cells that show a file's name as it is."""
     if not refused:
         return
     table = pd.DataFrame({"File": one.name, "Why": one.sentence} for one in refused)

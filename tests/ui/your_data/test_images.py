@@ -6,7 +6,7 @@ import pytest
 from hybrid import certificates, policy, zoo
 from hybrid.data import labels
 from hybrid.ui.view import View
-from hybrid.ui.your_data import figures, images
+from hybrid.ui.your_data import figures, images, shifts
 from hybrid.ui.your_data.images import Given
 
 NETWORK = "digits-vgg"
@@ -38,7 +38,7 @@ def test_few_images_are_cautioned_with_how_far_chance_can_take_them() -> None:
 
     # 1.96 · √(½ · ½ / 16) = 0.245
     assert few == (
-        "16 images say little: a share of them can be off by 24 percentage points by chance alone."
+        "16 images are few: by chance alone, a share of them can be off by 24 percentage points."
     )
     assert images.cautions(np.array([0, 1] * 20), CLASSES) == []
 
@@ -68,7 +68,7 @@ def test_a_split_beside_itself_does_not_differ() -> None:
     trace = zoo.trace(NETWORK, "hybrid-2bit")
     view = View(network=NETWORK, bits=2, thresholds=(0.8, 0.8))
 
-    found = images.beside(trace, trace, view, classes=10)
+    found = shifts.beside(trace, trace, view, classes=10)
 
     assert found.variation == 0
     assert found.gaps == (0, 0, 0)

@@ -1,0 +1,183 @@
+"""The limits on Choose: their widgets, started from the link and written into the address.
+
+query = form.query(view)
+form.choose_on(network, images)         # from another page, before it opens Choose
+"""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from hybrid.data import user_splits
+from hybrid.ui import cache
+from hybrid.ui.choose.query import NUMBERS, Query
+from hybrid.ui.view import Offers, View
+
+__all__ = ["choose_on", "query"]
+
+BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
+LISTS = ("among", "images", "under")
+_KEY = "choose"
+_WANTED = "choose_wanted"
+
+
+@dataclass(kw_only=True)
+class _Form:
+    """What the form remembers between runs, besides the widgets' values.
+
+    opened: the query that the link meant. problems: what was wrong in that link, until a limit
+    moves. network: the sidebar's in the last run.
+    """
+
+    opened: Query | None = None
+    problems: tuple[str, ...]
+    network: str
+
+
+def choose_on(network: str, images: str) -> None:
+    """Let the form start with this network and these images when it is opened next."""
+    st.session_state[_WANTED] = network, images
+
+
+def query(view: View) -> Query:
+    """The limits as the user sets them, from the link at first; written into the address."""
+    known = cache.offers()
+    if _KEY not in st.session_state:
+        _start_from_link(view, known)
+    _start_from_other_page()
+    _follow_sidebar(view)
+    asked = _widgets(view, known)
+    for problem in _problems(asked):
+        st.warning(problem, icon=":material/link_off:")
+    if missing := asked.missing:
+        are = "is" if len(missing) == 1 else "are"
+        st.info(
+            f"The battery is taken into account once {' and '.join(missing)} {are} given too.",
+            icon=":material/battery_unknown:",
+        )
+    _write_address(asked)
+    return asked
+
+
+def _widgets(view: View, known: Offers) -> Query:
+    with st.container(border=True, key="choose_limits"):
+        with st.grid(6, min_column_width=136):
+            numbers = {key: _number(key) for key in NUMBERS if key not in BATTERY}
+        with st.grid(3, min_column_width=300):
+            networks = st.multiselect(
+                "Networks to choose among",
+                list(known.early_exits),
+                key="choose_among",
+                persist_state="session",
+                help="Each with all its bit widths and static networks.",
+            )
+            images = _images(known)
+            profiles = st.multiselect(
+                "Compare under other energy models",
+                [name for name in known.profiles if name != view.profile],
+                key="choose_under",
+                persist_state="session",
+                help="Published energy models differ. Is the choice the same under these?",
+            )
+        battery = st.expander("Battery", icon=":material/battery_full:")
+        with battery, st.grid(4, min_column_width=136):
+            numbers |= {key: _number(key) for key in BATTERY}
+    return Query(networks=tuple(networks), numbers=numbers, profiles=tuple(profiles), images=images)
+
+
+def _images(known: Offers) -> str:
+    """The images to choose on: the data set's, or the user's."""
+    offered = ["", *_divided(known)]
+    if st.session_state.get("choose_images") not in offered:
+        st.session_state["choose_images"] = ""  # deleted meanwhile
+    chosen: str = st.selectbox(
+        "Images",
+        offered,
+        key="choose_images",
+        persist_state="session",
+        format_func=lambda name: f"Yours: {name}" if name else "The data set's",
+        help="To choose on your own images, record them on the page Your data in two halves: one "
+        "to choose on and one to certify.",
+    )
+    return chosen
+
+
+def _divided(known: Offers) -> list[str]:
+    """The user's images that some network has in two halves."""
+    return sorted({name for network in known.early_exits for name in user_splits.halved(network)})
+
+
+def _number(key: str) -> float | None:
+    """One limit; empty sets none."""
+    wish = NUMBERS[key]
+    value: float | None = st.number_input(
+        wish.label,
+        min_value=wish.least,
+        max_value=wish.most,
+        value=wish.default,
+        step=wish.step,
+        format="%.10g",
+        key=f"choose_{key}",
+        placeholder="no limit",
+        help=wish.help,
+        persist_state="session",
+    )
+    return value
+
+
+def _start_from_link(view: View, known: Offers) -> None:
+    """On a session's first visit, set the widgets to what the link means."""
+    state = st.session_state
+    asked, problems = Query.read(
+        st.query_params.to_dict(),
+        network=view.network,
+        networks=tuple(known.early_exits),
+        profiles=known.profiles,
+        images=_divided(known),
+    )
+    state[_KEY] = _Form(problems=problems, network=view.network)
+    for key, value in asked.numbers.items():
+        state[f"choose_{key}"] = value
+    state["choose_among"] = list(asked.networks)
+    state["choose_images"] = asked.images
+    state["choose_under"] = [name for name in asked.profiles if name != view.profile]
+
+
+def _start_from_other_page() -> None:
+    state = st.session_state
+    if _WANTED in state:
+        network, state["choose_images"] = state.pop(_WANTED)
+        state["choose_among"] = [network]
+
+
+def _follow_sidebar(view: View) -> None:
+    """A single network to choose among follows that of the sidebar."""
+    state, form = st.session_state, _form()
+    if form.network != view.network and state["choose_among"] == [form.network]:
+        state["choose_among"] = [view.network]
+    form.network = view.network
+
+
+def _problems(asked: Query) -> tuple[str, ...]:
+    """What is still to be said of the link: nothing once a limit has moved."""
+    form = _form()
+    if form.opened is None:
+        form.opened = asked
+    if form.opened != asked:
+        form.problems = ()
+    return form.problems
+
+
+def _write_address(asked: Query) -> None:
+    """The limits, beside the view that the app frame has written."""
+    wanted = asked.write()
+    for key in (*NUMBERS, *LISTS):
+        if key in wanted and st.query_params.get(key) != wanted[key]:
+            st.query_params[key] = wanted[key]
+        elif key not in wanted and key in st.query_params:
+            del st.query_params[key]
+
+
+def _form() -> _Form:
+    form: _Form = st.session_state[_KEY]
+    return form

@@ -1,0 +1,231 @@
+"""Images to try: from the test split, the shipped photographs, an upload or the camera.
+
+    given = sources.choose(card)            # draws the widgets; empty until there is an image
+
+Uploads stay with the session when the page is left, up to a bound.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from hybrid import data, zoo
+from hybrid.data import images
+from hybrid.data.images import Picture, Rejected
+from hybrid.data.photographs import photographs
+from hybrid.data.preprocess import preprocess
+from hybrid.text import numbers
+from hybrid.ui import cache, recording
+from hybrid.ui.view import DEFAULT_SPLIT
+from hybrid.zoo import Card
+
+__all__ = ["Given", "choose"]
+
+SOURCES = {
+    "samples": "Test images",
+    "photographs": "Photographs",
+    "upload": "Upload",
+    "camera": "Camera",
+}
+KEPT_IMAGES = 200  # of uploads that the uploader no longer lists: 60 MB at most
+OFFERED = 24  # test images to choose from at a time
+NAMED = 5  # files that could not be read and are named without a click
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """One image to try: its name, the pixels the network gets, and its class if that is known."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    label: str | None = None
+
+
+def choose(card: Card) -> list[Given]:
+    """The images that the user chose; empty if there are none yet, which the page then says."""
+    state = st.session_state
+    if not state.get("try_source_chosen"):  # once chosen it stays, whatever the network is
+        here = recording.on_this_machine(card.dataset)
+        state["try_source"] = "samples" if here else "photographs"
+    source = st.segmented_control(
+        "Where the image comes from",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        required=True,
+        key="try_source",
+        on_change=lambda: state.update(try_source_chosen=True),
+        persist_state="session",
+        wrap=True,
+    )
+    if source == "samples":
+        return _samples(card)
+    if source == "photographs":
+        return _as_given(_photograph(), card)
+    results = _uploads() if source == "upload" else _camera()
+    pictures = [result for result in results if isinstance(result, Picture)]
+    rejected = [result for result in results if isinstance(result, Rejected)]
+    _show_rejected(rejected, others=bool(pictures))
+    return _as_given(pictures, card)
+
+
+def _samples(card: Card) -> list[Given]:
+    """Some images of the test split, or how to get it."""
+    if not recording.on_this_machine(card.dataset):
+        recording.missing_data(
+            card.dataset, "Photographs, uploads and the camera work without them."
+        )
+        return []
+    test = data.load(card.dataset, DEFAULT_SPLIT, size=card.size, channels=card.channels)
+    first = st.number_input(
+        f"{OFFERED} of {numbers.count(len(test.labels))} test images, from",
+        min_value=0,
+        max_value=len(test.labels) - 1,
+        value=0,
+        step=OFFERED,
+        key=f"try_sample_{card.dataset}",
+        persist_state="session",
+        width=280,
+    )
+    # The split is ordered by class: steps of a prime mix the classes.
+    positions = (np.arange(first, first + OFFERED) * 7919) % len(test.labels)
+    return [
+        Given(
+            name=f"{card.dataset} test {position}",
+            pixels=test.images[position],
+            label=test.classes[test.labels[position]],
+        )
+        for position in positions
+    ]
+
+
+def _photograph() -> list[Picture]:
+    """One of the shipped photographs, or all of them."""
+    offered = photographs()
+    title = st.segmented_control(
+        "Photograph",
+        ["All", *(photograph.title for photograph in offered)],
+        default=offered[0].title,
+        required=True,
+        key="try_photograph",
+        persist_state="session",
+        wrap=True,
+    )
+    chosen = [photograph for photograph in offered if title in ("All", photograph.title)]
+    with st.expander("Credits", icon=":material/copyright:"):
+        for photograph in chosen:
+            st.caption(photograph.credit)
+    return [Picture(name=p.title, image=p.read()) for p in chosen]
+
+
+def _uploads() -> list[Picture | Rejected]:
+    """The uploads of this session, read once per file.
+
+    An uploader that is not drawn forgets its files; the session keeps them, up to a bound.
+    """
+    files = st.file_uploader(
+        "Images, or a zip of images",
+        type=[*images.SUFFIXES, "zip"],
+        accept_multiple_files=True,
+        key="try_files",
+        on_change=_forget_removed,
+        help=f"PNG, JPEG, WebP, GIF (first frame), BMP or TIFF, up to "
+        f"{images.MAX_FILE_BYTES // 1_000_000} MB per file. Of a zip, the first "
+        f"{images.MAX_FILES} images are read.",
+    )
+    kept = st.session_state.setdefault("try_kept", {})
+    for file in files:
+        if file.file_id not in kept:
+            kept[file.file_id] = images.read_upload(file.name, file.getvalue(), size=_largest())
+    listed = st.session_state["try_listed"] = {file.file_id for file in files}
+    _offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
+    if not kept:
+        st.info(
+            "Drop an image above. It stays on the machine that runs this page.",
+            title="Nothing uploaded yet",
+            icon=":material/add_photo_alternate:",
+        )
+    return [result for results in kept.values() for result in results]
+
+
+def _offer_earlier(kept: dict[str, list[Picture | Rejected]], earlier: list[str]) -> None:
+    """Say which uploads are from before the page was left, and offer to remove them."""
+    while sum(len(kept[file_id]) for file_id in earlier) > KEPT_IMAGES:
+        del kept[earlier.pop(0)]
+    if earlier:
+        one = len(earlier) == 1
+        words = (
+            "1 file of your earlier upload is"
+            if one
+            else (f"{len(earlier)} files of your earlier upload are")
+        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{words} still loaded.")
+            st.button(
+                "Remove",
+                icon=":material/delete:",
+                key="try_remove",
+                on_click=_forget,
+                args=(earlier,),
+            )
+
+
+def _forget_removed() -> None:
+    """Drop the files that the user took out of the uploader's list."""
+    listed = st.session_state.get("try_listed", set())
+    _forget(listed - {file.file_id for file in st.session_state["try_files"]})
+
+
+def _forget(file_ids: Iterable[str]) -> None:
+    for file_id in file_ids:
+        st.session_state["try_kept"].pop(file_id, None)
+
+
+def _camera() -> list[Picture | Rejected]:
+    """The camera's picture."""
+    shot = st.camera_input("Camera", key="try_camera", width=480)
+    return images.read_upload("Camera", shot.getvalue(), size=_largest()) if shot else []
+
+
+def _largest() -> int:
+    """Pixels per side of the largest network's input, to which one may switch later."""
+    return max(zoo.card(network).size for network in cache.offers().early_exits)
+
+
+def _show_rejected(rejected: Sequence[Rejected], *, others: bool) -> None:
+    """Why files were left out, in cells that show a file's name as it is."""
+    if not rejected:
+        return
+    count = "1 file" if len(rejected) == 1 else f"{len(rejected)} files"
+    below = "; the others are below" if others else ""
+    st.warning(f"{count} could not be read{below}.", icon=":material/broken_image:")
+    for one in rejected[:NAMED]:
+        st.text(one.sentence)
+    if len(rejected) > NAMED:
+        table = pd.DataFrame({"File": r.name, "Why": r.sentence} for r in rejected)
+        with st.expander(f"All {len(rejected)}"):
+            st.dataframe(table, hide_index=True, key="try_rejected")
+
+
+def _as_given(pictures: Sequence[Picture], card: Card) -> list[Given]:
+    """Pictures at the network's size; for a grey network they may be inverted."""
+    inverted = (
+        card.channels == 1
+        and bool(pictures)
+        and st.toggle(
+            "Dark ink on light paper",
+            value=True,
+            key="try_invert",
+            persist_state="session",
+            help="This network was trained on light digits on a dark background. Invert images "
+            "of dark digits.",
+        )
+    )
+    seen = [preprocess(picture.image, card.size, card.channels) for picture in pictures]
+    return [
+        Given(name=picture.name, pixels=255 - pixels if inverted else pixels)
+        for picture, pixels in zip(pictures, seen, strict=True)
+    ]
