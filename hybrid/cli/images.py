@@ -230,12 +230,12 @@ def _record_own(network: str, variant: "Variant", split: str, out: Path | None =
     """Record the trace of a variant on an own split, and say where it is."""
     from hybrid import zoo
     from hybrid.data import user_splits
-    from hybrid.inference.record import record_own
+    from hybrid.inference.record import record_user_split
 
     about = user_splits.split(network, split)
     loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
     with output.progress(f"{network} {variant.name} on {split}") as progress:
-        path = record_own(
+        path = record_user_split(
             loaded,
             about,
             variant=variant.name,

@@ -32,7 +32,7 @@ from hybrid.cli.options import (
 from hybrid.errors import HybridError, RecipeError
 
 if TYPE_CHECKING:
-    from hybrid.choosing import Answer, Field, Limits, Survival
+    from hybrid.choosing import Answer, Field, Limits, ProfileCheck
     from hybrid.evaluation import Prices
 
 __all__ = ["app"]
@@ -258,7 +258,7 @@ def choose(
     Chosen on tune, certified on certify, reported on test; of your own images on the two halves
     NAME-tune and NAME-certify. Exit code 1 where nobody keeps them.
     """
-    from hybrid.choosing import Limits, choose, point_file, save_point, survey
+    from hybrid.choosing import Limits, choose, collect_candidates, point_file, save_point
     from hybrid.evaluation import Prices
 
     limits = Limits(
@@ -275,9 +275,9 @@ def choose(
     )
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     with output.progress("counting thresholds") as progress:
-        field = survey(networks, images=images, measure=measure, progress=progress)
+        field = collect_candidates(networks, images=images, measure=measure, progress=progress)
     answer = choose(field, limits, prices)
-    compared = _survivals(field, limits, prices, answer) if every_profile or report else ()
+    compared = _profile_checks(field, limits, prices, answer) if every_profile or report else ()
     if as_json:
         survived = {"profiles": [one.to_dict() for one in compared]} if every_profile else {}
         output.print_json(answer.to_dict() | survived)
@@ -357,14 +357,14 @@ def train(
     try:
         from lightning.pytorch.callbacks import RichProgressBar
 
-        from hybrid.training.run import Run, train
+        from hybrid.training.run import TrainingRun, train
     except ModuleNotFoundError as error:
         raise RecipeError(
             f"Training needs {error.name}, which is not installed; "
             'install it with: pip install "hybrid[train]".'
         ) from None
     bar = RichProgressBar(console_kwargs={"stderr": True})
-    how = Run(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled)
+    how = TrainingRun(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled)
     done = train(plans, how, variants=chosen)
     if not done:
         typer.echo(f"Nothing is missing of {plans.network}.")
@@ -419,17 +419,17 @@ def _published(*, as_json: bool) -> None:
         typer.echo(published.NOTE)
 
 
-def _survivals(
+def _profile_checks(
     field: "Field", limits: "Limits", prices: "Prices", answer: "Answer"
-) -> "tuple[Survival, ...]":
+) -> "tuple[ProfileCheck, ...]":
     """The choice under every profile that ships, and the one it was made under."""
-    from hybrid.choosing import survives
+    from hybrid.choosing import check_profiles
 
     if answer.best is None:
         return ()
     names = [name for name in energy.profile_names() if name != prices.profile.name]
     profiles = [prices.profile, *map(energy.load_profile, names)]
-    return survives(field, limits, prices, answer.best, profiles)
+    return check_profiles(field, limits, prices, answer.best, profiles)
 
 
 dashboard.add_to(app)

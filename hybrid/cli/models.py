@@ -13,8 +13,8 @@ from hybrid.cli.options import AsJson
 if TYPE_CHECKING:
     from hybrid.models.cutting import Cut
     from hybrid.models.tracing import Outline
-    from hybrid.sweep.sweep import Kept, Plan
-    from hybrid.sweep.swept import Row
+    from hybrid.sweep.sweep import Kept, SweepPlan
+    from hybrid.sweep.swept import SweepRow
 
 __all__ = ["add_to"]
 
@@ -127,10 +127,10 @@ def adapt(
     HYBRID_PRETRAINED names another folder.
     """
     from hybrid import zoo
-    from hybrid.adaptation.adapt import Request
+    from hybrid.adaptation.adapt import AdaptRequest
     from hybrid.adaptation.adapt import adapt as run
 
-    request = Request(
+    request = AdaptRequest(
         model=model,
         weights=weights,
         data=data,
@@ -249,7 +249,7 @@ _SWEPT = (
 )  # fmt: skip
 
 
-def _print_sweep(planned: "Plan", kept: "Kept", rows: Sequence["Row"], out: Path) -> None:
+def _print_sweep(planned: "SweepPlan", kept: "Kept", rows: Sequence["SweepRow"], out: Path) -> None:
     from hybrid.sweep import swept
 
     if rows:
@@ -269,7 +269,7 @@ def _print_sweep(planned: "Plan", kept: "Kept", rows: Sequence["Row"], out: Path
     )
 
 
-def _swept_cells(row: "Row") -> tuple[str, ...]:
+def _swept_cells(row: "SweepRow") -> tuple[str, ...]:
     alone = ", ".join(f"{name} {100 * share:.2f} %" for name, share in row.exit_accuracy.items())
     return (
         row.cut,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from hybrid.choosing import Answer, PointFile, Survival
+    from hybrid.choosing import Answer, PointFile, ProfileCheck
     from hybrid.data.labels import Match
-    from hybrid.data.user_splits import OwnSplit
+    from hybrid.data.user_splits import UserSplit
     from hybrid.evaluation import Certified
     from hybrid.models import Inference
     from hybrid.policy import OperatingPoint
@@ -68,7 +68,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def say_collected(about: "OwnSplit") -> None:
+def say_collected(about: "UserSplit") -> None:
     """How many images a split has, and which files could not be read, on stderr."""
     from hybrid.data import user_splits
 
@@ -211,7 +211,9 @@ def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[s
     return name | {"class": said[taken]["class"], "exits": said}
 
 
-def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[tuple[str, str]]:
+def answer_rows(
+    answer: "Answer", compared: "tuple[ProfileCheck, ...]"
+) -> Iterator[tuple[str, str]]:
     """A choice in words: answer, runners-up, what was left out and why."""
     from hybrid.text import choice
 
@@ -225,8 +227,8 @@ def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[
         yield "certificate", choice.certificate(answer.proof, answer.best, answer.limits)
     for number, point in enumerate(answer.runners_up, start=1):
         yield f"runner-up {number}", choice.short(point)
-    for standing in answer.left_out:
-        yield "left out", f"{choice.name(standing.point)}: {choice.reason(standing)}"
+    for ranked in answer.left_out:
+        yield "left out", f"{choice.name(ranked.point)}: {choice.reason(ranked)}"
     for one in compared:
         yield f"under {one.profile} ", choice.verdict(one)
     yield "searched", choice.counted(answer)
