@@ -27,8 +27,8 @@ def dashboard(
 ) -> None:
     """Open the dashboard in the browser; Ctrl-C stops it.
 
-    Without a display no browser is opened. Other Streamlit options can be set as environment
-    variables, for example STREAMLIT_SERVER_HEADLESS=true.
+    No browser is opened on a machine without a display, or where
+    STREAMLIT_SERVER_HEADLESS is true.
     """
     from hybrid.ui import serve
 

@@ -250,16 +250,11 @@ def _match_table(
     found: Sequence["Match"], given: Sequence[str], card: "Card"
 ) -> dict[str, str | None]:
     """Word → class: what is sure, and what --match says."""
-    from hybrid.errors import SourceError, UnknownNameError
+    from hybrid.data.labels import class_table
+    from hybrid.errors import SourceError
 
-    table = {one.word: None if one.proposed else one.class_name for one in found}
-    for pair in given:
-        word, _, class_name = pair.partition("=")
-        if word not in table:
-            raise UnknownNameError("label", word, table)
-        if class_name not in card.classes:
-            raise UnknownNameError("class", class_name, card.classes)
-        table[word] = class_name
+    pairs = (pair.partition("=") for pair in given)
+    table = class_table(found, {word: name for word, _, name in pairs}, card.classes)
     guesses = [f"--match {one.word}={one.class_name}" for one in found if one.proposed]
     if found and not any(table.values()) and guesses:
         raise SourceError(

@@ -49,9 +49,10 @@ def free_port(address: str, port: int | None = None) -> int:
 def serve(address: str, port: int) -> None:
     """Serve the dashboard until it is stopped by Ctrl-C or SIGTERM."""
     options = [f"--server.address={address}", f"--server.port={port}"]
-    quiet = "--logger.hideWelcomeMessage=true"  # it asks an outside server for this one's address
+    # The welcome message would ask an outside server for this machine's address.
+    quiet = ["--logger.hideWelcomeMessage=true", "--logger.level=warning"]
     cli.main(
-        ["run", str(app_script()), *options, quiet], prog_name="streamlit", standalone_mode=False
+        ["run", str(app_script()), *options, *quiet], prog_name="streamlit", standalone_mode=False
     )
 
 
@@ -72,7 +73,7 @@ def _check(address: str, port: int) -> None:
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise AddressError(address, port, unknown=True) from None
     except OSError as error:
         raise AddressError(
