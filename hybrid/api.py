@@ -17,7 +17,7 @@ from hybrid.choosing import Answer, Limits
 from hybrid.data import archives
 from hybrid.data import ingest as ingesting
 from hybrid.data.labels import class_table, match
-from hybrid.errors import ModelError, SourceError, TraceError
+from hybrid.errors import ModelError, TraceError
 from hybrid.evaluation import Certified, Prices
 from hybrid.policy import OperatingPoint
 
@@ -224,7 +224,8 @@ def ingest(
     """
     card = zoo.card(network)
     variants = card.variants.values() if bits is None else [zoo.variant(network, bits)]
-    with archives.opened(Path(images), labels=_table_bytes(labels)) as source:
+    table_bytes = None if labels is None else archives.table_bytes(Path(labels))
+    with archives.opened(Path(images), labels=table_bytes) as source:
         words = archives.label_words(source, card.classes) if labelled else ()
         table = class_table(match(words, card.classes), map_labels or {}, card.classes)
         whole = ingesting.plan(
@@ -289,7 +290,7 @@ def adapt(
         name=name,
         size=size,
         mean=tuple(mean),
-        deviation=tuple(std),
+        std=tuple(std),
         seed=seed,
     )
     return zoo.card(run(request, say=say))
@@ -319,15 +320,6 @@ class _Outputs:
 
 def _prices(profile: str, link: str, scope: str) -> Prices:
     return Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
-
-
-def _table_bytes(labels: str | Path | None) -> bytes | None:
-    if labels is None:
-        return None
-    try:
-        return Path(labels).read_bytes()
-    except OSError as error:
-        raise SourceError(f"{labels} cannot be read ({error.strerror}); name a CSV file.") from None
 
 
 def _record(network: str, variants: Iterable[zoo.Variant], splits: Sequence["UserSplit"]) -> None:

@@ -112,7 +112,7 @@ def write_user_split(
 
 
 def write_halves(network: str, name: str = "mine", *, labelled: bool = True) -> None:
-    """Own images in two halves, as `record --divide` makes them, of 200 each."""
+    """Own images in two halves, as `import-images --tune-certify` makes them, of 200 each."""
     for start, purpose in ((0, "tune"), (200, "certify")):
         write_user_split(
             network,

@@ -74,7 +74,7 @@ class AdaptRequest:
         epochs: for which edge and exits learn together; 0 quantizes after training.
         name: of the network; without it, made of data and function.
         size: of the images that the model sees; without it, the data set's.
-        mean, deviation: per channel, of the pixels in [0, 1] that it was trained with; without
+        mean, std: per channel, of the pixels in [0, 1] that it was trained with; without
             them, the data set's own.
         seed: of the order of images and of the heads' first weights.
     """
@@ -89,7 +89,7 @@ class AdaptRequest:
     name: str = ""
     size: int | None = None
     mean: tuple[float, ...] = ()
-    deviation: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     seed: int = 0
 
 
@@ -298,19 +298,19 @@ def _scale_and_shift(
 
     Nothing where the model names none.
     """
-    if not request.mean and not request.deviation:
+    if not request.mean and not request.std:
         return (), ()
-    if not len(request.mean) == len(request.deviation) == model or min(request.deviation) <= 0:
+    if not len(request.mean) == len(request.std) == model or min(request.std) <= 0:
         raise ModelError(
             f"Give as many means as deviations above 0, one for each of {model} channels."
         )
-    mean, deviation = mean_and_deviation(where, channels=images)
+    mean, std = mean_and_deviation(where, channels=images)
     rows = list(
         zip(
             mean * (model // images),
-            deviation * (model // images),
+            std * (model // images),
             request.mean,
-            request.deviation,
+            request.std,
             strict=True,
         )
     )
@@ -429,7 +429,7 @@ def _publish_twin(job: _Job) -> None:
         job.say(
             "That is hardly more than guessing: its classes may stand in another order than "
             f"{', '.join(job.train.classes[:5])} …, or its images be normalised otherwise (--mean, "
-            "--deviation)."
+            "--std)."
         )
     counted = sum(layer.macs for layer in census(network))
     total = sum(seen.macs for seen in job.outline.seen.values())
@@ -457,7 +457,7 @@ def _check_same_answers(job: _Job, network: Network) -> None:
     if not theirs.isfinite().all():
         raise ModelError(
             f"{job.request.model} answers with numbers that are not finite; look for such numbers "
-            "in its weights, or name the mean and deviation that it was trained with."
+            "in its weights, or name the mean and std that it was trained with."
         )
     if not torch.allclose(theirs, ours, rtol=1e-4, atol=1e-5):
         raise ModelError(

@@ -292,7 +292,7 @@ def _without(network: str, images: str) -> str:
     kept = ", ".join(user_splits.halved(network)) or "none"
     return (
         f"{network} has no images called {images}, recorded in two halves (it has {kept}); record "
-        f"them with `hybrid record {network} … --name {images} --divide`."
+        f"them with `hybrid import-images {network} … --name {images} --tune-certify`."
     )
 
 

@@ -21,7 +21,6 @@ from hybrid.cli.options import (
     LinkName,
     Measure,
     Network,
-    Paper,
     PointFile,
     ProfileName,
     Scope,
@@ -135,12 +134,11 @@ def evaluate(
         float, typer.Option(help="Of the certificate, above 0 and below 1.")
     ] = 0.95,
     point: PointFile = None,
-    paper: Paper = False,
     as_json: AsJson = False,
 ) -> None:
     """What stays at the edge, how right it is and what it costs, at these thresholds.
 
-    With --point or --paper, network and --bits are left out: the file or the table says them.
+    With --point, leave out the network and --bits: the file has them.
 
     A certificate comes from the certify split, or from one of your own where --split names it. A
     point that was chosen with images is not certified on them again.
@@ -150,9 +148,6 @@ def evaluate(
     from hybrid.choosing import load_point
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
-    if paper:
-        _published(as_json=as_json)
-        return
     check_delta(1 - confidence)
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     chosen = None if point is None else load_point(point)
@@ -204,7 +199,7 @@ def evaluate(
 
 
 @app.command(
-    epilog="Example: hybrid choose digits-vgg --max-loss 2.0 --observed --max-energy-uj 20 "
+    epilog="Example: hybrid choose digits-vgg --max-loss 2.0 --uncertified --max-energy-uj 20 "
     "--out operating-point.toml --report report.html --json",
 )
 def choose(
@@ -213,7 +208,7 @@ def choose(
     ],
     *,
     images: Annotated[
-        str, typer.Option(help="Your own, kept by `record --divide` under this name.")
+        str, typer.Option(help="Your own, kept by `import-images --tune-certify` under this name.")
     ] = "",
     max_loss: Annotated[
         float | None, typer.Option(help="Accuracy that may be lost, in points, against the twin.")
@@ -221,8 +216,8 @@ def choose(
     confidence: Annotated[
         float, typer.Option(help="Of the certificate that holds the loss, above 0 and below 1.")
     ] = 0.95,
-    observed: Annotated[
-        bool, typer.Option("--observed", help="Hold only the loss seen on tune, uncertified.")
+    uncertified: Annotated[
+        bool, typer.Option("--uncertified", help="Hold only the loss seen on tune, uncertified.")
     ] = False,
     max_energy_uj: Annotated[float | None, typer.Option(help="Energy per image, in µJ.")] = None,
     max_latency_ms: Annotated[float | None, typer.Option(help="Mean latency.")] = None,
@@ -263,7 +258,7 @@ def choose(
 
     limits = Limits(
         max_loss_points=max_loss,
-        confidence=None if observed else confidence,
+        confidence=None if uncertified else confidence,
         max_energy_uj=max_energy_uj,
         max_latency_ms=max_latency_ms,
         max_uplink_bytes=max_uplink_bytes,
@@ -325,18 +320,19 @@ def energy_(
     typer.echo(f"Energy ({scope}) with {prices.title}.")
 
 
-@app.command(epilog="Example: hybrid train digits-vgg --variant hybrid-4bit --runs runs")
+@app.command(epilog="Example: hybrid train digits-vgg --variant hybrid-4bit --checkpoints runs")
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or the path of your own.")],
     *,
     variant: Annotated[
         list[str] | None, typer.Option(help="Only this variant; may be given several times.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of checkpoints to resume from.")] = Path(
-        "runs"
-    ),
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many training images, for a trial.")
+    checkpoints: Annotated[
+        Path, typer.Option(help="Folder of checkpoints; an interrupted run resumes from it.")
+    ] = Path("runs"),
+    max_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use at most this many training images; nothing is published."),
     ] = None,
     compiled: Annotated[
         bool,
@@ -364,18 +360,18 @@ def train(
             'install it with: pip install "hybrid[train]".'
         ) from None
     bar = RichProgressBar(console_kwargs={"stderr": True})
-    how = TrainingRun(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled)
+    how = TrainingRun(folder=checkpoints, limit=max_images, callbacks=(bar,), compiled=compiled)
     done = train(plans, how, variants=chosen)
     if not done:
         typer.echo(f"Nothing is missing of {plans.network}.")
-    elif limit is None:
+    elif max_images is None:
         typer.echo(f"In {zoo.pretrained_folder() / plans.network}: {', '.join(done)}.")
     else:
         typer.echo(f"Trial ended, nothing published: {', '.join(done)}.")
 
 
-@app.command(epilog="Example: hybrid card digits-vgg")
-def card(
+@app.command(epilog="Example: hybrid refresh digits-vgg")
+def refresh(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or the path of your own.")],
     *,
     variant: Annotated[
@@ -408,7 +404,9 @@ def profiles(*, as_json: AsJson = False) -> None:
             typer.echo(f"  {one.name:<22} {one.title}\n{'':25}{one.source}")
 
 
-def _published(*, as_json: bool) -> None:
+@app.command(epilog="Example: hybrid published")
+def published(*, as_json: AsJson = False) -> None:
+    """Print published figures of early exit beside what the networks here reach."""
     from hybrid.choosing import published
 
     made = published.rows()

@@ -35,7 +35,7 @@ Size = Annotated[
 Mean = Annotated[
     str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
 ]
-Deviation = Annotated[str, typer.Option(help="Likewise; without both, the data set's.")]
+Std = Annotated[str, typer.Option(help="Likewise; without both, the data set's.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -117,7 +117,7 @@ def adapt(
     ] = "",
     size: Size = None,
     mean: Mean = "",
-    deviation: Deviation = "",
+    std: Std = "",
     seed: Annotated[int, typer.Option(help="Of the order of images and the exits' start.")] = 0,
 ) -> None:
     """Cut your own torch.nn.Module, quantize its edge, train exits, and put it into pretrained/.
@@ -141,7 +141,7 @@ def adapt(
         name=name,
         size=size,
         mean=_numbers(mean, float, "--mean"),
-        deviation=_numbers(deviation, float, "--deviation"),
+        std=_numbers(std, float, "--std"),
         seed=seed,
     )
     network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
@@ -174,7 +174,7 @@ def sweep(
     ] = "",
     size: Size = None,
     mean: Mean = "",
-    deviation: Deviation = "",
+    std: Std = "",
     address: Annotated[
         str,
         typer.Option(
@@ -217,7 +217,7 @@ def sweep(
         name=name,
         size=size,
         mean=_numbers(mean, float, "--mean"),
-        deviation=_numbers(deviation, float, "--deviation"),
+        std=_numbers(std, float, "--std"),
     )
     planned = sweep.plan(asked, out)
     for one in planned.skipped:

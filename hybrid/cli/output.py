@@ -86,7 +86,7 @@ def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None
     """Which labels match no class, on stderr."""
     for one in found:
         if table[one.word] is None:
-            guess = f"; if you mean {one.class_name}, --match does it" if one.class_name else ""
+            guess = f"; if you mean {one.class_name}, --map-label does it" if one.class_name else ""
             were = "1 image" if one.images == 1 else f"{one.images:,} images"
             typer.echo(
                 f"{were} labelled {one.word!r} {'was' if one.images == 1 else 'were'} left out: "

@@ -123,6 +123,18 @@ def label_words(source: Source, classes: Sequence[str]) -> tuple[str | None, ...
     )
 
 
+def table_bytes(path: Path) -> bytes:
+    """The content of a table of file and label, for `opened`.
+
+    Raises:
+        SourceError: a file that cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
+
+
 def read_labels(data: bytes) -> dict[str, str]:
     """A table of file and label: commas, semicolons or tabs, with or without headings.
 

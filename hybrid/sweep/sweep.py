@@ -56,7 +56,7 @@ class Sweep:
     """What is tried of which model: every cut with every set of exits, bit width and seed.
 
     Args:
-        model, weights, data, epochs, size, mean, deviation: as in `adapt.AdaptRequest`.
+        model, weights, data, epochs, size, mean, std: as in `adapt.AdaptRequest`.
         cuts: modules behind which the edge ends; without any, every worthwhile cut.
         exits: sets of modules behind which there are exits; without any, one exit at the cut, or
             where several tensors cross there, at the last place before it that one tensor leaves.
@@ -75,7 +75,7 @@ class Sweep:
     name: str = ""
     size: int | None = None
     mean: tuple[float, ...] = ()
-    deviation: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,7 +350,7 @@ def _shared(asked: Sweep, where: str) -> AdaptRequest:
         name=asked.name or f"{source}-{function}",
         size=asked.size,
         mean=asked.mean,
-        deviation=asked.deviation,
+        std=asked.std,
     )
 
 

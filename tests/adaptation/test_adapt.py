@@ -238,15 +238,13 @@ def test_a_mean_and_deviation_of_its_own_reach_the_model(
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
-    mean, deviation = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
-    adapt(replace(asked, exits=("stem",), mean=mean, deviation=deviation, name="mine"))
+    adapt(replace(asked, exits=("stem",), mean=mean, std=std, name="mine"))
 
     test = data.load("digits", "test")
     pixels = torch.from_numpy(test.images.astype(np.float32) / 255).permute(0, 3, 1, 2)
-    own = (pixels - torch.tensor(mean).reshape(1, 3, 1, 1)) / torch.tensor(deviation).reshape(
-        1, 3, 1, 1
-    )
+    own = (pixels - torch.tensor(mean).reshape(1, 3, 1, 1)) / torch.tensor(std).reshape(1, 3, 1, 1)
     model = load_model("tests.own_models:plain")
     model.load_state_dict(load_file(weights))
     with torch.inference_mode():
@@ -404,7 +402,7 @@ def test_a_full_disk_leaves_the_variant_that_was_there(
         ({"exits": ()}, ModelError, "needs a bit width, an exit and 0 or more epochs"),
         ({"bits": (5, 9)}, BitWidthError, "9 bits are not offered"),
         ({"name": "a/b"}, ModelError, "'a/b' cannot name a network"),
-        ({"mean": (0.5,), "deviation": (0.5,)}, ModelError, "one for each of 3 channels"),
+        ({"mean": (0.5,), "std": (0.5,)}, ModelError, "one for each of 3 channels"),
         ({"weights": Path("nowhere")}, WeightsError, "There are no weights at nowhere"),
         ({"data": "cifar-10"}, UnknownNameError, "Did you mean cifar10"),
     ],

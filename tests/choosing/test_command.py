@@ -14,7 +14,7 @@ from tests.cli.test_main import Run, parsed
 def chosen(pretrained: Path, run: Run, tmp_path: Path) -> Path:
     """The file of a point that keeps generous limits."""
     path = tmp_path / "operating-point.toml"
-    result = run("choose", "digits-vgg", "--max-loss", "100", "--observed", "--out", str(path))
+    result = run("choose", "digits-vgg", "--max-loss", "100", "--uncertified", "--out", str(path))
     assert result.exit_code == 0, result.stderr
     return path
 
@@ -119,7 +119,7 @@ def test_a_path_that_cannot_be_written_is_one_sentence(
     run: Run, pretrained: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    words = ("choose", "digits-vgg", "--max-loss", "100", "--observed")
+    words = ("choose", "digits-vgg", "--max-loss", "100", "--uncertified")
 
     folder = run(*words, "--out", str(tmp_path))
     below = run(*words, "--report", str(tmp_path / "file" / "report.html"))
@@ -147,7 +147,7 @@ def test_a_point_that_sends_every_image_is_priced_as_such(
     run: Run, pretrained: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "point.toml"
-    limit = ("--scope", "device", "--max-edge-memory-kib", "1", "--observed")
+    limit = ("--scope", "device", "--max-edge-memory-kib", "1", "--uncertified")
     assert run("choose", "digits-vgg", *limit, "--out", str(path)).exit_code == 0
 
     said = parsed(run("evaluate", "--point", str(path), "--json"))

@@ -112,7 +112,7 @@ def test_a_network_without_these_images_stands_aside_with_its_reason() -> None:
     assert {one.network for one in field.candidates} == {"trees-toy"}
     assert field.absent[0] == (
         "trees-wide has no images called mine, recorded in two halves (it has none); record them "
-        "with `hybrid record trees-wide … --name mine --divide`."
+        "with `hybrid import-images trees-wide … --name mine --tune-certify`."
     )
 
 
@@ -152,12 +152,12 @@ def test_halves_that_may_share_images_are_not_paired_by_their_names(
 def test_the_command_chooses_on_own_images() -> None:
     write_halves("trees-toy")
 
-    said = json.loads(run("--images", "mine", "--max-loss", "30", "--observed", "--json"))
+    said = json.loads(run("--images", "mine", "--max-loss", "30", "--uncertified", "--json"))
 
     assert said["images"] == "mine"
     assert said["best"]["tune"]["split"] == "mine-tune"
     assert said["best"]["test"] is None
-    words = run("--images", "mine", "--max-loss", "30", "--observed")
+    words = run("--images", "mine", "--max-loss", "30", "--uncertified")
     assert "none is left to report on" in " ".join(words.split())
 
 
