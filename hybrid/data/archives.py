@@ -31,7 +31,15 @@ from hybrid.data.images import (
 from hybrid.data.labels import alike
 from hybrid.errors import ImageError, SourceError
 
-__all__ = ["LABELS_FILE", "Entry", "Source", "label_words", "opened", "read_labels"]
+__all__ = [
+    "LABELS_FILE",
+    "Entry",
+    "Source",
+    "label_words",
+    "opened",
+    "read_labels",
+    "table_bytes",
+]
 
 MAX_ENTRIES = 1_000_000
 MAX_LABELS_BYTES = 64_000_000
