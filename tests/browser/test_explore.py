@@ -155,7 +155,7 @@ def test_an_arrow_key_moves_the_point_and_the_screen_reader_hears_one_sentence(
     assert slider.input_value() == "0.5025"
     spoken = page.locator(".st-key-explore_follower output")
     edge, accuracy = metric(page, "edge")[0], metric(page, "accuracy")[0]
-    assert spoken.inner_text().startswith(f"{edge} leave at the edge, accuracy {accuracy}")
+    assert spoken.inner_text().startswith(f"{edge} answered at the edge, accuracy {accuracy}")
     assert spoken.get_attribute("aria-live") == "polite"
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from hybrid import policy
-from hybrid.text import numbers
+from hybrid.text.point import flow_labels
 from hybrid.ui import palette
 from hybrid.ui.explore.data import Frontier, Static
 from hybrid.zoo import exit_labels
@@ -104,7 +104,7 @@ def over_threshold(
                 f"Exit {number + 1}",
                 palette.exit_colour(number),
                 legend=row == 1,
-                meta=f"{field} {number}",
+                meta=f"{field}_{number}",
             )
             figure.add_trace(line, row=row, col=1)
         figure.add_trace(_marks(thresholds, now, field, alone=bool(alone)), row=row, col=1)
@@ -138,7 +138,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
             arrangement="fixed",
             textfont={"color": palette.INK, "size": 13},
             node={
-                "label": flow_labels(outcome, labelled=labelled),
+                "label": flow_labels(outcome, exit_labels(exits), labelled=labelled),
                 "color": [palette.TWIN, *colours, palette.RIGHT, palette.WRONG],
                 "x": [0.001, *[0.45] * (exits + 1), 0.999, 0.999],
                 "y": flow_places(outcome),
@@ -165,19 +165,6 @@ def flow_values(outcome: policy.Outcome) -> list[int]:
     """Images to each exit, then of each exit those that are right and those that are wrong."""
     split = zip(outcome.exit_counts, outcome.correct_counts, strict=True)
     return [*outcome.exit_counts, *(n for count, right in split for n in (right, count - right))]
-
-
-def flow_labels(outcome: policy.Outcome, *, labelled: bool = True) -> list[str]:
-    """What stands at the nodes: images, each exit with its share, right and wrong."""
-    shares = [numbers.percent(fraction) for fraction in outcome.exit_fractions]
-    exits = [f"{n} {s}" for n, s in zip(exit_labels(len(shares) - 1), shares, strict=True)]
-    wrong = 1 - outcome.accuracy
-    return [
-        f"{numbers.count(outcome.samples)} images",
-        *exits,
-        f"{'Right' if labelled else 'As the cloud'} {numbers.percent(outcome.accuracy)}",
-        f"{'Wrong' if labelled else 'Otherwise'} {numbers.percent(wrong)}",
-    ]
 
 
 def flow_places(outcome: policy.Outcome) -> list[float]:
@@ -209,7 +196,7 @@ def by_part(
     figure = _figure(height=max(330, 90 + 12 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
-        (beside, twin, palette.TWIN, "twin parts"),
+        (beside, twin, palette.TWIN, "twin_parts"),
     )
     for name, values, colour, meta in bars:
         figure.add_trace(
@@ -244,7 +231,7 @@ def per_class(
         figure.add_trace(
             go.Bar(
                 name=names[i],
-                meta=f"class {i}",
+                meta=f"class_{i}",
                 orientation="h",
                 y=list(classes),
                 x=fractions[:, i],
@@ -255,7 +242,7 @@ def per_class(
     figure.add_trace(
         go.Scatter(
             name="Accuracy" if labelled else "As the cloud",
-            meta="class accuracy",
+            meta="class_accuracy",
             x=100 * counted.accuracy,
             y=list(classes),
             mode="markers",
@@ -378,7 +365,7 @@ def _marks(thresholds: Sequence[float], now: float, field: str, *, alone: bool) 
         y=np.full(len(thresholds), 100 * now),
         mode="markers",
         name="Present point",
-        meta=f"{field} marks",
+        meta=f"{field}_marks",
         showlegend=False,
         marker={"size": 12, "color": colours, "line": _RING},
         hovertemplate="%{x:.4f}: %{y:.2f} %<extra>Present point</extra>",
