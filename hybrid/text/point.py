@@ -195,8 +195,8 @@ def flow_templates(exits: Sequence[str], *, labelled: bool = True) -> list[str]:
     return [
         "{samples:count} images",
         *(f"{name} {{exit_fraction_{i}:percent}}" for i, name in enumerate(exits)),
-        f"{'Correct' if labelled else 'As the cloud'} {{accuracy:percent}}",
-        f"{'Incorrect' if labelled else 'Otherwise'} {{error:percent}}",
+        f"{'Correct' if labelled else 'Same as cloud'} {{accuracy:percent}}",
+        f"{'Incorrect' if labelled else 'Different'} {{error:percent}}",
     ]
 
 

@@ -145,5 +145,5 @@ def test_without_labels_the_browser_says_the_same_as_python(
     assert shown["words"]["accuracy"] == ["unknown", unlabelled_note(1 - apart)]
     assert shown["words"]["verdict"][0] == UNLABELLED
     assert shown["labels"][-2:] == [
-        f"As the cloud {numbers.percent(1 - apart)}", f"Otherwise {numbers.percent(apart)}",
+        f"Same as cloud {numbers.percent(1 - apart)}", f"Different {numbers.percent(apart)}",
     ]  # fmt: skip
