@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from hybrid import energy, evaluation, zoo
 from hybrid.choosing import published as paper
-from hybrid.choosing.baselines import Duel, duels, matches
+from hybrid.choosing.baselines import Comparison, comparisons, priced_curves
 from hybrid.cli.main import app
 from hybrid.evaluation import evaluate
 from hybrid.policy import OperatingPoint
@@ -66,32 +66,32 @@ def rivals() -> str:
     """Who needs less energy for a static network's accuracy, by scope and profile."""
     parts = []
     for network in zoo.networks():
-        found = matches(network)
+        found = priced_curves(network)
         names = [static.variant.name for static in found[0].statics]
         columns = ("scope, profile", *names)
-        rows = [(f"{one.scope}, {one.profile}", *map(_verdict, duels(one))) for one in found]
+        rows = [(f"{one.scope}, {one.profile}", *map(_verdict, comparisons(one))) for one in found]
         parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
-        parts.append(_summary([duel for one in found for duel in duels(one)]))
+        parts.append(_summary([comparison for one in found for comparison in comparisons(one)]))
         parts.append(_beside(network))
         parts.append(_memory(network))
         parts.append(_epochs(network))
     return "\n".join(parts)
 
 
-def _verdict(duel: Duel) -> str:
-    static = numbers.energy(duel.static_energy_pj)
-    if not duel.hybrid:
+def _verdict(comparison: Comparison) -> str:
+    static = numbers.energy(comparison.static_energy_pj)
+    if not comparison.hybrid:
         return f"**static**, {static}: no hybrid is as accurate"
-    hybrid = numbers.energy(duel.hybrid_energy_pj)
-    if duel.static_wins:
+    hybrid = numbers.energy(comparison.hybrid_energy_pj)
+    if comparison.static_wins:
         return f"**static**, {static} against {hybrid}"
-    return f"{duel.hybrid}, {hybrid} against {static}"
+    return f"{comparison.hybrid}, {hybrid} against {static}"
 
 
-def _summary(fought: Sequence[Duel]) -> str:
-    quantized = [duel for duel in fought if duel.static != evaluation.TWIN]
-    won = [1 - duel.hybrid_energy_pj / duel.static_energy_pj for duel in quantized
-           if not duel.static_wins]  # fmt: skip
+def _summary(fought: Sequence[Comparison]) -> str:
+    quantized = [comparison for comparison in fought if comparison.static != evaluation.TWIN]
+    won = [1 - comparison.hybrid_energy_pj / comparison.static_energy_pj for comparison in quantized
+           if not comparison.static_wins]  # fmt: skip
     if not quantized:
         return "No quantized static network of it is trained yet.\n"
     saved = f"; the median win saves {numbers.percent(median(won), 0)}" if won else ""
@@ -101,7 +101,7 @@ def _summary(fought: Sequence[Duel]) -> str:
 
 def _beside(network: str) -> str:
     """What else may decide, at the prices that the dashboard opens with."""
-    table, _ = cards.opponents_table(network, evaluation.Prices())
+    table, _ = cards.baselines_table(network, evaluation.Prices())
     cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in table.to_numpy()]
     return (
         "All that may decide, the static network first and the hybrid after it (`compute`, "

@@ -45,7 +45,7 @@ _FULL_PRECISION = 32
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
 
-class Opponent(Protocol):
+class Baseline(Protocol):
     """A static network as the verdict reads it."""
 
     @property
@@ -207,15 +207,17 @@ def flow_labels(outcome: Outcome, exits: Sequence[str], *, labelled: bool = True
 
 
 def verdict(
-    point: OperatingPoint, opponents: Sequence[Opponent], *, scope: str, labelled: bool = True
+    point: OperatingPoint, baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
 ) -> str:
     """Which static network is both more accurate and cheaper, if any is."""
-    beaten, unbeaten = verdict_templates(opponents, scope=scope, labelled=labelled)
+    beaten, unbeaten = verdict_templates(baselines, scope=scope, labelled=labelled)
     accuracy = point.outcome.accuracy
-    better = [o for o in opponents if o.accuracy > accuracy and o.energy_pj < point.energy_pj]
+    better = [
+        one for one in baselines if one.accuracy > accuracy and one.energy_pj < point.energy_pj
+    ]
     if not labelled or not better:
         return unbeaten
-    best = max(better, key=lambda opponent: opponent.accuracy)
+    best = max(better, key=lambda baseline: baseline.accuracy)
     named = {
         "best_bits": best.bits,
         "best_accuracy": best.accuracy,
@@ -225,7 +227,7 @@ def verdict(
 
 
 def verdict_templates(
-    opponents: Sequence[Opponent], *, scope: str, labelled: bool = True
+    baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
 ) -> tuple[str, str]:
     """The verdict where a static network beats the point, and where none does."""
     beaten = (
@@ -233,17 +235,17 @@ def verdict_templates(
         f"{{best_accuracy:percent_2}} at {{best_energy_pj:energy}} per image ({scope}), against "
         "{accuracy:percent_2} at {energy_pj:energy}."
     )
-    return beaten, _unbeaten(opponents, scope=scope, labelled=labelled)
+    return beaten, _unbeaten(baselines, scope=scope, labelled=labelled)
 
 
-def _unbeaten(opponents: Sequence[Opponent], *, scope: str, labelled: bool) -> str:
+def _unbeaten(baselines: Sequence[Baseline], *, scope: str, labelled: bool) -> str:
     if not labelled:
         return UNLABELLED
-    if not opponents:
+    if not baselines:
         return "No static network is recorded here to compare this point with."
-    if all(opponent.bits == _FULL_PRECISION for opponent in opponents):
+    if all(baseline.bits == _FULL_PRECISION for baseline in baselines):
         return (
-            f"The full-precision twin does not beat this point on both accuracy and energy "
+            "The full-precision twin does not beat this point on both accuracy and energy "
             f"({scope}). A static network with fewer bits might, but none is recorded here."
         )
     return f"No static network beats this point on both accuracy and energy ({scope})."

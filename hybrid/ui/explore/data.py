@@ -11,11 +11,11 @@ from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.zoo import Card
 
-__all__ = ["Frontier", "Prices", "Scene", "Static"]
+__all__ = ["ExploreData", "ExplorePrices", "Frontier", "Static"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prices:
+class ExplorePrices:
     """Costs of one sample by the exit it takes, and the baseline's.
 
     parts: part → mean energy in pJ per sample that takes exit i, one number per exit; the values
@@ -64,13 +64,13 @@ class Frontier:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
+class ExploreData:
     """The data of Explore that do not depend on the sliders."""
 
     card: Card
     labelled: bool  # if False, the trace's labels are the final exit's answers
     trace: Trace
-    prices: Prices
+    prices: ExplorePrices
     frontiers: tuple[Frontier, ...]
     statics: tuple[Static, ...]
-    together: policy.Sweep
+    together: policy.ThresholdSweep

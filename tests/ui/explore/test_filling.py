@@ -71,22 +71,22 @@ def test_a_template_is_filled_alike(javascript: JavaScript) -> None:
 
 def expected(view: View) -> dict[str, Any]:
     """All texts at a view's thresholds, as Python writes them."""
-    scene = cache.scene(view)
+    data = cache.explore_data(view)
     now = policy.operating_point(
-        scene.trace,
+        data.trace,
         view.thresholds,
         measure=view.measure,
-        costs=scene.prices.costs,
-        twin_energy_pj=scene.prices.twin_energy_pj,
-        twin_accuracy=scene.prices.twin_accuracy,
+        costs=data.prices.costs,
+        twin_energy_pj=data.prices.twin_energy_pj,
+        twin_accuracy=data.prices.twin_accuracy,
     )
-    told = {"scope": view.scope, "labelled": scene.labelled}
-    shown = point.headlines(now, scene.prices.costs, image_bytes=scene.card.image_bytes, **told)
+    told = {"scope": view.scope, "labelled": data.labelled}
+    shown = point.headlines(now, data.prices.costs, image_bytes=data.card.image_bytes, **told)
     return {
         "words": {one.key: [one.value, one.note] for one in shown}
-        | {"verdict": [point.verdict(now, scene.statics, **told), None]},
+        | {"verdict": [point.verdict(now, data.statics, **told), None]},
         "labels": point.flow_labels(
-            now.outcome, zoo.exit_labels(view.exits), labelled=scene.labelled
+            now.outcome, zoo.exit_labels(view.exits), labelled=data.labelled
         ),
     }
 

@@ -40,7 +40,7 @@ def payload(
     view: View,
     recorded: Trace,
     prices: PricesLike,
-    statics: Sequence[point.Opponent],
+    statics: Sequence[point.Baseline],
     *,
     classes: int,
     image_bytes: int,
@@ -94,7 +94,7 @@ def payload(
 def templates(
     view: View,
     prices: PricesLike,
-    statics: Sequence[point.Opponent],
+    statics: Sequence[point.Baseline],
     *,
     image_bytes: int,
     labelled: bool,

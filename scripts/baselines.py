@@ -1,6 +1,6 @@
-"""Pictures of hybrids beside static networks, for the README: docs/opponents-NETWORK.png.
+"""Pictures of hybrids beside static networks, for the README: docs/baselines-NETWORK.png.
 
-    python scripts/opponents.py cifar10-resnet32
+    python scripts/baselines.py cifar10-resnet32
 
 Every scope under three profiles; thresholds chosen on tune, figures of test.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from hybrid.choosing.baselines import matches
+from hybrid.choosing.baselines import priced_curves
 from hybrid.ui.networks.baselines import sheet
 from hybrid.ui.palette import SLOTS
 
@@ -24,7 +24,7 @@ THEME = ROOT / ".streamlit" / "config.toml"
 
 def main(network: str) -> None:
     """Draw the sheet of a network in a browser and save what is seen."""
-    figure = sheet(matches(network))
+    figure = sheet(priced_curves(network))
     figure.update_layout(width=1400, paper_bgcolor="white")
     page_text = _coloured(figure.to_html(include_plotlyjs=True))
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -35,7 +35,7 @@ def main(network: str) -> None:
         page = browser.new_page(viewport={"width": 1420, "height": 1000})
         page.goto(drawn.as_uri())
         page.locator(".js-plotly-plot").wait_for()
-        page.screenshot(path=ROOT / "docs" / f"opponents-{network}.png", full_page=True)
+        page.screenshot(path=ROOT / "docs" / f"baselines-{network}.png", full_page=True)
         browser.close()
 
 
