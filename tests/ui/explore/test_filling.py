@@ -14,7 +14,7 @@ from hybrid.text import numbers, point
 from hybrid.ui import cache
 from hybrid.ui.explore import follower
 from hybrid.ui.session import View
-from tests.own_images import write_own_split
+from tests.own_images import write_user_split
 
 JavaScript = Callable[[str, Any], Any]
 FOLDER = Path(follower.__file__).parent
@@ -122,7 +122,7 @@ def test_every_sentence_is_the_one_that_python_writes(
 def test_without_labels_the_sentences_are_those_of_python(
     javascript: JavaScript, toy: Path
 ) -> None:
-    write_own_split("trees-toy", "mine", labelled=False)
+    write_user_split("trees-toy", "mine", labelled=False)
     view = View(network="trees-toy", bits=2, thresholds=(0.6, 0.5), split="mine")
 
     (shown,) = javascript(WORDS_AT, [cache.follower_data(view), [[6000, 5000]]])
