@@ -6,9 +6,18 @@
 
 import { beatenBy } from "./counting.js";
 
+const SLOT = /\{(\w+):(\w+)\}/;
+const PARSED = new Map(); // a template to its literals, names and kinds in turn: parsed once
+
 // A template with its numbers: {name:kind} becomes values[name], written as formats[kind] says.
 export function fill(template, values, numbers) {
-  return template.replace(/\{(\w+):(\w+)\}/g, (_, name, kind) => write(values[name], kind, numbers));
+  let parts = PARSED.get(template);
+  if (!parts) PARSED.set(template, (parts = template.split(SLOT)));
+  let text = parts[0];
+  for (let i = 1; i < parts.length; i += 3) {
+    text += write(values[parts[i]], parts[i + 1], numbers) + parts[i + 2];
+  }
+  return text;
 }
 
 export function write(value, kind, { formats, signs }) {
@@ -39,12 +48,10 @@ export function words(data, point) {
   const beaten = beatenBy(point, data.statics);
   const values = named(data, point, beaten);
   const filled = (template) => (template === null ? null : fill(template, values, numbers));
-  const headlines = Object.entries(templates.headlines);
+  const texts = { verdict: [filled(beaten ? templates.beaten : templates.unbeaten), null] };
+  for (const key in templates.headlines) texts[key] = templates.headlines[key].map(filled);
   return {
-    words: Object.fromEntries([
-      ...headlines.map(([key, pair]) => [key, pair.map(filled)]),
-      ["verdict", [filled(beaten ? templates.beaten : templates.unbeaten), null]],
-    ]),
+    words: texts,
     labels: templates.flow.map(filled),
     spoken: filled(templates.spoken),
   };
@@ -52,9 +59,7 @@ export function words(data, point) {
 
 function named(data, point, beaten) {
   const { exitCounts, samples, accuracy, energy_pj } = point;
-  const fractions = exitCounts.map((n, i) => [`exit_fraction_${i}`, n / samples]);
-  return {
-    ...Object.fromEntries(fractions),
+  const values = {
     samples,
     accuracy,
     energy_pj,
@@ -69,4 +74,6 @@ function named(data, point, beaten) {
     best_accuracy: beaten?.accuracy,
     best_energy_pj: beaten?.energy_pj,
   };
+  for (let i = 0; i < exitCounts.length; i++) values[`exit_fraction_${i}`] = exitCounts[i] / samples;
+  return values;
 }
