@@ -203,7 +203,7 @@ def _promise_row(row: dict[str, str], kind: str, name: str) -> list[str]:
 
 
 def _point_row(network: str, variant: zoo.Variant) -> list[str]:
-    thresholds = (THRESHOLD,) * variant.exits
+    thresholds = (THRESHOLD,) * variant.early_exits
     static = variant.kind == "static"
     point = evaluate(network, variant.bits, thresholds, static=static)
     weights = sum(layer.packed_bytes for layer in variant.layers)

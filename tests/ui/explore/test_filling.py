@@ -86,7 +86,7 @@ def expected(view: View) -> dict[str, Any]:
         "words": {one.key: [one.value, one.note] for one in shown}
         | {"verdict": [point.verdict(now, data.statics, **told), None]},
         "labels": point.flow_labels(
-            now.outcome, zoo.exit_labels(view.exits), labelled=data.labelled
+            now.outcome, zoo.exit_labels(view.early_exits), labelled=data.labelled
         ),
     }
 

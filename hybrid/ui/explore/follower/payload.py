@@ -123,7 +123,7 @@ def templates(
         },
         "beaten": beaten,
         "unbeaten": unbeaten,
-        "flow": point.flow_templates(exit_labels(view.exits), labelled=labelled),
+        "flow": point.flow_templates(exit_labels(view.early_exits), labelled=labelled),
         "spoken": point.SPOKEN if labelled else point.SPOKEN_UNLABELLED,
     }
 
