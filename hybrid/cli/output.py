@@ -117,7 +117,7 @@ def accuracies(variant: "Variant") -> str:
 
 
 def exit_name(number: int, variant: "Variant") -> str:
-    """The name of exit `number`, counted from 0: "exit 1" for the first, "final exit" for the last."""
+    """Name of exit `number`, from 0: "exit 1" for the first, "final exit" for the last."""
     return "final exit" if number == len(variant.exit_names) - 1 else f"exit {number + 1}"
 
 

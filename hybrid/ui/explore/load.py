@@ -91,13 +91,14 @@ def explore_data(view: View) -> ExploreData:
 @cached(entries=32, files=_shown_files, of=without_thresholds)
 def follower_data(view: View) -> dict[str, Any]:
     """The payload of the script in the browser."""
-    priced = prices(view)
+    priced, card = prices(view), zoo.card(view.network)
     return payload(
         view,
         counted(view.network, view.variant, view.split),
         priced,
         statics(view),
-        classes=len(zoo.card(view.network).classes),
+        classes=len(card.classes),
+        image_bytes=card.image_bytes,
         scale_pj=priced.energy_unit[0],
         labelled=trace(view.network, view.variant, view.split).labelled,
     )
