@@ -8,11 +8,11 @@ from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text.point import against, headlines, honest, verdict
 from hybrid.ui import app_frame, gallery, session
+from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.explore import certification, figures, follower, load
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.view import View, same_data
 
-PLOT = {"displayModeBar": False, "responsive": True}
 BOX_PIXELS = 340
 POINT, PICTURES = "explore_point", "explore_pictures"  # redrawn when a slider moves
 
@@ -117,18 +117,7 @@ def show_headlines() -> None:
         image_bytes=data.card.image_bytes,
         labelled=data.labelled,
     )
-    with st.grid(6, min_column_width=148):
-        for headline in shown:
-            with st.container(key=f"explore_{headline.key}"):
-                st.metric(
-                    headline.label,
-                    headline.value,
-                    headline.note,
-                    help=headline.help,
-                    delta_color="off",
-                    delta_arrow="off",
-                    border=True,
-                )
+    metrics(shown, columns=6)
     with st.container(key="explore_verdict"):
         said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
         st.caption(said)
