@@ -12,37 +12,37 @@ OFFERED = (
         "explore",
         "Explore",
         ":material/tune:",
-        "Drag thresholds and see accuracy, energy, latency and traffic follow.",
+        "Move thresholds and see accuracy, energy, latency and uplink change.",
     ),
     (
         "choose",
         "Choose",
         ":material/target:",
-        "State limits and get the operating point that keeps them, with reasons.",
+        "Set limits and get the operating point that meets them, with reasons.",
     ),
     (
         "try_image",
         "Try an image",
         ":material/image_search:",
-        "Send your own image through the network and see where it leaves.",
+        "Send an image through the network and see at which exit it stops.",
     ),
     (
         "your_data",
         "Your data",
         ":material/folder_open:",
-        "Make a split of your own images and see how they differ from the test images.",
+        "Record your own images as a split and compare them with the test images.",
     ),
     (
         "live",
         "Live run",
         ":material/play_circle:",
-        "Run the network over a test split at the present thresholds.",
+        "Run the network over the test split at the current thresholds.",
     ),
     (
         "networks",
         "Networks",
         ":material/deployed_code:",
-        "Cards, layers, training curves and calibration of every network here.",
+        "Variants, layers, training curves and calibration of every network.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Live run: the network over the test split as it happens, at the present thresholds."""
+"""Live run: the network over the test split, shown while it runs, at the current thresholds."""
 
 import streamlit as st
 
@@ -22,29 +22,29 @@ RUN = "live_run"  # the session's run, while it goes on and afterwards
 
 
 def main() -> None:
-    """Buttons, then the run: promised, going on, stopped or over."""
+    """Buttons, then the run: expected, running, stopped or finished."""
     view = session.current()
     run: LiveRun | None = st.session_state.get(RUN)
     st.header("Live run")
     st.write(
         f"Runs the edge segment with its exit heads over the {DEFAULT_SPLIT} split, and the cloud "
-        "segment only for images that stay. Both segments run on this machine."
+        "segment only for images that no exit answers. Both segments run on this machine."
     )
     images_here = recording.on_this_machine(zoo.card(view.network).dataset)
     buttons(view, run, ready=images_here)
     trace = trace_of(view, record=images_here)
     if not images_here:
         recording.missing_data(
-            zoo.card(view.network).dataset, "A live run needs them; the other pages do not."
+            zoo.card(view.network).dataset, "A live run needs them; other pages do not."
         )
     if run is None:
-        show_promise(view, trace)
+        show_expected(view, trace)
     else:
         show_run(run.priced_as(view), view)
 
 
 def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
-    """How many images at a time; start, or stop."""
+    """Batch size, and start or stop."""
     alive = run is not None and run.job.alive
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
@@ -54,7 +54,7 @@ def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
             required=True,
             key="live_batch",
             disabled=alive,
-            help="One at a time is how a device works; more keep a processor busier.",
+            help="A device runs one at a time; larger batches use a processor better.",
         )
         if run is not None and alive:
             st.button("Stop", icon=":material/stop:", key="live_stop", on_click=run.job.stop)
@@ -77,7 +77,7 @@ def start(view: View) -> None:
 
 
 def trace_of(view: View, *, record: bool) -> Trace | None:
-    """The view's trace; None where there is none, which is then recorded if it can be."""
+    """The view's trace; None if there is none, which is then recorded if possible."""
     try:
         return cache.trace(view.network, view.variant, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
@@ -86,14 +86,15 @@ def trace_of(view: View, *, record: bool) -> Trace | None:
         return None
 
 
-def show_promise(view: View, trace: Trace | None) -> None:
-    """Before the first run: what the trace says will happen."""
+def show_expected(view: View, trace: Trace | None) -> None:
+    """Before the first run: the counts expected from the trace."""
     if trace is None:
         st.info("Start the run to see where images leave.", icon=":material/play_circle:")
         return
     counts = live.promised(trace, live_run.request_of(view))
     st.info(
-        f"The trace promises {live_run.counts_words(counts)}. Start the run to see them counted.",
+        f"Expected from the recorded trace: {live_run.counts_words(counts)}. Start the run to "
+        "count them.",
         title="Nothing has run yet",
         icon=":material/play_circle:",
     )
@@ -102,11 +103,11 @@ def show_promise(view: View, trace: Trace | None) -> None:
 
 
 def show_run(run: LiveRun, view: View) -> None:
-    """The session's run, drawn again every second while it goes on."""
+    """The session's run, redrawn every second while it goes on."""
     if live_run.setting(run.view) != live_run.setting(view):
         st.caption(
-            f"This run is of {live_run.setting(run.view)}. The controls have moved since; start "
-            "again to run at the present ones."
+            f"This run used {live_run.setting(run.view)}. The controls have changed since; start "
+            "again to run with the current ones."
         )
     trace = trace_of(run.view, record=False)
     jobs.watch(run.job, lambda job: show_progress(run, job, trace))
@@ -140,7 +141,7 @@ def show_state(job: Job, progress: Progress | None) -> None:
         st.error(str(job.error), title="The run ended early", icon=":material/error:")
     elif job.state == "stopped":
         st.info(
-            f"Stopped after {done}; what follows is of these.",
+            f"Stopped after {done}; the figures below are for these.",
             icon=":material/stop_circle:",
         )
     elif job.state == "waiting":
@@ -169,21 +170,21 @@ def show_figures(progress: Progress) -> None:
             f"{numbers.count(at_edge)} of {numbers.count(progress.done)}",
         ),
         Box(
-            "Reach the cloud",
+            "In the cloud",
             numbers.percent(1 - progress.edge_fraction),
             f"{numbers.count(progress.exit_counts[-1])} of {numbers.count(progress.done)}",
         ),
         Box(
             "Accuracy",
             numbers.percent(progress.accuracy, 2),
-            f"{numbers.count(progress.correct)} right",
+            f"{numbers.count(progress.correct)} correct",
         ),
     )
     metrics(shown)
 
 
 def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> None:
-    """A bar per exit beside its promise."""
+    """A bar per exit beside the expected one."""
     st.plotly_chart(
         figures.counted(counts, promised),
         key="live_counts",
@@ -191,13 +192,13 @@ def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> No
         alt=f"Counted: {live_run.counts_words(counts)}.",
     )
     if promised is not None:
-        st.caption("Counted, of what the trace promises (faint) for the whole split.")
+        st.caption("Solid: counted. Faint: expected from the trace for the whole split.")
 
 
 def show_recent(view: View, progress: Progress) -> None:
-    """The images that left last at each exit."""
+    """The latest images at each exit."""
     classes = zoo.card(view.network).classes
-    st.markdown("**Just left**, the newest first")
+    st.markdown("**Latest images by exit**, newest first")
     names = exit_labels(view.early_exits)
     for number, column in enumerate(st.columns(len(names))):
         seen = progress.recent[number]
@@ -209,20 +210,20 @@ def show_recent(view: View, progress: Progress) -> None:
                 continue
             words = live_run.recent_words(seen, classes)
             picture = live_run.recent_picture(seen)
-            st.image(picture, width="stretch", alt=f"Left at {names[number]}: {words}")
+            st.image(picture, width="stretch", alt=f"Latest at {names[number]}: {words}")
             st.caption(words)
 
 
 def show_against_trace(run: LiveRun, progress: Progress, trace: Trace | None) -> None:
-    """Did the run do what the trace promised?"""
-    st.subheader("Against the trace")
+    """Whether the run did what the trace predicts."""
+    st.subheader("Compared with the trace")
     if trace is None:
-        st.caption("There is no trace of this bit width over these images to compare with.")
+        st.caption("There is no trace of this bit width on these images to compare with.")
         return
     against = live.against_trace(progress, trace, run.request)
-    promise = f"Promised: {live_run.counts_words(against.counts)}. "
-    promise += f"Counted: {live_run.counts_words(progress.exit_counts)}. "
-    words = promise + live_run.agreement(against, progress.done)
+    words = f"Expected: {live_run.counts_words(against.counts)}. "
+    words += f"Counted: {live_run.counts_words(progress.exit_counts)}. "
+    words += live_run.agreement(against, progress.done)
     if against.moved:
         st.warning(words, icon=":material/difference:")
     else:
@@ -230,8 +231,8 @@ def show_against_trace(run: LiveRun, progress: Progress, trace: Trace | None) ->
 
 
 def show_against_everything(run: LiveRun, progress: Progress) -> None:
-    """What leaving early saved."""
-    st.subheader("Against running every image to its end")
+    """The savings of early exits."""
+    st.subheader("Compared with running every image through the whole network")
     variant = zoo.card(run.view.network).variants[run.view.variant]
     against = live.against_everything(progress, variant.layers, load.prices(run.view).costs)
     metrics(live_run.savings(against, scope=run.view.scope))

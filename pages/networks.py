@@ -1,4 +1,4 @@
-"""Networks: what is in pretrained/, how it is built, how it was trained, how far to believe it."""
+"""Networks: the pretrained networks, their structure, training and calibration."""
 
 import streamlit as st
 
@@ -20,17 +20,17 @@ def main() -> None:
     view = session.current()
     card = zoo.card(view.network)
     show_card(card)
-    show_opponents(card, view)
+    show_baselines(card, view)
     variant = choose_variant(card, view)
     show_structure(card, variant)
     show_layers(card, variant, view)
     show_training(variant)
-    show_belief(card, variant)
+    show_calibration(card, variant)
     show_origin(card, variant)
 
 
 def show_card(card: Card) -> None:
-    """What the network is, and all its variants in one table."""
+    """The network, and all its variants in one table."""
     st.header(card.title)
     st.write(card.description)
     colours = "grey" if card.channels == 1 else "colour"
@@ -57,37 +57,37 @@ def show_card(card: Card) -> None:
                 format="%.1f", help="Weights of all layers, packed at their bit widths."
             ),
             "Uplink (B)": st.column_config.NumberColumn(
-                help="What one image that goes on sends: packed features and header."
+                help="Sent by an image that goes on to the cloud: packed features and header."
             ),
             "Minutes": st.column_config.NumberColumn(
-                format="%.1f", help="Of training this variant, without those it started from."
+                format="%.1f", help="Training time of this variant, without those it started from."
             ),
         },
     )
 
 
-def show_opponents(card: Card, view: View) -> None:
-    """Where a static network needs less than any hybrid, and what else may decide."""
-    st.subheader("Beside the static networks")
+def show_baselines(card: Card, view: View) -> None:
+    """Whether a static network needs less energy than any hybrid, and the other costs."""
+    st.subheader("Static baselines")
     try:
         with st.spinner("Comparing with the static networks"):
-            table, fought = cards.baselines(view)
+            table, comparisons = cards.baselines(view)
     except (DataMissingError, TraceError):
-        st.caption("Every variant's traces of tune and test are needed to compare them.")
+        st.caption("The comparison needs the tune and test traces of every variant.")
         return
-    st.write(cards.opponents_words(card, fought, view.scope))
+    st.write(cards.baselines_words(card, comparisons, view.scope))
     st.dataframe(
         table,
         hide_index=True,
-        key="networks_opponents",
-        alt=f"{len(table)} static networks, each beside the cheapest hybrid that is as accurate.",
+        key="networks_baselines",
+        alt=f"{len(table)} static networks, each with the cheapest hybrid that is as accurate.",
         column_config={"Static network": st.column_config.TextColumn(pinned=True)},
     )
     st.caption(
-        "Each static network beside the cheapest hybrid point that is as accurate within half a "
-        "point: the static network's figure first, the hybrid's after it. Means of an image of "
-        f"the test split; energy in the scope {view.scope}, the battery's share with the link "
-        "of the sidebar."
+        "Each static network with the cheapest hybrid point that is at most half a point less "
+        "accurate: the static network's figure first, then the hybrid's. Means per image of the "
+        f"test split; energy in the scope {view.scope}. Battery: edge compute, memory and radio "
+        "with the sidebar's link."
     )
 
 
@@ -119,7 +119,7 @@ def choose_variant(card: Card, view: View) -> Variant:
 
 
 def show_structure(card: Card, variant: Variant) -> None:
-    """Stages, exits and cut as a picture."""
+    """Stages, exits and cut as a figure."""
     st.subheader("Stages, exits and cut")
     st.plotly_chart(
         structure(
@@ -134,8 +134,7 @@ def show_structure(card: Card, variant: Variant) -> None:
         + cards.describe(variant),
     )
     st.caption(
-        "A box is a stage, as high as its feature maps; the number is its bit width. Its colour is "
-        "that of the first exit whose images have run it."
+        "Box height: resolution. Number: bits. Colour: the first exit that needs this stage."
     )
 
 
@@ -161,15 +160,15 @@ def show_layers(card: Card, variant: Variant, view: View) -> None:
 
 
 def show_training(variant: Variant) -> None:
-    """Accuracy and loss by epoch, or why there are none."""
+    """Accuracy and loss by epoch, or the reason why there are none."""
     st.subheader("Training")
     if not variant.history:
         start = variant.recipe.get("start") or "the variant before it"
         given = variant.bits == FULL_PRECISION
         st.info(
             f"Its weights are those of {start}, "
-            + ("as they were given." if given else "quantized and not trained further."),
-            title="No epochs of its own",
+            + ("unchanged." if given else "quantized and not trained further."),
+            title="Not trained itself",
             icon=":material/fast_forward:",
         )
         return
@@ -181,9 +180,10 @@ def show_training(variant: Variant) -> None:
     )
 
 
-def show_belief(card: Card, variant: Variant) -> None:
-    """Reliability before and after the temperature, and how confidence tells right from wrong."""
-    st.subheader("How far its exits can be believed")
+def show_calibration(card: Card, variant: Variant) -> None:
+    """Reliability before and after temperature scaling, and how confidence ranks answers."""
+    st.subheader("Calibration")
+    st.write("Are answers with 80 % confidence correct 80 % of the time?")
     try:
         trace = cache.trace(card.network, variant.name, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
@@ -195,9 +195,9 @@ def show_belief(card: Card, variant: Variant) -> None:
         with column:
             show_reliability(belief, number, name, trace.temperatures[number])
     st.caption(
-        "Confidence against accuracy in 15 bins: hollow before the temperature, filled after. On "
-        "the dotted line an exit that says 0.8 is right eight times in ten; the larger the point, "
-        f"the more images. {numbers.count(trace.samples)} images of the {trace.split} split."
+        "Accuracy over confidence in 15 bins: hollow before temperature scaling, filled after. On "
+        "the dotted line, answers with confidence 0.8 are correct eight times in ten. Larger "
+        f"points: more images. {numbers.count(trace.samples)} images of the {trace.split} split."
     )
     show_auroc(belief, names)
 
@@ -211,7 +211,7 @@ def show_reliability(belief: cards.Calibration, number: int, name: str, temperat
         numbers.percent(after.expected_calibration_error),
         f"{numbers.percent(before.expected_calibration_error)} before temperature "
         f"{numbers.fixed(temperature, 2)}",
-        "Mean distance of confidence and accuracy, weighted by the images in each bin.",
+        "Mean difference between confidence and accuracy, weighted by the images in each bin.",
     )
     metric(box, border=False)
     st.plotly_chart(
@@ -220,26 +220,26 @@ def show_reliability(belief: cards.Calibration, number: int, name: str, temperat
         ),
         key=f"networks_reliability_{number}",
         config=STILL,
-        alt=f"{name}: how often it is right against how sure it is, before and after temperature.",
+        alt=f"{name}: accuracy over confidence, before and after temperature scaling.",
     )
 
 
 def show_auroc(belief: cards.Calibration, names: list[str]) -> None:
-    """How well each measure of each exit ranks right answers above wrong ones."""
+    """How well each measure of each exit ranks correct answers above incorrect ones."""
     st.plotly_chart(
         figures.auroc(belief.auroc, exit_names=names),
         key="networks_auroc",
         config=STILL,
-        alt="AUROC of each exit's confidence for telling right answers from wrong ones.",
+        alt="AUROC of each exit's confidence for telling correct from incorrect answers.",
     )
     st.caption(
-        "AUROC: how often a right answer is surer than a wrong one, over all pairs. 0.5 is "
-        "guessing, 1 never errs; an exit without a wrong answer has none."
+        "AUROC: how often a correct answer has a higher confidence than an incorrect one, over all "
+        "pairs. 0.5 is guessing, 1 is perfect; not defined for an exit that is always right."
     )
 
 
 def show_origin(card: Card, variant: Variant) -> None:
-    """Where the weights come from: recipe, time, versions, files."""
+    """The origin of the weights: recipe, time, versions, files."""
     with st.expander("Recipe, versions and files", icon=":material/receipt_long:"):
         st.caption(
             f"{variant.epochs} epochs in {numbers.fixed(60 * variant.hours, 1)} minutes on "

@@ -9,7 +9,7 @@ app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page c
         app_frame.missing_trace(view, error)     # shows the reason, and offers what helps
         return
 
-and nothing else of this module; any other HybridError may simply rise.
+and nothing else of this module; every other HybridError may pass through.
 """
 
 import gc
@@ -56,7 +56,7 @@ def set_up() -> None:
 
 
 def frame(*, folded: bool = False) -> View | None:
-    """Draw the shared controls, keep what they say, and return it; None where nothing is there.
+    """Draw the shared controls and return the view they make; None if there is no network.
 
     Args:
         folded: put the sliders into an expander, on a page that does not need them.
@@ -91,7 +91,7 @@ def mark_framed() -> None:
 
 
 def through_app(page: str) -> None:
-    """First line of every page: go through app.py where this run has not.
+    """First line of every page: go through app.py if this run has not.
 
     Until a server's first `st.navigation`, Streamlit takes each file in pages/ for an app of its
     own, so a link to a page that is the server's first request would run it without its frame.
@@ -106,12 +106,12 @@ def through_app(page: str) -> None:
 
 
 def is_local() -> bool:
-    """Whether the browser runs on the machine of this server, which may then name its folders."""
+    """Whether the browser runs on this server's machine, and may therefore name its folders."""
     return is_loopback(st.context.ip_address) and "X-Forwarded-For" not in st.context.headers
 
 
 def is_loopback(address: str | None) -> bool:
-    """Whether an address is this machine's own; Streamlit says None of those it knows itself.
+    """Whether an address is this machine's own; Streamlit gives None for some of those.
 
     >>> is_loopback(None), is_loopback("::ffff:127.0.0.1"), is_loopback("192.168.1.7")
     (True, True, False)
@@ -134,12 +134,12 @@ def guard() -> Iterator[None]:
 
 
 def missing_trace(view: View, error: HybridError) -> None:
-    """Say that this bit width has no trace that can be used, and record one where that can be."""
+    """Say that this bit width has no usable trace, and record one if possible."""
     recording.missing_trace(view.network, view.variant, error, view.split)
 
 
 def open_page(name: str) -> None:
-    """Go to another page with the present view; what a button does when it was clicked.
+    """Go to another page with the current view, after a click on a button.
 
     The address is given here, without the sliders: `st.switch_page` would empty it, which it
     refuses where a slider is bound to it. They write their own part on the next page.
@@ -150,8 +150,8 @@ def open_page(name: str) -> None:
 def empty() -> None:
     """Say that there is no network at all, and how to get one."""
     st.info(
-        "The folder of pretrained networks is empty. Train a network, or name another folder in "
-        "HYBRID_PRETRAINED, and reload this page.",
+        "The folder of pretrained networks is empty. Train a network, or set HYBRID_PRETRAINED to "
+        "another folder, and reload this page.",
         title="No network here yet",
         icon=":material/deployed_code:",
     )
@@ -185,7 +185,7 @@ def _read_address(offers: Offers) -> None:
 
 
 def _remember_link() -> None:
-    """Keep what the session's first request asked for.
+    """Keep the link of the session's first request.
 
     A change of page empties the address, and it can cut the first run short wherever that touches
     the session or draws: nothing of that may come before this.

@@ -1,7 +1,7 @@
 """Groups of widgets that return plain values; each widget has a key that stays.
 
-The shell draws them once per run, in app.py, so that they keep their values on every page. A page
-that wants one of its own takes a key with the page's name in front, as in `explore_table`.
+The app frame draws them once per run, so that they keep their values on every page. A page's own
+widget has a key that begins with the page's name, as in `explore_table`.
 """
 
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ MEASURE_WORDS = {
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
 _SCOPE_HELP = (
     "**compute**: multiply-accumulates on both sides of the cut.  \n"
-    "**compute + memory**: besides, each layer reads its weights and inputs and writes its "
-    "outputs once.  \n"
-    "**device**: edge compute, memory and radio; the cloud is free to the battery, and the "
-    "comparison is with sending the raw image."
+    "**compute + memory**: plus each layer's memory traffic: weights and inputs read once, outputs "
+    "written once.  \n"
+    "**device**: edge compute, memory and radio. The cloud costs the battery nothing, and the "
+    "baseline is sending the raw image."
 )
 _MEASURE_HELP = (
-    "What an exit calls confidence, from 0 to 1: the probability of the likeliest class; the "
-    "margin between the two likeliest; or 1 − entropy / ln(classes)."
+    "An exit's confidence, from 0 to 1: the highest class probability, the margin between the two "
+    "highest, or 1 − entropy / ln(classes)."
 )
 
 
@@ -58,7 +58,7 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Hardware profile",
         offers.profiles,
         key="profile",
-        help="What a multiply-accumulate and a memory access cost. Published models differ.",
+        help="Energy per multiply-accumulate and memory access. Published models differ.",
     )
     # Below it, since a title is wider than a select box of the sidebar and would be cut there.
     st.caption(cache.profile_title(chosen["profile"]))
@@ -66,7 +66,7 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Link profile",
         offers.links,
         key="link",
-        help="What sending a bit costs and how long it takes.",
+        help="Energy and time per transmitted bit.",
     )
     st.caption(cache.link_title(chosen["link"]))
     chosen["measure"] = st.selectbox(
@@ -94,7 +94,7 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
             ("each", "one"),
             key="sliders",
             required=True,
-            format_func=lambda mode: {"each": "Per exit", "one": "One for all"}[mode],
+            format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
             on_change=session.change_mode,
             label_visibility="collapsed",
             wrap=True,
@@ -109,7 +109,7 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
 
 
 def _moved() -> None:
-    """Run only what the page says follows the sliders."""
+    """Run only the fragments that the page said follow the sliders."""
     fragments = session.move_sliders()
     if fragments is None:
         st.rerun()
@@ -130,14 +130,15 @@ def _bits(offered: list[int]) -> int:
         offered,
         key="bits",
         required=True,
-        help="Bits of weights and activations of the quantized edge; Networks tells the cloud's.",
+        help="Bits of weights and activations on the device. The cloud's width is on the page "
+        "Networks.",
         wrap=True,
     )
     return int(bits or offered[0])
 
 
 def _split(offered: tuple[str, ...]) -> str:
-    """The split that the figures are of; nothing is drawn where there is only one."""
+    """The split that the figures are computed on; nothing is drawn if there is only one."""
     if st.session_state.get("split") not in offered:
         st.session_state["split"] = offered[0]  # another network, or it was deleted
     if len(offered) == 1:
@@ -147,7 +148,7 @@ def _split(offered: tuple[str, ...]) -> str:
         offered,
         key="split",
         format_func=lambda name: "Test split" if name == DEFAULT_SPLIT else f"Yours: {name}",
-        help="What the figures of Explore are of: the test split, or a split of your own.",
+        help="Explore's figures are computed on these: the test split or a split you made.",
     )
 
 
@@ -167,6 +168,6 @@ def _slider(key: str, number: int, blank: View) -> float:
         key=key,
         bind="query-params",
         on_change=_moved,
-        help="A sample leaves here when its confidence is at least this.",
+        help="An image stops here if its confidence is at least this.",
     )
     return on_grid(value)

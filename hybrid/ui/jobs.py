@@ -1,12 +1,12 @@
-"""Long work beside the pages: a bounded pool of threads, and what a page may know of each job.
+"""Long work in the background: a bounded pool of threads, and the state of each job.
 
     job = jobs.pool().start(work)              # work(report): calls report(progress) now and then
     job.state, job.progress, job.error         # read at any time, from any session
     job.stop()                                 # the next report ends the work
     jobs.watch(job, draw)                      # draws every second; the whole page at the end
 
-The work runs without a session: it calls nothing of streamlit, and whatever goes wrong in it
-becomes the sentence in `job.error`.
+The work runs outside a session: it calls nothing of streamlit, and an error in it becomes the
+sentence in `job.error`.
 """
 
 import logging
@@ -46,8 +46,8 @@ GONE_S = 30  # without a connection, and the tab counts as closed
 
 Report = Callable[[Any], None]
 Work = Callable[[Report], None]
-Wanted = Callable[[], bool]  # whether anybody still waits for it; asked at every report
-Key = tuple[str, ...]  # what a job does, where another session may ask for the same
+Wanted = Callable[[], bool]  # whether the result is still wanted; asked at every report
+Key = tuple[str, ...]  # what a job does, if another session may ask for the same
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Job:
     Attributes:
         state: waiting, running, finished, stopped or failed.
         progress: what the work reported last; None before its first report.
-        error: where it failed, the sentence to show.
+        error: the sentence to show if it failed.
     """
 
     def __init__(self, key: Key = (), wanted: Wanted = lambda: True) -> None:
@@ -72,7 +72,7 @@ class Job:
 
     @property
     def alive(self) -> bool:
-        """Whether it is still to end."""
+        """Whether it has not ended yet."""
         return self.state in _ALIVE
 
     @property
@@ -94,7 +94,7 @@ class Job:
         self._ended.set()
 
     def run(self, work: Work) -> None:
-        """Do the work in the calling thread and note how it ends."""
+        """Do the work in the calling thread and record how it ends."""
         try:
             self._check()
             self.state = "running"
@@ -104,11 +104,11 @@ class Job:
             self.state = "stopped"
         except HybridError as error:
             self.error, self.state = str(error), "failed"
-        except Exception as error:  # nobody waits for this thread: what it raises would be lost
+        except Exception as error:  # no caller waits for this thread: the error would be lost
             log.exception("A job failed")
             self.error = (
-                f"This ended with an error that should not happen ({type(error).__name__}); the "
-                "log of the server says more."
+                f"This ended with an unexpected error ({type(error).__name__}); see the log of the "
+                "server."
             )
             self.state = "failed"
         finally:
@@ -124,7 +124,7 @@ class Job:
 
 
 class Pool:
-    """A few workers; jobs beyond them wait in turn, and too many waiting are refused."""
+    """A few workers; further jobs wait in turn, and too many are refused."""
 
     def __init__(self, *, workers: int = WORKERS, waiting: int = WAITING) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="hybrid-job")
@@ -133,11 +133,10 @@ class Pool:
         self._alive: list[Job] = []
 
     def start(self, work: Work, *, key: Key = (), wanted: Wanted = lambda: True) -> Job:
-        """Hand over work; with a key, the job that already does the same is returned instead.
+        """Hand over work; with a key, a job that already does the same is returned instead.
 
-        It stops at the first report at which it is not wanted any more.
-
-        Where as many jobs wait as may, the job has failed from the start, and says why.
+        The job stops at the first report at which it is no longer wanted. If too many jobs wait
+        already, it has failed from the start, with the reason.
         """
         with self._lock:
             for other in self._alive:
@@ -146,9 +145,7 @@ class Pool:
             waiting = sum(other.state == "waiting" for other in self._alive)
             job = Job(key, wanted)
             if waiting >= self._waiting:
-                job.refuse(
-                    f"{waiting} jobs already wait on this machine; try again when one has ended."
-                )
+                job.refuse(f"{waiting} jobs are already waiting on this machine; try again later.")
                 return job
             self._alive.append(job)
         self._executor.submit(self._run, job, work)
@@ -160,7 +157,7 @@ class Pool:
             return next((job for job in self._alive if job.key == key), None)
 
     def alike(self, *start: str) -> list[Job]:
-        """The jobs that have not ended and whose key begins so."""
+        """The jobs that have not ended and whose key begins like this."""
         with self._lock:
             return [job for job in self._alive if job.key[: len(start)] == start]
 
@@ -184,10 +181,10 @@ class Pool:
 
 
 class Turns:
-    """A lock that is given in the order in which it was asked for.
+    """A lock that is granted in the order of the requests.
 
-    With a plain lock a loop that lets go and takes again at once mostly gets it again, and another
-    session waits for several of its rounds.
+    With a plain lock, a loop that releases it and takes it again at once usually gets it again, and
+    another session waits for several of its rounds.
     """
 
     def __init__(self) -> None:
@@ -207,7 +204,7 @@ class Turns:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Let the others go first for a block; only from within."""
+        """Let the others go first during a block; only while holding the turn."""
         self.__exit__()
         try:
             yield
@@ -226,14 +223,14 @@ def pool() -> Pool:
 
 
 def tab_is_open(*, clock: Callable[[], float] = time.monotonic) -> Wanted:
-    """A question whether this session's tab is still there; a reload or a lost line is forgiven.
+    """A test of whether this session's tab is still open; a reload or a short loss is tolerated.
 
-    Streamlit keeps a session for two minutes after its connection is gone, and tells nobody.
+    Streamlit keeps a session for two minutes after its connection is gone, without a sign of it.
     """
     context = get_script_run_ctx()
     if context is None or not runtime.exists():
         return lambda: True
-    server = runtime.get_instance()  # from here: a worker may ask when there is none any more
+    server = runtime.get_instance()  # looked up here: a worker may ask when there is none any more
     return _Presence(lambda: server.is_active_session(context.session_id), clock).lasts
 
 
@@ -259,8 +256,8 @@ def threads() -> int:
 def spare_a_core() -> None:
     """Let torch compute on all cores but one, which stays with the pages.
 
-    Measured on two cores of which one is busy: with two threads that wait for each other at every
-    layer, a small network runs at 19 images/s one by one, with one thread at 775.
+    Measured on two cores, one of them busy: with two threads, which wait for each other at every
+    layer, a small network runs at 19 images/s one by one; with one thread, at 775.
     """
     import torch
 
@@ -268,9 +265,9 @@ def spare_a_core() -> None:
 
 
 def watch(job: Job, draw: Callable[[Job], None]) -> None:
-    """Draw what the job says, again every second while it lives; at its end the whole page runs.
+    """Draw the job's state, every second while it runs; at its end the whole page runs.
 
-    Only this part of the page is drawn again, so a slider above it is not disturbed.
+    Only this part of the page is redrawn, so a slider above it is not disturbed.
     """
     polled = job.alive
     st.fragment(_watch, run_every=EVERY if polled else None)(job, draw, polled=polled)

@@ -1,17 +1,18 @@
-"""What a page shows where a trace or a data set is missing: it is recorded, or offered to fetch.
+"""A page without its trace or data set: the trace is recorded, the data set offered to download.
 
     try:
         trace = cache.trace(network, variant, split)
     except (DataMissingError, TraceError) as error:
         recording.missing_trace(network, variant, error)
     if images is None:
-        recording.missing_data(card.dataset, "With them this page also shows a gallery.")
+        recording.missing_data(card.dataset, "With them, this page also shows a gallery.")
 
 A missing trace is recorded at once, in a job that all sessions share; a damaged one only when
-somebody asks for it. The file gets its name when it is whole, and the page then runs anew.
+a user asks for it. The file gets its name when it is complete, and the page then runs again.
 """
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -20,6 +21,7 @@ from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.text import numbers
 from hybrid.traces import trace
+from hybrid.traces.trace import Trace
 from hybrid.ui import jobs, running
 from hybrid.ui.jobs import Job, Key, Report, Turns
 from hybrid.ui.view import DEFAULT_SPLIT
@@ -32,10 +34,10 @@ ICON = ":material/database_off:"
 def missing_trace(
     network: str, variant: str, error: HybridError, split: str = DEFAULT_SPLIT
 ) -> None:
-    """Say that a trace cannot be used and record it, or say what recording needs first.
+    """Say that a trace cannot be used, and record it or say what is needed first.
 
     Args:
-        error: why there is none: DataMissingError where it is missing, else it is damaged.
+        error: DataMissingError if the trace is missing; any other if it is damaged.
     """
     dataset = zoo.card(network).dataset
     key = ("trace", network, variant, split)
@@ -43,11 +45,11 @@ def missing_trace(
     own = split in user_splits.names(network)
     if not zoo.weights_path(network, variant).is_file():
         st.warning(str(error), title="No trace here", icon=ICON)
-        st.caption("There are no weights of it here either, and so nothing can record it. Train:")
+        st.caption("Its weights are not here either, so it cannot be recorded. Train it:")
         st.code(f"hybrid train {network}", language="bash")
     elif not own and not on_this_machine(dataset):
         st.warning(str(error), title="No trace here", icon=ICON)
-        missing_data(dataset, "With them the trace can be recorded here.")
+        missing_data(dataset, "With them, the trace can be recorded here.")
     else:
         if job is None and isinstance(error, DataMissingError):
             _start_recording(network, variant, split)
@@ -59,10 +61,10 @@ def missing_trace(
 
 
 def missing_data(dataset: str, purpose: str) -> None:
-    """Say that a data set is not on this machine and offer to fetch it.
+    """Say that a data set is not on this machine, and offer to download it.
 
     Args:
-        purpose: a sentence: what works with the images that does not without.
+        purpose: a sentence that says what the images are needed for.
     """
     if dataset not in data.DATASETS:
         st.caption(f"The images of {dataset} are not on this machine. {purpose}")
@@ -84,7 +86,9 @@ def missing_data(dataset: str, purpose: str) -> None:
             on_click=_start_download,
             args=(dataset,),
         )
-        st.caption(f"{info.source}. They go to {data.data_folder()}; HYBRID_DATA names another.")
+        st.caption(
+            f"{info.source}. Saved in {data.data_folder()}; set HYBRID_DATA to use another folder."
+        )
 
 
 def on_this_machine(dataset: str) -> bool:
@@ -93,7 +97,7 @@ def on_this_machine(dataset: str) -> bool:
 
 
 def record(network: str, variant: str, split: str, gate: Turns, report: Report) -> None:
-    """Record a trace and keep it under its name; reports (images done, images in all).
+    """Record a trace and save it under its name; reports (images done, images in all).
 
     Raises:
         HybridError: what `zoo.load` and `data.load` raise; a TraceError where the folder of the
@@ -110,36 +114,33 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
         with gate.paused():
             report((done, total))
 
+    known: dict[str, Any] = {
+        "variant": variant,
+        "weights_sha256": chosen.files[zoo.WEIGHTS],
+        "progress": step,
+    }
     if split in user_splits.names(network):
-        about = user_splits.split(network, split)
-        weights = chosen.files[zoo.WEIGHTS]
         with gate:
-            record.record_user_split(
-                loaded, about, variant=variant, weights_sha256=weights, progress=step
-            )
+            record.record_user_split(loaded, user_splits.split(network, split), **known)
         return
     images = data.load(card.dataset, split, size=card.size, channels=card.channels)
     with gate:
-        recorded = record.record(
-            loaded,
-            images,
-            name=network,
-            variant=variant,
-            weights_sha256=chosen.files["weights.safetensors"],
-            progress=step,
-        )
-    path = zoo.trace_path(network, variant, split)
+        recorded = record.record(loaded, images, name=network, **known)
+    _save(recorded, zoo.trace_path(network, variant, split))
+
+
+def _save(recorded: Trace, path: Path) -> None:
     try:
         trace.save(recorded, path)
     except OSError as error:
         raise TraceError(
-            f"The trace cannot be kept as {path} ({error.strerror}); make room or allow writing "
-            "there, or copy the networks to another folder and name it in HYBRID_PRETRAINED."
+            f"The trace cannot be saved as {path} ({error.strerror}); free some space or allow "
+            "writing there, or copy the networks to another folder and set HYBRID_PRETRAINED to it."
         ) from error
 
 
 def _known(key: Key) -> Job | None:
-    """The job of any session that does this now, else the one that this session saw last."""
+    """The running job of any session, else the one that this session saw last."""
     job = jobs.pool().find(key) or st.session_state.get(f"job {key}")
     st.session_state[f"job {key}"] = job
     return job
@@ -160,7 +161,7 @@ def _offer_recording(
     if job is not None and job.error:
         st.error(job.error, icon=":material/error:")
     elif job is not None and job.state == "stopped":
-        st.caption("Recording was stopped; nothing of it was kept.")
+        st.caption("Recording was stopped; nothing was saved.")
     st.button(
         f"Record the trace of {variant}",
         icon=":material/fiber_manual_record:",
@@ -185,9 +186,7 @@ def _draw_recording(job: Job) -> None:
         st.markdown(f"**Recording the trace of {network} {variant}**")
         text = f"{numbers.count(done)} of {numbers.count(total)} {split} images"
         st.progress(done / total if total else 0.0, text if total else _before(job))
-        st.caption(
-            "What every exit thinks of every image is noted once and kept; then this page opens."
-        )
+        st.caption("Recording every exit's predictions once. The page opens when this is done.")
         _stop_button(job, "recording_stop")
 
 
@@ -202,7 +201,7 @@ def _draw_download(job: Job) -> None:
 
 
 def _before(job: Job) -> str:
-    """What a job does that has not reported yet."""
+    """The state of a job that has not reported yet."""
     if job.state == "running":
         return "Starting"
     return f"Waiting for a free worker, {jobs.pool().before(job)} before this one"

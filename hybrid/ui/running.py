@@ -28,7 +28,7 @@ __all__ = ["gate", "image_run", "network"]
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def gate() -> Turns:
-    """What a forward pass holds: torch uses all cores by itself, and two at once only wait."""
+    """Held during a forward pass: torch uses all cores by itself, so two at once only wait."""
     return Turns()
 
 
@@ -38,7 +38,7 @@ def _weights(name: str, variant: str) -> tuple[Path, ...]:
 
 @cached(entries=6, files=_weights)
 def network(name: str, variant: str) -> "Network":
-    """The variant's network, run once already, so that its first answer is as fast as the next.
+    """The variant's network, run once already so that its first answer is as fast as the next.
 
     Raises:
         UnknownNameError, WeightsError: as `zoo.load`.

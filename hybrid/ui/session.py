@@ -157,7 +157,7 @@ def move_sliders() -> tuple[str, ...] | None:
 
 
 def change_mode() -> None:
-    """Carry the values over: one for all starts at exit 1's, per exit at the common one."""
+    """Carry the values over: a shared slider starts at exit 1's, each exit's at the shared one."""
     state = st.session_state
     if state["sliders"] == "one":
         state["t"] = state.get("t1", DEFAULT_THRESHOLD)

@@ -118,7 +118,7 @@ class View:
     """Everything that a link means.
 
     thresholds: one number per early exit, equal ones if one slider moves all.
-    sliders: "each" for a slider per exit, "one" for a slider for all.
+    sliders: "each" for a slider per exit, "one" for a shared one.
     """
 
     network: str

@@ -63,7 +63,7 @@ def test_a_run_is_watched_to_its_end_and_does_what_was_promised(page: Any, shipp
     start(page, 16)
     page.get_by_text(f"Finished: {SAMPLES} images of {SAMPLES}").wait_for(timeout=PATIENCE_MS)
 
-    page.get_by_text(f"Each of {SAMPLES} images took the exit it was promised").wait_for()
+    page.get_by_text(f"Each of {SAMPLES} images took the exit expected from the trace").wait_for()
     assert page.locator(".st-key-live_start button").inner_text().strip().endswith("Start again")
     pictures = page.locator("[data-testid=stImage] img")
     pictures.nth(2).wait_for(timeout=PATIENCE_MS)
@@ -102,7 +102,7 @@ def test_another_session_stays_quick_while_a_run_goes_on(
 
 def slider_seconds(page: Any, key: str) -> float:
     """From the press of a key on a slider to the changed promise."""
-    promise = page.get_by_text("Start the run to see them counted")
+    promise = page.get_by_text("Start the run to count them")
     before = promise.inner_text()
     slider = page.locator(".st-key-t1 input[type=range]")
     slider.focus()

@@ -122,7 +122,7 @@ def test_own_images_decide_where_they_were_recorded_in_two_halves(
 def test_a_link_to_own_images_that_are_gone_is_one_sentence(opened: Open) -> None:
     app = opened(network="trees-toy", images="gone")
 
-    assert "No divided split of your own images is called 'gone'" in app.warning[0].value
+    assert "No divided split of your images is called 'gone'" in app.warning[0].value
     assert app.selectbox(key="choose_images").value == ""
 
 
@@ -146,10 +146,10 @@ def test_two_networks_compete(opened: Open) -> None:
 @pytest.mark.parametrize(
     "query, words",
     [
-        ({"loss": "much"}, "The link says loss = 'much'"),
-        ({"energy_uj": "-3"}, "The link says energy_uj = '-3'"),
+        ({"loss": "much"}, "The link has loss = 'much'"),
+        ({"energy_uj": "-3"}, "The link has energy_uj = '-3'"),
         ({"latency_ms": "inf"}, "that is a number of 0 or more"),
-        ({"confidence": "150"}, "confidence = '150', and that is a number of 1 to 99.9"),
+        ({"confidence": "150"}, "confidence = '150', but that is a number of 1 to 99.9"),
         ({"among": "pixel"}, "No network is called 'pixel'"),
         ({"under": "abacus"}, "No hardware profile is called 'abacus'"),
     ],
@@ -175,7 +175,7 @@ def test_the_battery_decides_once_it_is_whole_and_takes_nothing_away_before(open
     app = opened(**LOOSE, battery_mah="220")
 
     assert app.info[0].value.startswith(
-        "The battery is taken into account once Images a day and Battery (V) are given"
+        "The battery is taken into account once Images per day and Battery (V) are given"
     )
     metric(app, "Accuracy")  # the answer to the other limits stands
     app.number_input(key="choose_images_per_day").set_value(100_000.0).run()

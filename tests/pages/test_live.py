@@ -88,8 +88,8 @@ def test_before_the_first_run_the_page_says_what_the_trace_promises(opened: Open
 
     first, second, stayed = promise(1, 0.9, 0.7).exit_counts
     assert app.info[0].value == (
-        f"The trace promises {first} images at exit 1, {second} at exit 2 and {stayed} at the "
-        "cloud. Start the run to see them counted."
+        f"Expected from the recorded trace: {first} images at exit 1, {second} at exit 2 and "
+        f"{stayed} at the cloud. Start the run to count them."
     )
     assert not app.metric
     assert app.button(key="live_start").label == "Start"
@@ -107,12 +107,12 @@ def test_a_finished_run_counts_what_was_promised_and_compares(opened: Open):
     assert shown["At the edge"][1] == f"{at_edge} of {SAMPLES}"
     assert shown["Accuracy"] == (
         f"{100 * promised.accuracy:.2f} %",
-        f"{sum(promised.correct_counts)} right",
+        f"{sum(promised.correct_counts)} correct",
     )
-    assert f"Each of {SAMPLES} images took the exit it was promised" in app.success[0].value
+    assert f"Each of {SAMPLES} images took the exit expected from the trace" in app.success[0].value
     assert [heading.value for heading in app.subheader] == [
-        "Against the trace",
-        "Against running every image to its end",
+        "Compared with the trace",
+        "Compared with running every image through the whole network",
     ]
     assert app.get("progress")[0].proto.value == 100
     assert app.button(key="live_start").label == "Start again"
@@ -156,8 +156,8 @@ def test_a_run_shows_how_far_it_is_and_can_be_stopped(opened: Open):
 
     done = job_of(app).progress.done
     assert done < SAMPLES
-    assert app.info[0].value == f"Stopped after {done} images; what follows is of these."
-    assert f"Each of {done} images took the exit it was promised" in app.success[0].value
+    assert app.info[0].value == f"Stopped after {done} images; the figures below are for these."
+    assert f"Each of {done} images took the exit expected from the trace" in app.success[0].value
     assert app.button(key="live_start").label == "Start again"
 
 
@@ -185,7 +185,7 @@ def test_moved_sliders_do_not_change_a_run_and_are_said(opened: Open):
 
     assert metrics(app) == before
     assert any(
-        c.value.startswith("This run is of digits-vgg at 1 bit, thresholds 0.9000 and 0.7000")
+        c.value.startswith("This run used digits-vgg at 1 bit, thresholds 0.9000 and 0.7000")
         for c in app.caption
     )
 
@@ -238,7 +238,7 @@ def test_without_the_images_the_page_offers_them_and_still_tells_the_promise(
 
     assert app.button(key="live_start").disabled
     assert app.button(key="download_cifar100").label == "Download CIFAR-100 (169 MB)"
-    assert "The trace promises" in app.info[0].value
+    assert "Expected from the recorded trace" in app.info[0].value
 
 
 def test_without_a_trace_the_page_records_it_and_can_run_meanwhile(opened: Open, folder: Path):
@@ -255,7 +255,7 @@ def test_without_a_trace_the_page_records_it_and_can_run_meanwhile(opened: Open,
     app.run()
 
     assert path.is_file()
-    assert f"Each of {SAMPLES} images took the exit it was promised" in app.success[0].value
+    assert f"Each of {SAMPLES} images took the exit expected from the trace" in app.success[0].value
 
 
 def test_a_trace_of_fewer_images_than_lie_here_is_not_compared_with(opened: Open, folder: Path):
@@ -274,7 +274,7 @@ def test_a_trace_of_fewer_images_than_lie_here_is_not_compared_with(opened: Open
     finish(app)
 
     assert not app.success
-    assert any("no trace of this bit width over these images" in c.value for c in app.caption)
+    assert any("no trace of this bit width on these images" in c.value for c in app.caption)
 
 
 def test_a_run_that_waits_says_for_how_many(opened: Open):
@@ -291,7 +291,7 @@ def test_a_run_that_waits_says_for_how_many(opened: Open):
     finish(app)
 
     assert waiting.startswith("Waiting for a free worker, 0 before")
-    assert app.info[0].value == "Stopped after no image; what follows is of these."
+    assert app.info[0].value == "Stopped after no image; the figures below are for these."
 
 
 def test_every_batch_size_on_offer_can_be_run(opened: Open):

@@ -58,11 +58,11 @@ def headings(page: AppTest) -> list[str]:
 def test_the_page_shows_every_part_of_a_network(page: AppTest):
     assert page.header[0].value == f"{NETWORK}, made up"
     assert headings(page) == [
-        "Beside the static networks",
+        "Static baselines",
         "Stages, exits and cut",
         "Layers",
         "Training",
-        "How far its exits can be believed",
+        "Calibration",
     ]
     # the picture, training, three exits' reliability, AUROC
     assert len(charts(page)) == 6
@@ -172,7 +172,7 @@ def test_static_networks_stand_beside_the_cheapest_hybrid_that_is_as_accurate(pa
     static, hybrid = compared_points(NETWORK, comparison, Prices())
 
     said = next(one.value for one in page.markdown if "as accurate" in one.value
-                or "For the accuracy" in one.value)  # fmt: skip
+                or "For each static network" in one.value)  # fmt: skip
     assert ("Static 4 bit" in said) == comparison.static_wins
     assert row["Energy"].split(" | ")[0] == numbers.energy(comparison.static_energy_pj)
     assert static.edge_bytes == energy.edge_weight_bytes(static.variant.layers)

@@ -160,7 +160,7 @@ def test_waiting_jobs_keep_their_order_and_too_many_are_refused_with_a_sentence(
 
     assert [pool.before(job) for job in waiting] == [0, 1]
     assert refused.state == "failed"
-    assert refused.error == "2 jobs already wait on this machine; try again when one has ended."
+    assert refused.error == "2 jobs are already waiting on this machine; try again later."
     running.stop()
     assert all(job.wait(SOON_S) for job in waiting)
     assert [job.state for job in waiting] == ["finished", "finished"]

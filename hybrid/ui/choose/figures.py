@@ -130,7 +130,7 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
             "Best there",
             best,
             palette.TWIN,
-            [choice.name(one.best) if one.best else "nobody" for one in found],
+            [choice.name(one.best) if one.best else "none" for one in found],
         ),
     )
     for title, values, colour, words in dots:

@@ -1,4 +1,4 @@
-"""What a user asks of Choose: a link to it and back, and the limits that it means.
+"""A query to Choose: from a link and back, and the limits it means.
 
 `Query.read` and `Query.write` are inverse and know no streamlit; a link is parsed, never trusted.
 """
@@ -12,7 +12,7 @@ from hybrid.errors import LimitError, UnknownNameError
 
 __all__ = ["NUMBERS", "UNDER", "Query", "Wish"]
 
-# Published models of the same process: the choice should not hang on which one is believed.
+# Published models of the same process: the choice should not depend on which one is used.
 UNDER = ("horowitz-45nm-fp32", "qkeras-45nm")
 
 
@@ -20,8 +20,8 @@ UNDER = ("horowitz-45nm-fp32", "qkeras-45nm")
 class Wish:
     """One number that can be asked for: its words, its unit and the limit that it sets.
 
-    default: what stands there in a link that does not say it; part of what every link means.
-    least, most: what it may be.
+    default: its value in a link without it, and so part of what every link means.
+    least, most: its range.
     """
 
     label: str
@@ -38,16 +38,16 @@ NUMBERS = {
     "loss": Wish(
         label="Accuracy lost (points)",
         limit="max_loss_points",
-        help="At most so many percentage points less than the full-precision twin, asked for "
-        "every image.",
+        help="Largest loss in percentage points, compared with the full-precision twin on every "
+        "image.",
         step=0.1,
         default=1.0,
     ),
     "confidence": Wish(
         label="Confidence (%)",
         limit="confidence",
-        help="Of the certificate that holds the loss to its limit. Empty: only the loss observed "
-        "on tune is held.",
+        help="Of the certificate that the loss is within its limit. Empty: only the loss measured "
+        "on the tuning images is limited.",
         step=1.0,
         default=95.0,
         least=1.0,
@@ -56,46 +56,46 @@ NUMBERS = {
     "energy_uj": Wish(
         label="Energy (µJ)",
         limit="max_energy_uj",
-        help="Mean per image, in the scope of the sidebar.",
+        help="Mean per image, in the sidebar's scope.",
         step=1.0,
     ),
     "latency_ms": Wish(
         label="Latency (ms)",
         limit="max_latency_ms",
-        help="Mean until an image has its answer.",
+        help="Mean time until an image is answered.",
         step=1.0,
     ),
     "uplink_bytes": Wish(
         label="Uplink (bytes)",
         limit="max_uplink_bytes",
-        help="Mean sent to the cloud per image.",
+        help="Mean per image, sent to the cloud.",
         step=10.0,
     ),
     "memory_kib": Wish(
         label="Edge memory (KiB)",
         limit="max_edge_memory_kib",
-        help="Packed weights of the edge, and the inputs and outputs of its largest layer.",
+        help="Packed weights of the edge plus the inputs and outputs of its largest layer.",
         step=10.0,
     ),
     "images_per_day": Wish(
-        label="Images a day",
+        label="Images per day",
         limit="images_per_day",
-        help="With a battery: for how long it lasts.",
+        help="Images processed per day, to estimate battery life.",
         step=100.0,
     ),
     "battery_mah": Wish(
         label="Battery (mAh)",
         limit="battery_mah",
-        help="Its charge; a CR2032 has about 220.",
+        help="Capacity; a CR2032 has about 220 mAh.",
         step=10.0,
     ),
     "battery_volts": Wish(
-        label="Battery (V)", limit="battery_volts", help="Its voltage.", step=0.1
+        label="Battery (V)", limit="battery_volts", help="Battery voltage.", step=0.1
     ),
     "min_days": Wish(
         label="Must last (days)",
         limit="min_days",
-        help="What edge compute, memory and radio take of the battery; idling is not counted.",
+        help="Counts edge compute, memory and radio; idle consumption is not counted.",
         step=10.0,
     ),
 }
@@ -106,14 +106,14 @@ _BATTERY = ("images_per_day", "battery_mah", "battery_volts")
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """Everything a link to Choose says beside the view.
+    """Everything in a link to Choose besides the view.
 
     Args:
         networks: to choose among.
         numbers: key of NUMBERS to its value; None sets no limit.
-        profiles: energy models to compare the choice under, beside the view's; a link that says
-            nothing of them means `UNDER`.
-        images: of the user's own, recorded in two halves; empty for the data set's.
+        profiles: energy models to compare the choice under, besides the view's; a link without
+            them means `UNDER`.
+        images: the user's, recorded in two halves; empty for the data set's.
     """
 
     networks: tuple[str, ...]
@@ -125,14 +125,14 @@ class Query:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What a battery still needs before it can decide, where part of it is described."""
+        """The numbers still missing, if a battery is described in part."""
         lacking = tuple(NUMBERS[key].label for key in _BATTERY if not self.numbers[key])
         begun = any(self.numbers[key] for key in (*_BATTERY, "min_days"))
         return lacking if begun else ()
 
     @property
     def limits(self) -> Limits:
-        """What the numbers mean, a battery only once it is whole; LimitError for no limit."""
+        """The limits of the numbers; a battery counts once it is complete. LimitError if none."""
         given = {wish.limit: self.numbers[key] for key, wish in NUMBERS.items()}
         if any(not self.numbers[key] for key in _BATTERY):
             given |= {NUMBERS[key].limit: None for key in (*_BATTERY, "min_days")}
@@ -140,7 +140,7 @@ class Query:
         return Limits(confidence=None if percent is None else percent / 100, **given)
 
     def write(self) -> dict[str, str]:
-        """The query of a link; what stands at its default is left out."""
+        """The query of a link, without the numbers at their default."""
         said = {
             key: "" if value is None else f"{value:.10g}"
             for key, value in self.numbers.items()
@@ -171,9 +171,7 @@ class Query:
             "hardware profile", address.get("under", ",".join(UNDER)), profiles, problems
         )
         numbers = {key: _number(key, address, problems) for key in NUMBERS}
-        own = _names(
-            "divided split of your own images", address.get("images", ""), images, problems
-        )
+        own = _names("divided split of your images", address.get("images", ""), images, problems)
         query = Query(
             networks=among or (network,),
             numbers=numbers,
@@ -206,7 +204,7 @@ def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | 
         problems.append(
             str(
                 LimitError(
-                    f"The link says {key} = {given[:40]!r}, and that is a number of {range_}; it "
+                    f"The link has {key} = {given[:40]!r}, but that is a number of {range_}; it "
                     "was left out."
                 )
             )

@@ -1,4 +1,4 @@
-"""The picture of a live run: how many images have left at each exit, beside what was promised."""
+"""The figure of a live run: images counted at each exit, beside those expected."""
 
 from collections.abc import Sequence
 
@@ -11,50 +11,27 @@ from hybrid.zoo import exit_labels
 __all__ = ["counted"]
 
 
-def counted(exit_counts: Sequence[int], promised: Sequence[int] | None) -> go.Figure:
-    """A bar per exit, final last, that grows over the faint bar which the trace promises.
+def counted(exit_counts: Sequence[int], expected: Sequence[int] | None) -> go.Figure:
+    """A bar per exit, final last, that grows over the faint bar expected from the trace.
 
     Args:
-        promised: of the whole split, in the same order; None where there is no trace.
+        expected: for the whole split, in the same order; None if there is no trace.
     """
     exits = len(exit_counts) - 1
     names = exit_labels(exits)
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
-    figure = go.Figure(
-        layout={
-            "template": "none",
-            "height": 64 + 44 * len(names),
-            "margin": {"l": 8, "r": 16, "t": 8, "b": 8},
-            "dragmode": False,
-            "showlegend": False,
-            "bargap": 0.35,
-            "barmode": "overlay",
-        }
-    )
-    if promised is not None:
-        figure.add_bar(
-            name="Promised",
-            orientation="h",
-            x=np.array(promised),
-            y=names,
-            marker={"color": [palette.faint(colour, 0.25) for colour in colours]},
-            hovertemplate="%{y}: %{x:,} images<extra>promised by the trace</extra>",
-        )
-    figure.add_bar(
-        name="Counted",
-        orientation="h",
-        x=np.array(exit_counts),
-        y=names,
-        marker={"color": colours},
-        hovertemplate="%{y}: %{x:,} images<extra>counted</extra>",
-    )
-    ends = np.maximum(exit_counts, exit_counts if promised is None else promised)
+    figure = _figure(len(names))
+    if expected is not None:
+        faint = [palette.faint(colour, 0.25) for colour in colours]
+        _bars(figure, "Expected", names, expected, faint, note="expected from the trace")
+    _bars(figure, "Counted", names, exit_counts, colours, note="counted")
+    ends = np.maximum(exit_counts, exit_counts if expected is None else expected)
     figure.add_scatter(
         name="Words",
         mode="text",
         x=ends,
         y=names,
-        text=_words(exit_counts, promised),
+        text=_words(exit_counts, expected),
         textposition="middle right",
         textfont={"color": palette.INK, "size": 13},
         cliponaxis=False,
@@ -68,10 +45,43 @@ def counted(exit_counts: Sequence[int], promised: Sequence[int] | None) -> go.Fi
     return figure
 
 
-def _words(exit_counts: Sequence[int], promised: Sequence[int] | None) -> list[str]:
-    """What stands beside the bars; a no-break space keeps it off them."""
-    if promised is None:
+def _figure(rows: int) -> go.Figure:
+    return go.Figure(
+        layout={
+            "template": "none",
+            "height": 64 + 44 * rows,
+            "margin": {"l": 8, "r": 16, "t": 8, "b": 8},
+            "dragmode": False,
+            "showlegend": False,
+            "bargap": 0.35,
+            "barmode": "overlay",
+        }
+    )
+
+
+def _bars(
+    figure: go.Figure,
+    name: str,
+    exits: Sequence[str],
+    counts: Sequence[int],
+    colours: Sequence[str],
+    *,
+    note: str,
+) -> None:
+    figure.add_bar(
+        name=name,
+        orientation="h",
+        x=np.array(counts),
+        y=exits,
+        marker={"color": colours},
+        hovertemplate="%{y}: %{x:,} images<extra>" + note + "</extra>",
+    )
+
+
+def _words(exit_counts: Sequence[int], expected: Sequence[int] | None) -> list[str]:
+    """The words beside the bars; a no-break space keeps them apart."""
+    if expected is None:
         return [f"\N{NO-BREAK SPACE}{count:,}" for count in exit_counts]
     return [
-        f"\N{NO-BREAK SPACE}{n:,} of {of:,}" for n, of in zip(exit_counts, promised, strict=True)
+        f"\N{NO-BREAK SPACE}{n:,} of {of:,}" for n, of in zip(exit_counts, expected, strict=True)
     ]

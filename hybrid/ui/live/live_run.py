@@ -1,4 +1,4 @@
-"""A session's live run: what was asked for, the job that does it, and what it says in words."""
+"""A session's live run: its settings, the job that does it, and its results in words."""
 
 import base64
 import io
@@ -77,7 +77,7 @@ def _work(request: LiveRequest, gate: Turns, report: Report) -> None:
 
 
 def setting(view: View) -> str:
-    """What a run depends on, in words.
+    """The settings of a run, in words.
 
     >>> setting(View(network="digits-vgg", bits=1, thresholds=(0.5, 0.875)))
     'digits-vgg at 1 bit, thresholds 0.5000 and 0.8750 of max_probability'
@@ -102,34 +102,37 @@ def counts_words(counts: Sequence[int]) -> str:
 
 
 def agreement(against: AgainstTrace, done: int) -> str:
-    """Whether the run did what the trace promised, and where not, why."""
+    """Whether the run did what the trace predicts, and if not, why."""
     difference = (
         "and every confidence is equal to the last bit"
         if not against.largest_difference
         else f"and no confidence differs by more than {_small(against.largest_difference)}"
     )
     if not against.moved:
-        return f"Each of {numbers.count(done)} images took the exit it was promised, {difference}."
+        return (
+            f"Each of {numbers.count(done)} images took the exit expected from the trace, "
+            f"{difference}."
+        )
     return (
-        f"{numbers.count(against.moved)} of {numbers.count(done)} images took another exit than "
-        "promised. Sums over a batch of another size are added in another order, and where a "
-        "rounded value then ends one level away, the confidence shifts: theirs were recorded "
-        f"within {_small(against.moved_distance)} of the threshold, {difference}."
+        f"{numbers.count(against.moved)} of {numbers.count(done)} images exited elsewhere than in "
+        "the trace. With another batch size, sums are added in another order; a value that is then "
+        "rounded to the next level shifts the confidence. Their confidence was within "
+        f"{_small(against.moved_distance)} of the threshold, {difference}."
     )
 
 
 def measurement(progress: Progress, request: LiveRequest) -> str:
-    """Exactly what was measured."""
+    """What exactly was measured."""
     threads = jobs.threads()
     return (
         f"Measured on {numbers.count(progress.full_images)} of the "
         f"{numbers.count(progress.done)} images: one batch in {live.FULL_EVERY} was run twice, "
-        "with exits and to its end with all heads, taking turns in who goes first: "
+        "with early exits and through the whole network with all heads, in alternating order: "
         f"{numbers.significant(progress.full_images_seconds)} s against "
         f"{numbers.significant(progress.full_seconds)} s, {request.batch} at a time, on "
-        f"{threads} thread{'s' * (threads > 1)}. Reading and normalising images is not counted. "
-        f"Energy and uplink are of all {numbers.count(progress.done)} images, not measured: the "
-        "layers that ran, at the prices of the hardware profile."
+        f"{threads} thread{'s' * (threads > 1)}. Reading and normalizing images is not counted. "
+        f"Energy and uplink of all {numbers.count(progress.done)} images are computed, not "
+        "measured: the layers that ran, at the hardware profile's prices."
     )
 
 
@@ -140,7 +143,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
         Box(
             "Speed-up, measured",
             faster,
-            f"MACs promise {numbers.ratio(against.everything_macs / against.macs)}",
+            f"expected from MACs {numbers.ratio(against.everything_macs / against.macs)}",
         ),
         Box(
             "MACs run",
@@ -163,8 +166,8 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
 def recent_picture(seen: Sequence[RecentImage]) -> str:
     """The images on one sheet, as a data address.
 
-    Within the address and not as a file of the server: the next drawing, a second later, takes the
-    files of this one away, and a slow browser then asks for what is no longer there.
+    In the address and not as a file on the server: the next drawing, a second later, removes the
+    files of this one, and a slow browser would ask for files that no longer exist.
     """
     sheet = gallery.sprites(np.stack([one.image for one in seen]), range(len(seen)))
     file = io.BytesIO()
@@ -173,7 +176,7 @@ def recent_picture(seen: Sequence[RecentImage]) -> str:
 
 
 def recent_words(seen: Sequence[RecentImage], classes: Sequence[str]) -> str:
-    """The images that left last, by class, in the order of their pictures."""
+    """The latest images, by class, in the order of their pictures."""
     return ", ".join(
         classes[one.label]
         if one.label == one.answer

@@ -1,9 +1,9 @@
-"""A card and a trace to what the Networks page shows: tables and measures, no widget.
+"""A card and a trace as tables and measures for the page Networks; no widget.
 
 variants_table(card)                            # a row per variant
-baselines(view)                                 # a row per static network, a hybrid beside it
+baselines(view)                                 # a row per static network, with a hybrid
 layer_table(variant, card, profile, scope)      # a row per layer, priced
-calibration(trace)                              # how far each exit can be believed
+calibration(trace)                              # reliability and AUROC of each exit
 """
 
 import math
@@ -27,12 +27,12 @@ __all__ = [
     "Calibration",
     "baselines",
     "baselines_table",
+    "baselines_words",
     "calibration",
     "cut",
     "describe",
     "exit_names",
     "layer_table",
-    "opponents_words",
     "variant_title",
     "variants_table",
 ]
@@ -42,7 +42,7 @@ TWIN = "static-32bit"
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How far each exit's confidence can be believed.
+    """Reliability of each exit's confidence.
 
     before, after: of every exit's max_probability, without and with its temperature. auroc:
     measure to one value per exit, final last.
@@ -70,12 +70,12 @@ def calibration(trace: Trace) -> Calibration:
 
 
 def exit_names(variant: Variant) -> list[str]:
-    """What the exits of a variant are called; a static network only answers at its end."""
+    """Names of a variant's exits; a static network only has the final one."""
     return exit_labels(variant.early_exits)
 
 
 def cut(card: Card) -> str:
-    """The stage that the network is cut after, and the hybrids that are cut elsewhere."""
+    """The stage after which the network is cut, and the hybrids that are cut elsewhere."""
     others = [
         f"{card.stage_names[place]} at {_bits(variant.bits)}"
         for variant in card.variants.values()
@@ -86,7 +86,7 @@ def cut(card: Card) -> str:
 
 
 def variant_title(variant: Variant) -> str:
-    """What a reader calls a variant.
+    """A variant's name for readers.
 
     The static 32-bit network is the full-precision twin that the others are compared with.
     """
@@ -97,13 +97,13 @@ def variant_title(variant: Variant) -> str:
 
 
 def describe(variant: Variant) -> str:
-    """One sentence: what runs where, at how many bits."""
+    """What runs where and at how many bits, in one sentence."""
     if variant.name == TWIN:
-        return "Every layer at 32 bits, no early exit: what the hybrids are compared with."
+        return "Every layer at 32 bits and no early exits: the baseline of the hybrids."
     if variant.kind == "static":
         return (
             f"Every layer but the first, shortcuts and the classifier at {variant.bits} bits, no "
-            "early exit; it runs wholly on the device."
+            "early exits; it runs entirely on the device."
         )
     exits = "one exit" if variant.early_exits == 1 else f"{variant.early_exits} exits"
     edge, cloud = (_bits(n) for n in (variant.bits, int(variant.spec.get("cloud_bits", 32))))
@@ -115,7 +115,7 @@ def _bits(number: int) -> str:
 
 
 def variants_table(card: Card, *, split: str) -> pd.DataFrame:
-    """A row per variant, as the card says it; accuracies in percent on the split.
+    """A row per variant from the card; accuracies in percent on the split.
 
     Columns that a variant does not have (the exits of a static network) are empty in its row.
     """
@@ -140,7 +140,7 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
 
 
 def baselines_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Comparison]]:
-    """Each static network beside the cheapest hybrid as accurate within half a point, on test.
+    """Each static network with the cheapest hybrid at most half a point less accurate, on test.
 
     A cell has the static network's figure first, then the hybrid's.
 
@@ -178,24 +178,27 @@ def _beside(static: ComparedPoint, hybrid: ComparedPoint | None) -> dict[str, st
     }
 
 
-def opponents_words(card: Card, fought: Sequence[Comparison], scope: str) -> str:
+def baselines_words(card: Card, comparisons: Sequence[Comparison], scope: str) -> str:
     """Which static networks need less energy than any hybrid that is as accurate."""
     winners = [
         variant_title(card.variants[comparison.static])
-        for comparison in fought
+        for comparison in comparisons
         if comparison.static_wins
     ]
     if not winners:
-        return f"For the accuracy of each static network a hybrid needs less energy ({scope})."
+        return (
+            f"For each static network there is a hybrid that needs less energy ({scope}) and is at "
+            "most half a point less accurate."
+        )
     names = ", ".join(winners)
-    return f"Less energy ({scope}) than any hybrid that is as accurate: {names}."
+    return f"Static networks with less energy ({scope}) than any hybrid as accurate: {names}."
 
 
 def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -> pd.DataFrame:
     """A row per layer in the order a sample meets them: place, shape, MACs, bits, energy, size.
 
-    Energy is what running the layer once costs on the profile in the scope; in `device`, if it
-    runs on the device.
+    Energy of one run of the layer on the profile in the scope; in `device`, if it runs on the
+    device.
     """
     return pd.DataFrame(
         {

@@ -1,7 +1,6 @@
-"""Where a model can be cut, as a picture for a file: what is sent, computed and held at each cut.
+"""The cuts of a model as a picture in a file, for `hybrid cuts` and `hybrid sweep`.
 
-Rows as plain values go in, a plotly figure comes out; its colours are its own, since no page's
-theme stands around a file.
+Cuts go in; a plotly figure comes out, with colours of its own: a file has no page's theme.
 """
 
 import os
@@ -35,29 +34,46 @@ _PATIENCE_S = 120
 
 
 def figure(cuts: Sequence["Cut"], *, title: str, bits: int, image_bytes: int) -> go.Figure:
-    """Every cut in the order in which an image meets them, one column each.
+    """Every cut in the order of computation, one column each.
 
-    From the top: bytes that an image sends (filled where one tensor crosses, hollow where a skip
-    connection is carried along, dotted the raw image), multiply-accumulates before and behind the
-    cut, and what the edge holds.
+    From the top: bytes sent per image (filled if one tensor crosses, hollow if a skip connection is
+    carried along, dotted for the raw image), multiply-accumulates before and after the cut, and the
+    edge's memory.
 
     Args:
         cuts: none of them refused.
         bits: of the edge's filters and activations and of what is sent.
         image_bytes: of the raw image.
     """
-    places = np.arange(len(cuts))
-    words = [_words(cut, bits) for cut in cuts]
     drawn = make_subplots(
         rows=3,
         cols=1,
         shared_xaxes=True,
         vertical_spacing=0.05,
-        subplot_titles=("Sent for an image", "Multiply-accumulates", "Memory of the edge"),
+        subplot_titles=("Sent per image", "Multiply-accumulates", "Memory of the edge"),
     )
+    words = [_words(cut, bits) for cut in cuts]
+    _draw_sent(drawn, cuts, words, bits)
+    drawn.add_hline(y=image_bytes, line={"color": _INK, "dash": "dot", "width": 1}, row=1, col=1)
+    _draw_bars(drawn, cuts, words, bits)
+    drawn.update_layout(
+        template="none",
+        title={"text": title, "x": 0.02, "y": 0.985, "yanchor": "top"},
+        barmode="stack",
+        width=max(_LEAST_WIDTH, 160 + _CELL * len(cuts)),
+        height=900,
+        margin={"l": 80, "r": 16, "t": 140, "b": 180},
+        legend={"orientation": "h", "y": 1.05, "yanchor": "bottom", "traceorder": "normal"},
+        font={"color": _INK},
+    )
+    _set_axes(drawn, cuts)
+    return drawn
+
+
+def _draw_sent(drawn: go.Figure, cuts: Sequence["Cut"], words: list[str], bits: int) -> None:
     for width, colour in ((32, _LINE), (bits, _EDGE)):
         drawn.add_scatter(
-            x=places,
+            x=np.arange(len(cuts)),
             y=[cut.wire_bytes(width) for cut in cuts],
             name=f"sent at {width} bit",
             mode="lines+markers",
@@ -72,16 +88,18 @@ def figure(cuts: Sequence["Cut"], *, title: str, bits: int, image_bytes: int) ->
             row=1,
             col=1,
         )
-    drawn.add_hline(y=image_bytes, line={"color": _INK, "dash": "dot", "width": 1}, row=1, col=1)
+
+
+def _draw_bars(drawn: go.Figure, cuts: Sequence["Cut"], words: list[str], bits: int) -> None:
     bars = (
         ("before the cut", [cut.edge.macs for cut in cuts], _EDGE, 2),
-        ("behind the cut", [cut.cloud.macs for cut in cuts], _CLOUD, 2),
+        ("after the cut", [cut.cloud.macs for cut in cuts], _CLOUD, 2),
         ("edge weights", [cut.edge.weight_bytes(bits) for cut in cuts], _EDGE, 3),
         ("largest activations", [cut.edge.activation_bytes(bits) for cut in cuts], _LINE, 3),
     )
     for name, values, colour, row in bars:
         drawn.add_bar(
-            x=places,
+            x=np.arange(len(cuts)),
             y=values,
             name=name,
             marker_color=colour,
@@ -90,24 +108,20 @@ def figure(cuts: Sequence["Cut"], *, title: str, bits: int, image_bytes: int) ->
             row=row,
             col=1,
         )
-    drawn.update_layout(
-        template="none",
-        title={"text": title, "x": 0.02, "y": 0.985, "yanchor": "top"},
-        barmode="stack",
-        width=max(_LEAST_WIDTH, 160 + _CELL * len(cuts)),
-        height=900,
-        margin={"l": 80, "r": 16, "t": 140, "b": 180},
-        legend={"orientation": "h", "y": 1.05, "yanchor": "bottom", "traceorder": "normal"},
-        font={"color": _INK},
-    )
+
+
+def _set_axes(drawn: go.Figure, cuts: Sequence["Cut"]) -> None:
     drawn.update_xaxes(zeroline=False)
     drawn.update_yaxes(title_text="bytes", type="log", row=1, col=1)
     drawn.update_yaxes(title_text="MACs", row=2, col=1)
     drawn.update_yaxes(title_text="bytes", row=3, col=1)
     drawn.update_xaxes(
-        tickvals=places, ticktext=[cut.name for cut in cuts], tickangle=-90, row=3, col=1
+        tickvals=np.arange(len(cuts)),
+        ticktext=[cut.name for cut in cuts],
+        tickangle=-90,
+        row=3,
+        col=1,
     )
-    return drawn
 
 
 def save_figure(drawn: go.Figure, path: Path) -> None:
@@ -165,9 +179,9 @@ def _photograph(page: str, size: tuple[int, int]) -> bytes:
 def _words(cut: "Cut", bits: int) -> str:
     shapes = " and ".join("×".join(map(str, shape)) for shape in cut.shapes)
     return (
-        f"behind {cut.name}<br>{shapes}: {numbers.kilobytes(cut.wire_bytes())} at 32 bit, "
+        f"after {cut.name}<br>{shapes}: {numbers.kilobytes(cut.wire_bytes())} at 32 bit, "
         f"{numbers.kilobytes(cut.wire_bytes(bits))} at {bits} bit<br>"
-        f"{numbers.count(cut.edge.macs)} MACs before, {numbers.count(cut.cloud.macs)} behind<br>"
+        f"{numbers.count(cut.edge.macs)} MACs before, {numbers.count(cut.cloud.macs)} after<br>"
         f"edge weights {numbers.kilobytes(cut.edge.weight_bytes(bits))}, largest activations "
         f"{numbers.kilobytes(cut.edge.activation_bytes(bits))}"
     )

@@ -1,4 +1,4 @@
-"""A network as its card tells it: how it was trained and how far its exits can be believed.
+"""Figures of a network's training and calibration.
 
 History rows and reliabilities go in, figures come out; no card, no file, no widget.
 """
@@ -139,7 +139,7 @@ def _diagram(diagram: Reliability) -> dict[str, Any]:
         "x": diagram.mean_confidence[filled],
         "y": diagram.accuracy[filled],
         "customdata": diagram.counts[filled],
-        "hovertemplate": "sure %{x:.3f}, right %{y:.3f}, %{customdata} samples",
+        "hovertemplate": "confidence %{x:.3f}, accuracy %{y:.3f}, %{customdata} images",
     }
 
 

@@ -93,16 +93,26 @@ def structure(
     _draw_boxes(figure, boxes)
     lines = _draw_exits(figure, layers, boxes, exit_names)
     _draw_cut(figure, boxes, uplink_bytes)
-    colours = [_box_colour(box) for box in boxes]
+    _draw_macs(figure, boxes)
+    _set_axes(figure, boxes, lines)
+    return figure
+
+
+def _draw_macs(figure: go.Figure, boxes: Sequence[StageBox]) -> None:
+    """The multiply-accumulates of each stage, below the boxes."""
     figure.add_bar(
         x=np.arange(len(boxes)),
         y=np.array([box.macs / 1e6 for box in boxes]),
-        marker_color=colours,
+        marker_color=[_box_colour(box) for box in boxes],
         hovertext=[_box_words(box) for box in boxes],
         hovertemplate="%{hovertext}<extra></extra>",
         row=2,
         col=1,
     )
+
+
+def _set_axes(figure: go.Figure, boxes: Sequence[StageBox], lines: int) -> None:
+    """Names of the stages below both parts; room for so many lines of exit names between."""
     figure.update_layout(template="none", height=420, margin=_MARGIN, showlegend=False, bargap=0.2)
     figure.update_xaxes(
         range=[-0.6, len(boxes) - 0.4], showgrid=False, zeroline=False, fixedrange=True
@@ -129,7 +139,6 @@ def structure(
         row=2,
         col=1,
     )
-    return figure
 
 
 def _box_colour(box: StageBox) -> str:
@@ -225,7 +234,7 @@ def _draw_exits(
 
 
 def _name_lines(places: Sequence[int], *, apart: int) -> list[int]:
-    """In which line each exit's name stands, so that no two lie over each other on a phone.
+    """The line of each exit's name, so that no two overlap on a phone.
 
     Args:
         places: the stage of each exit, ascending.
@@ -275,7 +284,7 @@ def _draw_cut(figure: go.Figure, boxes: Sequence[StageBox], uplink_bytes: int) -
     figure.add_annotation(
         x=cut,
         y=1.05,
-        text=f"cut · {numbers.kilobytes(uplink_bytes)} an image",
+        text=f"cut · {numbers.kilobytes(uplink_bytes)} per image",
         showarrow=False,
         yanchor="bottom",
         xanchor="right" if cut > len(boxes) / 2 else "left",

@@ -1,4 +1,4 @@
-"""What every exit said of one image, and what was run to hear it."""
+"""The predictions of every exit for one image, and the layers that were run."""
 
 from collections.abc import Sequence
 
@@ -61,7 +61,7 @@ def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
 
 
 def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figure:
-    """Each exit's confidence as a bar, its threshold as a mark; an exit not computed has no bar."""
+    """Each exit's confidence as a bar, its threshold as a mark; an exit not run has no bar."""
     names = [exit_.name for exit_ in said]
     values = np.array([exit_.confidence or 0.0 for exit_ in said])
     limits = [exit_.threshold for exit_ in said]
@@ -89,7 +89,7 @@ def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figur
     for exit_ in said:
         if exit_.confidence is None:
             figure.add_annotation(
-                x=0, y=exit_.name, text="not computed", showarrow=False, xanchor="left", xshift=6
+                x=0, y=exit_.name, text="not run", showarrow=False, xanchor="left", xshift=6
             )
     figure.update_layout(
         template="none",
@@ -110,7 +110,7 @@ def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figur
 
 
 def parts_run(ran: Sequence[StageRan]) -> go.Figure:
-    """Multiply-accumulates of every part: filled where its layers were called, hollow where not."""
+    """Multiply-accumulates of every part: filled if its layers were called, else hollow."""
     colours = [_part_colour(part, ran) for part in ran]
     figure = go.Figure()
     figure.add_bar(
@@ -154,7 +154,7 @@ def parts_run(ran: Sequence[StageRan]) -> go.Figure:
 
 
 def _part_colour(part: StageRan, ran: Sequence[StageRan]) -> str:
-    """The cloud's, or that of the first exit at or behind the part."""
+    """The cloud's, or that of the first exit at or after the part."""
     if part.segment == "cloud":
         return palette.CLOUD
     behind = list(ran)[list(ran).index(part) :]

@@ -10,6 +10,7 @@ from PIL import Image
 from hybrid.data import images
 from hybrid.inference.single import ExitSaid, ImageRun
 from hybrid.text import numbers
+from hybrid.text.point import against
 from hybrid.ui import palette
 from hybrid.ui.charts import Box
 from hybrid.ui.explore.data import ExplorePrices
@@ -51,7 +52,7 @@ def boxes(
     """Answer, exit taken, energy, uplink and time, beside the full-precision baseline's."""
     taken = image_run.exit_taken
     confident = _confident(image_run)
-    time = f"{numbers.latency(twin.measured_ms)} the baseline" if twin else "on this machine"
+    time = f"twin {numbers.latency(twin.measured_ms)}" if twin else "on this machine"
     return [
         Box("Answer", image_run.answer, f"truth: {one.label}" if one.label else confident),
         Box(
@@ -62,13 +63,12 @@ def boxes(
         Box(
             f"Energy ({scope})",
             numbers.energy(prices.costs.energy_pj[taken]),
-            f"{numbers.energy(prices.twin_energy_pj)} "
-            + ("to send the image" if scope == "device" else "the baseline"),
+            f"{against(scope)} {numbers.energy(prices.twin_energy_pj)}",
         ),
         Box(
             "Uplink",
             numbers.kilobytes(prices.costs.uplink_bytes[taken]),
-            f"{numbers.kilobytes(card.image_bytes)} the raw image",
+            f"raw image {numbers.kilobytes(card.image_bytes)}",
         ),
         Box(
             "Measured here",
@@ -85,7 +85,8 @@ def _baseline(twin: ImageRun) -> Box:
         "Full-precision baseline",
         twin.answer,
         _confident(twin),
-        "The same architecture with every layer at 32 bits and no early exits.",
+        "The full-precision twin: the same architecture with every layer at 32 bits and no early "
+        "exits.",
     )
 
 

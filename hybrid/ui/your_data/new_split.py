@@ -161,6 +161,12 @@ def _match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:
     if not use:
         st.caption("Recorded without labels; accuracy stays unknown.")
         return None
+    _edit_matches(found, card)
+    return _table_of(found, card)
+
+
+def _edit_matches(found: Found, card: Card) -> None:
+    """The labels as a table in which the class can be changed."""
     st.data_editor(
         pd.DataFrame(
             {
@@ -185,7 +191,6 @@ def _match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:
             "How": st.column_config.TextColumn("Matched by"),
         },
     )
-    return _table_of(found, card)
 
 
 def _table_of(found: Found, card: Card) -> dict[str, str | None] | None:
@@ -263,7 +268,7 @@ def _labels_of(
 
 
 def _record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> None:
-    """A name, what is recorded, and the button."""
+    """Cautions, a name, what will be recorded, and the button."""
     for caution in images.cautions(labels, card.classes):
         st.warning(caution, icon=":material/priority_high:")
     names = images.variants(card, view.variant)
@@ -273,26 +278,7 @@ def _record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> 
             icon=":material/deployed_code:",
         )
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input(
-            "Name of the split",
-            value=_free_name(card),
-            max_chars=40,
-            key=_key_of("name", found, card),
-            width=220,
-        )
-        st.toggle(
-            "Divide: half to choose on, half to certify",
-            key="your_divide",
-            help="Thresholds must not be certified on the images they were chosen on. Half of "
-            "each class becomes NAME-tune, the other half NAME-certify, drawn with seed 0.",
-        )
-        every = st.toggle(
-            "All bit widths and static networks",
-            value=True,
-            key="your_every",
-            help="If off: only the current bit width and the full-precision baseline.",
-        )
+    every = _choose_recording(found, card)
     st.caption(
         f"{len(names if every else names[:TWO])} traces will be recorded. The images at the "
         f"network's input size ({numbers.kilobytes(len(labels) * card.image_bytes)}) and the "
@@ -311,6 +297,30 @@ def _record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> 
         args=(found, view, card),
         disabled=any(job.alive for job in recorder.recordings(card.network)),
     )
+
+
+def _choose_recording(found: Found, card: Card) -> bool:
+    """Name, division, and whether every variant is recorded, which is returned."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Name of the split",
+            value=_free_name(card),
+            max_chars=40,
+            key=_key_of("name", found, card),
+            width=220,
+        )
+        st.toggle(
+            "Divide: half to choose on, half to certify",
+            key="your_divide",
+            help="Thresholds must not be certified on the images they were chosen on. Half of "
+            "each class becomes NAME-tune, the other half NAME-certify, drawn with seed 0.",
+        )
+        return st.toggle(
+            "All bit widths and static networks",
+            value=True,
+            key="your_every",
+            help="If off: only the current bit width and the full-precision twin.",
+        )
 
 
 def _begin(found: Found, view: View, card: Card) -> None:

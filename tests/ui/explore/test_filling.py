@@ -11,9 +11,8 @@ import pytest
 
 from hybrid import policy, zoo
 from hybrid.text import numbers, point
-from hybrid.ui import cache
-from hybrid.ui.explore import follower
-from hybrid.ui.session import View
+from hybrid.ui.explore import follower, load
+from hybrid.ui.view import View
 from tests.own_images import write_user_split
 
 JavaScript = Callable[[str, Any], Any]
@@ -71,7 +70,7 @@ def test_a_template_is_filled_alike(javascript: JavaScript) -> None:
 
 def expected(view: View) -> dict[str, Any]:
     """All texts at a view's thresholds, as Python writes them."""
-    data = cache.explore_data(view)
+    data = load.explore_data(view)
     now = policy.operating_point(
         data.trace,
         view.thresholds,
@@ -102,7 +101,7 @@ def test_every_sentence_is_the_one_that_python_writes(
         for a, b in codes
     ]
 
-    shown = javascript(WORDS_AT, [cache.follower_data(views[0]), codes])
+    shown = javascript(WORDS_AT, [load.follower_data(views[0]), codes])
 
     assert len(shown) == 40
     for view, one in zip(views, shown, strict=True):
@@ -125,7 +124,7 @@ def test_without_labels_the_sentences_are_those_of_python(
     write_user_split("trees-toy", "mine", labelled=False)
     view = View(network="trees-toy", bits=2, thresholds=(0.6, 0.5), split="mine")
 
-    (shown,) = javascript(WORDS_AT, [cache.follower_data(view), [[6000, 5000]]])
+    (shown,) = javascript(WORDS_AT, [load.follower_data(view), [[6000, 5000]]])
 
     wanted = expected(view)
     assert shown["labels"] == wanted["labels"]
@@ -154,7 +153,7 @@ def without_letters(data: dict[str, Any]) -> dict[str, Any]:
 def test_every_letter_that_is_shown_comes_from_the_payload(
     javascript: JavaScript, toy: Path
 ) -> None:
-    data = cache.follower_data(View(network="trees-toy", bits=1, thresholds=(0.8, 0.8)))
+    data = load.follower_data(View(network="trees-toy", bits=1, thresholds=(0.8, 0.8)))
     thresholds = [[0, 0], [8000, 8000], [10_000, 10_000]]
 
     shown = javascript(WORDS_AT, [without_letters(data), thresholds])
