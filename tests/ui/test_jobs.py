@@ -117,7 +117,7 @@ def test_any_other_error_becomes_a_sentence_too_and_goes_to_the_log(
         assert job.wait(SOON_S)
 
     assert job.state == "failed"
-    assert "should not happen (ZeroDivisionError)" in str(job.error)
+    assert "unexpected error (ZeroDivisionError)" in str(job.error)
     assert "secret detail" not in str(job.error)
     assert "secret detail" in caplog.text
 

@@ -99,7 +99,7 @@ def test_the_cut_stands_between_the_last_edge_stage_and_the_cloud_with_what_cros
     cut = next(shape for shape in figure.layout.shapes if shape.type == "line")
 
     assert cut.x0 == cut.x1 == 2.5  # between stage 2 (b, the last at the edge) and stage 3
-    assert "cut · 1.03 kB an image" in words(figure)
+    assert "cut · 1.03 kB per image" in words(figure)
 
 
 def test_names_of_exits_at_neighbouring_stages_stand_below_each_other():

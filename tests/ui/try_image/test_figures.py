@@ -53,11 +53,11 @@ def test_every_exit_has_its_confidence_and_its_threshold() -> None:
     np.testing.assert_array_equal(marks.x, [0.8, 0.7, np.nan])  # the final exit has none
 
 
-def test_an_exit_that_was_not_computed_says_so() -> None:
+def test_an_exit_that_was_not_run_says_so() -> None:
     figure = figures.confidences([FIRST, SECOND, CLOUD], colours=COLOURS)
 
     assert [(note.y, note.text) for note in figure.layout.annotations] == [
-        ("Cloud", "not computed")
+        ("Cloud", "not run")
     ]
 
 
