@@ -1,6 +1,6 @@
-"""Pictures of hybrids beside static networks, for the README: docs/opponents-NETWORK.png.
+"""Pictures of hybrids beside static networks, for docs/results.md: docs/baselines-NETWORK.png.
 
-    python scripts/opponents.py cifar10-resnet32
+    python -m scripts.baselines cifar10-resnet32
 
 Every scope under three profiles; thresholds chosen on tune, figures of test.
 """
@@ -35,7 +35,7 @@ def main(network: str) -> None:
         page = browser.new_page(viewport={"width": 1420, "height": 1000})
         page.goto(drawn.as_uri())
         page.locator(".js-plotly-plot").wait_for()
-        page.screenshot(path=ROOT / "docs" / f"opponents-{network}.png", full_page=True)
+        page.screenshot(path=ROOT / "docs" / f"baselines-{network}.png", full_page=True)
         browser.close()
 
 
