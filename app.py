@@ -68,8 +68,8 @@ named = st.Page(to_first, url_path=OFFERED[0][0], title=OFFERED[0][1], visibilit
 page = st.navigation([*pages, named], position="top")
 if page == named:
     page.run()
-app_frame.hold_door()
+app_frame.mark_framed()
 with app_frame.guard():
     if app_frame.frame(folded=page.title in {"Choose", "Networks", "Your data"}) is not None:
         page.run()
-app_frame.settle()
+app_frame.finish_run()

@@ -3,7 +3,7 @@
     python -m benchmarks.choose
 
 Data: random confidences of two networks with nine bit widths each, three early exits and a final
-one, 10,000 samples in `tune` and as many in `certify`: 36 contenders, as every variant is used
+one, 10,000 samples in `tune` and as many in `certify`: 36 candidates, as every variant is used
 with and without the cloud, beside two static networks. Limits: 2 points of loss at 95 %
 confidence, and an energy. Timed from traces to the answer, search included.
 
@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.rows import format_row, machine, peak_mb
 from hybrid import choosing, policy, zoo
 from hybrid.choosing import Answer, Field, Limits
-from hybrid.choosing.candidates import Contender, Seen, contender
+from hybrid.choosing.candidates import Candidate, CandidateTrace, candidate
 from hybrid.evaluation import Prices
 from tests.ui.synthetic import layer
 
@@ -40,9 +40,9 @@ PRICES = Prices()
 def main() -> None:
     """Print one row."""
     traces = made_up()
-    one = next(c for c in field(traces).contenders if c.kind == "hybrid" and c.variant.bits == 4)
+    one = next(c for c in field(traces).candidates if c.kind == "hybrid" and c.variant.bits == 4)
     loop_ms = median_ms(lambda: loop(one), runs=3) * NETWORKS * len(WIDTHS)
-    ours = choosing.choose(replace(field(traces), contenders=(one,)), OBSERVED, PRICES).best
+    ours = choosing.choose(replace(field(traces), candidates=(one,)), OBSERVED, PRICES).best
     found = loop(one)
     assert ours is not None
     assert found is not None
@@ -52,8 +52,8 @@ def main() -> None:
     row = {
         "benchmark": "choose",
         **machine("numpy"),
-        "contenders": len(chosen.standings),
-        "candidates": chosen.candidates,
+        "candidates": len(chosen.ranking),
+        "settings": chosen.settings,
         "certified": chosen.comparisons,
         "ours_wall_ms": wall_ms,
         "ours_cpu_ms": ours_ms,
@@ -77,7 +77,7 @@ def median_ms(
     return statistics.median(times) * 1e3
 
 
-Traces = dict[tuple[str, str], dict[str, Seen]]  # network and variant → split → what it saw
+Traces = dict[tuple[str, str], dict[str, CandidateTrace]]  # by network and variant, by split
 
 
 def answer(traces: Traces) -> Answer:
@@ -86,7 +86,7 @@ def answer(traces: Traces) -> Answer:
 
 
 def field(traces: Traces) -> Field:
-    """Every contender, its thresholds searched."""
+    """Every candidate, its thresholds searched."""
     cards = {network: card(network) for network, _ in traces}
     found = []
     for (network, name), seen in traces.items():
@@ -95,7 +95,7 @@ def field(traces: Traces) -> Field:
         for kind in kinds:
             own = {split: without_cloud(s) if kind == "edge" else s for split, s in seen.items()}
             found.append(
-                contender(
+                candidate(
                     card=cards[network],
                     kind=kind,
                     variant=variant,
@@ -105,10 +105,10 @@ def field(traces: Traces) -> Field:
                 )
             )
     references = {"made up": (next(iter(cards)), "static-32bit")}
-    return Field(contenders=tuple(found), references=references, measure=MEASURE, absent=())
+    return Field(candidates=tuple(found), references=references, measure=MEASURE, absent=())
 
 
-def loop(one: Contender) -> tuple[float, tuple[float, ...]] | None:
+def loop(one: Candidate) -> tuple[float, tuple[float, ...]] | None:
     """The cheapest point of a grid that keeps the limits on tune."""
     seen, costs = one.seen["tune"], one.costs(PRICES)
     best = None
@@ -142,10 +142,10 @@ def made_up() -> Traces:
     return traces
 
 
-def splits(right: np.ndarray, sure: np.ndarray, twin: np.ndarray) -> dict[str, Seen]:
+def splits(right: np.ndarray, sure: np.ndarray, twin: np.ndarray) -> dict[str, CandidateTrace]:
     """(2, exits, n) arrays to what is seen of tune and certify; class 0 is the right answer."""
     return {
-        name: Seen(
+        name: CandidateTrace(
             split=name,
             labels=np.zeros(SAMPLES, np.int64),
             correct=right[i].T,
@@ -157,7 +157,7 @@ def splits(right: np.ndarray, sure: np.ndarray, twin: np.ndarray) -> dict[str, S
     }
 
 
-def without_cloud(seen: Seen) -> Seen:
+def without_cloud(seen: CandidateTrace) -> CandidateTrace:
     """The same up to the last early exit."""
     return replace(
         seen,

@@ -82,7 +82,7 @@ def ours_point(samples: Samples) -> policy.OperatingPoint:
     )
 
 
-def ours_sweep(samples: Samples) -> policy.Sweep:
+def ours_sweep(samples: Samples) -> policy.ThresholdSweep:
     """The middle exit's threshold over 1,001 values."""
     return policy.sweep(samples, costs=COSTS, exit=1, others=THRESHOLDS)
 

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from hybrid.choosing import Answer, Considered, Point, Survival, point_file, to_toml
+from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck, point_file, to_toml
 from hybrid.data import user_splits
 from hybrid.text import choice, numbers
 from hybrid.ui import app_frame, cache, session
 from hybrid.ui.choose import answers, figures, report
-from hybrid.ui.choose.query import NUMBERS, Wishes
+from hybrid.ui.choose.query import NUMBERS, Query
 from hybrid.ui.session import DEFAULT_SPLIT, STEPS, View, on_grid
 
 PLOT = {"displayModeBar": False, "responsive": True}
@@ -28,10 +28,10 @@ def main() -> None:
         "State your limits. Of all bit widths and thresholds, the static networks and the plain "
         "cloud, this finds the point that keeps them at least energy, with a guarantee."
     )
-    wishes = asked(view)
-    answer = answers.answer(wishes, view, st.empty())
-    seen, others = answers.candidates(wishes, view), answers.compared(wishes, view)
-    there = replace(view, split=f"{wishes.images}-tune" if wishes.images else DEFAULT_SPLIT)
+    query = asked(view)
+    answer = answers.answer(query, view, st.empty())
+    seen, others = answers.pareto_sets(query, view), answers.compared(query, view)
+    there = replace(view, split=f"{query.images}-tune" if query.images else DEFAULT_SPLIT)
     if warning := choice.apart(answer):
         st.warning(warning, icon=":material/call_split:")
     with st.container(border=True, key="choose_answer"):
@@ -43,7 +43,7 @@ def main() -> None:
     small_print(answer)
 
 
-def asked(view: View) -> Wishes:
+def asked(view: View) -> Query:
     """The limits as the user sets them, from the link at first; written into the address."""
     known = cache.offers()
     start_from_link(view)
@@ -71,21 +71,21 @@ def asked(view: View) -> Wishes:
         battery = st.expander("Battery", icon=":material/battery_full:")
         with battery, st.grid(4, min_column_width=136):
             numbers_given |= {key: number(key) for key in BATTERY}
-    wishes = Wishes(
+    query = Query(
         networks=tuple(networks),
         numbers=numbers_given,
         profiles=tuple(profiles),
         images=images,
     )
-    say_problems(wishes)
-    if missing := wishes.missing:
+    say_problems(query)
+    if missing := query.missing:
         are = "is" if len(missing) == 1 else "are"
         st.info(
             f"The battery decides once {' and '.join(missing)} {are} given too.",
             icon=":material/battery_unknown:",
         )
-    write_address(wishes)
-    return wishes
+    write_address(query)
+    return query
 
 
 def own_images(known: cache.Offers) -> str:
@@ -134,7 +134,7 @@ def start_from_link(view: View) -> None:
     if "choose_problems" in state:
         return
     known = cache.offers()
-    wishes, state["choose_problems"] = Wishes.read(
+    query, state["choose_problems"] = Query.read(
         st.query_params.to_dict(),
         network=view.network,
         networks=tuple(known.exits),
@@ -142,11 +142,11 @@ def start_from_link(view: View) -> None:
         images=divided(known),
     )
     state["choose_link"] = None
-    for key, value in wishes.numbers.items():
+    for key, value in query.numbers.items():
         state[f"choose_{key}"] = value
-    state["choose_among"] = list(wishes.networks)
-    state["choose_images"] = wishes.images
-    state["choose_under"] = [name for name in wishes.profiles if name != view.profile]
+    state["choose_among"] = list(query.networks)
+    state["choose_images"] = query.images
+    state["choose_under"] = [name for name in query.profiles if name != view.profile]
 
 
 def start_from_your_data() -> None:
@@ -166,20 +166,20 @@ def follow_sidebar(view: View) -> None:
     state["choose_network"] = view.network
 
 
-def say_problems(wishes: Wishes) -> None:
+def say_problems(query: Query) -> None:
     """What the link had wrong stays said until a limit moves."""
     state = st.session_state
     if state["choose_link"] is None:
-        state["choose_link"] = wishes
-    if state["choose_link"] != wishes:
+        state["choose_link"] = query
+    if state["choose_link"] != query:
         state["choose_problems"] = ()
     for problem in state["choose_problems"]:
         st.warning(problem, icon=":material/link_off:")
 
 
-def write_address(wishes: Wishes) -> None:
+def write_address(query: Query) -> None:
     """The limits beside the view that the shell has written."""
-    wanted = wishes.write()
+    wanted = query.write()
     for key in (*NUMBERS, *LISTS):
         if key in wanted and st.query_params.get(key) != wanted[key]:
             st.query_params[key] = wanted[key]
@@ -234,7 +234,7 @@ def short_figure(key: str, value: float) -> str:
 
 
 def take_along(
-    answer: Answer, seen: Sequence[Considered], others: Sequence[Survival], view: View
+    answer: Answer, seen: Sequence[ParetoSet], others: Sequence[ProfileCheck], view: View
 ) -> None:
     """The point in Explore, as TOML, and as a report."""
     best = answer.best
@@ -303,16 +303,16 @@ def tables(answer: Answer) -> None:
             for one in answer.left_out
         ]
         table(reasons, "The nearest miss of each kind and the limits it breaks")
-    with st.expander("Every contender", icon=":material/list:"):
+    with st.expander("Every candidate", icon=":material/list:"):
         stand = [
             {
-                "Contender": choice.name(one.point),
+                "Candidate": choice.name(one.point),
                 "Thresholds": choice.thresholds(one.point.thresholds) or "none",
                 "Stands": choice.place(one, answer),
             }
-            for one in answer.standings
+            for one in answer.ranking
         ]
-        table(stand, "The best of every contender and where it stands")
+        table(stand, "The best of every candidate and where it stands")
 
 
 def table(rows: Sequence[dict[str, str]], alt: str) -> None:
@@ -320,7 +320,7 @@ def table(rows: Sequence[dict[str, str]], alt: str) -> None:
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt=alt)
 
 
-def pictures(answer: Answer, seen: Sequence[Considered], view: View) -> None:
+def pictures(answer: Answer, seen: Sequence[ParetoSet], view: View) -> None:
     """All candidates: the trade, and parallel axes to brush."""
     with st.container(border=True):
         st.markdown(
@@ -346,9 +346,7 @@ def pictures(answer: Answer, seen: Sequence[Considered], view: View) -> None:
         )
 
 
-def marked(
-    points: Sequence[dict[str, list[float]]], seen: Sequence[Considered], view: View
-) -> None:
+def marked(points: Sequence[dict[str, list[float]]], seen: Sequence[ParetoSet], view: View) -> None:
     """The candidate that was clicked, and the way to it."""
     if not points or "customdata" not in points[0]:
         return
@@ -363,8 +361,8 @@ def marked(
         open_in_explore(view, one.network, one.kind, one.bits, thresholds)
 
 
-def under_other_models(answer: Answer, others: Sequence[Survival]) -> None:
-    """Whether the choice survives another energy model."""
+def under_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
+    """Whether the choice check_profiles another energy model."""
     if answer.best is None or len(others) < 2:
         return
     st.subheader("Under other energy models")

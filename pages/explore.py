@@ -9,7 +9,7 @@ from hybrid.errors import DataMissingError, TraceError
 from hybrid.text.point import against, headlines, honest, verdict
 from hybrid.ui import app_frame, cache, controls, gallery, session
 from hybrid.ui.explore import certification, figures, follower
-from hybrid.ui.explore.data import Scene
+from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.session import View
 
 PLOT = {"displayModeBar": False, "responsive": True}
@@ -21,18 +21,18 @@ def main() -> None:
     """Everything on the page, top to bottom."""
     view = session.current()
     try:
-        scene = cache.scene(view)
+        data = cache.explore_data(view)
     except (DataMissingError, TraceError) as error:
         app_frame.missing_trace(view, error)
         return
     # A figure that is sent anew is mounted anew: once the follower moves them, they stay the same.
-    drawn = drawn_figures(view, scene)
+    drawn = drawn_figures(view, data)
     # Sent first although it stands below: the browser loads plotly.js while Python goes on.
     top = st.container()
-    trade(view, drawn, labelled=scene.labelled)
+    trade(view, drawn, labelled=data.labelled)
     with top:
         st.markdown(
-            f"**{scene.card.title}**: an image leaves at the first exit that is as sure as its "
+            f"**{data.card.title}**: an image leaves at the first exit that is as sure as its "
             "threshold; the others go on to the cloud."
         )
         show_headlines()
@@ -44,59 +44,59 @@ def main() -> None:
         controls.redraw_only(POINT, PICTURES)
 
 
-def operating_point(view: View, scene: Scene) -> policy.OperatingPoint:
+def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
     """What the view's thresholds come to."""
     return policy.operating_point(
-        scene.trace,
+        data.trace,
         view.thresholds,
         measure=view.measure,
-        costs=scene.prices.costs,
-        twin_energy_pj=scene.prices.twin_energy_pj,
-        twin_accuracy=scene.prices.twin_accuracy,
+        costs=data.prices.costs,
+        twin_energy_pj=data.prices.twin_energy_pj,
+        twin_accuracy=data.prices.twin_accuracy,
     )
 
 
-def drawn_figures(view: View, scene: Scene) -> figures.Figures:
+def drawn_figures(view: View, data: ExploreData) -> figures.Figures:
     """The figures by key: at the present point, until the follower moves them by itself."""
     state = st.session_state
     state.setdefault("explore_point", {})
     held: View | None = state.get("explore_anchor")
-    if held is None or not follower.is_alive() or not session.same_scene(held, view):
+    if held is None or not follower.is_alive() or not session.same_data(held, view):
         state["explore_anchor"] = view
-        state["explore_figures"] = draw(view, scene, operating_point(view, scene))
-    elif state["explore_scene"] != cache.when_changed(view):
-        state["explore_figures"] = draw(held, scene, operating_point(held, scene))
-    state["explore_scene"] = cache.when_changed(view)
+        state["explore_figures"] = draw(view, data, operating_point(view, data))
+    elif state["explore_data"] != cache.when_changed(view):
+        state["explore_figures"] = draw(held, data, operating_point(held, data))
+    state["explore_data"] = cache.when_changed(view)
     figures_by_key: figures.Figures = state["explore_figures"]
     return figures_by_key
 
 
-def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figures:
+def draw(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figures:
     """Every figure of the page at a point."""
-    scale_pj, unit = scene.prices.energy_unit
-    classes = scene.card.classes
-    counted = policy.per_class(scene.trace, view.thresholds, view.measure, classes=len(classes))
+    scale_pj, unit = data.prices.energy_unit
+    classes = data.card.classes
+    counted = policy.per_class(data.trace, view.thresholds, view.measure, classes=len(classes))
     return {
         "tradeoff": figures.tradeoff(
-            scene.frontiers,
-            scene.statics,
+            data.frontiers,
+            data.statics,
             bits=view.bits,
             energy_pj=point.energy_pj,
             accuracy=point.outcome.accuracy,
             scale_pj=scale_pj,
             unit=unit,
-            labelled=scene.labelled,
+            labelled=data.labelled,
         ),
-        "flow": figures.flow(point.outcome, labelled=scene.labelled),
-        "threshold": threshold_figure(view, scene, point),
+        "flow": figures.flow(point.outcome, labelled=data.labelled),
+        "threshold": threshold_figure(view, data, point),
         "parts": figures.by_part(
-            scene.prices.mean_parts(point.outcome),
-            scene.prices.twin_parts,
+            data.prices.mean_parts(point.outcome),
+            data.prices.twin_parts,
             scale_pj=scale_pj,
             unit=unit,
             beside=against(view.scope).capitalize(),
         ),
-        "classes": figures.per_class(counted, classes, labelled=scene.labelled),
+        "classes": figures.per_class(counted, classes, labelled=data.labelled),
     }
 
 
@@ -104,18 +104,18 @@ def draw(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figu
 def show_headlines() -> None:
     """The figures that matter, and whether a static network does better."""
     view = session.current()
-    if st.session_state["explore_scene"] != cache.when_changed(view):
+    if st.session_state["explore_data"] != cache.when_changed(view):
         st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
-    scene = cache.scene(view)
-    point = operating_point(view, scene)
-    written = honest(point, labelled=scene.labelled)
+    data = cache.explore_data(view)
+    point = operating_point(view, data)
+    written = honest(point, labelled=data.labelled)
     st.session_state["explore_point"].update(view=view, point=written)
     shown = headlines(
         point,
-        scene.prices.costs,
+        data.prices.costs,
         scope=view.scope,
-        image_bytes=scene.card.image_bytes,
-        labelled=scene.labelled,
+        image_bytes=data.card.image_bytes,
+        labelled=data.labelled,
     )
     with st.grid(6, min_column_width=148):
         for headline in shown:
@@ -130,7 +130,7 @@ def show_headlines() -> None:
                     border=True,
                 )
     with st.container(key="explore_verdict"):
-        said = verdict(point, scene.statics, scope=view.scope, labelled=scene.labelled)
+        said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
         st.caption(said)
     certification.show(view)
 
@@ -191,28 +191,28 @@ def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
             st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
 
 
-def threshold_figure(view: View, scene: Scene, point: policy.OperatingPoint) -> figures.Figure:
+def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy and edge fraction, each exit's threshold moved while the others are held."""
     exits = [] if view.together else range(view.exits)
     alone = [
         policy.sweep(
-            scene.trace,
+            data.trace,
             measure=view.measure,
-            costs=scene.prices.costs,
+            costs=data.prices.costs,
             exit=number,
             others=view.thresholds,
-            grid=scene.together.grid,
+            grid=data.together.grid,
         )
         for number in exits
     ]
     return figures.over_threshold(
-        scene.together,
+        data.together,
         alone,
         thresholds=view.thresholds[: len(alone) or 1],
         accuracy=point.outcome.accuracy,
         edge_fraction=point.outcome.edge_fraction,
-        twin_accuracy=scene.prices.twin_accuracy,
-        labelled=scene.labelled,
+        twin_accuracy=data.prices.twin_accuracy,
+        labelled=data.labelled,
     )
 
 
@@ -261,15 +261,15 @@ def downloads(view: View) -> None:
 def pictures() -> None:
     """Images that leave earliest, go furthest, or leave wrongly sure."""
     view = session.current()
-    scene = cache.scene(view)
-    card = scene.card
+    data = cache.explore_data(view)
+    card = data.card
     if cache.pictures(view, [0]) is None:
         st.caption(
             f"The images of {card.dataset} are not on this machine; with them, this page also "
             "shows which leave earliest, which go furthest and which leave wrongly sure."
         )
         return
-    found = gallery.groups(scene.trace, view.thresholds, view.measure, card.classes)
+    found = gallery.groups(data.trace, view.thresholds, view.measure, card.classes)
     for column, group in zip(st.columns(len(found)), found, strict=True):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{group.title}**")

@@ -10,7 +10,7 @@ from hybrid.traces.trace import Trace
 from hybrid.ui import app_frame, cache, jobs, palette, recording, session
 from hybrid.ui.jobs import Job
 from hybrid.ui.live import figures, live_run
-from hybrid.ui.live.live_run import Run
+from hybrid.ui.live.live_run import LiveRun
 from hybrid.ui.session import View
 from hybrid.zoo import exit_labels
 
@@ -22,7 +22,7 @@ RUN = "live_run"  # the session's run, while it goes on and afterwards
 def main() -> None:
     """Buttons, then the run: promised, going on, stopped or over."""
     view = session.current()
-    run: Run | None = st.session_state.get(RUN)
+    run: LiveRun | None = st.session_state.get(RUN)
     st.header("Live run")
     st.write(
         f"Runs the edge segment with its exit heads over the {cache.SPLIT} split, and the cloud "
@@ -41,7 +41,7 @@ def main() -> None:
         show_run(run.priced_as(view), view)
 
 
-def buttons(view: View, run: Run | None, *, ready: bool) -> None:
+def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
     """How many images at a time; start, or stop."""
     alive = run is not None and run.job.alive
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -99,7 +99,7 @@ def show_promise(view: View, trace: Trace | None) -> None:
         show_counts((0,) * len(counts), counts)
 
 
-def show_run(run: Run, view: View) -> None:
+def show_run(run: LiveRun, view: View) -> None:
     """The session's run, drawn again every second while it goes on."""
     if live_run.setting(run.view) != live_run.setting(view):
         st.caption(
@@ -110,7 +110,7 @@ def show_run(run: Run, view: View) -> None:
     jobs.watch(run.job, lambda job: show_progress(run, job, trace))
 
 
-def show_progress(run: Run, job: Job, trace: Trace | None) -> None:
+def show_progress(run: LiveRun, job: Job, trace: Trace | None) -> None:
     """All of the run as the job has it now."""
     progress: Progress | None = job.progress
     show_state(job, progress)
@@ -218,7 +218,7 @@ def show_recent(view: View, progress: Progress) -> None:
             st.caption(words)
 
 
-def show_against_trace(run: Run, progress: Progress, trace: Trace | None) -> None:
+def show_against_trace(run: LiveRun, progress: Progress, trace: Trace | None) -> None:
     """Did the run do what the trace promised?"""
     st.subheader("Against the trace")
     if trace is None:
@@ -234,7 +234,7 @@ def show_against_trace(run: Run, progress: Progress, trace: Trace | None) -> Non
         st.success(words, icon=":material/check_circle:")
 
 
-def show_against_everything(run: Run, progress: Progress) -> None:
+def show_against_everything(run: LiveRun, progress: Progress) -> None:
     """What leaving early saved."""
     st.subheader("Against running every image to its end")
     variant = cache.card(run.view.network).variants[run.view.variant]

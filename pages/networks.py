@@ -71,7 +71,7 @@ def show_opponents(card: Card, view: View) -> None:
     st.subheader("Beside the static networks")
     try:
         with st.spinner("Comparing with the static networks"):
-            table, fought = cache.opponents(view)
+            table, fought = cache.baselines(view)
     except (DataMissingError, TraceError):
         st.caption("Every variant's traces of tune and test are needed to compare them.")
         return

@@ -15,7 +15,7 @@ from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import preprocess
 from hybrid.errors import HybridError
-from hybrid.inference.single import ExitSaid, Trial
+from hybrid.inference.single import ExitSaid, ImageRun
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, running, session
 from hybrid.ui.networks import cards
@@ -53,9 +53,9 @@ def main() -> None:
     given = choose_images(card)
     if not given:
         return
-    trials = run_all(given, view)
-    index = choose_one(given, trials, view) if len(given) > 1 else 0
-    show(given[index], trials[index], card, view)
+    single = run_all(given, view)
+    index = choose_one(given, single, view) if len(given) > 1 else 0
+    show(given[index], single[index], card, view)
 
 
 def choose_images(card: Card) -> list[Given]:
@@ -239,16 +239,16 @@ def as_given(pictures: Sequence[Picture], card: Card) -> list[Given]:
     ]
 
 
-def run_all(given: Sequence[Given], view: View) -> list[Trial]:
+def run_all(given: Sequence[Given], view: View) -> list[ImageRun]:
     """Every image through the network, one after the other."""
     with st.spinner(f"Running {len(given)} images …" if len(given) > 1 else "Running …"):
         return [
-            running.trial(one.pixels, view.network, view.variant, view.thresholds, view.measure)
+            running.image_run(one.pixels, view.network, view.variant, view.thresholds, view.measure)
             for one in given
         ]
 
 
-def choose_one(given: Sequence[Given], trials: Sequence[Trial], view: View) -> int:
+def choose_one(given: Sequence[Given], single: Sequence[ImageRun], view: View) -> int:
     """A row per image; the row that is clicked is shown below."""
     costs = cache.prices(view).costs
     energy_unit = f"Energy, {view.scope} (µJ)"
@@ -256,19 +256,19 @@ def choose_one(given: Sequence[Given], trials: Sequence[Trial], view: View) -> i
         {
             "Sees": sprite(one.pixels),
             "Image": one.name,
-            "Answer": trial.answer,
-            "Probability": trial.probability,
-            "Leaves at": trial.said[trial.exit].name,
-            energy_unit: costs.energy_pj[trial.exit] / 1e6,
-            "Uplink (B)": costs.uplink_bytes[trial.exit],
-            "Measured (ms)": trial.measured_ms,
+            "Answer": image_run.answer,
+            "Probability": image_run.probability,
+            "Leaves at": image_run.said[image_run.exit].name,
+            energy_unit: costs.energy_pj[image_run.exit] / 1e6,
+            "Uplink (B)": costs.uplink_bytes[image_run.exit],
+            "Measured (ms)": image_run.measured_ms,
         }
         | ({"Truth": one.label} if one.label else {})
-        for one, trial in zip(given, trials, strict=True)
+        for one, image_run in zip(given, single, strict=True)
     ]
-    stayed = sum(trial.exit < len(trial.said) - 1 for trial in trials)
+    stayed = sum(image_run.exit < len(image_run.said) - 1 for image_run in single)
     st.caption(
-        f"{stayed} of {len(trials)} images leave at the edge, {len(trials) - stayed} go on to the "
+        f"{stayed} of {len(single)} images leave at the edge, {len(single) - stayed} go on to the "
         "cloud. Choose a row to see one in detail."
     )
     chosen = st.dataframe(
@@ -290,7 +290,7 @@ def choose_one(given: Sequence[Given], trials: Sequence[Trial], view: View) -> i
     return picked[0] if picked and picked[0] < len(given) else 0
 
 
-def show(one: Given, trial: Trial, card: Card, view: View) -> None:
+def show(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
     """One image in detail: what is seen, where it leaves, what each exit said, what ran."""
     seen, facts = st.columns([1, 3], gap="medium")
     with seen:
@@ -301,26 +301,26 @@ def show(one: Given, trial: Trial, card: Card, view: View) -> None:
         )
         st.text(one.name)
     with facts:
-        show_facts(one, trial, card, view)
-        show_confidences(trial)
-    show_exits(trial)
-    show_ran(trial)
+        show_facts(one, image_run, card, view)
+        show_confidences(image_run)
+    show_exits(image_run)
+    show_ran(image_run)
 
 
-def show_facts(one: Given, trial: Trial, card: Card, view: View) -> None:
+def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
     """Answer, exit taken, energy, uplink and time, beside what the twin says."""
     prices = cache.prices(view)
-    energy_pj = prices.costs.energy_pj[trial.exit]
-    uplink_bytes = prices.costs.uplink_bytes[trial.exit]
+    energy_pj = prices.costs.energy_pj[image_run.exit]
+    uplink_bytes = prices.costs.uplink_bytes[image_run.exit]
     twin = ask_twin(one, card, view)
     against = "to send the image" if view.scope == "device" else "the twin"
     with st.container(horizontal=True, key="try_facts"):
-        sure = f"{numbers.percent(trial.probability)} sure"
-        fact("Answer", trial.answer, f"truth: {one.label}" if one.label else sure)
+        sure = f"{numbers.percent(image_run.probability)} sure"
+        fact("Answer", image_run.answer, f"truth: {one.label}" if one.label else sure)
         fact(
             "Leaves at",
-            trial.said[trial.exit].name,
-            f"{trial.macs_run / 1e6:.2f} of {trial.macs / 1e6:.2f} M MACs",
+            image_run.said[image_run.exit].name,
+            f"{image_run.macs_run / 1e6:.2f} of {image_run.macs / 1e6:.2f} M MACs",
         )
         fact(
             f"Energy ({view.scope})",
@@ -334,7 +334,7 @@ def show_facts(one: Given, trial: Trial, card: Card, view: View) -> None:
         )
         fact(
             "Measured here",
-            numbers.latency(trial.measured_ms),
+            numbers.latency(image_run.measured_ms),
             f"{numbers.latency(twin.measured_ms)} the twin" if twin else "on this machine",
             "Median of three runs on the machine of this page, with no radio between.",
         )
@@ -352,44 +352,44 @@ def fact(label: str, value: str, beside: str, words: str | None = None) -> None:
     st.metric(label, value, beside, delta_color="off", delta_arrow="off", border=True, help=words)
 
 
-def ask_twin(one: Given, card: Card, view: View) -> Trial | None:
+def ask_twin(one: Given, card: Card, view: View) -> ImageRun | None:
     """What the full-precision twin answers; None where it is not here or cannot be read."""
     if cards.TWIN not in card.variants:
         return None
     try:
-        return running.trial(one.pixels, view.network, cards.TWIN, (), view.measure)
+        return running.image_run(one.pixels, view.network, cards.TWIN, (), view.measure)
     except HybridError as error:
         st.warning(str(error), icon=":material/error:")
         return None
 
 
-def show_confidences(trial: Trial) -> None:
+def show_confidences(image_run: ImageRun) -> None:
     """Each exit's confidence against its threshold."""
-    colours = [exit_colour(trial, number) for number in range(len(trial.said))]
+    colours = [exit_colour(image_run, number) for number in range(len(image_run.said))]
     st.plotly_chart(
-        figures.confidences(trial.said, colours=colours),
+        figures.confidences(image_run.said, colours=colours),
         key="try_confidences",
         config=STILL,
         alt="Confidence of each exit against its threshold: "
-        + "; ".join(f"{said.name} {verdict(said)}" for said in trial.said),
+        + "; ".join(f"{said.name} {verdict(said)}" for said in image_run.said),
     )
     st.caption("Bar: confidence. Mark: threshold. The image leaves at the first bar that reaches.")
 
 
-def show_exits(trial: Trial) -> None:
+def show_exits(image_run: ImageRun) -> None:
     """Every exit's likeliest classes, or that it was never asked."""
     st.subheader("What every exit says")
     for number, (said, column) in enumerate(
-        zip(trial.said, st.columns(len(trial.said), border=True), strict=True)
+        zip(image_run.said, st.columns(len(image_run.said), border=True), strict=True)
     ):
         with column:
-            early = number < len(trial.said) - 1
+            early = number < len(image_run.said) - 1
             dot = f":{palette.exit_markdown(number)}[●] " if early else ""
             st.markdown(f"{dot}**{said.name}**")
             st.caption(verdict(said))
             if said.top:
                 st.plotly_chart(
-                    figures.probabilities(said, colour=exit_colour(trial, number)),
+                    figures.probabilities(said, colour=exit_colour(image_run, number)),
                     key=f"try_exit_{number}",
                     config=STILL,
                     alt=f"{said.name}: "
@@ -397,22 +397,22 @@ def show_exits(trial: Trial) -> None:
                 )
 
 
-def show_ran(trial: Trial) -> None:
+def show_ran(image_run: ImageRun) -> None:
     """Which layers were called, as they themselves reported."""
     st.subheader("What was run")
-    layers, called = sum(p.layers for p in trial.ran), sum(p.called for p in trial.ran)
-    share = numbers.percent(trial.macs_run / trial.macs)
-    rest = trial.not_called
+    layers, called = sum(p.layers for p in image_run.ran), sum(p.called for p in image_run.ran)
+    share = numbers.percent(image_run.macs_run / image_run.macs)
+    rest = image_run.not_called
     st.write(
         f"{called} of {layers} layers were called, {share} of the multiply-accumulates. "
         + (f"Never called: {', '.join(rest)}." if rest else "Nothing was left out.")
     )
     st.plotly_chart(
-        figures.parts_run(trial.ran),
+        figures.parts_run(image_run.ran),
         key="try_ran",
         config=STILL,
         alt="Parts that were run: "
-        + ", ".join(part.name for part in trial.ran if part.called)
+        + ", ".join(part.name for part in image_run.ran if part.called)
         + (f". Not run: {', '.join(rest)}." if rest else "."),
     )
     st.caption("Filled: run. Hollow: never called. Counted by the layers themselves in this run.")
@@ -429,9 +429,9 @@ def verdict(said: ExitSaid) -> str:
     return f"Leaves: {sure} ≥ {limit}." if said.left else f"Goes on: {sure} < {limit}."
 
 
-def exit_colour(trial: Trial, number: int) -> str:
+def exit_colour(image_run: ImageRun, number: int) -> str:
     """The exit's colour in every picture."""
-    return palette.CLOUD if number == len(trial.said) - 1 else palette.exit_colour(number)
+    return palette.CLOUD if number == len(image_run.said) - 1 else palette.exit_colour(number)
 
 
 def enlarged(pixels: NDArray[np.uint8]) -> Image.Image:

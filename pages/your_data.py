@@ -209,7 +209,10 @@ def an_upload(rows: bytes | None, card: Card) -> Given | None:
         f"One folder for each class; images without labels work too. A zip of more than "
         f"{limit_mb} MB, or 100,000 images, goes in by the command line, on this machine:"
     )
-    st.code(f"hybrid record {card.network} --images FOLDER --name NAME --divide", language="bash")
+    st.code(
+        f"hybrid import-images {card.network} --images FOLDER --name NAME --tune-certify",
+        language="bash",
+    )
     return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from hybrid.choosing.baselines import matches
+from hybrid.choosing.baselines import priced_curves
 from hybrid.ui.networks.baselines import sheet
 from hybrid.ui.palette import SLOTS
 
@@ -24,7 +24,7 @@ THEME = ROOT / ".streamlit" / "config.toml"
 
 def main(network: str) -> None:
     """Draw the sheet of a network in a browser and save what is seen."""
-    figure = sheet(matches(network))
+    figure = sheet(priced_curves(network))
     figure.update_layout(width=1400, paper_bgcolor="white")
     page_text = _coloured(figure.to_html(include_plotlyjs=True))
     chromium = shutil.which("chromium") or shutil.which("google-chrome")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from hybrid import energy, evaluation, zoo
 from hybrid.choosing import published as paper
-from hybrid.choosing.baselines import Duel, Match, duels, matches
+from hybrid.choosing.baselines import Comparison, PricedCurves, comparisons, priced_curves
 from hybrid.cli.main import app
 from hybrid.evaluation import evaluate
 from hybrid.policy import OperatingPoint
@@ -56,7 +56,7 @@ def _overview_row(network: str) -> list[str]:
     hybrid = card.variants[f"hybrid-{OVERVIEW_BITS}bit"]
     point = _point(network, hybrid)
     quantized = _quantized(_compared(network))
-    won = sum(not duel.static_wins for duel in quantized)
+    won = sum(not one.static_wins for one in quantized)
     return [
         card.title,
         _accuracy_and_energy(_point(network, card.variants[evaluation.TWIN])),
@@ -103,10 +103,10 @@ def baselines() -> str:
     """Hybrids against static networks of the same accuracy, by scope and profile."""
     parts = []
     for network in zoo.networks():
-        found = _matches(network)
+        found = _curves(network)
         names = [static.variant.name for static in found[0].statics]
         columns = ("scope, profile", *names)
-        rows = [(f"{one.scope}, {one.profile}", *map(_verdict, duels(one))) for one in found]
+        rows = [(f"{one.scope}, {one.profile}", *map(_verdict, comparisons(one))) for one in found]
         parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
         parts.append(_summary(_quantized(_compared(network))))
         parts.append(_beside(network))
@@ -116,31 +116,31 @@ def baselines() -> str:
 
 
 @cache
-def _matches(network: str) -> Sequence[Match]:
-    return matches(network)
+def _curves(network: str) -> Sequence[PricedCurves]:
+    return priced_curves(network)
 
 
-def _compared(network: str) -> list[Duel]:
-    return [duel for one in _matches(network) for duel in duels(one)]
+def _compared(network: str) -> list[Comparison]:
+    return [one for curves in _curves(network) for one in comparisons(curves)]
 
 
-def _quantized(compared: Iterable[Duel]) -> list[Duel]:
-    return [duel for duel in compared if duel.static != evaluation.TWIN]
+def _quantized(compared: Iterable[Comparison]) -> list[Comparison]:
+    return [one for one in compared if one.static != evaluation.TWIN]
 
 
-def _verdict(duel: Duel) -> str:
-    static = numbers.energy(duel.static_energy_pj)
-    if not duel.hybrid:
+def _verdict(comparison: Comparison) -> str:
+    static = numbers.energy(comparison.static_energy_pj)
+    if not comparison.hybrid:
         return f"**static**, {static}: no hybrid is as accurate"
-    hybrid = numbers.energy(duel.hybrid_energy_pj)
-    if duel.static_wins:
+    hybrid = numbers.energy(comparison.hybrid_energy_pj)
+    if comparison.static_wins:
         return f"**static**, {static} against {hybrid}"
-    return f"{duel.hybrid}, {hybrid} against {static}"
+    return f"{comparison.hybrid}, {hybrid} against {static}"
 
 
-def _summary(quantized: Sequence[Duel]) -> str:
-    won = [1 - duel.hybrid_energy_pj / duel.static_energy_pj for duel in quantized
-           if not duel.static_wins]  # fmt: skip
+def _summary(quantized: Sequence[Comparison]) -> str:
+    won = [1 - one.hybrid_energy_pj / one.static_energy_pj for one in quantized
+           if not one.static_wins]  # fmt: skip
     if not quantized:
         return "It has no quantized static network yet.\n"
     saved = f"; the median win saves {numbers.percent(median(won), 0)}" if won else ""
@@ -150,7 +150,7 @@ def _summary(quantized: Sequence[Duel]) -> str:
 
 def _beside(network: str) -> str:
     """Other figures that may decide, at the prices with which the dashboard opens."""
-    table, _ = cards.opponents_table(network, evaluation.Prices())
+    table, _ = cards.baselines_table(network, evaluation.Prices())
     cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in table.to_numpy()]
     return (
         "Everything that may decide, the static network first, then the hybrid (`compute`, "

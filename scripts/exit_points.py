@@ -17,7 +17,7 @@ from hybrid.models import Network
 from hybrid.models.census import census
 from hybrid.traces.confidence import auroc, softmax
 from hybrid.training.recipe import Recipe, load_recipe
-from hybrid.training.run import Run, train_variant
+from hybrid.training.run import TrainingRun, train_variant
 
 # github yinghanlong/Complexity-aware-AI: ResNet-32's possible exits
 AUTHORS = {"resnet32": ("1.2", "1.5", "2.3", "2.5", "3.2")}
@@ -30,7 +30,7 @@ def main(name: str) -> None:
     whole = len(data.load(recipe.dataset, "train").labels)
     with tempfile.TemporaryDirectory() as folder:
         # a run of so many images is a trial, which leaves pretrained/ alone
-        run = Run(folder=Path(folder), limit=whole)
+        run = TrainingRun(folder=Path(folder), limit=whole)
         network = train_variant(every, every.plan("hybrid-32bit"), run)
     print("\n".join(table(every, recipe, network)))
 

@@ -12,10 +12,10 @@ from PIL import Image
 from hybrid import data, zoo
 from hybrid.data import Dataset, user_splits
 from hybrid.data.labels import UNLABELLED
-from hybrid.data.user_splits import OwnSplit, Part
+from hybrid.data.user_splits import Part, UserSplit
 from hybrid.traces import trace
 
-__all__ = ["digits", "png", "pngs", "write_folder", "write_halves", "write_own_split", "zipped"]
+__all__ = ["digits", "png", "pngs", "write_folder", "write_halves", "write_user_split", "zipped"]
 
 
 def digits(count: int = 60) -> Dataset:
@@ -61,7 +61,7 @@ def write_folder(where: Path, files: Mapping[str, bytes]) -> Path:
     return where
 
 
-def write_own_split(
+def write_user_split(
     network: str,
     name: str,
     *,
@@ -75,7 +75,7 @@ def write_own_split(
     card = zoo.card(network)
     labels = zoo.trace(network, next(iter(card.variants))).labels[start : start + samples]
     labels = labels if labelled else np.full(samples, UNLABELLED)
-    about = OwnSplit(
+    about = UserSplit(
         network=network,
         name=name,
         dataset=card.dataset,
@@ -112,9 +112,9 @@ def write_own_split(
 
 
 def write_halves(network: str, name: str = "mine", *, labelled: bool = True) -> None:
-    """Own images in two halves, as `record --divide` makes them, of 200 each."""
+    """Own images in two halves, as `import-images --tune-certify` makes them, of 200 each."""
     for start, purpose in ((0, "tune"), (200, "certify")):
-        write_own_split(
+        write_user_split(
             network,
             f"{name}-{purpose}",
             labelled=labelled,

@@ -22,11 +22,11 @@ def commands() -> Iterator[str]:
         for variant in zoo.card(network).variants.values():
             yield from _evaluations(f"evaluate {network} --bits {variant.bits}", variant)
         yield f"choose {network} --max-loss 2"
-        yield f"choose {network} --max-loss 3 --observed --scope memory"
+        yield f"choose {network} --max-loss 3 --uncertified --scope memory"
         yield f"choose {network} --max-energy-uj 20 --max-latency-ms 30 --measure margin"
     yield f"choose cifar10-resnet32 cifar10-wide9 --max-loss 1.5 --max-energy-uj 40 {BY_BATTERY}"
     yield "choose digits-vgg --max-loss 0.01"
-    yield "evaluate --paper"
+    yield "published"
 
 
 def _evaluations(start: str, variant: zoo.Variant) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A user's own model to a network in pretrained/: quantized edge, exits, traces and card.
 
-    adapt(Request(model="torchvision.models:resnet18", weights=Path("mine.safetensors"),
+    adapt(AdaptRequest(model="torchvision.models:resnet18", weights=Path("mine.safetensors"),
                   data="photos", cut="layer2", exits=("layer1",), bits=(4,)))
 
 The twin is the model as it was given. For each bit width the edge is quantized and the exits are
@@ -47,7 +47,7 @@ from hybrid.quant.quantizers import FULL_PRECISION, check_bits
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import Plan, Recipe
 
-__all__ = ["Request", "adapt", "check", "first_channels"]
+__all__ = ["AdaptRequest", "adapt", "check", "first_channels"]
 
 TWIN = "static-32bit"
 FOLDER_SIZE = 224
@@ -61,7 +61,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class AdaptRequest:
     """What is made of which model.
 
     Args:
@@ -74,7 +74,7 @@ class Request:
         epochs: for which edge and exits learn together; 0 quantizes after training.
         name: of the network; without it, made of data and function.
         size: of the images that the model sees; without it, the data set's.
-        mean, deviation: per channel, of the pixels in [0, 1] that it was trained with; without
+        mean, std: per channel, of the pixels in [0, 1] that it was trained with; without
             them, the data set's own.
         seed: of the order of images and of the heads' first weights.
     """
@@ -89,7 +89,7 @@ class Request:
     name: str = ""
     size: int | None = None
     mean: tuple[float, ...] = ()
-    deviation: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     seed: int = 0
 
 
@@ -97,7 +97,7 @@ class Request:
 class _Job:
     """All that the variants share."""
 
-    request: Request
+    request: AdaptRequest
     model: nn.Module
     outline: Outline
     train: Dataset
@@ -123,7 +123,7 @@ class _Job:
         )
 
 
-def adapt(request: Request, *, say: Say = lambda _: None) -> str:
+def adapt(request: AdaptRequest, *, say: Say = lambda _: None) -> str:
     """Adapt a model and publish it; the network's name.
 
     Args:
@@ -186,20 +186,20 @@ def _publish(job: _Job, plan: Plan, network: Network, training: Training) -> Non
     shutil.rmtree(before, ignore_errors=True)
 
 
-def check(request: Request) -> None:
+def check(request: AdaptRequest) -> None:
     """Refuse, and make nothing, what `adapt` would refuse at its start; it raises the same."""
     _check_numbers(request)
     _job(request, lambda _: None)
 
 
-def _check_numbers(request: Request) -> None:
+def _check_numbers(request: AdaptRequest) -> None:
     for bits in request.bits:
         check_bits(bits)
     if not request.bits or not request.exits or request.epochs < 0:
         raise ModelError("Adapting needs a bit width, an exit and 0 or more epochs; give them.")
 
 
-def _job(request: Request, say: Say) -> _Job:
+def _job(request: AdaptRequest, say: Say) -> _Job:
     named = request.data in DATASETS
     where = request.data if named else str(Path(request.data).expanduser().resolve())
     if not named and not Path(where).exists():
@@ -292,25 +292,25 @@ def first_channels(model: nn.Module) -> int | None:
 
 
 def _scale_and_shift(
-    request: Request, where: str, *, images: int, model: int
+    request: AdaptRequest, where: str, *, images: int, model: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """From the data set's normalisation to the model's: (x · d + m - m') / d', ' the model's.
 
     Nothing where the model names none.
     """
-    if not request.mean and not request.deviation:
+    if not request.mean and not request.std:
         return (), ()
-    if not len(request.mean) == len(request.deviation) == model or min(request.deviation) <= 0:
+    if not len(request.mean) == len(request.std) == model or min(request.std) <= 0:
         raise ModelError(
             f"Give as many means as deviations above 0, one for each of {model} channels."
         )
-    mean, deviation = mean_and_deviation(where, channels=images)
+    mean, std = mean_and_deviation(where, channels=images)
     rows = list(
         zip(
             mean * (model // images),
-            deviation * (model // images),
+            std * (model // images),
             request.mean,
-            request.deviation,
+            request.std,
             strict=True,
         )
     )
@@ -318,7 +318,7 @@ def _scale_and_shift(
 
 
 def _recipe(
-    request: Request,
+    request: AdaptRequest,
     where: str,
     train: Dataset,
     size: int,
@@ -429,7 +429,7 @@ def _publish_twin(job: _Job) -> None:
         job.say(
             "That is hardly more than guessing: its classes may stand in another order than "
             f"{', '.join(job.train.classes[:5])} …, or its images be normalised otherwise (--mean, "
-            "--deviation)."
+            "--std)."
         )
     counted = sum(layer.macs for layer in census(network))
     total = sum(seen.macs for seen in job.outline.seen.values())
@@ -457,7 +457,7 @@ def _check_same_answers(job: _Job, network: Network) -> None:
     if not theirs.isfinite().all():
         raise ModelError(
             f"{job.request.model} answers with numbers that are not finite; look for such numbers "
-            "in its weights, or name the mean and deviation that it was trained with."
+            "in its weights, or name the mean and std that it was trained with."
         )
     if not torch.allclose(theirs, ours, rtol=1e-4, atol=1e-5):
         raise ModelError(
@@ -515,7 +515,7 @@ def _fine_tuned(network: Network, job: _Job, plan: Plan) -> Iterator[dict[str, f
         yield row
 
 
-def _check_quantized(network: Network, request: Request, bits: int) -> None:
+def _check_quantized(network: Network, request: AdaptRequest, bits: int) -> None:
     if not any(layer.weight_bits == bits for layer in census(network)):
         raise ModelError(
             f"{request.model} has no convolution behind its first before {request.cut}, and only "

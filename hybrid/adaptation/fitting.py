@@ -99,7 +99,7 @@ class _Regression:
         self.rng = torch.Generator().manual_seed(seed)
 
     def standardised(self, features: list[Tensor]) -> list[Tensor]:
-        """Each exit's features with mean 0 and deviation 1 on train."""
+        """Each exit's features with mean 0 and std 1 on train."""
         triples = zip(features, self.means, self.spreads, strict=True)
         return [(f - mean) / spread for f, mean, spread in triples]
 

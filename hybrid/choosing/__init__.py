@@ -1,37 +1,37 @@
-"""Limits to the best operating point, with reasons. No torch; `survey`, then `choose`.
+"""Limits to the best operating point, with reasons. No torch; `collect_candidates`, then `choose`.
 
-field = choose.survey(["cifar10-resnet32"])
+field = choose.collect_candidates(["cifar10-resnet32"])
 answer = choose.choose(field, Limits(max_loss_points=1.0, max_energy_uj=40))
 answer.best, answer.runners_up, answer.left_out, answer.proof
 """
 
-from hybrid.choosing.answer import Answer, Figures, Point, Proof, Standing, Survival
-from hybrid.choosing.candidates import KINDS, Contender, Field, survey, taken_from
-from hybrid.choosing.choosing import Considered, choose, considered, survives
+from hybrid.choosing.answer import Answer, Figures, Point, ProfileCheck, Proof, RankedCandidate
+from hybrid.choosing.candidates import MODES, Candidate, Field, collect_candidates, taken_from
+from hybrid.choosing.choosing import ParetoSet, check_profiles, choose, pareto_sets
 from hybrid.choosing.files import PointFile, load_point, point_file, save_point, to_toml
-from hybrid.choosing.limits import Breach, Limits
+from hybrid.choosing.limits import Limits, Violation
 
 __all__ = [
-    "KINDS",
+    "MODES",
     "Answer",
-    "Breach",
-    "Considered",
-    "Contender",
+    "Candidate",
     "Field",
     "Figures",
     "Limits",
+    "ParetoSet",
     "Point",
     "PointFile",
+    "ProfileCheck",
     "Proof",
-    "Standing",
-    "Survival",
+    "RankedCandidate",
+    "Violation",
+    "check_profiles",
     "choose",
-    "considered",
+    "collect_candidates",
     "load_point",
+    "pareto_sets",
     "point_file",
     "save_point",
-    "survey",
-    "survives",
     "taken_from",
     "to_toml",
 ]

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hybrid.choosing.limits import Breach, Limits
+from hybrid.choosing.limits import Limits, Violation
 
-__all__ = ["Answer", "Figures", "Point", "Proof", "Standing", "Survival"]
+__all__ = ["Answer", "Figures", "Point", "ProfileCheck", "Proof", "RankedCandidate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Point:
     """A variant in one manner of use, at thresholds.
 
     Args:
-        kind: a name of `KINDS`.
+        kind: a name of `MODES`.
         thresholds: one per early exit of the variant; none for `static` and `cloud`.
         tune: the figures it was chosen by; of own images those of their half for it.
         test: the same on images that decided nothing; None where there is no such trace.
@@ -67,7 +67,7 @@ class Point:
     test: Figures | None
 
     @property
-    def contender(self) -> tuple[str, str, str]:
+    def candidate(self) -> tuple[str, str, str]:
         """What it is a point of."""
         return self.network, self.kind, self.variant
 
@@ -82,22 +82,22 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """The best a contender has, and the limits that it breaks; none if it keeps them all."""
+class RankedCandidate:
+    """The best a candidate has, and the limits that it breaks; none if it keeps them all."""
 
     point: Point
-    breaches: tuple[Breach, ...]
+    violations: tuple[Violation, ...]
     miss: float  # the largest share by which it goes beyond a limit; 0 if it keeps all
 
     @property
     def kept(self) -> bool:
         """True if every limit is kept."""
-        return not self.breaches
+        return not self.violations
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        breaches = [asdict(b) | {"excess": b.excess} for b in self.breaches]
-        return _plain({"point": self.point.to_dict(), "breaches": breaches})
+        violations = [asdict(b) | {"excess": b.excess} for b in self.violations]
+        return _plain({"point": self.point.to_dict(), "violations": violations})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Proof:
 
     Args:
         bound_points: percentage points; the limit itself where it was certified as a limit.
-        comparisons: how many contenders shared what may go wrong.
+        comparisons: how many candidates shared what may go wrong.
         samples: labelled images of `certify`.
         observed_points: the loss on these images.
         reference: network and variant that is asked for every image.
@@ -122,14 +122,14 @@ class Proof:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What was asked, the best point or none, and where every contender stands.
+    """What was asked, the best point or none, and where every candidate stands.
 
     Args:
-        standings: one per contender: those that keep all limits by rising energy, then the others
+        ranking: one per candidate: those that keep all limits by rising energy, then the others
             by how little they miss.
         runners_up: at most three, from other variants where those keep the limits.
         references: data set to the network and variant that its losses are counted against.
-        comparisons: contenders that a certificate was asked for.
+        comparisons: candidates that a certificate was asked for.
         absent: one sentence for each variant that could not compete.
         images, labelled: as in `Field`.
     """
@@ -143,27 +143,27 @@ class Answer:
     best: Point | None
     proof: Proof | None
     runners_up: tuple[Point, ...]
-    standings: tuple[Standing, ...]
+    ranking: tuple[RankedCandidate, ...]
     comparisons: int
-    candidates: int
+    settings: int
     exact: bool
     absent: tuple[str, ...]
     images: str = ""
     labelled: bool = True
 
     @property
-    def left_out(self) -> tuple[Standing, ...]:
-        """Of each kind the rejected contender that misses by the least, the nearest first."""
-        nearest: dict[str, Standing] = {}
-        for standing in self.standings:
-            if not standing.kept:
-                nearest.setdefault(standing.point.kind, standing)
+    def left_out(self) -> tuple[RankedCandidate, ...]:
+        """The rejected candidate of each kind that misses by the least, nearest first."""
+        nearest: dict[str, RankedCandidate] = {}
+        for ranked in self.ranking:
+            if not ranked.kept:
+                nearest.setdefault(ranked.point.kind, ranked)
         return tuple(nearest.values())
 
     @property
-    def nearest_miss(self) -> Standing | None:
+    def nearest_miss(self) -> RankedCandidate | None:
         """What comes nearest where nobody keeps the limits."""
-        return None if self.best else self.standings[0]
+        return None if self.best else self.ranking[0]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -174,7 +174,7 @@ class Answer:
                 "certificate": asdict(self.proof) if self.proof else None,
                 "runners_up": [point.to_dict() for point in self.runners_up],
                 "nearest_miss": miss.to_dict() if miss else None,
-                "left_out": [standing.to_dict() for standing in self.left_out],
+                "left_out": [ranked.to_dict() for ranked in self.left_out],
                 "limits": self.limits.to_dict(),
                 "profile": self.profile,
                 "link": self.link,
@@ -183,9 +183,9 @@ class Answer:
                 "images": self.images,
                 "labelled": self.labelled,
                 "references": {name: list(of) for name, of in self.references.items()},
-                "contenders": len(self.standings),
+                "candidates": len(self.ranking),
                 "comparisons": self.comparisons,
-                "candidates": self.candidates,
+                "settings": self.settings,
                 "exact": self.exact,
                 "absent": list(self.absent),
             }
@@ -193,26 +193,26 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survival:
+class ProfileCheck:
     """The choice under another energy model.
 
     Args:
         profile: its name.
         own: the first choice's point at this profile's prices.
-        breaches: the limits that it breaks there.
+        violations: the limits that it breaks there.
         best: what would have been chosen there; None where nobody keeps the limits.
     """
 
     profile: str
     own: Point
-    breaches: tuple[Breach, ...]
+    violations: tuple[Violation, ...]
     best: Point | None
 
     @property
-    def survives(self) -> bool:
-        """True if the same contender is chosen and the first choice keeps every limit."""
-        same = self.best is not None and self.best.contender == self.own.contender
-        return same and not self.breaches
+    def check_profiles(self) -> bool:
+        """True if the same candidate is chosen and the first choice keeps every limit."""
+        same = self.best is not None and self.best.candidate == self.own.candidate
+        return same and not self.violations
 
     @property
     def excess_energy(self) -> float | None:
@@ -224,9 +224,9 @@ class Survival:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         best = self.best.to_dict() if self.best else None
-        excess, kept = self.excess_energy, not self.breaches
+        excess, kept = self.excess_energy, not self.violations
         return _plain(
-            {"profile": self.profile, "survives": self.survives, "keeps_limits": kept}
+            {"profile": self.profile, "check_profiles": self.check_profiles, "keeps_limits": kept}
             | {"excess_energy": excess, "own": self.own.to_dict(), "best": best}
         )
 

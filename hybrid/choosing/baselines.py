@@ -19,14 +19,14 @@ from hybrid.traces.trace import Trace
 __all__ = [
     "PROFILES",
     "WITHIN",
+    "ComparedPoint",
+    "Comparison",
     "Curve",
-    "Duel",
-    "Match",
-    "Side",
-    "duels",
-    "duels_at",
-    "matches",
-    "sides",
+    "PricedCurves",
+    "compared_points",
+    "comparisons",
+    "comparisons_at",
+    "priced_curves",
 ]
 
 # Three published models of energy: the paper's group, Google's for quantized layers, a real chip.
@@ -53,7 +53,7 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Match:
+class PricedCurves:
     """All variants of a network under one scope and one profile."""
 
     scope: str
@@ -63,7 +63,7 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duel:
+class Comparison:
     """A static network against the cheapest hybrid point that is as accurate within half a point.
 
     Args:
@@ -86,8 +86,8 @@ class Duel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """One side of a duel on test, with all that may decide: means of an image.
+class ComparedPoint:
+    """One side of a comparison on test, with all that may decide: means of an image.
 
     energy_pj: in the scope asked for. device_energy_pj: the battery's share, radio included.
     edge_bytes: weights that the device holds, exit heads included.
@@ -102,9 +102,9 @@ class Side:
     edge_bytes: int
 
 
-def matches(
+def priced_curves(
     network: str, *, scopes: Sequence[str] = energy.SCOPES, profiles: Sequence[str] = PROFILES
-) -> list[Match]:
+) -> list[PricedCurves]:
     """Every scope under every profile.
 
     Raises:
@@ -112,48 +112,52 @@ def matches(
     """
     counted = [_count(network, one) for one in zoo.card(network).variants.values()]
     return [
-        _match(counted, Prices(profile=energy.load_profile(profile), scope=scope))
+        _priced_curves(counted, Prices(profile=energy.load_profile(profile), scope=scope))
         for scope, profile in product(scopes, profiles)
     ]
 
 
-def duels(match: Match) -> list[Duel]:
+def comparisons(match: PricedCurves) -> list[Comparison]:
     """Each static network of a match against all hybrids."""
-    return [_duel(static, match.hybrids) for static in match.statics]
+    return [_compare(static, match.hybrids) for static in match.statics]
 
 
-def duels_at(network: str, prices: Prices) -> list[Duel]:
+def comparisons_at(network: str, prices: Prices) -> list[Comparison]:
     """Each static network of one network against all its hybrids, at these prices alone.
 
     Raises:
         UnknownNameError, DataMissingError, TraceError: a network or trace that is not there.
     """
     counted = [_count(network, one) for one in zoo.card(network).variants.values()]
-    return duels(_match(counted, prices))
+    return comparisons(_priced_curves(counted, prices))
 
 
-def sides(network: str, duel: Duel, prices: Prices) -> tuple[Side, Side | None]:
-    """The static network of a duel and the hybrid point beside it, None where there is none.
+def compared_points(
+    network: str, comparison: Comparison, prices: Prices
+) -> tuple[ComparedPoint, ComparedPoint | None]:
+    """The static network of a comparison and the hybrid point beside it, None where there is none.
 
     Args:
-        network: whose duel it is.
-        duel: of `duels`.
+        network: whose comparison it is.
+        comparison: of `comparisons`.
         prices: profile, link and scope of the energy that is compared.
     """
-    static = _side(network, duel.static, (), prices)
-    if not duel.hybrid:
+    static = _compared_point(network, comparison.static, (), prices)
+    if not comparison.hybrid:
         return static, None
-    return static, _side(network, duel.hybrid, duel.hybrid_thresholds, prices)
+    return static, _compared_point(network, comparison.hybrid, comparison.hybrid_thresholds, prices)
 
 
-def _side(network: str, name: str, thresholds: Sequence[float], prices: Prices) -> Side:
+def _compared_point(
+    network: str, name: str, thresholds: Sequence[float], prices: Prices
+) -> ComparedPoint:
     variant = zoo.card(network).variants[name]
     static = variant.kind == "static"
     point, radio = (
         evaluate(network, variant.bits, thresholds, static=static, prices=one)
         for one in (prices, replace(prices, scope="device"))
     )
-    return Side(
+    return ComparedPoint(
         variant=variant,
         accuracy=point.outcome.accuracy,
         energy_pj=point.energy_pj,
@@ -185,9 +189,9 @@ def _count(network: str, variant: zoo.Variant) -> _Counted:
     )
 
 
-def _match(counted: Sequence[_Counted], prices: Prices) -> Match:
+def _priced_curves(counted: Sequence[_Counted], prices: Prices) -> PricedCurves:
     curves = [_curve(one, prices) for one in counted]
-    return Match(
+    return PricedCurves(
         scope=prices.scope,
         profile=prices.profile.name,
         hybrids=tuple(c for c in curves if c.variant.kind == "hybrid"),
@@ -211,7 +215,7 @@ def _curve(counted: _Counted, prices: Prices) -> Curve:
     )
 
 
-def _duel(static: Curve, hybrids: Sequence[Curve]) -> Duel:
+def _compare(static: Curve, hybrids: Sequence[Curve]) -> Comparison:
     accuracy = float(static.accuracy[0])
     able = [
         (float(curve.energy_pj[at]), curve.variant.name, tuple(curve.thresholds[at].tolist()))
@@ -219,7 +223,7 @@ def _duel(static: Curve, hybrids: Sequence[Curve]) -> Duel:
         for at in np.flatnonzero(curve.accuracy >= accuracy - WITHIN)
     ]
     spent, name, thresholds = min(able, default=(float("inf"), "", ()))
-    return Duel(
+    return Comparison(
         static=static.variant.name,
         accuracy=accuracy,
         static_energy_pj=float(static.energy_pj[0]),

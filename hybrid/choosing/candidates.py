@@ -22,17 +22,17 @@ from hybrid.traces.confidence import MEASURES
 from hybrid.traces.trace import Trace
 
 __all__ = [
-    "KINDS",
-    "Contender",
+    "MODES",
+    "Candidate",
+    "CandidateTrace",
     "Field",
-    "Seen",
-    "contender",
+    "candidate",
+    "collect_candidates",
     "edge_memory_bytes",
-    "survey",
     "taken_from",
 ]
 
-KINDS = {
+MODES = {
     "cloud": "send every image to the cloud",
     "edge": "everything at the edge",
     "hybrid": "leave early or ask the cloud",
@@ -43,7 +43,7 @@ LoadTrace = Callable[[str, str, str], Trace]  # network, variant, split
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
+class CandidateTrace:
     """A trace as a kind sees it, the reference's answers at hand.
 
     | field             | shape      |                                                 |
@@ -77,7 +77,7 @@ class Seen:
         return 100 * (self.reference_right - np.asarray(right, np.int64)) / self.samples
 
     @cached_property
-    def against_reference(self) -> "Seen":
+    def against_reference(self) -> "CandidateTrace":
         """The same with the reference as its final exit, which nobody takes.
 
         The last exit of its own becomes an early one that every threshold lets leave. So what
@@ -88,7 +88,7 @@ class Seen:
             name: np.column_stack([values[:, :-1], np.ones((self.samples, 2), np.float32)])
             for name, values in self.confidences.items()
         }
-        return Seen(
+        return CandidateTrace(
             split=self.split,
             labels=self.labels,
             correct=classes == self.labels[:, None],
@@ -99,7 +99,7 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Contender:
+class Candidate:
     """One variant in one manner of use.
 
     Args:
@@ -113,7 +113,7 @@ class Contender:
     kind: str
     variant: zoo.Variant
     card: zoo.Card
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, CandidateTrace]
     options: Options
     moves: Steps
     reference: bool
@@ -156,13 +156,13 @@ class Field:
         references: data set to (network, variant) that the loss of its networks is counted
             against: the full-precision twin that is the most accurate on tune.
         absent: one sentence for each variant that cannot compete.
-        images: as in `survey`.
+        images: as in `collect_candidates`.
         labelled: whether the images have labels. Without them the reference's answers are taken
             for right: what is lost against it is then how often another answer is given, and no
             loss of accuracy can be larger.
     """
 
-    contenders: tuple[Contender, ...]
+    candidates: tuple[Candidate, ...]
     references: Mapping[str, tuple[str, str]]
     measure: str
     absent: tuple[str, ...]
@@ -170,7 +170,7 @@ class Field:
     labelled: bool = True
 
 
-def survey(
+def collect_candidates(
     networks: Sequence[str],
     *,
     images: str = "",
@@ -209,7 +209,7 @@ def survey(
         (card, kind, variant)
         for card in cards
         for variant in card.variants.values()
-        for kind in _kinds(variant)
+        for kind in _modes(variant)
         if (card.network, variant.name, "tune") in traces
     ]
     found = []
@@ -220,7 +220,7 @@ def survey(
     if not found:
         raise LimitError(f"Nothing can be chosen: {' '.join(absent)}")
     return Field(
-        contenders=tuple(found),
+        candidates=tuple(found),
         references=references,
         measure=measure,
         absent=tuple(absent),
@@ -240,21 +240,21 @@ def taken_from(images: str) -> dict[str, str]:
     return {purpose: f"{images}-{purpose}" for purpose in ("tune", "certify")}
 
 
-def contender(
+def candidate(
     *,
     card: zoo.Card,
     kind: str,
     variant: zoo.Variant,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, CandidateTrace],
     measure: str,
     reference: bool = False,
-) -> Contender:
-    """A contender with the points it offers, searched on tune."""
+) -> Candidate:
+    """A candidate with the points it offers, searched on tune."""
     moves = steps(seen["tune"], measure)
     found = options(seen["tune"], measure, moves)
     if kind == "hybrid" and (asks := found.exit_counts[:, -1] > 0).any():
         found = found.take(asks)  # the others are points of an `edge`
-    return Contender(
+    return Candidate(
         network=card.network,
         kind=kind,
         variant=variant,
@@ -281,7 +281,7 @@ def _numbers(layer: Layer) -> int:
     return layer.inputs + layer.outputs
 
 
-def _kinds(variant: zoo.Variant) -> list[str]:
+def _modes(variant: zoo.Variant) -> list[str]:
     """Of equally good points the earlier kind's wins: what needs no cloud comes first."""
     if variant.kind == "hybrid":
         return ["edge", "hybrid"] if variant.exits else ["hybrid"]
@@ -292,7 +292,7 @@ def _without(network: str, images: str) -> str:
     kept = ", ".join(user_splits.halved(network)) or "none"
     return (
         f"{network} has no images called {images}, recorded in two halves (it has {kept}); record "
-        f"them with `hybrid record {network} … --name {images} --divide`."
+        f"them with `hybrid import-images {network} … --name {images} --tune-certify`."
     )
 
 
@@ -340,14 +340,14 @@ def _entered(
     traces: Mapping[tuple[str, str, str], Trace],
     reference: tuple[str, str],
     measure: str,
-) -> Contender:
+) -> Candidate:
     seen = {}
     for purpose in zoo.SPLITS:
         own = traces.get((card.network, variant.name, purpose))
         asked = traces.get((*reference, purpose))
         if own is not None and asked is not None:
             seen[purpose] = see(own, kind, asked)
-    return contender(
+    return candidate(
         card=card,
         kind=kind,
         variant=variant,
@@ -357,7 +357,7 @@ def _entered(
     )
 
 
-def see(trace: Trace, kind: str, reference: Trace) -> Seen:
+def see(trace: Trace, kind: str, reference: Trace) -> CandidateTrace:
     """A trace as a kind sees it; without labels the reference's answers are the right ones.
 
     Raises:
@@ -371,7 +371,7 @@ def see(trace: Trace, kind: str, reference: Trace) -> Seen:
         )
     kept = slice(0, trace.exits - 1 if kind == "edge" else trace.exits)
     labels = trace.labels if trace.labelled else reference.classes[:, -1]
-    return Seen(
+    return CandidateTrace(
         split=trace.split,
         labels=labels,
         correct=(trace.correct if trace.labelled else trace.classes == labels[:, None])[:, kept],

@@ -1,10 +1,10 @@
 """Limits to the point that keeps them at least energy, and why everything else was left out.
 
-Chosen on `tune`, certified on `certify`; `test` only reports. The candidates of a contender that
+Chosen on `tune`, certified on `certify`; `test` only reports. The candidates of a candidate that
 keep every limit on tune, thinned to those that no other of them beats on energy and accuracy, are
 its path, the most accurate first: fixed before a label of certify is read. Each path is tested in
 this order until a point fails, at an equal part of delta, so with confidence 1 - delta none of the
-points that passed, of no contender, loses more than the limit.
+points that passed, of no candidate, loses more than the limit.
 """
 
 import math
@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from hybrid import policy
 from hybrid.certificates import certify, fewest_samples, fixed_sequence
-from hybrid.choosing.answer import Answer, Figures, Point, Proof, Standing, Survival
-from hybrid.choosing.candidates import Contender, Field
-from hybrid.choosing.limits import Breach, Limits, days_of_battery, misses, overshoot
+from hybrid.choosing.answer import Answer, Figures, Point, ProfileCheck, Proof, RankedCandidate
+from hybrid.choosing.candidates import Candidate, Field
+from hybrid.choosing.limits import Limits, Violation, days_of_battery, excess_share, violations_of
 from hybrid.choosing.search import Options, joined, refined
 from hybrid.energy import ExitCosts, Profile
 from hybrid.evaluation import Prices
 
-__all__ = ["Considered", "choose", "considered", "survives"]
+__all__ = ["ParetoSet", "check_profiles", "choose", "pareto_sets"]
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -39,11 +39,11 @@ _THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Considered:
-    """Some candidates of a contender as columns, for a picture: no other of it beats them.
+class ParetoSet:
+    """Some candidates of a candidate as columns, for a picture: no other of it beats them.
 
     thresholds (m, early of the variant); figures: name of a limit → (m,); over (m,): see
-    `overshoot`, 0 where every limit that can be seen on tune is kept.
+    `excess_share`, 0 where every limit that can be seen on tune is kept.
     """
 
     network: str
@@ -59,20 +59,20 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
     """The point of least energy among those that keep all limits; of equals the most accurate.
 
     Args:
-        field: from `survey`.
+        field: from `collect_candidates`.
         prices: hardware profile, link and scope of the energy.
     """
     prices = prices or Prices()
     # numpy lets go of the interpreter while it counts, so two threads use two cores
     with ThreadPoolExecutor(_THREADS) as pool:
         rated = list(
-            pool.map(lambda one: _rate(one, field.measure, limits, prices), field.contenders)
+            pool.map(lambda one: _rate(one, field.measure, limits, prices), field.candidates)
         )
         asked = sum(one.needs_proof for one in rated) if limits.certified else 0
-        standings = list(pool.map(lambda one: _stand(one, limits, field.measure, asked), rated))
-    places = sorted(range(len(rated)), key=lambda place: _order(standings[place][0], place))
+        ranking = list(pool.map(lambda one: _stand(one, limits, field.measure, asked), rated))
+    places = sorted(range(len(rated)), key=lambda place: _order(ranking[place][0], place))
     first = places[0]
-    best = standings[first][0].point if standings[first][0].kept else None
+    best = ranking[first][0].point if ranking[first][0].kept else None
     return Answer(
         limits=limits,
         profile=prices.profile.name,
@@ -82,10 +82,10 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
         references=field.references,
         best=best,
         proof=_proof(rated[first], best, field, limits, asked) if best else None,
-        runners_up=tuple(_runners_up([standings[place] for place in places], rated, places)),
-        standings=tuple(standings[place][0] for place in places),
+        runners_up=tuple(_runners_up([ranking[place] for place in places], rated, places)),
+        ranking=tuple(ranking[place][0] for place in places),
         comparisons=asked,
-        candidates=sum(len(one.options.right) for one in rated),
+        settings=sum(len(one.options.right) for one in rated),
         exact=all(one.options.exact for one in rated),
         absent=field.absent,
         images=field.images,
@@ -93,53 +93,53 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
     )
 
 
-def survives(
+def check_profiles(
     field: Field, limits: Limits, prices: Prices, best: Point, profiles: Sequence[Profile]
-) -> tuple[Survival, ...]:
+) -> tuple[ProfileCheck, ...]:
     """Whether a choice stays the choice under other energy models.
 
     Each profile's own choice is certified by itself: who picks among them certifies anew.
     """
-    contender = next(
+    candidate = next(
         one
-        for one in field.contenders
-        if (one.network, one.kind, one.variant.name) == best.contender
+        for one in field.candidates
+        if (one.network, one.kind, one.variant.name) == best.candidate
     )
     found = []
     for profile in profiles:
         there = replace(prices, profile=profile)
-        own = _point(_Rated.of(contender, field.measure, limits, there), best.thresholds)
+        own = _point(_Rated.of(candidate, field.measure, limits, there), best.thresholds)
         found.append(
-            Survival(
+            ProfileCheck(
                 profile=profile.name,
                 own=own,
-                breaches=misses(own.tune.by_limit, limits),
+                violations=violations_of(own.tune.by_limit, limits),
                 best=choose(field, limits, there).best,
             )
         )
     return tuple(found)
 
 
-def considered(
+def pareto_sets(
     field: Field, limits: Limits, prices: Prices, *, points: int = 40
-) -> tuple[Considered, ...]:
-    """Of each contender at most so many of the candidates that no other of it beats."""
+) -> tuple[ParetoSet, ...]:
+    """Of each candidate at most so many of the candidates that no other of it beats."""
     found = []
-    for contender in field.contenders:
-        rated = _Rated.of(contender, field.measure, limits, prices)
+    for candidate in field.candidates:
+        rated = _Rated.of(candidate, field.measure, limits, prices)
         best = policy.frontier(rated.table["energy_uj"], rated.options.right)
         rows = best[_evenly(len(best), points)]
         some = rated.options.take(rows)
         figures = rated.figures(some.exit_counts, some.right)
         found.append(
-            Considered(
-                network=contender.network,
-                kind=contender.kind,
-                variant=contender.variant.name,
-                bits=contender.variant.bits,
-                thresholds=_whole(contender, some.thresholds),
+            ParetoSet(
+                network=candidate.network,
+                kind=candidate.kind,
+                variant=candidate.variant.name,
+                bits=candidate.variant.bits,
+                thresholds=_whole(candidate, some.thresholds),
                 figures=figures,
-                over=overshoot(figures, limits),
+                over=excess_share(figures, limits),
             )
         )
     return tuple(found)
@@ -147,9 +147,9 @@ def considered(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Rated:
-    """A contender at prices: its options, their figures, and the path it is certified along."""
+    """A candidate at prices: its options, their figures, and the path it is certified along."""
 
-    contender: Contender
+    candidate: Candidate
     measure: str
     limits: Limits
     costs: ExitCosts
@@ -158,14 +158,14 @@ class _Rated:
     path: Counts  # rows of the options, the most accurate first
 
     @classmethod
-    def of(cls, contender: Contender, measure: str, limits: Limits, prices: Prices) -> "_Rated":
+    def of(cls, candidate: Candidate, measure: str, limits: Limits, prices: Prices) -> "_Rated":
         return cls(
-            contender=contender,
+            candidate=candidate,
             measure=measure,
             limits=limits,
-            costs=contender.costs(prices),
-            battery_costs=contender.costs(replace(prices, scope="device")),
-            options=contender.options,
+            costs=candidate.costs(prices),
+            battery_costs=candidate.costs(replace(prices, scope="device")),
+            options=candidate.options,
             path=np.empty(0, np.int64),
         )
 
@@ -178,8 +178,8 @@ class _Rated:
     @property
     def needs_proof(self) -> bool:
         """True where certify is looked at: a path, labels, and something to lose."""
-        can = "certify" in self.contender.seen
-        return can and bool(len(self.path)) and not self.contender.reference
+        can = "certify" in self.candidate.seen
+        return can and bool(len(self.path)) and not self.candidate.reference
 
     def figures(
         self,
@@ -190,7 +190,7 @@ class _Rated:
         names: Iterable[str] = (),
     ) -> Table:
         """The figures of these names, (m,) each; without names every one there is."""
-        seen = self.contender.seen[purpose]
+        seen = self.candidate.seen[purpose]
 
         def mean(per_exit: Sequence[float]) -> Floats:
             # As `policy.mean_cost`, which counts the samples anew each time: slow for many rows.
@@ -199,7 +199,7 @@ class _Rated:
                 total += exit_counts[:, i] * cost
             return total / seen.samples
 
-        memory_kib = self.contender.edge_memory_kib
+        memory_kib = self.candidate.edge_memory_kib
         every: dict[str, Callable[[], Floats]] = {
             "loss_points": lambda: seen.loss_points(right),
             "energy_uj": lambda: mean(self.costs.energy_pj) / 1e6,
@@ -218,10 +218,10 @@ class _Rated:
         return {"loss_points", "energy_uj", *self.limits.on_figures}
 
 
-def _rate(contender: Contender, measure: str, limits: Limits, prices: Prices) -> _Rated:
-    """Price a contender, refine what it offers, and fix its path."""
-    rated = _Rated.of(contender, measure, limits, prices)
-    if not contender.options.exact:
+def _rate(candidate: Candidate, measure: str, limits: Limits, prices: Prices) -> _Rated:
+    """Price a candidate, refine what it offers, and fix its path."""
+    rated = _Rated.of(candidate, measure, limits, prices)
+    if not candidate.options.exact:
         more = joined(*_refined(rated))
         rated = replace(rated, options=joined(rated.options, more))
     return replace(rated, path=_path(rated))
@@ -229,7 +229,7 @@ def _rate(contender: Contender, measure: str, limits: Limits, prices: Prices) ->
 
 def _path(rated: _Rated) -> Counts:
     table = rated.table
-    keeps = np.flatnonzero(overshoot(table, rated.limits) == 0)
+    keeps = np.flatnonzero(excess_share(table, rated.limits) == 0)
     best = policy.frontier(table["energy_uj"][keeps], rated.options.right[keeps])
     return keeps[best][::-1]
 
@@ -246,42 +246,44 @@ def _refined(rated: _Rated) -> Iterator[Options]:
         wanted = [replace(rated.limits, max_loss_points=max(level, 0.0)) for level in levels]
     else:
         starts, wanted = np.array([_best(table, rated.options.right, rated.limits)]), [rated.limits]
-    seen = rated.contender.seen["tune"]
+    seen = rated.candidate.seen["tune"]
     for row, limits in zip(starts, wanted, strict=True):
 
         def best(counts: Counts, right: Counts, limits: Limits = limits) -> int:
             return _best(rated.figures(counts, right, names=rated.deciding), right, limits)
 
         start = rated.options.thresholds[row]
-        yield refined(seen, rated.measure, rated.contender.moves, start, best)
+        yield refined(seen, rated.measure, rated.candidate.moves, start, best)
 
 
 def _best(table: Table, right: Counts, limits: Limits) -> int:
-    """The row that misses by the least, of these the cheapest, of these the most accurate."""
+    """The row that misses by the least; of these the cheapest, of these the most accurate."""
     rows = np.arange(len(right))
-    for values in (overshoot(table, limits), table["energy_uj"], -right):
+    for values in (excess_share(table, limits), table["energy_uj"], -right):
         rows = rows[values[rows] == values[rows].min()]
     return int(rows[0])
 
 
-def _stand(rated: _Rated, limits: Limits, measure: str, asked: int) -> tuple[Standing, Counts]:
-    """Where a contender stands, and the rows of its path that keep every limit."""
+def _stand(
+    rated: _Rated, limits: Limits, measure: str, asked: int
+) -> tuple[RankedCandidate, Counts]:
+    """Where a candidate stands, and the rows of its path that keep every limit."""
     if not len(rated.path):
         row = _best(rated.table, rated.options.right, limits)
         point = _point(rated, _thresholds(rated, row))
-        breaches = misses(point.tune.by_limit, limits)
-        miss = float(overshoot({k: v[[row]] for k, v in rated.table.items()}, limits)[0])
-        return Standing(point=point, breaches=breaches, miss=miss), rated.path
+        violations = violations_of(point.tune.by_limit, limits)
+        miss = float(excess_share({k: v[[row]] for k, v in rated.table.items()}, limits)[0])
+        return RankedCandidate(point=point, violations=violations, miss=miss), rated.path
     proven = rated.path
-    if limits.certified and not rated.contender.reference:
+    if limits.certified and not rated.candidate.reference:
         proven = _proven(rated, limits, measure, asked)
     if len(proven):
         point = _point(rated, _thresholds(rated, proven[-1]))
-        return Standing(point=point, breaches=(), miss=0.0), proven
+        return RankedCandidate(point=point, violations=(), miss=0.0), proven
     point = _point(rated, _thresholds(rated, rated.path[0]))
-    breach = _unproven(rated, point, limits, measure, asked)
-    miss = breach.excess / (breach.allowed or 1)
-    return Standing(point=point, breaches=(breach,), miss=miss), proven
+    violation = _unproven(rated, point, limits, measure, asked)
+    miss = violation.excess / (violation.allowed or 1)
+    return RankedCandidate(point=point, violations=(violation,), miss=miss), proven
 
 
 def _proven(rated: _Rated, limits: Limits, measure: str, asked: int) -> Counts:
@@ -291,7 +293,7 @@ def _proven(rated: _Rated, limits: Limits, measure: str, asked: int) -> Counts:
     assert limits.max_loss_points is not None  # limits.certified says so
     assert limits.confidence is not None
     path = rated.path[_evenly(len(rated.path), _PATH)]
-    seen = rated.contender.seen["certify"].against_reference
+    seen = rated.candidate.seen["certify"].against_reference
     done, at_once = 0, 1
     while done < len(path):
         part = path[done : done + at_once]
@@ -310,23 +312,23 @@ def _proven(rated: _Rated, limits: Limits, measure: str, asked: int) -> Counts:
     return path[:done]
 
 
-def _unproven(rated: _Rated, point: Point, limits: Limits, measure: str, asked: int) -> Breach:
+def _unproven(rated: _Rated, point: Point, limits: Limits, measure: str, asked: int) -> Violation:
     """By how much the bound of a point that failed goes beyond the limit of loss."""
     assert limits.max_loss_points is not None
     assert limits.confidence is not None
     if not rated.needs_proof:  # there is no trace of certify
-        return Breach(
+        return Violation(
             limit="loss_points", value=math.inf, allowed=limits.max_loss_points, certified=True
         )
-    seen = rated.contender.seen["certify"].against_reference
+    seen = rated.candidate.seen["certify"].against_reference
     made = certify(
         seen,
-        _against(_searched(rated.contender, point.thresholds)),
+        _against(_searched(rated.candidate, point.thresholds)),
         delta=1 - limits.confidence,
         comparisons=asked,
         measure=measure,
     )
-    return Breach(
+    return Violation(
         limit="loss_points",
         value=100 * made.bound,
         allowed=limits.max_loss_points,
@@ -338,15 +340,15 @@ def _unproven(rated: _Rated, point: Point, limits: Limits, measure: str, asked: 
 
 def _proof(rated: _Rated, best: Point, field: Field, limits: Limits, asked: int) -> Proof | None:
     """The certificate of the best point: of the limit, or its own bound where there is none."""
-    seen = rated.contender.seen.get("certify")
+    seen = rated.candidate.seen.get("certify")
     if limits.confidence is None or seen is None:
         return None
-    if rated.contender.reference:
+    if rated.candidate.reference:
         bound, observed, comparisons = 0.0, 0.0, max(asked, 1)
     else:
         own = certify(
             seen.against_reference,
-            _against(_searched(rated.contender, best.thresholds)),
+            _against(_searched(rated.candidate, best.thresholds)),
             delta=1 - limits.confidence,
             comparisons=max(asked, 1),
             measure=field.measure,
@@ -360,15 +362,17 @@ def _proof(rated: _Rated, best: Point, field: Field, limits: Limits, asked: int)
         comparisons=comparisons,
         samples=seen.samples,
         observed_points=observed,
-        reference=field.references[rated.contender.card.dataset],
+        reference=field.references[rated.candidate.card.dataset],
     )
 
 
 def _runners_up(
-    ordered: Sequence[tuple[Standing, Counts]], rated: Sequence[_Rated], places: Sequence[int]
+    ordered: Sequence[tuple[RankedCandidate, Counts]],
+    rated: Sequence[_Rated],
+    places: Sequence[int],
 ) -> list[Point]:
     """Of other variants first, then of the same in another use, then the winner's next points."""
-    kept = [standing.point for standing, _ in ordered if standing.kept]
+    kept = [ranked.point for ranked, _ in ordered if ranked.kept]
     if not kept:
         return []
     used = {(kept[0].network, kept[0].variant)}
@@ -384,23 +388,23 @@ def _runners_up(
     return chosen + [_point(winner, _thresholds(winner, row)) for row in nexts]
 
 
-def _order(standing: Standing, place: int) -> tuple[float, ...]:
-    tune = standing.point.tune
-    return (standing.miss, not standing.kept, tune.energy_pj, tune.loss_points, place)
+def _order(ranked: RankedCandidate, place: int) -> tuple[float, ...]:
+    tune = ranked.point.tune
+    return (ranked.miss, not ranked.kept, tune.energy_pj, tune.loss_points, place)
 
 
 def _point(rated: _Rated, thresholds: Sequence[float]) -> Point:
-    """A contender's point at all its thresholds, with figures counted anew on tune and test."""
-    contender = rated.contender
-    variant = contender.variant
+    """A candidate's point at all its thresholds, with figures counted anew on tune and test."""
+    candidate = rated.candidate
+    variant = candidate.variant
     figures = {
-        purpose: _figures(rated, purpose, _searched(contender, thresholds))
+        purpose: _figures(rated, purpose, _searched(candidate, thresholds))
         for purpose in ("tune", "test")
-        if purpose in contender.seen
+        if purpose in candidate.seen
     }
     return Point(
-        network=contender.network,
-        kind=contender.kind,
+        network=candidate.network,
+        kind=candidate.kind,
         variant=variant.name,
         bits=variant.bits,
         thresholds=tuple(thresholds),
@@ -412,11 +416,11 @@ def _point(rated: _Rated, thresholds: Sequence[float]) -> Point:
 
 
 def _figures(rated: _Rated, purpose: str, searched: Sequence[float]) -> Figures:
-    seen = rated.contender.seen[purpose]
+    seen = rated.candidate.seen[purpose]
     counted = policy.outcome(seen, searched, rated.measure)
     counts, right = np.array([counted.exit_counts]), np.array([sum(counted.correct_counts)])
     table = {k: float(v[0]) for k, v in rated.figures(counts, right, purpose=purpose).items()}
-    never = (0.0,) if rated.contender.kind == "edge" else ()
+    never = (0.0,) if rated.candidate.kind == "edge" else ()
     return Figures(
         split=seen.split,
         samples=seen.samples,
@@ -432,23 +436,23 @@ def _figures(rated: _Rated, purpose: str, searched: Sequence[float]) -> Figures:
 
 
 def _thresholds(rated: _Rated, row: int | np.int64) -> tuple[float, ...]:
-    return rated.contender.all_thresholds(rated.options.thresholds[row])
+    return rated.candidate.all_thresholds(rated.options.thresholds[row])
 
 
-def _searched(contender: Contender, thresholds: Sequence[float]) -> Sequence[float]:
-    """The thresholds that the contender's own exits decide by: an `edge` ends at its last exit."""
-    return thresholds[:-1] if contender.kind == "edge" else thresholds
+def _searched(candidate: Candidate, thresholds: Sequence[float]) -> Sequence[float]:
+    """The thresholds that the candidate's own exits decide by: an `edge` ends at its last exit."""
+    return thresholds[:-1] if candidate.kind == "edge" else thresholds
 
 
-def _whole(contender: Contender, searched: Floats) -> Floats:
+def _whole(candidate: Candidate, searched: Floats) -> Floats:
     """(m, early of the variant)."""
-    if contender.kind != "edge":
+    if candidate.kind != "edge":
         return searched
     return np.column_stack([searched, np.zeros(len(searched))])
 
 
 def _against(searched: Sequence[float] | Floats) -> tuple[float, ...]:
-    """Thresholds for `Seen.against_reference`: at its own last exit everybody leaves."""
+    """Thresholds for `CandidateTrace.against_reference`: at its own last exit everybody leaves."""
     return (*map(float, searched), 0.0)
 
 

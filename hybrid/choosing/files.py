@@ -14,7 +14,7 @@ import tomli_w
 
 from hybrid import zoo
 from hybrid.choosing.answer import Answer, Point, Proof
-from hybrid.choosing.candidates import KINDS
+from hybrid.choosing.candidates import MODES
 from hybrid.data import SPLITS
 from hybrid.energy import SCOPES
 from hybrid.errors import PointError, ThresholdError
@@ -34,7 +34,7 @@ class PointFile:
     """What stands in an operating-point file.
 
     Args:
-        kind: a name of `KINDS`; a `cloud` point sends the raw image and runs its variant there.
+        kind: a name of `MODES`; a `cloud` point sends the raw image and runs its variant there.
         profile, link: names, or paths of a user's own TOML files.
         certificate: bound, confidence and images; empty where nothing was certified.
         limits: what was asked for.
@@ -169,7 +169,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
         point = PointFile(**values | {"thresholds": tuple(values["thresholds"])})
     except (KeyError, TypeError) as error:
         raise PointError(f"{path} is no operating point ({error}); {_AGAIN}.") from None
-    known = {"kind": tuple(KINDS), "measure": tuple(MEASURES), "scope": SCOPES}
+    known = {"kind": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
     texts = ("network", "variant", "weights_sha256", "profile", "link")
     for key, allowed in known.items():
         if getattr(point, key) not in allowed:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hybrid.errors import LimitError
 
-__all__ = ["Breach", "Limits", "days_of_battery", "misses", "overshoot"]
+__all__ = ["Limits", "Violation", "days_of_battery", "excess_share", "violations_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,7 +101,7 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Breach:
+class Violation:
     """A limit that a point breaks.
 
     Args:
@@ -140,14 +140,14 @@ def days_of_battery(energy_pj: Floats, limits: Limits) -> Floats:
         return limits.battery_joules / (limits.images_per_day * energy_pj * 1e-12)
 
 
-def overshoot(figures: Mapping[str, Floats], limits: Limits) -> Floats:
+def excess_share(figures: Mapping[str, Floats], limits: Limits) -> Floats:
     """(m,): the largest share by which a point goes beyond one of its limits; 0 where it keeps all.
 
     A share and not an amount, so that microjoules and bytes can be compared: 0.5 is half as much
     again as is allowed. Of days it is the share of those wanted that is missing. A limit of 0 is
     missed by the figure itself.
 
-    >>> overshoot({"energy_uj": np.array([10.0, 30.0])}, Limits(max_energy_uj=20))
+    >>> excess_share({"energy_uj": np.array([10.0, 30.0])}, Limits(max_energy_uj=20))
     array([0. , 0.5])
     """
     shares = [_share(name, figures[name], allowed) for name, allowed in limits.on_figures.items()]
@@ -155,10 +155,10 @@ def overshoot(figures: Mapping[str, Floats], limits: Limits) -> Floats:
     return reduce(np.maximum, shares, np.zeros(rows))
 
 
-def misses(figures: Mapping[str, float], limits: Limits) -> tuple[Breach, ...]:
+def violations_of(figures: Mapping[str, float], limits: Limits) -> tuple[Violation, ...]:
     """The limits that one point breaks."""
     return tuple(
-        Breach(limit=name, value=figures[name], allowed=allowed)
+        Violation(limit=name, value=figures[name], allowed=allowed)
         for name, allowed in limits.on_figures.items()
         if _share(name, np.array(figures[name]), allowed) > 0
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hybrid import policy, zoo
 from hybrid.evaluation import TWIN, Prices, costs, evaluate, twin_accuracy, twin_energy_pj
 
-__all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "Row", "rows", "table"]
+__all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
 
 # Chosen on 2,500 images, read off 10,000 others: a budget is kept with this much to spare.
 SPARE = 0.01
@@ -116,7 +116,7 @@ BARS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class PublishedRow:
     """A bar and the operating point that answers it; no point where no network is there for it.
 
     Attributes:
@@ -151,7 +151,7 @@ class Row:
         }
 
 
-def rows(bars: Sequence[Bar] = BARS) -> list[Row]:
+def rows(bars: Sequence[Bar] = BARS) -> list[PublishedRow]:
     """What the networks of pretrained/ reach at each bar, in `compute` and `purdue-45nm`."""
     choices: dict[Bar, list[_Choice]] = {bar: [] for bar in bars}
     for card in (zoo.card(name) for name in zoo.networks()):
@@ -173,15 +173,15 @@ class _Choice:
     accuracy: float
 
 
-def _row(bar: Bar, choices: Sequence[_Choice]) -> Row:
+def _row(bar: Bar, choices: Sequence[_Choice]) -> PublishedRow:
     if not choices:
-        return Row(bar=bar)
+        return PublishedRow(bar=bar)
     best = min(choices, key=lambda one: (one.excess, -one.accuracy))
     static = best.variant.kind == "static"
     network = best.card.network
     point = evaluate(network, best.variant.bits, best.thresholds, static=static, split="test")
     wanted = bar.accuracy + ((twin_accuracy(network, "test") or 0.0) if bar.to_twin else 0.0)
-    return Row(
+    return PublishedRow(
         bar=bar,
         network=network,
         variant=best.variant.name,
@@ -214,7 +214,7 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
 
 
 def _excess(bar: Bar, points: policy.AllPoints, twin_pj: float) -> NDArray[np.float64]:
-    """By how much each point misses the budget and its spare, 0 where it keeps them."""
+    """By how much each point violations_of the budget and its spare, 0 where it keeps them."""
     spare = 0.0 if bar.bits == 32 else SPARE
     fraction = bar.edge_fraction + spare * (bar.edge_fraction > 0)
     most_pj = bar.energy_uj * 1e6
@@ -248,12 +248,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def table(made: Sequence[Row]) -> list[tuple[str, ...]]:
+def table(made: Sequence[PublishedRow]) -> list[tuple[str, ...]]:
     """The rows in words, one tuple of `COLUMNS` each."""
     return [_words(row) for row in made]
 
 
-def _words(row: Row) -> tuple[str, ...]:
+def _words(row: PublishedRow) -> tuple[str, ...]:
     if row.point is None:
         return (row.bar.title, row.bar.published, *[""] * 6, "no network of this kind is trained")
     point, edge = row.point, row.point.outcome.edge_fraction
@@ -266,5 +266,5 @@ def _words(row: Row) -> tuple[str, ...]:
         f"{point.energy_reduction:.2f}x",
         f"{100 * point.outcome.accuracy:.2f} %",
         f"{100 * row.wanted:.2f} %",
-        "met" if row.met else "misses " + ", ".join(row.missed),
+        "met" if row.met else "violations_of " + ", ".join(row.missed),
     )

@@ -1,4 +1,4 @@
-"""The commands about images: `download`, and what runs a network: `trace`, `record`, `predict`."""
+"""The commands about images: `download`, `trace`, `import-images` and `predict`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +23,10 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: hybrid trace digits-vgg --bits 4 --split test --out test.parquet")(
         trace
     )
-    app.command(epilog="Example: hybrid record digits-vgg --images photos --name mine --divide")(
-        record
-    )
+    app.command(
+        "import-images",
+        epilog="Example: hybrid import-images digits-vgg --images photos --name mine",
+    )(import_images)
     app.command(
         epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png"
     )(predict)
@@ -73,7 +74,7 @@ def trace(
     variant = zoo.variant(network, bits, static=static)
     loaded = zoo.load(network, bits=bits, static=static)
     if split in user_splits.names(network):
-        _record_own(network, variant, split, out)
+        _record_user_split(network, variant, split, out)
         return
     samples = zoo.images(network, split)
     with output.progress(f"{network} {variant.name} on {split}") as progress:
@@ -90,7 +91,7 @@ def trace(
     typer.echo(f"{recorded.samples:,} samples written to {path}.", err=True)
 
 
-def record(
+def import_images(
     network: Network,
     *,
     images: Annotated[
@@ -100,16 +101,16 @@ def record(
     labels: Annotated[
         Path | None, typer.Option(help="A CSV of file and label instead of folders.")
     ] = None,
-    match: Annotated[
+    map_label: Annotated[
         list[str] | None,
         typer.Option(help="A label and its class, dog=canine; may be given several times."),
     ] = None,
     no_labels: Annotated[
         bool, typer.Option("--no-labels", help="Do not look at labels: accuracy stays unknown.")
     ] = False,
-    divide: Annotated[
+    tune_certify: Annotated[
         bool,
-        typer.Option("--divide", help="Two splits, NAME-tune to choose on and NAME-certify."),
+        typer.Option("--tune-certify", help="Two splits, NAME-tune to choose on and NAME-certify."),
     ] = False,
     invert: Annotated[
         bool, typer.Option("--invert", help="Exchange light and dark, for ink on paper.")
@@ -123,11 +124,11 @@ def record(
 
     `hybrid choose --images NAME` chooses on images that were divided. What was killed goes on
     where it was, if the same is asked for again. Similar labels are proposed and not taken:
-    confirm them with --match.
+    confirm them with --map-label.
     """
     from hybrid import zoo
     from hybrid.data import archives, ingest
-    from hybrid.data.labels import match as matches
+    from hybrid.data.labels import match
 
     card = zoo.card(network)
     variants = (
@@ -138,8 +139,8 @@ def record(
     table_of_labels = None if labels is None else _bytes(labels)
     with archives.opened(images, labels=table_of_labels) as source:
         words = () if no_labels else archives.label_words(source, card.classes)
-        found = matches(words, card.classes)
-        table = _match_table(found, match or (), card)
+        found = match(words, card.classes)
+        table = _match_table(found, map_label or (), card)
         whole = ingest.plan(
             source,
             card,
@@ -148,7 +149,7 @@ def record(
             table=None if no_labels else table,
             inverted=invert,
         )
-        plans = ingest.divided(whole) if divide else (whole,)
+        plans = ingest.divided(whole) if tune_certify else (whole,)
         for plan in plans:
             with output.progress(f"Reading {plan.about.name}") as progress:
                 about = ingest.collect(plan, source.read, progress=progress)
@@ -156,7 +157,7 @@ def record(
     output.say_left_out(found, table)
     for plan in plans:
         for variant in variants:
-            _record_own(network, variant, plan.about.name)
+            _record_user_split(network, variant, plan.about.name)
 
 
 def predict(
@@ -226,16 +227,18 @@ def _network_and_images(
     return network, images
 
 
-def _record_own(network: str, variant: "Variant", split: str, out: Path | None = None) -> None:
+def _record_user_split(
+    network: str, variant: "Variant", split: str, out: Path | None = None
+) -> None:
     """Record the trace of a variant on an own split, and say where it is."""
     from hybrid import zoo
     from hybrid.data import user_splits
-    from hybrid.inference.record import record_own
+    from hybrid.inference.record import record_user_split
 
     about = user_splits.split(network, split)
     loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
     with output.progress(f"{network} {variant.name} on {split}") as progress:
-        path = record_own(
+        path = record_user_split(
             loaded,
             about,
             variant=variant.name,
@@ -249,7 +252,7 @@ def _record_own(network: str, variant: "Variant", split: str, out: Path | None =
 def _match_table(
     found: Sequence["Match"], given: Sequence[str], card: "Card"
 ) -> dict[str, str | None]:
-    """Word → class: what is sure, and what --match says."""
+    """Word → class: what is sure, and what --map-label says."""
     from hybrid.errors import SourceError, UnknownNameError
 
     table = {one.word: None if one.proposed else one.class_name for one in found}
@@ -260,7 +263,7 @@ def _match_table(
         if class_name not in card.classes:
             raise UnknownNameError("class", class_name, card.classes)
         table[word] = class_name
-    guesses = [f"--match {one.word}={one.class_name}" for one in found if one.proposed]
+    guesses = [f"--map-label {one.word}={one.class_name}" for one in found if one.proposed]
     if found and not any(table.values()) and guesses:
         raise SourceError(
             f"No label is a class of {card.network}, but some are similar; if they are meant, "

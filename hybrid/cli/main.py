@@ -21,7 +21,6 @@ from hybrid.cli.options import (
     LinkName,
     Measure,
     Network,
-    Paper,
     PointFile,
     ProfileName,
     Scope,
@@ -32,7 +31,7 @@ from hybrid.cli.options import (
 from hybrid.errors import HybridError, RecipeError
 
 if TYPE_CHECKING:
-    from hybrid.choosing import Answer, Field, Limits, Survival
+    from hybrid.choosing import Answer, Field, Limits, ProfileCheck
     from hybrid.evaluation import Prices
 
 __all__ = ["app"]
@@ -116,12 +115,11 @@ def evaluate(
         float, typer.Option(help="Of the certificate, above 0 and below 1.")
     ] = 0.95,
     point: PointFile = None,
-    paper: Paper = False,
     as_json: AsJson = False,
 ) -> None:
     """What stays at the edge, how right it is and what it costs, at these thresholds.
 
-    With --point or --paper, network and --bits are left out: the file or the table says them.
+    With --point, leave out the network and --bits: the file has them.
 
     A certificate comes from the certify split, or from one of your own where --split names it. A
     point that was chosen with images is not certified on them again.
@@ -131,9 +129,6 @@ def evaluate(
     from hybrid.choosing import load_point
     from hybrid.evaluation import Prices, certified, disagreement, evaluate
 
-    if paper:
-        _published(as_json=as_json)
-        return
     check_delta(1 - confidence)
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     chosen = None if point is None else load_point(point)
@@ -185,7 +180,7 @@ def evaluate(
 
 
 @app.command(
-    epilog="Example: hybrid choose digits-vgg --max-loss 2.0 --observed --max-energy-uj 20 "
+    epilog="Example: hybrid choose digits-vgg --max-loss 2.0 --uncertified --max-energy-uj 20 "
     "--out operating-point.toml --report report.html --json",
 )
 def choose(
@@ -194,7 +189,7 @@ def choose(
     ],
     *,
     images: Annotated[
-        str, typer.Option(help="Your own, kept by `record --divide` under this name.")
+        str, typer.Option(help="Your own, kept by `import-images --tune-certify` under this name.")
     ] = "",
     max_loss: Annotated[
         float | None, typer.Option(help="Accuracy that may be lost, in points, against the twin.")
@@ -202,8 +197,8 @@ def choose(
     confidence: Annotated[
         float, typer.Option(help="Of the certificate that holds the loss, above 0 and below 1.")
     ] = 0.95,
-    observed: Annotated[
-        bool, typer.Option("--observed", help="Hold only the loss seen on tune, uncertified.")
+    uncertified: Annotated[
+        bool, typer.Option("--uncertified", help="Hold only the loss seen on tune, uncertified.")
     ] = False,
     max_energy_uj: Annotated[float | None, typer.Option(help="Energy per image, in µJ.")] = None,
     max_latency_ms: Annotated[float | None, typer.Option(help="Mean latency.")] = None,
@@ -239,12 +234,12 @@ def choose(
     Chosen on tune, certified on certify, reported on test; of your own images on the two halves
     NAME-tune and NAME-certify. Exit code 1 where nobody keeps them.
     """
-    from hybrid.choosing import Limits, choose, point_file, save_point, survey
+    from hybrid.choosing import Limits, choose, collect_candidates, point_file, save_point
     from hybrid.evaluation import Prices
 
     limits = Limits(
         max_loss_points=max_loss,
-        confidence=None if observed else confidence,
+        confidence=None if uncertified else confidence,
         max_energy_uj=max_energy_uj,
         max_latency_ms=max_latency_ms,
         max_uplink_bytes=max_uplink_bytes,
@@ -256,9 +251,9 @@ def choose(
     )
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     with output.progress("counting thresholds") as progress:
-        field = survey(networks, images=images, measure=measure, progress=progress)
+        field = collect_candidates(networks, images=images, measure=measure, progress=progress)
     answer = choose(field, limits, prices)
-    compared = _survivals(field, limits, prices, answer) if every_profile or report else ()
+    compared = _profile_checks(field, limits, prices, answer) if every_profile or report else ()
     if as_json:
         survived = {"profiles": [one.to_dict() for one in compared]} if every_profile else {}
         output.print_json(answer.to_dict() | survived)
@@ -306,18 +301,19 @@ def energy_(
     typer.echo(f"Energy ({scope}) with {prices.title}.")
 
 
-@app.command(epilog="Example: hybrid train digits-vgg --variant hybrid-4bit --runs runs")
+@app.command(epilog="Example: hybrid train digits-vgg --variant hybrid-4bit --checkpoints runs")
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or the path of your own.")],
     *,
     variant: Annotated[
         list[str] | None, typer.Option(help="Only this variant; may be given several times.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of checkpoints to resume from.")] = Path(
-        "runs"
-    ),
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many training images, for a trial.")
+    checkpoints: Annotated[
+        Path, typer.Option(help="Folder of checkpoints; an interrupted run resumes from it.")
+    ] = Path("runs"),
+    max_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use at most this many training images; nothing is published."),
     ] = None,
     compiled: Annotated[
         bool,
@@ -338,25 +334,25 @@ def train(
     try:
         from lightning.pytorch.callbacks import RichProgressBar
 
-        from hybrid.training.run import Run, train
+        from hybrid.training.run import TrainingRun, train
     except ModuleNotFoundError as error:
         raise RecipeError(
             f"Training needs {error.name}, which is not installed; "
             'install it with: pip install "hybrid[train]".'
         ) from None
     bar = RichProgressBar(console_kwargs={"stderr": True})
-    how = Run(folder=runs, limit=limit, callbacks=(bar,), compiled=compiled)
+    how = TrainingRun(folder=checkpoints, limit=max_images, callbacks=(bar,), compiled=compiled)
     done = train(plans, how, variants=chosen)
     if not done:
         typer.echo(f"Nothing is missing of {plans.network}.")
-    elif limit is None:
+    elif max_images is None:
         typer.echo(f"In {zoo.pretrained_folder() / plans.network}: {', '.join(done)}.")
     else:
         typer.echo(f"Trial ended, nothing published: {', '.join(done)}.")
 
 
-@app.command(epilog="Example: hybrid card digits-vgg")
-def card(
+@app.command(epilog="Example: hybrid refresh digits-vgg")
+def refresh(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or the path of your own.")],
     *,
     variant: Annotated[
@@ -389,7 +385,9 @@ def profiles(*, as_json: AsJson = False) -> None:
             typer.echo(f"  {one.name:<22} {one.title}\n{'':25}{one.source}")
 
 
-def _published(*, as_json: bool) -> None:
+@app.command(epilog="Example: hybrid published")
+def published(*, as_json: AsJson = False) -> None:
+    """Print published figures of early exit beside what the networks here reach."""
     from hybrid.choosing import published
 
     made = published.rows()
@@ -400,17 +398,17 @@ def _published(*, as_json: bool) -> None:
         typer.echo(published.NOTE)
 
 
-def _survivals(
+def _profile_checks(
     field: "Field", limits: "Limits", prices: "Prices", answer: "Answer"
-) -> "tuple[Survival, ...]":
+) -> "tuple[ProfileCheck, ...]":
     """The choice under every profile that ships, and the one it was made under."""
-    from hybrid.choosing import survives
+    from hybrid.choosing import check_profiles
 
     if answer.best is None:
         return ()
     names = [name for name in energy.profile_names() if name != prices.profile.name]
     profiles = [prices.profile, *map(energy.load_profile, names)]
-    return survives(field, limits, prices, answer.best, profiles)
+    return check_profiles(field, limits, prices, answer.best, profiles)
 
 
 images.add_to(app)

@@ -13,8 +13,8 @@ from hybrid.cli.options import AsJson
 if TYPE_CHECKING:
     from hybrid.models.cutting import Cut
     from hybrid.models.tracing import Outline
-    from hybrid.sweep.sweep import Kept, Plan
-    from hybrid.sweep.swept import Row
+    from hybrid.sweep.sweep import Kept, SweepPlan
+    from hybrid.sweep.swept import SweepRow
 
 __all__ = ["add_to"]
 
@@ -35,7 +35,7 @@ Size = Annotated[
 Mean = Annotated[
     str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
 ]
-Deviation = Annotated[str, typer.Option(help="Likewise; without both, the data set's.")]
+Std = Annotated[str, typer.Option(help="Likewise; without both, the data set's.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -117,7 +117,7 @@ def adapt(
     ] = "",
     size: Size = None,
     mean: Mean = "",
-    deviation: Deviation = "",
+    std: Std = "",
     seed: Annotated[int, typer.Option(help="Of the order of images and the exits' start.")] = 0,
 ) -> None:
     """Cut your own torch.nn.Module, quantize its edge, train exits, and put it into pretrained/.
@@ -127,10 +127,10 @@ def adapt(
     HYBRID_PRETRAINED names another folder.
     """
     from hybrid import zoo
-    from hybrid.adaptation.adapt import Request
+    from hybrid.adaptation.adapt import AdaptRequest
     from hybrid.adaptation.adapt import adapt as run
 
-    request = Request(
+    request = AdaptRequest(
         model=model,
         weights=weights,
         data=data,
@@ -141,7 +141,7 @@ def adapt(
         name=name,
         size=size,
         mean=_numbers(mean, float, "--mean"),
-        deviation=_numbers(deviation, float, "--deviation"),
+        std=_numbers(std, float, "--std"),
         seed=seed,
     )
     network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
@@ -174,7 +174,7 @@ def sweep(
     ] = "",
     size: Size = None,
     mean: Mean = "",
-    deviation: Deviation = "",
+    std: Std = "",
     address: Annotated[
         str,
         typer.Option(
@@ -217,7 +217,7 @@ def sweep(
         name=name,
         size=size,
         mean=_numbers(mean, float, "--mean"),
-        deviation=_numbers(deviation, float, "--deviation"),
+        std=_numbers(std, float, "--std"),
     )
     planned = sweep.plan(asked, out)
     for one in planned.skipped:
@@ -249,7 +249,7 @@ _SWEPT = (
 )  # fmt: skip
 
 
-def _print_sweep(planned: "Plan", kept: "Kept", rows: Sequence["Row"], out: Path) -> None:
+def _print_sweep(planned: "SweepPlan", kept: "Kept", rows: Sequence["SweepRow"], out: Path) -> None:
     from hybrid.sweep import swept
 
     if rows:
@@ -269,7 +269,7 @@ def _print_sweep(planned: "Plan", kept: "Kept", rows: Sequence["Row"], out: Path
     )
 
 
-def _swept_cells(row: "Row") -> tuple[str, ...]:
+def _swept_cells(row: "SweepRow") -> tuple[str, ...]:
     alone = ", ".join(f"{name} {100 * share:.2f} %" for name, share in row.exit_accuracy.items())
     return (
         row.cut,

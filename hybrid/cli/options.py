@@ -13,7 +13,6 @@ __all__ = [
     "LinkName",
     "Measure",
     "Network",
-    "Paper",
     "PointFile",
     "ProfileName",
     "Scope",
@@ -34,7 +33,7 @@ Measure = Annotated[
     str, typer.Option(help="Confidence measure: max_probability, margin or entropy.")
 ]
 Split = Annotated[
-    str, typer.Option(help="tune, certify, test, or one of your own that `record` made.")
+    str, typer.Option(help="tune, certify, test, or one of your own made by `import-images`.")
 ]
 ProfileName = Annotated[
     str, typer.Option("--profile", help="Hardware profile, or the path of your own TOML file.")
@@ -72,24 +71,6 @@ PointFile = Annotated[
         help="What `choose --out` wrote; it says network, bits, thresholds and prices.",
         is_eager=True,
         callback=_read_point,
-    ),
-]
-
-
-def _without_a_network(context: typer.Context, paper: bool) -> bool:
-    """The table names its own networks: what is required otherwise gets a default."""
-    if paper:
-        context.default_map = {"network": "", "bits": 32}
-    return paper
-
-
-Paper = Annotated[
-    bool,
-    typer.Option(
-        "--paper",
-        help="Without a network: the published figures, and what the networks here reach.",
-        is_eager=True,
-        callback=_without_a_network,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

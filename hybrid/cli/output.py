@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from hybrid.choosing import Answer, PointFile, Survival
+    from hybrid.choosing import Answer, PointFile, ProfileCheck
     from hybrid.data.labels import Match
-    from hybrid.data.user_splits import OwnSplit
+    from hybrid.data.user_splits import UserSplit
     from hybrid.evaluation import Certified
     from hybrid.models import Inference
     from hybrid.policy import OperatingPoint
@@ -68,7 +68,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def say_collected(about: "OwnSplit") -> None:
+def say_collected(about: "UserSplit") -> None:
     """How many images a split has, and which files could not be read, on stderr."""
     from hybrid.data import user_splits
 
@@ -86,7 +86,7 @@ def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None
     """Which labels match no class, on stderr."""
     for one in found:
         if table[one.word] is None:
-            guess = f"; if you mean {one.class_name}, --match does it" if one.class_name else ""
+            guess = f"; if you mean {one.class_name}, --map-label does it" if one.class_name else ""
             were = "1 image" if one.images == 1 else f"{one.images:,} images"
             typer.echo(
                 f"{were} labelled {one.word!r} {'was' if one.images == 1 else 'were'} left out: "
@@ -211,7 +211,9 @@ def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[s
     return name | {"class": said[taken]["class"], "exits": said}
 
 
-def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[tuple[str, str]]:
+def answer_rows(
+    answer: "Answer", compared: "tuple[ProfileCheck, ...]"
+) -> Iterator[tuple[str, str]]:
     """A choice in words: answer, runners-up, what was left out and why."""
     from hybrid.text import choice
 
@@ -225,8 +227,8 @@ def answer_rows(answer: "Answer", compared: "tuple[Survival, ...]") -> Iterator[
         yield "certificate", choice.certificate(answer.proof, answer.best, answer.limits)
     for number, point in enumerate(answer.runners_up, start=1):
         yield f"runner-up {number}", choice.short(point)
-    for standing in answer.left_out:
-        yield "left out", f"{choice.name(standing.point)}: {choice.reason(standing)}"
+    for ranked in answer.left_out:
+        yield "left out", f"{choice.name(ranked.point)}: {choice.reason(ranked)}"
     for one in compared:
         yield f"under {one.profile} ", choice.verdict(one)
     yield "searched", choice.counted(answer)

@@ -22,10 +22,10 @@ from hybrid.data.archives import Entry, Source
 from hybrid.data.images import Rejected, read_image, shown_name
 from hybrid.data.labels import LEFT_OUT, UNLABELLED, labels
 from hybrid.data.preprocess import preprocess
-from hybrid.data.user_splits import OwnSplit, Part
+from hybrid.data.user_splits import Part, UserSplit
 from hybrid.errors import ImageError, SourceError
 
-__all__ = ["Plan", "collect", "discard", "divided", "drafts", "pixels_of", "plan"]
+__all__ = ["IngestPlan", "collect", "discard", "divided", "drafts", "pixels_of", "plan"]
 
 BATCH = 250  # the images that a network is given at once when a trace is recorded
 _PART_BYTES = 32_000_000
@@ -50,10 +50,10 @@ class TakesImages(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Plan:
+class IngestPlan:
     """What becomes a split. `labels` (entries,), all UNLABELLED where nothing is known."""
 
-    about: OwnSplit
+    about: UserSplit
     entries: tuple[Entry, ...]
     labels: NDArray[np.int64]
     refused: tuple[Rejected, ...] = ()
@@ -80,7 +80,7 @@ def plan(
     words: Sequence[str | None] = (),
     table: Mapping[str, str | None] | None = None,
     inverted: bool = False,
-) -> Plan:
+) -> IngestPlan:
     """What a source becomes for a network.
 
     Args:
@@ -100,7 +100,7 @@ def plan(
     if not len(chosen):
         raise SourceError(_nothing_matches(words, card))
     out = Counter(words[i] or "" for i in np.flatnonzero(truth == LEFT_OUT).tolist())
-    about = OwnSplit(
+    about = UserSplit(
         network=card.network,
         name=name,
         dataset=card.dataset,
@@ -116,10 +116,10 @@ def plan(
         left_out=dict(sorted(out.items())),
     )
     entries = tuple(source.entries[i] for i in chosen)
-    return Plan(about=about, entries=entries, labels=truth[chosen], refused=source.refused)
+    return IngestPlan(about=about, entries=entries, labels=truth[chosen], refused=source.refused)
 
 
-def divided(whole: Plan, *, seed: int = 0) -> tuple[Plan, Plan]:
+def divided(whole: IngestPlan, *, seed: int = 0) -> tuple[IngestPlan, IngestPlan]:
     """A plan as two, `<name>-tune` and `<name>-certify`: half of each class, drawn by a seed.
 
     Thresholds that were chosen on images must not be certified on the same ones.
@@ -145,8 +145,8 @@ def divided(whole: Plan, *, seed: int = 0) -> tuple[Plan, Plan]:
 
 
 def collect(
-    plan: Plan, read: Callable[[Entry], bytes], *, progress: Progress | None = None
-) -> OwnSplit:
+    plan: IngestPlan, read: Callable[[Entry], bytes], *, progress: Progress | None = None
+) -> UserSplit:
     """Read the images into parts on disk and give them their name when all are there.
 
     Args:
@@ -188,7 +188,7 @@ def collect(
         ) from error
 
 
-def pixels_of(entry: Entry, data: bytes, about: OwnSplit) -> NDArray[np.uint8]:
+def pixels_of(entry: Entry, data: bytes, about: UserSplit) -> NDArray[np.uint8]:
     """What the network sees of an image: uint8 (size, size, channels).
 
     Raises:
@@ -208,7 +208,7 @@ def discard(draft: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
 
 
-def _check_free(plan: Plan) -> OwnSplit | None:
+def _check_free(plan: IngestPlan) -> UserSplit | None:
     """The split that was made of the same plan already, if it was.
 
     Raises:
@@ -223,7 +223,9 @@ def _check_free(plan: Plan) -> OwnSplit | None:
     return None
 
 
-def _half(whole: Plan, purpose: str, positions: NDArray[np.int64], *, division: str) -> Plan:
+def _half(
+    whole: IngestPlan, purpose: str, positions: NDArray[np.int64], *, division: str
+) -> IngestPlan:
     name = user_splits.check_name(f"{whole.about.name}-{purpose}")
     return replace(
         whole,
@@ -234,7 +236,7 @@ def _half(whole: Plan, purpose: str, positions: NDArray[np.int64], *, division: 
 
 
 def _write_parts(
-    plan: Plan, read: Callable[[Entry], bytes], progress: Progress | None
+    plan: IngestPlan, read: Callable[[Entry], bytes], progress: Progress | None
 ) -> tuple[list[Rejected], list[int]]:
     """All that was skipped, and how many images are in each part."""
     skipped: list[Rejected] = []
@@ -255,7 +257,7 @@ def _write_parts(
 
 
 def _read_part(
-    plan: Plan,
+    plan: IngestPlan,
     read: Callable[[Entry], bytes],
     start: int,
     refused: tuple[Rejected, ...],
@@ -289,7 +291,7 @@ def _read_part(
     )
 
 
-def _part_images(about: OwnSplit) -> int:
+def _part_images(about: UserSplit) -> int:
     """Whole batches, so that a trace is the same whatever a part holds, of some megabytes."""
     batch_bytes = BATCH * about.size * about.size * about.channels
     return BATCH * max(1, min(_PART_BATCHES, _PART_BYTES // batch_bytes))

@@ -35,8 +35,8 @@ from hybrid.files import replacing
 __all__ = [
     "FORMAT",
     "PURPOSES",
-    "OwnSplit",
     "Part",
+    "UserSplit",
     "check_free",
     "check_name",
     "delete",
@@ -69,7 +69,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnSplit:
+class UserSplit:
     """What an own split is.
 
     Args:
@@ -188,7 +188,7 @@ def halved(network: str) -> list[str]:
     return [name for name in halves if f"{name}-certify" in kept and _paired(network, name)]
 
 
-def split(network: str, name: str) -> OwnSplit:
+def split(network: str, name: str) -> UserSplit:
     """What is known of an own split.
 
     Raises:
@@ -204,14 +204,14 @@ def split(network: str, name: str) -> OwnSplit:
             raise ValueError("another format")
         for key in ("classes", "part_samples"):
             values[key] = tuple(values[key])
-        return OwnSplit(**values)
+        return UserSplit(**values)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
             f"{path} cannot be read ({error}); delete the split and record it again."
         ) from error
 
 
-def keep(draft: Path, about: OwnSplit) -> None:
+def keep(draft: Path, about: UserSplit) -> None:
     """Give a draft whose parts are all there its name; it is a split from this moment on.
 
     Raises:
@@ -247,7 +247,7 @@ def delete(network: str, name: str) -> None:
     shutil.rmtree(going, ignore_errors=True)
 
 
-def parts(about: OwnSplit) -> Iterator[Part]:
+def parts(about: UserSplit) -> Iterator[Part]:
     """The split's images, some at a time.
 
     Raises:
@@ -258,7 +258,7 @@ def parts(about: OwnSplit) -> Iterator[Part]:
         yield _whole_part(path, number, about)
 
 
-def load(about: OwnSplit) -> Dataset:
+def load(about: UserSplit) -> Dataset:
     """The whole split in memory, as `hybrid.data.load` gives one.
 
     Raises:
@@ -280,7 +280,7 @@ def load(about: OwnSplit) -> Dataset:
     )
 
 
-def labels(about: OwnSplit) -> Labels:
+def labels(about: UserSplit) -> Labels:
     """The label of every image (n,), -1 throughout where they are not known.
 
     Raises:
@@ -291,7 +291,7 @@ def labels(about: OwnSplit) -> Labels:
     return np.concatenate(found)
 
 
-def images(about: OwnSplit, positions: Sequence[int]) -> Images:
+def images(about: UserSplit, positions: Sequence[int]) -> Images:
     """Some images of the split (k, size, size, channels), without loading the others.
 
     Raises:
@@ -309,7 +309,7 @@ def images(about: OwnSplit, positions: Sequence[int]) -> Images:
     return chosen
 
 
-def skipped(about: OwnSplit) -> list[Rejected]:
+def skipped(about: UserSplit) -> list[Rejected]:
     """Every file that could not be read, with the sentence that says why."""
     return [one for part in parts(about) for one in part.skipped]
 
@@ -369,7 +369,7 @@ def _paired(network: str, name: str) -> bool:
     return purposes == PURPOSES[1:] and tune.division == certify.division != ""
 
 
-def _whole_part(where: Path, number: int, about: OwnSplit) -> Part:
+def _whole_part(where: Path, number: int, about: UserSplit) -> Part:
     part = load_part(where, number)
     shape = (about.part_samples[number], about.size, about.size, about.channels)
     if part is None or part.images.shape != shape or part.images.dtype != np.uint8:
@@ -377,7 +377,7 @@ def _whole_part(where: Path, number: int, about: OwnSplit) -> Part:
     return part
 
 
-def _labels_of(where: Path, number: int, about: OwnSplit) -> Labels:
+def _labels_of(where: Path, number: int, about: UserSplit) -> Labels:
     """The labels of a part; its images stay unread."""
     try:
         with (
@@ -390,7 +390,7 @@ def _labels_of(where: Path, number: int, about: OwnSplit) -> Labels:
     return found
 
 
-def _incomplete(about: OwnSplit) -> str:
+def _incomplete(about: UserSplit) -> str:
     return (
         f"The images of {about.name} are incomplete or changed; delete the split and record it "
         "again."

@@ -33,9 +33,9 @@ __all__ = [
     "BATCHES",
     "AgainstEverything",
     "AgainstTrace",
+    "LiveRequest",
     "Progress",
-    "Request",
-    "Seen",
+    "RecentImage",
     "against_everything",
     "against_trace",
     "load",
@@ -53,7 +53,7 @@ Gate = AbstractContextManager[object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class LiveRequest:
     """What to run: one threshold per early exit, `batch` images at a time."""
 
     network: str
@@ -65,7 +65,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
+class RecentImage:
     """An image that left. image: uint8 (h, w, channels); label, answer: classes."""
 
     image: NDArray[np.uint8]
@@ -98,7 +98,7 @@ class Progress:
     stage_samples: tuple[int, ...]
     exits: NDArray[np.int64]
     confidences: NDArray[np.float32]
-    recent: tuple[tuple[Seen, ...], ...]
+    recent: tuple[tuple[RecentImage, ...], ...]
     full_images: int
     full_seconds: float
     full_images_seconds: float
@@ -158,7 +158,7 @@ class AgainstEverything:
     time_ratio: float | None
 
 
-def load(request: Request) -> tuple["Network", Dataset]:
+def load(request: LiveRequest) -> tuple["Network", Dataset]:
     """The network and the split.
 
     Raises:
@@ -182,7 +182,7 @@ def order(samples: int) -> NDArray[np.int64]:
 def run(
     network: "Network",
     dataset: Dataset,
-    request: Request,
+    request: LiveRequest,
     *,
     gate: Gate | None = None,
     clock: Clock = time.perf_counter,
@@ -219,13 +219,13 @@ def run(
         yield tally.progress()
 
 
-def promised(trace: Trace, request: Request, done: int | None = None) -> tuple[int, ...]:
+def promised(trace: Trace, request: LiveRequest, done: int | None = None) -> tuple[int, ...]:
     """How many of a run's first `done` images (of all) take each exit by the trace, final last."""
     taken = _promised_exits(trace, request)[:done]
     return tuple(np.bincount(taken, minlength=trace.exits).tolist())
 
 
-def against_trace(progress: Progress, trace: Trace, request: Request) -> AgainstTrace:
+def against_trace(progress: Progress, trace: Trace, request: LiveRequest) -> AgainstTrace:
     """The run beside what the trace of the same variant and split promised."""
     rows = order(trace.samples)[: progress.done]
     recorded = trace.confidences[request.measure][rows]  # (done, exits)
@@ -269,7 +269,7 @@ def _images_through(layer: Layer, progress: Progress) -> int:
     return progress.exit_counts[-1] if layer.stage < 0 else progress.stage_samples[layer.stage]
 
 
-def _promised_exits(trace: Trace, request: Request) -> NDArray[np.int64]:
+def _promised_exits(trace: Trace, request: LiveRequest) -> NDArray[np.int64]:
     early = trace.confidences[request.measure][order(trace.samples), :-1]
     taken: NDArray[np.int64] = policy.exits_taken(early, request.thresholds)
     return taken
@@ -278,7 +278,7 @@ def _promised_exits(trace: Trace, request: Request) -> NDArray[np.int64]:
 class _Forward:
     """Forward passes behind a gate, each with the seconds it took."""
 
-    def __init__(self, network: "Network", request: Request, gate: Gate, clock: Clock) -> None:
+    def __init__(self, network: "Network", request: LiveRequest, gate: Gate, clock: Clock) -> None:
         self._network, self._request, self._gate, self._clock = network, request, gate, clock
 
     def leaving(self, pixels: NDArray[np.float32]) -> tuple["Inference", float]:
@@ -323,7 +323,7 @@ class _Tally:
         self._confidences = np.full((samples, exits), np.nan, np.float32)
         self._counts = np.zeros(exits, np.int64)
         self._stage_samples = np.zeros(stages, np.int64)
-        self._recent: list[deque[Seen]] = [deque(maxlen=SHOWN) for _ in range(exits)]
+        self._recent: list[deque[RecentImage]] = [deque(maxlen=SHOWN) for _ in range(exits)]
 
     def add(
         self, inference: "Inference", seconds: float, full_seconds: float | None = None
@@ -366,7 +366,7 @@ class _Tally:
             for place in np.flatnonzero(inference.exits == exit_)[-SHOWN:].tolist():
                 position = self._done + place
                 recent.appendleft(
-                    Seen(
+                    RecentImage(
                         image=self._dataset.images[position].copy(),
                         label=int(self._dataset.labels[position]),
                         answer=int(inference.classes[place]),

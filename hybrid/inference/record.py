@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from hybrid.data import Dataset, user_splits
 from hybrid.data.preprocess import normalise
-from hybrid.data.user_splits import OwnSplit, Part
+from hybrid.data.user_splits import Part, UserSplit
 from hybrid.errors import TraceError
 from hybrid.files import replacing
 from hybrid.models import Network
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 
-__all__ = ["exit_logits", "fit_temperatures", "record", "record_own"]
+__all__ = ["exit_logits", "fit_temperatures", "record", "record_user_split"]
 
 Progress = Callable[[int, int], None]
 
@@ -51,9 +51,9 @@ def fit_temperatures(network: Network, tune: Dataset) -> tuple[float, ...]:
     return network.temperatures
 
 
-def record_own(
+def record_user_split(
     network: Network,
-    about: OwnSplit,
+    about: UserSplit,
     *,
     variant: str,
     weights_sha256: str,
@@ -117,7 +117,7 @@ def record(
 
 
 def _logits_in_parts(
-    network: Network, about: OwnSplit, folder: Path, progress: Progress | None
+    network: Network, about: UserSplit, folder: Path, progress: Progress | None
 ) -> Iterator[list[NDArray[np.float32]]]:
     """Each part's logits, from the folder where they are there already."""
     done = 0
@@ -137,7 +137,7 @@ def _logits_in_parts(
             yield logits
 
 
-def _dataset(about: OwnSplit, part: Part) -> Dataset:
+def _dataset(about: UserSplit, part: Part) -> Dataset:
     return Dataset(
         name=about.dataset,
         split=about.name,
@@ -147,7 +147,7 @@ def _dataset(about: OwnSplit, part: Part) -> Dataset:
     )
 
 
-def _moved(progress: Progress | None, before: int, about: OwnSplit) -> Progress | None:
+def _moved(progress: Progress | None, before: int, about: UserSplit) -> Progress | None:
     """The same progress for a part that begins after `before` images."""
     if progress is None:
         return None

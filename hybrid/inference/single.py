@@ -20,7 +20,7 @@ from hybrid.zoo import Card, Variant, exit_labels
 if TYPE_CHECKING:
     from hybrid.models import Network
 
-__all__ = ["ExitSaid", "StageRan", "Trial", "run"]
+__all__ = ["ExitSaid", "ImageRun", "StageRan", "run"]
 
 TOP = 3  # classes shown of every exit
 RUNS = 3  # the median of so many is the time: other programs disturb single runs
@@ -54,7 +54,7 @@ class StageRan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class ImageRun:
     """What happened to one image.
 
     exit: position of the exit taken; the final one is last. measured_ms: median of `RUNS` runs.
@@ -84,7 +84,7 @@ def run(
     thresholds: Sequence[float],
     measure: str = "max_probability",
     clock: Callable[[], float] = time.perf_counter,
-) -> Trial:
+) -> ImageRun:
     """Send one image through a network and note what happens, layer by layer, in the last run.
 
     Args:
@@ -107,7 +107,7 @@ def run(
         seconds.append(clock() - start)
     exit_ = int(answer.exits[0])
     probabilities = answer.probabilities[0]  # (exits, classes)
-    return Trial(
+    return ImageRun(
         exit=exit_,
         answer=card.classes[int(answer.classes[0])],
         probability=float(probabilities[exit_].max()),

@@ -20,13 +20,13 @@ from hybrid.models.tracing import Outline
 from hybrid.quant.payload import payload_bytes
 from hybrid.quant.quantizers import QuantConv2d
 
-__all__ = ["Cut", "Piece", "Side", "cuts", "find_cut", "pieces", "worthwhile"]
+__all__ = ["Cut", "Piece", "SegmentCost", "cuts", "find_cut", "pieces", "worthwhile"]
 
 _MOST_COLUMNS = 65_535  # of a payload's header
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class SegmentCost:
     """What one side of a cut computes and holds, for one image.
 
     Args:
@@ -74,8 +74,8 @@ class Cut:
     crossing: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     refused: str
-    edge: Side
-    cloud: Side
+    edge: SegmentCost
+    cloud: SegmentCost
 
     @property
     def clean(self) -> bool:
@@ -108,7 +108,7 @@ class Cut:
         }
 
 
-def _side_dict(side: Side, widths: set[int]) -> dict[str, Any]:
+def _side_dict(side: SegmentCost, widths: set[int]) -> dict[str, Any]:
     return {
         "macs": side.macs,
         "layers": side.layers,
@@ -251,7 +251,9 @@ def _ends(outline: Outline) -> dict[int, list[str]]:
     }
 
 
-def _cut(outline: Outline, position: int, names: list[str], edge: Side, cloud: Side) -> Cut:
+def _cut(
+    outline: Outline, position: int, names: list[str], edge: SegmentCost, cloud: SegmentCost
+) -> Cut:
     crossing = _crossing(outline, position)
     shapes = [outline.seen[node].shape for node in crossing]
     known = tuple(shape for shape in shapes if shape is not None)
@@ -289,18 +291,20 @@ def _why_not(
     return ""
 
 
-def _sides(outline: Outline, order: Iterable[int]) -> dict[int, Side]:
+def _sides(outline: Outline, order: Iterable[int]) -> dict[int, SegmentCost]:
     """Position → what has run when the nodes have run in this order, that one included."""
     seen_modules: set[nn.Module] = set()
-    found: dict[int, Side] = {}
+    found: dict[int, SegmentCost] = {}
     quantized = _quantized(outline)
-    side = Side(macs=0, layers=0, filters=0, other_weights=0, activations=0, other_activations=0)
+    side = SegmentCost(
+        macs=0, layers=0, filters=0, other_weights=0, activations=0, other_activations=0
+    )
     for position in order:
         node = outline.nodes[position]
         filters, others = _weights_of(outline, node, seen_modules, quantized)
         if (seen := outline.seen.get(node)) is not None:
             held = (seen.held, 0) if str(node.target) in quantized else (0, seen.held)
-            side = Side(
+            side = SegmentCost(
                 macs=side.macs + seen.macs,
                 layers=side.layers + bool(seen.macs),
                 filters=side.filters + filters,

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hybrid.errors import ModelError, WeightsError
 from hybrid.torchvision_fix import declare_operators
 
-__all__ = ["LAYERS", "Outline", "Seen", "fit_weights", "is_reference", "load_model", "trace"]
+__all__ = ["LAYERS", "NodeOutput", "Outline", "fit_weights", "is_reference", "load_model", "trace"]
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _WHOLE = (*LAYERS, nn.BatchNorm2d)  # what is not traced into, subclasses included
@@ -40,7 +40,7 @@ _ANYTHING = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class NodeOutput:
     """What a node gave for one sample.
 
     Args:
@@ -74,7 +74,7 @@ class Outline:
     graph: fx.GraphModule
     nodes: tuple[fx.Node, ...]
     owners: tuple[tuple[str, ...], ...]
-    seen: dict[fx.Node, Seen]
+    seen: dict[fx.Node, NodeOutput]
     shape: tuple[int, ...]
     classes: int
     by: str
@@ -425,7 +425,7 @@ def _owners(node: fx.Node) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _measured(graph: fx.GraphModule, images: Tensor, reference: str) -> dict[fx.Node, Seen]:
+def _measured(graph: fx.GraphModule, images: Tensor, reference: str) -> dict[fx.Node, NodeOutput]:
     meter = _Meter(graph)
     with _users_code(reference), torch.no_grad():
         meter.run(images)
@@ -437,13 +437,13 @@ class _Meter(fx.Interpreter):
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph, garbage_collect_values=True)
-        self.seen: dict[fx.Node, Seen] = {}
+        self.seen: dict[fx.Node, NodeOutput] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         counter = FlopCounterMode(display=False)
         with counter:
             value = super().run_node(n)
-        self.seen[n] = Seen(
+        self.seen[n] = NodeOutput(
             shape=_sample_shape(value),
             what=_what(value),
             macs=counter.get_total_flops() // 2 // SAMPLES,

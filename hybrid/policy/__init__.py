@@ -9,7 +9,7 @@ from hybrid.policy.browser import payload
 from hybrid.policy.curves import (
     GRID,
     AllPoints,
-    Sweep,
+    ThresholdSweep,
     all_points,
     frontier,
     sweep,
@@ -37,7 +37,7 @@ __all__ = [
     "OperatingPoint",
     "Outcome",
     "PerClass",
-    "Sweep",
+    "ThresholdSweep",
     "TraceLike",
     "all_points",
     "check_thresholds",

@@ -24,14 +24,22 @@ from hybrid.policy.points import (
 from hybrid.policy.thresholds import check_thresholds
 from hybrid.traces.confidence import CODES, to_codes
 
-__all__ = ["GRID", "AllPoints", "Sweep", "all_points", "frontier", "sweep", "threshold_grid"]
+__all__ = [
+    "GRID",
+    "AllPoints",
+    "ThresholdSweep",
+    "all_points",
+    "frontier",
+    "sweep",
+    "threshold_grid",
+]
 
 GRID: Floats = np.arange(0, CODES + 1, 10) / CODES  # 0, 0.001, … 1
 _MOST_POINTS = 4_000_000  # 100 MB of counts for three exits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sweep:
+class ThresholdSweep:
     """One threshold moved over a grid, the others held; or all moved together.
 
     | field          | shape      |                                                 |
@@ -84,7 +92,7 @@ def sweep(
     exit: int | None = None,  # noqa: A002  # the design's word
     others: Sequence[float] = (),
     grid: npt.ArrayLike = GRID,
-) -> Sweep:
+) -> ThresholdSweep:
     """Move one exit's threshold over a grid, or the thresholds of all exits together.
 
     Args:
@@ -111,7 +119,7 @@ def sweep(
         ranks[exit] = _ranks(confidences[:, exit], values)
     counts = _count_moving(ranks, trace.correct, len(values))
     edge_fraction, accuracy = _fractions(counts)
-    return Sweep(
+    return ThresholdSweep(
         exit=exit,
         grid=values,
         exit_counts=counts[0],

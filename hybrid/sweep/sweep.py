@@ -4,7 +4,7 @@
                   data="photos", bits=(4, 8), seeds=(0, 1))
     kept = run(plan(asked, Path("swept")), on_ray(workers=2))
 
-A trial is one `adapt.Request` of one bit width. It is made in a folder of its own and moved to
+A trial is one `adapt.AdaptRequest` of one bit width. It is made in a folder of its own and moved to
 its network when it is whole; one that is there already, made as asked, is not made again. What
 runs the trials, and where, is handed in. Torch draws the same numbers on one thread wherever a
 trial runs, so that equal requests make equal bytes on machines of one kind.
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid import data
-from hybrid.adaptation.adapt import FOLDER_SIZE, Request, check, first_channels
+from hybrid.adaptation.adapt import FOLDER_SIZE, AdaptRequest, check, first_channels
 from hybrid.data import DATASETS, Dataset
 from hybrid.errors import ModelError, SweepError
 from hybrid.files import sha256_of
@@ -30,14 +30,14 @@ from hybrid.models.cutting import Cut, cuts, find_cut, worthwhile
 from hybrid.models.tracing import Outline, fit_weights, load_model, trace
 from hybrid.quant.quantizers import FULL_PRECISION, check_bits
 from hybrid.sweep.on_ray import connected
-from hybrid.sweep.swept import Row, row
+from hybrid.sweep.swept import SweepRow, row
 from hybrid.sweep.trials import Made, Trial, alone, in_folder, is_finished, make, publish
 
 __all__ = [
     "Kept",
-    "Plan",
     "Skipped",
     "Sweep",
+    "SweepPlan",
     "about",
     "on_ray",
     "plan",
@@ -56,7 +56,7 @@ class Sweep:
     """What is tried of which model: every cut with every set of exits, bit width and seed.
 
     Args:
-        model, weights, data, epochs, size, mean, deviation: as in `adapt.Request`.
+        model, weights, data, epochs, size, mean, std: as in `adapt.AdaptRequest`.
         cuts: modules behind which the edge ends; without any, every worthwhile cut.
         exits: sets of modules behind which there are exits; without any, one exit at the cut, or
             where several tensors cross there, at the last place before it that one tensor leaves.
@@ -75,7 +75,7 @@ class Sweep:
     name: str = ""
     size: int | None = None
     mean: tuple[float, ...] = ()
-    deviation: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SweepPlan:
     """Trials in order: cuts, then exits, seeds and bits; and what was left out."""
 
     trials: tuple[Trial, ...]
@@ -115,7 +115,7 @@ Place = tuple[str, tuple[str, ...]]  # a cut and its exits
 Runner = Callable[[Callable[[Trial], Made], Sequence[Trial]], Iterable[Made]]
 
 
-def plan(asked: Sweep, out: Path) -> Plan:
+def plan(asked: Sweep, out: Path) -> SweepPlan:
     """The trials that a sweep asks for, the same list every time.
 
     Args:
@@ -163,10 +163,10 @@ def plan(asked: Sweep, out: Path) -> Plan:
         )
         for request in requests
     ]
-    return Plan(trials=tuple(trials), skipped=tuple(skipped))
+    return SweepPlan(trials=tuple(trials), skipped=tuple(skipped))
 
 
-def run(asked: Plan, runner: Runner, *, say: Say = lambda _: None) -> Kept:
+def run(asked: SweepPlan, runner: Runner, *, say: Say = lambda _: None) -> Kept:
     """Make what is not there yet, and move each trial's network to its folder as it is finished.
 
     Args:
@@ -203,7 +203,7 @@ def run(asked: Plan, runner: Runner, *, say: Say = lambda _: None) -> Kept:
     )
 
 
-def rows(kept: Kept) -> list[Row]:
+def rows(kept: Kept) -> list[SweepRow]:
     """What the finished trials come to, in the plan's order."""
     found = []
     for trial in kept.finished:
@@ -212,7 +212,7 @@ def rows(kept: Kept) -> list[Row]:
     return found
 
 
-def about(asked: Plan, kept: Kept) -> dict[str, Any]:
+def about(asked: SweepPlan, kept: Kept) -> dict[str, Any]:
     """What was asked, left out and failed, in plain values."""
     shared = json.loads(asked.trials[0].asked)
     for each in ("cut", "exits", "bits", "seed"):
@@ -263,7 +263,7 @@ def _check_folder(out: Path) -> None:
             raise SweepError(f"{folder} is a file; name a folder for the networks with --out.")
 
 
-def _check_first(request: Request) -> None:
+def _check_first(request: AdaptRequest) -> None:
     """What is wrong with one request is wrong with all: say so before any is made."""
     with tempfile.TemporaryDirectory() as nowhere, in_folder(Path(nowhere)):
         check(request)
@@ -335,11 +335,11 @@ def _exit_at(found: Sequence[Cut], cut: Cut) -> tuple[str, ...]:
     return (before[-1].name,) if before else (cut.name,)
 
 
-def _shared(asked: Sweep, where: str) -> Request:
+def _shared(asked: Sweep, where: str) -> AdaptRequest:
     """What all trials have in common."""
     function = asked.model.partition(":")[2]
     source = Path(where).stem if Path(where).is_file() else Path(where).name
-    return Request(
+    return AdaptRequest(
         model=asked.model,
         weights=asked.weights.expanduser().resolve(),
         data=where,
@@ -350,7 +350,7 @@ def _shared(asked: Sweep, where: str) -> Request:
         name=asked.name or f"{source}-{function}",
         size=asked.size,
         mean=asked.mean,
-        deviation=asked.deviation,
+        std=asked.std,
     )
 
 
@@ -368,14 +368,14 @@ def _name(begin: str, *, cut: str, exits: Sequence[str], seed: int) -> str:
     return (begin + plain)[: _LONGEST - len(end)] + end
 
 
-def _asked(request: Request, **contents: str) -> str:
+def _asked(request: AdaptRequest, **contents: str) -> str:
     """What decides the result of a request: no paths of weights, but what is in them."""
     values = asdict(request)
     del values["name"], values["weights"]
     return json.dumps(values | contents, sort_keys=True)
 
 
-def _contents(shared: Request, train: Dataset) -> dict[str, str]:
+def _contents(shared: AdaptRequest, train: Dataset) -> dict[str, str]:
     """SHA-256 of the weights, and of a folder's images."""
     found = {"weights_sha256": sha256_of(shared.weights)}
     if shared.data not in DATASETS:

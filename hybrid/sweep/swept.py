@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hybrid import zoo
-from hybrid.choosing import Figures, Limits, Point, choose, survey
+from hybrid.choosing import Figures, Limits, Point, choose, collect_candidates
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
 
-__all__ = ["CSV", "FORMAT", "JSON", "MAX_LOSS_POINTS", "RULE", "Row", "priced", "row", "write"]
+__all__ = ["CSV", "FORMAT", "JSON", "MAX_LOSS_POINTS", "RULE", "SweepRow", "priced", "row", "write"]
 
 FORMAT = 1
 CSV, JSON = "sweep.csv", "sweep.json"
@@ -29,7 +29,7 @@ _MODEL = ("static", 32)  # kind and bits of the model as it was given
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class SweepRow:
     """A trial at its thresholds; figures of test, means per image.
 
     Args:
@@ -64,21 +64,21 @@ class Row:
         return values | {"exits": list(self.exits), "thresholds": list(self.thresholds)}
 
 
-def row(network: str, bits: int, *, seed: int) -> Row:
+def row(network: str, bits: int, *, seed: int) -> SweepRow:
     """A finished trial of the networks at hand.
 
     Raises:
         UnknownNameError, TraceError, WeightsError: it is not there, or damaged.
     """
     card = zoo.card(network)
-    field = survey([network])
+    field = collect_candidates([network])
     limits = Limits(max_loss_points=MAX_LOSS_POINTS, confidence=None)
-    standings = choose(field, limits, Prices()).standings
+    standings = choose(field, limits, Prices()).ranking
     found = {(one.point.kind, one.point.bits): one for one in standings}
     hybrid, static, model = (found[key] for key in (("hybrid", bits), ("static", bits), _MODEL))
     point, figures = hybrid.point, _test(hybrid.point)
     names, right = _exits(card, point)
-    return Row(
+    return SweepRow(
         network=network,
         cut=card.stage_names[card.cut],
         exits=names[:-1],
@@ -105,7 +105,7 @@ def priced() -> dict[str, str]:
     return {"profile": prices.profile.name, "link": prices.link.name, "scope": prices.scope}
 
 
-def write(rows: Sequence[Row], folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
+def write(rows: Sequence[SweepRow], folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
     """The rows as CSV and JSON in a folder; gives what the JSON holds.
 
     Args:
@@ -130,7 +130,7 @@ def _exits(card: zoo.Card, point: Point) -> tuple[tuple[str, ...], tuple[float, 
     return variant.exit_names, variant.accuracy["test"]
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[SweepRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for index, one in enumerate(rows):

@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from hybrid import zoo
-from hybrid.adaptation.adapt import TWIN, Request, adapt
+from hybrid.adaptation.adapt import TWIN, AdaptRequest, adapt
 from hybrid.errors import HybridError, SweepError, WeightsError
 from hybrid.files import replacing, sha256_of
 from hybrid.quant.quantizers import FULL_PRECISION
@@ -54,7 +54,7 @@ class Trial:
         images: HYBRID_DATA where it was asked for; other machines need not have it set.
     """
 
-    request: Request
+    request: AdaptRequest
     asked: str
     out: Path
     home: Path

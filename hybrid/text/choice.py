@@ -4,7 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 from hybrid.certificates import rounded_up
-from hybrid.choosing import Answer, Breach, Limits, Point, Proof, Standing, Survival, taken_from
+from hybrid.choosing import (
+    Answer,
+    Limits,
+    Point,
+    ProfileCheck,
+    Proof,
+    RankedCandidate,
+    Violation,
+    taken_from,
+)
 from hybrid.text import numbers
 
 __all__ = [
@@ -167,23 +176,23 @@ def certificate(proof: Proof, best: Point, limits: Limits) -> str:
     shared = (
         ""
         if proof.comparisons == 1
-        else f" {proof.comparisons} contenders were tested and share what may go wrong."
+        else f" {proof.comparisons} candidates were tested and share what may go wrong."
     )
     return f"With {sure} confidence, {claim}, on images like these {images}.{shared}"
 
 
-def reason(standing: Standing) -> str:
-    """Why a standing was left out: each limit that it breaks, and by how much."""
-    return "; ".join(_broken(breach) for breach in standing.breaches) or "it keeps all limits"
+def reason(ranked: RankedCandidate) -> str:
+    """Why a ranked was left out: each limit that it breaks, and by how much."""
+    return "; ".join(_broken(violation) for violation in ranked.violations) or "it keeps all limits"
 
 
-def place(standing: Standing, answer: Answer) -> str:
-    """Where a contender stands beside the choice."""
-    point = standing.point
+def place(ranked: RankedCandidate, answer: Answer) -> str:
+    """Where a candidate stands beside the choice."""
+    point = ranked.point
     if answer.best is not None and point == answer.best:
         return "the choice"
-    if not standing.kept:
-        return f"left out: {reason(standing)}"
+    if not ranked.kept:
+        return f"left out: {reason(ranked)}"
     assert answer.best is not None  # somebody keeps the limits
     more = point.tune.energy_pj - answer.best.tune.energy_pj
     if more == 0:
@@ -227,9 +236,9 @@ def counted(answer: Answer) -> str:
         if answer.exact
         else "every outcome of a common threshold, a grid of the others, refined one at a time"
     )
-    several = len(answer.standings)
+    several = len(answer.ranking)
     return (
-        f"{numbers.count(answer.candidates)} candidates of {several} contenders ({exact}), chosen "
+        f"{numbers.count(answer.settings)} settings of {several} candidates ({exact}), chosen "
         f"on {taken_from(answer.images)['tune']}; of those that keep the limits the one of least "
         "energy, of equals the more accurate."
     )
@@ -279,52 +288,52 @@ def short(point: Point) -> str:
     )
 
 
-def verdict(one: Survival) -> str:
+def verdict(one: ProfileCheck) -> str:
     """What another energy model says of a choice."""
     if one.best is None:
         return "nobody keeps the limits"
-    if one.survives:
+    if one.check_profiles:
         return f"the same choice, {numbers.energy(one.own.tune.energy_pj)} per image"
     instead = f"{name(one.best)} is chosen, {numbers.energy(one.best.tune.energy_pj)} per image"
     first = f"the first choice needs {numbers.energy(one.own.tune.energy_pj)}"
-    broken = "; ".join(_broken(breach) for breach in one.breaches)
+    broken = "; ".join(_broken(violation) for violation in one.violations)
     return f"{instead}; {first}" + (f" and breaks a limit: {broken}" if broken else "")
 
 
-def survival(found: Sequence[Survival], first: Point) -> str:
+def survival(found: Sequence[ProfileCheck], first: Point) -> str:
     """One sentence: under how many energy models the choice stays the choice."""
-    kept = sum(one.survives for one in found)
+    kept = sum(one.check_profiles for one in found)
     if kept == len(found):
         return f"Under all {kept} energy models the choice is {name(first)}."
-    others = ", ".join(one.profile for one in found if not one.survives)
+    others = ", ".join(one.profile for one in found if not one.check_profiles)
     return (
         f"Under {kept} of {len(found)} energy models the choice is {name(first)}; not under "
         f"{others}."
     )
 
 
-def _broken(breach: Breach) -> str:
-    words, allowed = FIGURES[breach.limit].lower(), figure(breach.limit, breach.allowed)
-    if breach.limit == "days":
-        return f"{words} {days(breach.value)}, {days(breach.excess)} short of {allowed}"
-    if math.isinf(breach.value):
+def _broken(violation: Violation) -> str:
+    words, allowed = FIGURES[violation.limit].lower(), figure(violation.limit, violation.allowed)
+    if violation.limit == "days":
+        return f"{words} {days(violation.value)}, {days(violation.excess)} short of {allowed}"
+    if math.isinf(violation.value):
         return f"{words} is not certified, because there is no trace of certify"
-    more = f"{figure(breach.limit, breach.excess)} over the limit of {allowed}"
-    if breach.certified:
-        said = f"{words} is certified to at most {figure(breach.limit, breach.value)}, {more}"
-        return said + _too_few(breach)
-    return f"{words} {figure(breach.limit, breach.value)}, {more}"
+    more = f"{figure(violation.limit, violation.excess)} over the limit of {allowed}"
+    if violation.certified:
+        said = f"{words} is certified to at most {figure(violation.limit, violation.value)}, {more}"
+        return said + _too_few(violation)
+    return f"{words} {figure(violation.limit, violation.value)}, {more}"
 
 
-def _too_few(breach: Breach) -> str:
+def _too_few(violation: Violation) -> str:
     """What no point could have been promised from so few images."""
-    if breach.fewest is None:
+    if violation.fewest is None:
         return " (so small a loss cannot be certified from any number of images)"
-    if breach.samples >= breach.fewest:
+    if violation.samples >= violation.fewest:
         return ""
     return (
-        f" (of {numbers.count(breach.samples)} images nothing better can come: it takes "
-        f"{numbers.count(breach.fewest)}, if none of them loses anything)"
+        f" (of {numbers.count(violation.samples)} images nothing better can come: it takes "
+        f"{numbers.count(violation.fewest)}, if none of them loses anything)"
     )
 
 

@@ -18,7 +18,7 @@ UNLABELLED = (
 )
 
 
-class Opponent(Protocol):
+class Baseline(Protocol):
     """A static network as the verdict reads it."""
 
     @property
@@ -130,16 +130,16 @@ def honest(point: OperatingPoint, *, labelled: bool) -> OperatingPoint:
 
 
 def verdict(
-    point: OperatingPoint, opponents: Sequence[Opponent], *, scope: str, labelled: bool = True
+    point: OperatingPoint, baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
 ) -> str:
     """One sentence: which static network is both more accurate and cheaper, if one is."""
     if not labelled:
         return UNLABELLED
-    if not opponents:
+    if not baselines:
         return "No static network is recorded here to compare this point with."
     accuracy = point.outcome.accuracy
-    better = [o for o in opponents if o.accuracy > accuracy and o.energy_pj < point.energy_pj]
-    if not better and all(opponent.bits == 32 for opponent in opponents):
+    better = [o for o in baselines if o.accuracy > accuracy and o.energy_pj < point.energy_pj]
+    if not better and all(opponent.bits == 32 for opponent in baselines):
         return (
             "The full-precision twin does not beat this point on both accuracy and energy "
             f"({scope}); no static network of fewer bits is recorded here, and one might."

@@ -32,7 +32,7 @@ from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish, renew
 from hybrid.training.recipe import Plan, Recipe, plan_of
 
-__all__ = ["Run", "precision", "train", "train_variant"]
+__all__ = ["TrainingRun", "precision", "train", "train_variant"]
 
 # steps of the learned quantizers are set from this many training images
 CALIBRATION_IMAGES = 500
@@ -40,7 +40,7 @@ FINISHED = "finished.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TrainingRun:
     """Where a run keeps its state and what it may use.
 
     Args:
@@ -70,7 +70,7 @@ def precision() -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
-def train(recipe: Recipe, run: Run, *, variants: tuple[str, ...] = ()) -> list[str]:
+def train(recipe: Recipe, run: TrainingRun, *, variants: tuple[str, ...] = ()) -> list[str]:
     """Train what is missing of `variants` (all, where empty) and publish each when done.
 
     What was trained from weights or by a teacher that have been trained again since is missing. A
@@ -138,7 +138,7 @@ def _has_its_base(recipe: Recipe, plan: Plan) -> bool:
     return True
 
 
-def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
+def train_variant(recipe: Recipe, plan: Plan, run: TrainingRun) -> Network:
     """Train one variant to its end, publish it and return it; a trial is not published."""
     torch.manual_seed(recipe.seed)
     images, labels = _training_images(recipe, run)
@@ -174,7 +174,9 @@ def train_variant(recipe: Recipe, plan: Plan, run: Run) -> Network:
     return network
 
 
-def _training_images(recipe: Recipe, run: Run) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _training_images(
+    recipe: Recipe, run: TrainingRun
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     split = data.load(recipe.dataset, "train")
     # at random, since a split may be sorted by class
     order = np.random.default_rng(recipe.seed).permutation(len(split.labels))
@@ -188,7 +190,7 @@ def _calibration(images: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(images[rows])
 
 
-def _how(module: ExitTraining, run: Run) -> Training:
+def _how(module: ExitTraining, run: TrainingRun) -> Training:
     return Training(
         history=tuple(module.history),
         hours=module.seconds / 3600,
@@ -198,7 +200,7 @@ def _how(module: ExitTraining, run: Run) -> Training:
     )
 
 
-def _start(recipe: Recipe, plan: Plan, run: Run, images: torch.Tensor) -> Network:
+def _start(recipe: Recipe, plan: Plan, run: TrainingRun, images: torch.Tensor) -> Network:
     """The network as training begins: weights from `plan.start`, quantizers set from data."""
     network: Network = build(recipe.spec(plan)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if plan.start:
@@ -230,13 +232,13 @@ def _take_weights(network: Network, theirs: dict[str, Tensor]) -> None:
     network.load_state_dict(shared, strict=False)
 
 
-def _finished_weights(recipe: Recipe, variant: str, run: Run) -> dict[str, Tensor]:
+def _finished_weights(recipe: Recipe, variant: str, run: TrainingRun) -> dict[str, Tensor]:
     """Weights before they were quantized, where the run's folder still has them."""
     kept = _run_folder(recipe, variant, run) / FINISHED
     return load_file(kept) if kept.is_file() else _published(recipe, variant).state_dict()
 
 
-def _run_folder(recipe: Recipe, variant: str, run: Run) -> Path:
+def _run_folder(recipe: Recipe, variant: str, run: TrainingRun) -> Path:
     folder = run.folder if run.limit is None else run.folder / f"trial-{run.limit}"
     return folder / recipe.network / variant
 
@@ -269,7 +271,7 @@ def _tune(recipe: Recipe) -> Batches:
     return Batches(images, tune.labels, batch=500, seed=0, shuffle=False)
 
 
-def _fit(module: ExitTraining, folder: Path, run: Run) -> None:
+def _fit(module: ExitTraining, folder: Path, run: TrainingRun) -> None:
     checkpoint = folder / "last.ckpt"
     keep = ModelCheckpoint(
         dirpath=folder,
@@ -349,7 +351,7 @@ def reestimate_norms(network: Network, batches: Batches, *, count: int = 50) -> 
         network.eval()
 
 
-def _device(run: Run) -> str:
+def _device(run: TrainingRun) -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     used = run.precision or precision()

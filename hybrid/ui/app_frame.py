@@ -28,14 +28,14 @@ from hybrid.ui.session import Offers, View
 
 __all__ = [
     "empty",
+    "finish_run",
     "frame",
     "guard",
-    "hold_door",
     "is_local",
+    "mark_framed",
     "missing_trace",
     "open_page",
     "set_up",
-    "settle",
     "through_app",
 ]
 
@@ -85,7 +85,7 @@ def frame(*, folded: bool = False) -> View | None:
     return view
 
 
-def hold_door() -> None:
+def mark_framed() -> None:
     """Tell the page about to run that app.py has framed it."""
     st.session_state["framed"] = True
 
@@ -160,7 +160,7 @@ def empty() -> None:
     st.code("hybrid train digits-vgg", language="bash")
 
 
-def settle() -> None:
+def finish_run() -> None:
     """Last line of app.py: the page is whole."""
     _LINKS.pop(_session(), None)
     if "page_runs" in st.session_state:

@@ -4,7 +4,7 @@
     trace = cache.counted(view.network, view.variant, view.split)      # see Raises
     band = cache.band(view)                              # certificates for free sliders
     prices = cache.prices(view)                          # per exit, and the twin's
-    scene = cache.scene(view)                            # all of Explore that no slider changes
+    data = cache.explore_data(view)                      # all of Explore that no slider changes
 
 Files are part of the key by their time of change, so a trace recorded meanwhile or a new card
 shows at the next run. What comes out is shared between sessions: never write into it.
@@ -25,38 +25,38 @@ from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
 from hybrid.ui.explore import tables
-from hybrid.ui.explore.data import Frontier, Prices, Scene, Static
+from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, Static
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.session import STEPS, Offers, View
 
 if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
-    from hybrid.choosing.baselines import Duel
+    from hybrid.choosing.baselines import Comparison
 
 __all__ = [
     "DELTA",
     "SPLIT",
+    "ExploreData",
+    "ExplorePrices",
     "Frontier",
-    "Prices",
-    "Scene",
     "Static",
     "band",
+    "baselines",
     "card",
     "certify_split",
     "counted",
     "exit_certificates",
+    "explore_data",
     "follower_data",
     "frontier_table",
     "frontiers",
     "images",
     "link_title",
     "offers",
-    "opponents",
     "pictures",
     "prices",
     "profile_title",
-    "scene",
     "stamps",
     "statics",
     "sweep_together",
@@ -116,7 +116,7 @@ def certify_split(view: View) -> str | None:
     return f"{images}-certify" if paired else None
 
 
-def prices(view: View) -> Prices:
+def prices(view: View) -> ExplorePrices:
     """What the view's network costs on the view's hardware and link, in the view's scope."""
     changed = stamps(view.network, view.split)
     return _prices(
@@ -130,7 +130,7 @@ def statics(view: View) -> tuple[Static, ...]:
     return _statics(view.network, view.profile, view.link, view.scope, view.split, changed)
 
 
-def opponents(view: View) -> tuple["pd.DataFrame", list["Duel"]]:
+def baselines(view: View) -> tuple["pd.DataFrame", list["Comparison"]]:
     """Each static network beside a hybrid as accurate, and who needs less energy, at these prices.
 
     Raises:
@@ -143,10 +143,10 @@ def opponents(view: View) -> tuple["pd.DataFrame", list["Duel"]]:
 @lru_cache(maxsize=32)
 def _opponents(
     network: str, profile: str, link: str, scope: str, _changed: tuple[tuple[int, ...], ...]
-) -> tuple["pd.DataFrame", list["Duel"]]:
+) -> tuple["pd.DataFrame", list["Comparison"]]:
     from hybrid.ui.networks import cards  # imports pandas
 
-    return cards.opponents_table(network, _asked(profile, link, scope))
+    return cards.baselines_table(network, _asked(profile, link, scope))
 
 
 def searched_split(view: View) -> str:
@@ -167,7 +167,7 @@ def frontiers(view: View) -> tuple[Frontier, ...]:
     return _frontiers(_unthresholded(view), searched_split(view), when_changed(view))
 
 
-def sweep_together(view: View) -> policy.Sweep:
+def sweep_together(view: View) -> policy.ThresholdSweep:
     """All thresholds moved as one over 0, 0.005, … 1."""
     return _sweep(_unthresholded(view), stamps(view.network, view.split))
 
@@ -225,13 +225,13 @@ def frontier_table(view: View) -> "pd.DataFrame":
     return _frontier_table(_unthresholded(view), when_changed(view))
 
 
-def scene(view: View) -> Scene:
+def explore_data(view: View) -> ExploreData:
     """All of Explore that the sliders do not change.
 
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
-    return _scene(_unthresholded(view), zoo.pretrained_folder(), when_changed(view))
+    return _explore_data(_unthresholded(view), zoo.pretrained_folder(), when_changed(view))
 
 
 def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | None:
@@ -239,7 +239,7 @@ def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | No
     known = card(view.network)
     if view.split != SPLIT:
         stamp = _changed_ns(user_splits.path_of(view.network, view.split))
-        return _own_pictures(view.network, view.split, tuple(positions), stamp)
+        return _user_pictures(view.network, view.split, tuple(positions), stamp)
     found = images(known.dataset, size=known.size, channels=known.channels)
     recorded = trace(view.network, view.variant, view.split)
     if found is None or len(found) != recorded.samples:
@@ -257,8 +257,8 @@ def images(dataset: str, *, size: int, channels: int) -> npt.NDArray[np.uint8] |
 
 # Streamlit's cache takes 0.2 ms for each part of a key, and this is asked for at every move.
 @lru_cache(maxsize=32)
-def _scene(view: View, _folder: Path, _changed: tuple[int, ...]) -> Scene:
-    return Scene(
+def _explore_data(view: View, _folder: Path, _changed: tuple[int, ...]) -> ExploreData:
+    return ExploreData(
         card=zoo.card(view.network),
         labelled=trace(view.network, view.variant, view.split).labelled,
         trace=counted(view.network, view.variant, view.split),
@@ -318,7 +318,7 @@ def _prices(
     scope: str,
     split: str,
     changed: tuple[int, ...],
-) -> Prices:
+) -> ExplorePrices:
     del changed  # only in the key
     variant, asked = zoo.variant(network, bits), _asked(profile, link, scope)
     takes = np.eye(variant.exits + 1).tolist()  # all samples at one exit, then at the next
@@ -337,7 +337,7 @@ def _prices(
     ]
     known = zoo.card(network)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
-    return Prices(
+    return ExplorePrices(
         costs=evaluation.costs(variant, asked),
         parts={
             _part_name(part, known): tuple(parts[part] for parts in by_exit) for part in by_exit[0]
@@ -395,7 +395,7 @@ def _frontiers(view: View, split: str, changed: tuple[int, ...]) -> tuple[Fronti
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _sweep(view: View, changed: tuple[int, ...]) -> policy.Sweep:
+def _sweep(view: View, changed: tuple[int, ...]) -> policy.ThresholdSweep:
     del changed  # only in the key
     recorded = counted(view.network, view.variant, view.split)
     grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
@@ -424,7 +424,7 @@ def _follower_data(view: View, changed: tuple[int, ...]) -> dict[str, Any]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _own_pictures(
+def _user_pictures(
     network: str, split: str, positions: tuple[int, ...], stamp: int
 ) -> npt.NDArray[np.uint8]:
     del stamp  # only in the key

@@ -111,7 +111,9 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
         about = user_splits.split(network, split)
         weights = chosen.files[zoo.WEIGHTS]
         with gate:
-            record.record_own(loaded, about, variant=variant, weights_sha256=weights, progress=step)
+            record.record_user_split(
+                loaded, about, variant=variant, weights_sha256=weights, progress=step
+            )
         return
     images = data.load(card.dataset, split, size=card.size, channels=card.channels)
     with gate:

@@ -2,7 +2,7 @@
 
     with running.gate():
         answer = running.network(name, variant).infer(…)     # never twice at once
-    trial = running.trial(pixels, name, variant, thresholds, measure)
+    image_run = running.image_run(pixels, name, variant, thresholds, measure)
 
 Torch is imported when the first network is loaded, not before.
 """
@@ -14,14 +14,14 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from hybrid import zoo
-from hybrid.inference import single as trials
-from hybrid.inference.single import Trial
+from hybrid.inference import single
+from hybrid.inference.single import ImageRun
 from hybrid.ui.jobs import Turns, spare_a_core
 
 if TYPE_CHECKING:
     from hybrid.models import Network
 
-__all__ = ["gate", "network", "trial"]
+__all__ = ["gate", "image_run", "network"]
 
 WEIGHTS = "weights.safetensors"
 
@@ -41,13 +41,13 @@ def network(name: str, variant: str) -> "Network":
     return _network(name, variant, zoo.card(name).variants[variant].files[WEIGHTS])
 
 
-def trial(
+def image_run(
     pixels: NDArray[np.uint8],
     name: str,
     variant: str,
     thresholds: tuple[float, ...],
     measure: str,
-) -> Trial:
+) -> ImageRun:
     """What happens to one image; the same question is answered from memory.
 
     Args:
@@ -80,11 +80,11 @@ def _trial(
     sha256: str,
     thresholds: tuple[float, ...],
     measure: str,
-) -> Trial:
+) -> ImageRun:
     card = zoo.card(name)
     loaded = _network(name, variant, sha256)
     with gate():
-        return trials.run(
+        return single.run(
             loaded,
             np.frombuffer(pixels, dtype=np.uint8).reshape(shape),
             card=card,

@@ -31,7 +31,7 @@ __all__ = [
     "current",
     "keep",
     "on_grid",
-    "same_scene",
+    "same_data",
     "slider_keys",
 ]
 
@@ -167,7 +167,7 @@ def on_grid(threshold: float) -> float:
     return math.floor(threshold * STEPS + 0.5) / STEPS
 
 
-def same_scene(one: View, other: View) -> bool:
+def same_data(one: View, other: View) -> bool:
     """True if two views differ at most in their thresholds."""
     return replace(one, thresholds=other.thresholds) == other
 

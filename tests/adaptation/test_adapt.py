@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from hybrid import data, zoo
-from hybrid.adaptation.adapt import Request, adapt
+from hybrid.adaptation.adapt import AdaptRequest, adapt
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.errors import (
@@ -63,8 +63,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(weights: Path) -> Request:
-    return Request(
+def asked(weights: Path) -> AdaptRequest:
+    return AdaptRequest(
         model="tests.own_models:plain",
         weights=weights,
         data="digits",
@@ -76,7 +76,7 @@ def asked(weights: Path) -> Request:
 
 
 @pytest.fixture(scope="module")
-def kept(asked: Request, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(asked: AdaptRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of networks after adapting at 8 bits; to be looked at only."""
     folder = tmp_path_factory.mktemp("pretrained")
     with pytest.MonkeyPatch.context() as patch:
@@ -176,7 +176,7 @@ def test_the_features_sent_are_levels_of_the_uplink(here: Path):
     assert float(network.uplink_shift) > 0  # a convolution without a ReLU ends below zero
 
 
-def test_more_bits_are_added_to_a_network_that_is_there(here: Path, asked: Request):
+def test_more_bits_are_added_to_a_network_that_is_there(here: Path, asked: AdaptRequest):
     before = zoo.card(NAME).variants["hybrid-8bit"]
 
     adapt(replace(asked, exits=("stem",), bits=(4,), epochs=1))
@@ -191,7 +191,7 @@ def test_more_bits_are_added_to_a_network_that_is_there(here: Path, asked: Reque
 
 
 def test_a_network_of_other_weights_or_another_cut_is_not_overwritten(
-    here: Path, asked: Request, tmp_path: Path
+    here: Path, asked: AdaptRequest, tmp_path: Path
 ):
     other = load_file(asked.weights)
     other["fc.bias"] = other["fc.bias"] + 1
@@ -205,7 +205,7 @@ def test_a_network_of_other_weights_or_another_cut_is_not_overwritten(
 
 
 def test_a_skip_connection_across_the_cut_is_carried(
-    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 2)
@@ -220,7 +220,7 @@ def test_a_skip_connection_across_the_cut_is_carried(
 
 
 def test_a_model_that_only_export_can_follow_is_adapted_too(
-    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 2)
@@ -234,19 +234,17 @@ def test_a_model_that_only_export_can_follow_is_adapted_too(
 
 
 def test_a_mean_and_deviation_of_its_own_reach_the_model(
-    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
+    asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
-    mean, deviation = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
-    adapt(replace(asked, exits=("stem",), mean=mean, deviation=deviation, name="mine"))
+    adapt(replace(asked, exits=("stem",), mean=mean, std=std, name="mine"))
 
     test = data.load("digits", "test")
     pixels = torch.from_numpy(test.images.astype(np.float32) / 255).permute(0, 3, 1, 2)
-    own = (pixels - torch.tensor(mean).reshape(1, 3, 1, 1)) / torch.tensor(deviation).reshape(
-        1, 3, 1, 1
-    )
+    own = (pixels - torch.tensor(mean).reshape(1, 3, 1, 1)) / torch.tensor(std).reshape(1, 3, 1, 1)
     model = load_model("tests.own_models:plain")
     model.load_state_dict(load_file(weights))
     with torch.inference_mode():
@@ -274,7 +272,7 @@ def test_an_image_folder_is_divided_and_shown(tmp_path: Path, monkeypatch: pytes
     told: list[str] = []
 
     network = adapt(
-        Request(
+        AdaptRequest(
             model="tests.own_models:plain",
             weights=tmp_path / "w.safetensors",
             data=str(folder),
@@ -306,7 +304,7 @@ def test_a_model_for_grey_images_is_shown_grey_ones(
     save_file(
         load_model("tests.own_models:grey", classes=2).state_dict(), tmp_path / "w.safetensors"
     )
-    asked = Request(
+    asked = AdaptRequest(
         model="tests.own_models:grey",
         weights=tmp_path / "w.safetensors",
         data=shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "photos"),
@@ -326,7 +324,7 @@ def test_a_model_for_grey_images_is_shown_grey_ones(
 
 
 def test_a_model_for_other_channels_or_with_weights_that_are_no_numbers_is_refused(
-    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "pretrained"))
     folder = write_folder(tmp_path / "photos", {"dark": 10, "light": 10})
@@ -340,7 +338,7 @@ def test_a_model_for_other_channels_or_with_weights_that_are_no_numbers_is_refus
         adapt(replace(asked, exits=("stem",), weights=tmp_path / "nan.safetensors"))
 
 
-def test_a_folder_with_one_class_or_too_few_images_is_refused(tmp_path: Path, asked: Request):
+def test_a_folder_with_one_class_or_too_few_images_is_refused(tmp_path: Path, asked: AdaptRequest):
     one = write_folder(tmp_path / "one", {"cat": 20})
     few = write_folder(tmp_path / "few", {"cat": 20, "dog": 9})
 
@@ -365,7 +363,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, *, variant: str) -> None:
 
 
 def test_a_full_disk_leaves_no_network_that_is_none(
-    asked: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
@@ -378,7 +376,7 @@ def test_a_full_disk_leaves_no_network_that_is_none(
 
 
 def test_a_full_disk_leaves_the_variant_that_was_there(
-    here: Path, asked: Request, monkeypatch: pytest.MonkeyPatch
+    here: Path, asked: AdaptRequest, monkeypatch: pytest.MonkeyPatch
 ):
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     full_disk(monkeypatch, variant="static-8bit")
@@ -404,7 +402,7 @@ def test_a_full_disk_leaves_the_variant_that_was_there(
         ({"exits": ()}, ModelError, "needs a bit width, an exit and 0 or more epochs"),
         ({"bits": (5, 9)}, BitWidthError, "9 bits are not offered"),
         ({"name": "a/b"}, ModelError, "'a/b' cannot name a network"),
-        ({"mean": (0.5,), "deviation": (0.5,)}, ModelError, "one for each of 3 channels"),
+        ({"mean": (0.5,), "std": (0.5,)}, ModelError, "one for each of 3 channels"),
         ({"weights": Path("nowhere")}, WeightsError, "There are no weights at nowhere"),
         ({"data": "cifar-10"}, UnknownNameError, "Did you mean cifar10"),
     ],
@@ -413,7 +411,7 @@ def test_what_cannot_be_adapted_is_one_sentence_and_leaves_nothing(
     change: dict[str, object],
     kind: type[HybridError],
     sentence: str,
-    asked: Request,
+    asked: AdaptRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -426,7 +424,7 @@ def test_what_cannot_be_adapted_is_one_sentence_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_for_other_classes_name_their_keys(asked: Request, tmp_path: Path):
+def test_weights_for_other_classes_name_their_keys(asked: AdaptRequest, tmp_path: Path):
     other = load_model("tests.own_models:plain", classes=4).state_dict()
     save_file(other, tmp_path / "w.safetensors")
 

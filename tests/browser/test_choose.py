@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hybrid.choosing import Limits, choose, survey
+from hybrid.choosing import Limits, choose, collect_candidates
 from hybrid.ui.session import STEPS
 from tests.browser.waiting import PATIENCE_MS, click_point, said_by_address, settled
 
@@ -47,7 +47,7 @@ def shown(best: Any) -> str:
 def expected(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HYBRID_PRETRAINED", str(pretrained))
     limits = Limits(max_loss_points=12.0, confidence=0.9, max_energy_uj=12.0)
-    best = choose(survey(["trees-toy"]), limits).best
+    best = choose(collect_candidates(["trees-toy"]), limits).best
     assert best is not None
     assert best.kind in {"hybrid", "edge"}
     return best

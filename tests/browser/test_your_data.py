@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid import evaluation, policy, zoo
-from hybrid.choosing import Limits, choose, survey
+from hybrid.choosing import Limits, choose, collect_candidates
 from hybrid.cli.main import app
 from hybrid.text import numbers
 from hybrid.text.point import UNLABELLED
 from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
-from tests.own_images import digits, pngs, write_own_split, zipped
+from tests.own_images import digits, pngs, write_user_split, zipped
 
 pytestmark = pytest.mark.browser
 
@@ -100,7 +100,7 @@ def test_a_zip_leads_to_a_certified_point_and_its_file_is_read_by_the_command_li
 
     point = tomllib.loads(path.read_text())
     limits = Limits(max_loss_points=15, confidence=0.8)
-    found = choose(survey(["digits-vgg"], images="halved"), limits)
+    found = choose(collect_candidates(["digits-vgg"], images="halved"), limits)
     assert found.best is not None
     assert (point["variant"], point["images"]) == (found.best.variant, "halved")
     assert tuple(point["thresholds"]) == found.best.thresholds
@@ -127,7 +127,7 @@ def unlabelled_address(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_TRACES", str(tmp_path_factory.mktemp("unlabelled")))
         patch.setenv("HYBRID_PRETRAINED", str(pretrained))
-        write_own_split("trees-toy", "mine", labelled=False)
+        write_user_split("trees-toy", "mine", labelled=False)
         yield serve(pretrained)
 
 

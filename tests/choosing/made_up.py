@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hybrid import zoo
-from hybrid.choosing.candidates import Contender, Field, contender, see
+from hybrid.choosing.candidates import Candidate, Field, candidate, see
 from hybrid.energy import ExitCosts, Layer
 from hybrid.traces.trace import Trace
 from tests.strategies import SHA256
@@ -81,7 +81,7 @@ def layer(name: str, stage: int, segment: str, bits: int, **about: Any) -> Layer
     )
 
 
-def contenders_of(
+def candidates_of(
     tune: Trace, certify: Trace, twins: Sequence[Trace], *, measure: str = "max_probability"
 ) -> Field:
     """A hybrid used in both manners, and its twin on the device and in the cloud.
@@ -90,21 +90,21 @@ def contenders_of(
         twins: the twin's traces on tune and certify.
     """
     card = card_of(exits=tune.exits - 1)
-    found: list[Contender] = []
+    found: list[Candidate] = []
     for kind in ["edge", "hybrid"] if tune.exits > 1 else ["hybrid"]:
         own = {"tune": see(tune, kind, twins[0]), "certify": see(certify, kind, twins[1])}
         variant = card.variants["hybrid-4bit"]
-        found.append(contender(card=card, kind=kind, variant=variant, seen=own, measure=measure))
+        found.append(candidate(card=card, kind=kind, variant=variant, seen=own, measure=measure))
     for kind in ("static", "cloud"):
         seen = {t.split: see(t, kind, t) for t in twins}
         twin = card.variants["static-32bit"]
         found.append(
-            contender(
+            candidate(
                 card=card, kind=kind, variant=twin, seen=seen, measure=measure, reference=True
             )
         )
     return Field(
-        contenders=tuple(found),
+        candidates=tuple(found),
         references={"trees": (card.network, "static-32bit")},
         measure=measure,
         absent=(),

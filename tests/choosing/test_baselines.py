@@ -8,11 +8,11 @@ from hybrid.choosing.baselines import (
     PROFILES,
     WITHIN,
     Curve,
-    Match,
-    duels,
-    duels_at,
-    matches,
-    sides,
+    PricedCurves,
+    compared_points,
+    comparisons,
+    comparisons_at,
+    priced_curves,
 )
 from hybrid.evaluation import Prices, evaluate
 from hybrid.ui.networks import baselines as figures
@@ -21,11 +21,11 @@ NETWORK = "digits-vgg"
 
 
 @pytest.fixture(scope="module")
-def found() -> list[Match]:
-    return matches(NETWORK)
+def found() -> list[PricedCurves]:
+    return priced_curves(NETWORK)
 
 
-def test_every_scope_meets_every_profile_once(found: list[Match]):
+def test_every_scope_meets_every_profile_once(found: list[PricedCurves]):
     places = [(match.scope, match.profile) for match in found]
 
     assert len(set(places)) == len(places) == len(energy.SCOPES) * len(PROFILES) == 9
@@ -34,7 +34,7 @@ def test_every_scope_meets_every_profile_once(found: list[Match]):
         assert {c.variant.name for c in (*match.hybrids, *match.statics)} == variants
 
 
-def test_a_point_is_what_evaluate_gives_on_test(found: list[Match]):
+def test_a_point_is_what_evaluate_gives_on_test(found: list[PricedCurves]):
     match = found[4]
     curve = next(c for c in match.hybrids if c.variant.bits == 2)
     prices = Prices(profile=energy.load_profile(match.profile), scope=match.scope)
@@ -45,42 +45,44 @@ def test_a_point_is_what_evaluate_gives_on_test(found: list[Match]):
         assert curve.energy_pj[index] == pytest.approx(point.energy_pj)
 
 
-def test_a_duel_is_won_by_the_cheapest_hybrid_that_is_as_accurate(found: list[Match]):
+def test_a_duel_is_won_by_the_cheapest_hybrid_that_is_as_accurate(found: list[PricedCurves]):
     for match in found:
-        for static, duel in zip(match.statics, duels(match), strict=True):
+        for static, comparison in zip(match.statics, comparisons(match), strict=True):
             cheapest = float("inf")
             for curve in match.hybrids:
                 for spent, right in zip(curve.energy_pj, curve.accuracy, strict=True):
                     if right >= static.accuracy[0] - WITHIN:
                         cheapest = min(cheapest, float(spent))
-            assert duel.hybrid_energy_pj == cheapest
-            assert duel.static_wins == (static.energy_pj[0] < cheapest)
+            assert comparison.hybrid_energy_pj == cheapest
+            assert comparison.static_wins == (static.energy_pj[0] < cheapest)
 
 
-def test_the_sides_of_a_duel_are_what_evaluate_gives_at_its_points(found: list[Match]):
+def test_the_sides_of_a_duel_are_what_evaluate_gives_at_its_points(found: list[PricedCurves]):
     prices = Prices(scope=energy.SCOPES[1])
-    expected = duels(next(m for m in found if (m.scope, m.profile) == (prices.scope, PROFILES[0])))
+    expected = comparisons(
+        next(m for m in found if (m.scope, m.profile) == (prices.scope, PROFILES[0]))
+    )
 
-    fought = duels_at(NETWORK, prices)
+    fought = comparisons_at(NETWORK, prices)
 
     assert fought == expected
-    for duel in fought:
-        static, hybrid = sides(NETWORK, duel, prices)
-        assert (static.accuracy, static.uplink_bytes) == (duel.accuracy, 0)
-        assert static.energy_pj == pytest.approx(duel.static_energy_pj)
+    for comparison in fought:
+        static, hybrid = compared_points(NETWORK, comparison, prices)
+        assert (static.accuracy, static.uplink_bytes) == (comparison.accuracy, 0)
+        assert static.energy_pj == pytest.approx(comparison.static_energy_pj)
         if hybrid is None:
             continue
         point = evaluate(
             NETWORK,
             hybrid.variant.bits,
-            duel.hybrid_thresholds,
+            comparison.hybrid_thresholds,
             prices=Prices(scope="device"),
         )
-        assert hybrid.accuracy == point.outcome.accuracy >= duel.accuracy - WITHIN
-        assert hybrid.energy_pj == pytest.approx(duel.hybrid_energy_pj)
+        assert hybrid.accuracy == point.outcome.accuracy >= comparison.accuracy - WITHIN
+        assert hybrid.energy_pj == pytest.approx(comparison.hybrid_energy_pj)
         assert hybrid.device_energy_pj == point.energy_pj
         assert (hybrid.latency_ms, hybrid.uplink_bytes) == (point.latency_ms, point.uplink_bytes)
-    assert any(duel.hybrid for duel in fought)
+    assert any(comparison.hybrid for comparison in fought)
 
 
 def test_a_static_network_that_no_hybrid_reaches_wins():
@@ -94,14 +96,14 @@ def test_a_static_network_that_no_hybrid_reaches_wins():
             thresholds=np.zeros((1, variants[name].exits)),
         )
 
-    match = Match(
+    match = PricedCurves(
         scope="compute",
         profile="purdue-45nm",
         hybrids=(curve("hybrid-4bit", 1.0, 0.904), curve("hybrid-2bit", 0.5, 0.80)),
         statics=(curve("static-4bit", 9.0, 0.91), curve("static-32bit", 9.0, 0.80)),
     )
 
-    lost, won = duels(match)
+    lost, won = comparisons(match)
 
     assert (lost.static_wins, lost.hybrid) == (True, "")
     assert (won.static_wins, won.hybrid, won.hybrid_energy_pj) == (False, "hybrid-2bit", 0.5)
@@ -123,7 +125,7 @@ def test_the_device_holds_edge_layers_and_heads_at_their_bits():
     assert energy.edge_weight_bytes(twice) == by_hand
 
 
-def test_the_sheet_shows_every_variant_in_every_square(found: list[Match]):
+def test_the_sheet_shows_every_variant_in_every_square(found: list[PricedCurves]):
     figure = figures.sheet(found)
 
     assert len(figure.data) == 9 * len(zoo.card(NETWORK).variants)

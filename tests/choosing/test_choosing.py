@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from hybrid import certificates, choosing, energy, evaluation
 from hybrid.choosing import Answer, Field, Limits, search
-from hybrid.choosing.candidates import Contender, see
-from hybrid.choosing.choosing import considered
+from hybrid.choosing.candidates import Candidate, see
+from hybrid.choosing.choosing import pareto_sets
 from hybrid.evaluation import Prices
 from hybrid.text.choice import reason
 from hybrid.traces.trace import Trace
-from tests.choosing.made_up import card_of, contenders_of, every_outcome, looped
+from tests.choosing.made_up import candidates_of, card_of, every_outcome, looped
 from tests.strategies import random_traces, synthetic_trace
 
 MEASURE = "max_probability"
@@ -30,7 +30,7 @@ def fields(draw: st.DrawFn, max_exits: int = 3) -> tuple[Trace, Trace, Field]:
     answers = draw(st.lists(st.integers(0, 3), min_size=trace.samples, max_size=trace.samples))
     twin = twin_of(trace, np.array(answers))
     certified = replace(trace, split="certify"), replace(twin, split="certify")
-    return trace, twin, contenders_of(trace, certified[0], (twin, certified[1]))
+    return trace, twin, candidates_of(trace, certified[0], (twin, certified[1]))
 
 
 def twin_of(trace: Trace, answers: Any) -> Trace:
@@ -46,11 +46,11 @@ def drawn(samples: int, exits: int, *, seed: int = 0) -> Field:
     splits = [synthetic_trace(samples=samples, exits=exits, seed=seed + i, split=name)
               for i, name in enumerate(("tune", "certify"))]  # fmt: skip
     twins = tuple(twin_of(t, t.classes[:, -1]) for t in splits)
-    return contenders_of(splits[0], splits[1], twins)
+    return candidates_of(splits[0], splits[1], twins)
 
 
-def by_kind(field: Field) -> dict[str, Contender]:
-    return {contender.kind: contender for contender in field.contenders}
+def by_kind(field: Field) -> dict[str, Candidate]:
+    return {candidate.kind: candidate for candidate in field.candidates}
 
 
 def best_of_the_loop(trace: Trace, twin: Trace, limits: Limits, prices: Prices) -> Any:
@@ -135,7 +135,7 @@ def test_a_search_that_is_not_exact_never_breaks_a_limit_nor_beats_the_loop(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "COMBINATIONS", 8)
         certified = replace(trace, split="certify"), replace(twin, split="certify")
-        coarse = contenders_of(trace, certified[0], (twin, certified[1]))
+        coarse = candidates_of(trace, certified[0], (twin, certified[1]))
 
     answer = choosing.choose(coarse, limits, prices)
 
@@ -152,7 +152,7 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
     hybrid = by_kind(field)["hybrid"]
     assert not hybrid.options.exact
 
-    answer = choosing.choose(replace(field, contenders=(hybrid,)), limits, prices)
+    answer = choosing.choose(replace(field, candidates=(hybrid,)), limits, prices)
 
     assert answer.best is not None
     seen, best = hybrid.seen["tune"], answer.best
@@ -183,7 +183,7 @@ def test_an_edge_ends_at_its_last_exit_and_sends_nothing() -> None:
     field = drawn(120, 3)
     edge = by_kind(field)["edge"]
 
-    answer = choosing.choose(replace(field, contenders=(edge,)), Limits())
+    answer = choosing.choose(replace(field, candidates=(edge,)), Limits())
 
     assert answer.best is not None
     assert answer.best.thresholds[-1] == 0
@@ -198,7 +198,7 @@ def test_every_image_to_the_cloud_costs_what_the_raw_image_costs_over_the_link()
     cloud = by_kind(field)["cloud"]
     prices = Prices(scope="device")
 
-    best = choosing.choose(replace(field, contenders=(cloud,)), Limits(), prices).best
+    best = choosing.choose(replace(field, candidates=(cloud,)), Limits(), prices).best
 
     assert best is not None
     # 32 × 32 × 3 bytes over Bluetooth LE at 27 nJ a bit, and 0.7 Mbit a second
@@ -221,7 +221,7 @@ def test_the_battery_lasts_by_what_the_device_alone_spends() -> None:
     field = drawn(60, 2)
     static = by_kind(field)["static"]
     limits = Limits(images_per_day=1000, battery_mah=220, battery_volts=3.0)
-    alone = replace(field, contenders=(static,))
+    alone = replace(field, candidates=(static,))
 
     best = choosing.choose(alone, limits, Prices(scope="compute")).best
     device = choosing.choose(alone, limits, Prices(scope="device")).best
@@ -231,9 +231,9 @@ def test_the_battery_lasts_by_what_the_device_alone_spends() -> None:
     joules = 0.220 * 3600 * 3.0
     assert best.tune.days == pytest.approx(joules / (1000 * device.tune.energy_pj * 1e-12))
     short = replace(limits, min_days=2 * best.tune.days)
-    breaches = choosing.choose(alone, short).standings[0].breaches
-    assert [b.limit for b in breaches] == ["days"]
-    assert breaches[0].excess == pytest.approx(best.tune.days)
+    violations = choosing.choose(alone, short).ranking[0].violations
+    assert [b.limit for b in violations] == ["days"]
+    assert violations[0].excess == pytest.approx(best.tune.days)
 
 
 def test_of_equally_cheap_points_the_more_accurate_wins() -> None:
@@ -245,7 +245,7 @@ def test_of_equally_cheap_points_the_more_accurate_wins() -> None:
 
     assert answer.best is not None
     assert answer.best.tune.energy_pj == 0
-    found = considered(field, Limits(), prices)
+    found = pareto_sets(field, Limits(), prices)
     assert answer.best.tune.loss_points == min(one.figures["loss_points"].min() for one in found)
 
 
@@ -258,10 +258,12 @@ def test_runners_up_are_of_other_variants_first_and_the_left_out_say_what_they_b
     assert len(answer.runners_up) == 3
     costs = [point.tune.energy_pj for point in (answer.best, *answer.runners_up)]
     assert min(costs) == costs[0]
-    for standing in answer.left_out:
-        for breach in standing.breaches:
-            assert standing.point.tune.by_limit[breach.limit] == breach.value > breach.allowed
-    broken = {s.point.kind: [b.limit for b in s.breaches] for s in answer.left_out}
+    for ranked in answer.left_out:
+        for violation in ranked.violations:
+            assert (
+                ranked.point.tune.by_limit[violation.limit] == violation.value > violation.allowed
+            )
+    broken = {s.point.kind: [b.limit for b in s.violations] for s in answer.left_out}
     assert broken == {"static": ["energy_uj"], "cloud": ["energy_uj"], "edge": ["loss_points"]}
 
 
@@ -272,9 +274,9 @@ def test_limits_that_nobody_can_keep_name_the_nearest_miss() -> None:
     assert answer.proof is None
     assert answer.runners_up == ()
     assert answer.nearest_miss is not None
-    misses = [standing.miss for standing in answer.standings]
-    assert answer.nearest_miss.miss == min(misses) > 0
-    assert answer.nearest_miss.breaches[0].allowed == 0.001
+    violations_of = [ranked.miss for ranked in answer.ranking]
+    assert answer.nearest_miss.miss == min(violations_of) > 0
+    assert answer.nearest_miss.violations[0].allowed == 0.001
 
 
 def test_what_is_certified_is_what_the_fixed_sequence_certifies_of_a_path_fixed_on_tune() -> None:
@@ -285,10 +287,10 @@ def test_what_is_certified_is_what_the_fixed_sequence_certifies_of_a_path_fixed_
 
     hybrid = by_kind(field)["hybrid"]
     assert answer.comparisons == 2  # edge and hybrid; the twin loses nothing by definition
-    standing = next(s for s in answer.standings if s.point.kind == "hybrid")
-    assert standing.kept
+    ranked = next(s for s in answer.ranking if s.point.kind == "hybrid")
+    assert ranked.kept
     seen = hybrid.seen["certify"]
-    early = exits_of(seen, standing.point.thresholds)
+    early = exits_of(seen, ranked.point.thresholds)
     reference = (seen.reference_classes == seen.labels).astype(int)
     gaps = reference - seen.correct[np.arange(seen.samples), early].astype(int)
     assert certificates.betting_p_values(gaps[None], max_loss=0.16, delta=0.1 / 2)[0] <= 0.05
@@ -307,37 +309,40 @@ def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound
     wrong = replace(other, classes=(other.labels[:, None] + 1).repeat(2, axis=1) % 10)
     twins = twin_of(tune, tune.classes[:, -1]), twin_of(other, other.labels)
 
-    answer = choosing.choose(contenders_of(tune, wrong, twins), Limits(max_loss_points=5.0))
+    answer = choosing.choose(candidates_of(tune, wrong, twins), Limits(max_loss_points=5.0))
 
     assert answer.best is not None
     assert answer.best.kind in {"static", "cloud"}
     left = {s.point.kind: s for s in answer.left_out}
-    assert left["hybrid"].breaches[0].certified
-    assert left["hybrid"].breaches[0].value == pytest.approx(100)  # all wrong, the twin all right
+    assert left["hybrid"].violations[0].certified
+    assert left["hybrid"].violations[0].value == pytest.approx(100)  # all wrong, the twin all right
 
 
 def test_a_loss_that_so_few_images_cannot_promise_is_left_out_with_how_many_could() -> None:
     answer = choosing.choose(drawn(40, 2), Limits(max_loss_points=5.0, confidence=0.9))
 
     left = {s.point.kind: s for s in answer.left_out}
-    breach = left["hybrid"].breaches[0]
+    violation = left["hybrid"].violations[0]
     delta = 0.1 / answer.comparisons
-    assert (breach.samples, breach.fewest) == (40, certificates.fewest_samples(0.05, delta=delta))
-    assert f"of 40 images nothing better can come: it takes {breach.fewest}, if none" in (
+    assert (violation.samples, violation.fewest) == (
+        40,
+        certificates.fewest_samples(0.05, delta=delta),
+    )
+    assert f"of 40 images nothing better can come: it takes {violation.fewest}, if none" in (
         reason(left["hybrid"])
     )
 
 
 def test_without_labels_to_certify_on_a_certified_limit_is_kept_by_the_reference_alone() -> None:
     field = drawn(200, 2)
-    bare = [replace(c, seen={"tune": c.seen["tune"]}) for c in field.contenders]
+    bare = [replace(c, seen={"tune": c.seen["tune"]}) for c in field.candidates]
 
-    answer = choosing.choose(replace(field, contenders=tuple(bare)), Limits(max_loss_points=1.0))
+    answer = choosing.choose(replace(field, candidates=tuple(bare)), Limits(max_loss_points=1.0))
 
-    assert {s.point.kind for s in answer.standings if s.kept} == {"static", "cloud"}
-    assert all(np.isinf(s.breaches[0].value) for s in answer.left_out if s.point.kind == "hybrid")
+    assert {s.point.kind for s in answer.ranking if s.kept} == {"static", "cloud"}
+    assert all(np.isinf(s.violations[0].value) for s in answer.left_out if s.point.kind == "hybrid")
     left = {said["point"]["kind"]: said for said in answer.to_dict()["left_out"]}
-    assert left["hybrid"]["breaches"][0]["value"] is None
+    assert left["hybrid"]["violations"][0]["value"] is None
 
 
 def test_a_choice_without_a_limit_of_loss_is_certified_alone() -> None:
@@ -360,8 +365,8 @@ def test_the_promise_is_broken_no_more_often_than_it_may_be() -> None:
         parts = {"tune": rows[:400], "certify": rows[400:]}
         traces = {name: part(pool, some, name) for name, some in parts.items()}
         twins = tuple(twin_of(t, t.classes[:, -1]) for t in traces.values())
-        field = contenders_of(traces["tune"], traces["certify"], twins)
-        field = replace(field, contenders=field.contenders[:2])
+        field = candidates_of(traces["tune"], traces["certify"], twins)
+        field = replace(field, candidates=field.candidates[:2])
         best = choosing.choose(field, Limits(max_loss_points=limit, confidence=1 - delta)).best
         if best is None:
             continue
@@ -386,10 +391,10 @@ def test_a_choice_is_compared_under_every_profile() -> None:
     assert best is not None
     profiles = [energy.load_profile(name) for name in energy.profile_names()]
 
-    found = choosing.survives(field, limits, prices, best, profiles)
+    found = choosing.check_profiles(field, limits, prices, best, profiles)
 
     assert [one.profile for one in found] == energy.profile_names()
-    assert found[0].survives
+    assert found[0].check_profiles
     assert found[0].own == best
     assert found[0].excess_energy == 0
     assert all(one.excess_energy is not None and one.excess_energy >= 0 for one in found)

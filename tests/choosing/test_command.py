@@ -14,7 +14,7 @@ from tests.cli.test_main import Run, parsed
 def chosen(pretrained: Path, run: Run, tmp_path: Path) -> Path:
     """The file of a point that keeps generous limits."""
     path = tmp_path / "operating-point.toml"
-    result = run("choose", "digits-vgg", "--max-loss", "100", "--observed", "--out", str(path))
+    result = run("choose", "digits-vgg", "--max-loss", "100", "--uncertified", "--out", str(path))
     assert result.exit_code == 0, result.stderr
     return path
 
@@ -25,9 +25,9 @@ def test_choose_prints_the_point_its_reasons_and_its_certificate(run: Run) -> No
     assert said["best"]["tune"]["energy_pj"] <= 3e6
     assert said["certificate"]["confidence"] == 0.95
     assert said["nearest_miss"] is None
-    assert {breach["limit"] for left in said["left_out"] for breach in left["breaches"]} == {
-        "energy_uj"
-    }
+    assert {
+        violation["limit"] for left in said["left_out"] for violation in left["violations"]
+    } == {"energy_uj"}
     assert "profiles" not in said
 
 
@@ -35,7 +35,7 @@ def test_choose_compares_the_choice_under_every_profile(run: Run) -> None:
     said = parsed(run("choose", "digits-vgg", "--every-profile", "--json"))
 
     assert {one["profile"] for one in said["profiles"]} == set(energy.profile_names())
-    assert said["profiles"][0]["survives"]
+    assert said["profiles"][0]["check_profiles"]
 
 
 def test_choose_says_in_words_what_it_says_in_json(run: Run) -> None:
@@ -56,7 +56,7 @@ def test_limits_that_nobody_keeps_end_with_code_1_and_the_nearest_miss(
     assert result.exit_code == 1
     said = json.loads(result.stdout)
     assert said["best"] is None
-    assert said["nearest_miss"]["breaches"][0]["limit"] == "energy_uj"
+    assert said["nearest_miss"]["violations"][0]["limit"] == "energy_uj"
     assert not path.exists()
 
 
@@ -119,7 +119,7 @@ def test_a_path_that_cannot_be_written_is_one_sentence(
     run: Run, pretrained: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    words = ("choose", "digits-vgg", "--max-loss", "100", "--observed")
+    words = ("choose", "digits-vgg", "--max-loss", "100", "--uncertified")
 
     folder = run(*words, "--out", str(tmp_path))
     below = run(*words, "--report", str(tmp_path / "file" / "report.html"))
@@ -147,7 +147,7 @@ def test_a_point_that_sends_every_image_is_priced_as_such(
     run: Run, pretrained: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "point.toml"
-    limit = ("--scope", "device", "--max-edge-memory-kib", "1", "--observed")
+    limit = ("--scope", "device", "--max-edge-memory-kib", "1", "--uncertified")
     assert run("choose", "digits-vgg", *limit, "--out", str(path)).exit_code == 0
 
     said = parsed(run("evaluate", "--point", str(path), "--json"))

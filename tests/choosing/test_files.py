@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.choosing import Limits, PointFile, choose, load_point, point_file, save_point, survey
+from hybrid.choosing import (
+    Limits,
+    PointFile,
+    choose,
+    collect_candidates,
+    load_point,
+    point_file,
+    save_point,
+)
 from hybrid.errors import PointError, UnknownNameError
 from tests.ui.synthetic import write_pretrained
 
@@ -15,7 +23,7 @@ def point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PointFile:
     write_pretrained(tmp_path, exits=2, bits=(2,))
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     limits = Limits(max_loss_points=8.0, images_per_day=10, battery_mah=100, battery_volts=3)
-    return point_file(choose(survey(["trees-toy"]), limits), profile="mine.toml")
+    return point_file(choose(collect_candidates(["trees-toy"]), limits), profile="mine.toml")
 
 
 def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path) -> None:
@@ -110,7 +118,7 @@ def test_a_point_of_a_network_that_is_not_here_says_so(point: PointFile, tmp_pat
 
 
 def test_limits_that_nobody_keeps_have_no_file(point: PointFile) -> None:
-    nobody = choose(survey(["trees-toy"]), Limits(max_energy_uj=0))
+    nobody = choose(collect_candidates(["trees-toy"]), Limits(max_energy_uj=0))
 
     with pytest.raises(PointError, match="Nobody keeps these limits"):
         point_file(nobody)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hybrid.choosing import Limits
-from hybrid.choosing.limits import overshoot
+from hybrid.choosing.limits import excess_share
 from hybrid.errors import LimitError
 
 
@@ -30,11 +30,11 @@ def test_what_no_limit_can_be_is_refused(given: dict[str, float], words: str) ->
 def test_a_limit_of_nothing_is_missed_by_the_figure_itself() -> None:
     figures = {"uplink_bytes": np.array([0.0, 12.0])}
 
-    assert overshoot(figures, Limits(max_uplink_bytes=0)).tolist() == [0, 12]
+    assert excess_share(figures, Limits(max_uplink_bytes=0)).tolist() == [0, 12]
 
 
 def test_the_miss_is_the_largest_share_over_all_limits() -> None:
     figures = {"energy_uj": np.array([12.0]), "latency_ms": np.array([15.0])}
 
     # 20 % over 10 µJ, 50 % over 10 ms
-    assert overshoot(figures, Limits(max_energy_uj=10, max_latency_ms=10)).tolist() == [0.5]
+    assert excess_share(figures, Limits(max_energy_uj=10, max_latency_ms=10)).tolist() == [0.5]

@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid import certificates, zoo
-from hybrid.choosing import Limits, Point, choose, point_file, survey, to_toml
+from hybrid.choosing import Limits, Point, choose, collect_candidates, point_file, to_toml
 from hybrid.cli.main import app
 from hybrid.errors import LimitError
 from hybrid.traces.trace import Trace
-from tests.own_images import write_halves, write_own_split
+from tests.own_images import write_halves, write_user_split
 from tests.ui.fixtures import toy
 
 __all__ = ["toy"]
@@ -48,7 +48,9 @@ def twin(split: str) -> list[int]:
 def test_the_point_is_counted_on_the_half_to_choose_on_and_certified_on_the_other() -> None:
     write_halves("trees-toy")
 
-    found = choose(survey(["trees-toy"], images="mine"), Limits(max_loss_points=25, confidence=0.9))
+    found = choose(
+        collect_candidates(["trees-toy"], images="mine"), Limits(max_loss_points=25, confidence=0.9)
+    )
 
     assert found.best is not None
     labels = zoo.trace("trees-toy", "static-32bit", "mine-tune").labels.tolist()
@@ -73,7 +75,9 @@ def test_the_point_is_counted_on_the_half_to_choose_on_and_certified_on_the_othe
 def test_without_labels_what_the_twin_answers_is_right() -> None:
     write_halves("trees-toy", labelled=False)
 
-    found = choose(survey(["trees-toy"], images="mine"), Limits(max_loss_points=60, confidence=0.9))
+    found = choose(
+        collect_candidates(["trees-toy"], images="mine"), Limits(max_loss_points=60, confidence=0.9)
+    )
 
     assert not found.labelled
     assert found.best is not None
@@ -88,10 +92,10 @@ def test_the_bound_without_labels_holds_for_the_accuracy_too() -> None:
     write_halves("trees-toy", labelled=False)
     write_halves("trees-toy", "known")
 
-    blind = survey(["trees-toy"], images="mine")
-    seeing = survey(["trees-toy"], images="known")
+    blind = collect_candidates(["trees-toy"], images="mine")
+    seeing = collect_candidates(["trees-toy"], images="known")
 
-    for without, labelled in zip(blind.contenders, seeing.contenders, strict=True):
+    for without, labelled in zip(blind.candidates, seeing.candidates, strict=True):
         at = [0.7] * (without.seen["certify"].classes.shape[1] - 1) + [0.0]
         bounds = [
             certificates.certify(one.seen["certify"].against_reference, at, delta=0.1).observed
@@ -103,26 +107,26 @@ def test_the_bound_without_labels_holds_for_the_accuracy_too() -> None:
 def test_a_network_without_these_images_stands_aside_with_its_reason() -> None:
     write_halves("trees-toy")
 
-    field = survey(["trees-toy", "trees-wide"], images="mine")
+    field = collect_candidates(["trees-toy", "trees-wide"], images="mine")
 
-    assert {one.network for one in field.contenders} == {"trees-toy"}
+    assert {one.network for one in field.candidates} == {"trees-toy"}
     assert field.absent[0] == (
         "trees-wide has no images called mine, recorded in two halves (it has none); record them "
-        "with `hybrid record trees-wide … --name mine --divide`."
+        "with `hybrid import-images trees-wide … --name mine --tune-certify`."
     )
 
 
 def test_images_that_were_not_divided_cannot_be_chosen_on() -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
 
     with pytest.raises(LimitError, match="has no images called mine, recorded in two halves"):
-        survey(["trees-toy"], images="mine")
+        collect_candidates(["trees-toy"], images="mine")
 
 
 def test_the_file_of_the_point_says_which_images_it_was_chosen_on() -> None:
     write_halves("trees-toy")
 
-    found = choose(survey(["trees-toy"], images="mine"), Limits())
+    found = choose(collect_candidates(["trees-toy"], images="mine"), Limits())
 
     assert 'images = "mine"' in to_toml(point_file(found))
 
@@ -139,21 +143,21 @@ def test_halves_that_may_share_images_are_not_paired_by_their_names(
     purposes: tuple[str, str], divisions: tuple[str, str]
 ) -> None:
     for name, purpose, division in zip(("tune", "certify"), purposes, divisions, strict=True):
-        write_own_split("trees-toy", f"mine-{name}", purpose=purpose, division=division)
+        write_user_split("trees-toy", f"mine-{name}", purpose=purpose, division=division)
 
     with pytest.raises(LimitError, match="has no images called mine, recorded in two halves"):
-        survey(["trees-toy"], images="mine")
+        collect_candidates(["trees-toy"], images="mine")
 
 
 def test_the_command_chooses_on_own_images() -> None:
     write_halves("trees-toy")
 
-    said = json.loads(run("--images", "mine", "--max-loss", "30", "--observed", "--json"))
+    said = json.loads(run("--images", "mine", "--max-loss", "30", "--uncertified", "--json"))
 
     assert said["images"] == "mine"
     assert said["best"]["tune"]["split"] == "mine-tune"
     assert said["best"]["test"] is None
-    words = run("--images", "mine", "--max-loss", "30", "--observed")
+    words = run("--images", "mine", "--max-loss", "30", "--uncertified")
     assert "none is left to report on" in " ".join(words.split())
 
 

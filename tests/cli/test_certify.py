@@ -109,7 +109,16 @@ def test_a_split_of_ones_own_certifies_for_images_like_its_own(
 ) -> None:
     monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "traces"))
     images = write_folder(tmp_path / "images", pngs(digits(40)))
-    record = ["record", "digits-vgg", "--bits", "4", "--name", "mine", "--images", str(images)]
+    record = [
+        "import-images",
+        "digits-vgg",
+        "--bits",
+        "4",
+        "--name",
+        "mine",
+        "--images",
+        str(images),
+    ]
     recorded = CliRunner().invoke(app, [*record, *labels])
     assert recorded.exit_code == 0, recorded.output
 

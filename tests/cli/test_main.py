@@ -27,7 +27,7 @@ from hybrid.training.recipe import load_recipe
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
 EVALUATE = ["evaluate", "digits-vgg", "--bits", "4", "--thresholds", "0.9,0.8"]
-RECORD = ["record", "digits-vgg", "--bits", "4", "--name", "mine", "--images"]
+RECORD = ["import-images", "digits-vgg", "--bits", "4", "--name", "mine", "--images"]
 PREDICT = ["predict", "digits-vgg", "--bits", "4", "--json", "--thresholds"]
 
 Run = Callable[..., Result]
@@ -339,7 +339,7 @@ def test_a_label_that_is_no_class_is_left_out_until_match_names_one(
     zips.write_bytes(zipped(pngs(digits(20), {7: "77"})))
 
     left_out = run(*RECORD, str(zips))
-    matched = run(*RECORD[:4], "--name", "sure", "--images", str(zips), "--match", "77=7")
+    matched = run(*RECORD[:4], "--name", "sure", "--images", str(zips), "--map-label", "77=7")
 
     assert "2 images labelled '77' were left out" in left_out.stderr
     assert matched.exit_code == 0, matched.stderr
@@ -350,14 +350,16 @@ def test_a_label_that_is_no_class_is_left_out_until_match_names_one(
 def test_without_a_bit_width_every_variant_is_recorded_and_choose_can_choose(
     run: Run, pretrained: Path, photos: str
 ) -> None:
-    result = run("record", "digits-vgg", "--images", photos, "--name", "mine", "--divide")
+    result = run(
+        "import-images", "digits-vgg", "--images", photos, "--name", "mine", "--tune-certify"
+    )
 
     assert result.exit_code == 0, result.stderr
     variants = sorted(path.name for path in (pretrained / "digits-vgg").iterdir() if path.is_dir())
     for half in ("mine-tune", "mine-certify"):
         weights = {v: zoo.card("digits-vgg").variants[v].files[zoo.WEIGHTS] for v in variants}
         assert sorted(user_splits.recorded("digits-vgg", half, weights)) == variants
-    said = parsed(run("choose", "digits-vgg", "--images", "mine", "--observed", "--json"))
+    said = parsed(run("choose", "digits-vgg", "--images", "mine", "--uncertified", "--json"))
     assert said["absent"] == []
     halves = [user_splits.split("digits-vgg", f"mine-{half}") for half in ("tune", "certify")]
     assert said["best"]["tune"]["samples"] == halves[0].samples
@@ -370,7 +372,7 @@ def test_a_table_of_labels_and_a_division_in_two(run: Run, tmp_path: Path, trace
     labels = tmp_path / "truth.csv"
     labels.write_text("".join(f"{i}.png,{some.classes[c]}\n" for i, c in enumerate(some.labels)))
 
-    done = run(*RECORD, str(folder), "--labels", str(labels), "--divide")
+    done = run(*RECORD, str(folder), "--labels", str(labels), "--tune-certify")
 
     assert done.exit_code == 0, done.stderr
     both = [parsed(run(*EVALUATE, "--split", f"mine-{p}", "--json")) for p in ("tune", "certify")]
@@ -378,8 +380,8 @@ def test_a_table_of_labels_and_a_division_in_two(run: Run, tmp_path: Path, trace
 
 
 def test_the_published_figures_need_no_network_and_all_stand_there(run: Run) -> None:
-    rows = parsed(run("evaluate", "--paper", "--json"))
-    lines = run("evaluate", "--paper").stdout.splitlines()
+    rows = parsed(run("published", "--json"))
+    lines = run("published").stdout.splitlines()
 
     assert [row["bar"] for row in rows] == [bar.title for bar in BARS]
     assert len(lines) == len(BARS) + 2  # columns before, how they were chosen after
@@ -432,7 +434,10 @@ def test_every_command_has_an_example_in_its_help_that_runs(
         ([*EVALUATE, "--scope", "all"], "No scope is called 'all'"),
         (["train", "no-recipe"], "No recipe is called 'no-recipe'"),
         (["train", "digits-vgg", "--variant", "hybrid-9bit"], "No variant is called"),
-        (["card", "digits-vgg", "--variant", "hybrid-8bit"], "No variant is called 'hybrid-8bit'"),
+        (
+            ["refresh", "digits-vgg", "--variant", "hybrid-8bit"],
+            "No variant is called 'hybrid-8bit'",
+        ),
         (["predict", "digits-vgg", "none.png", *EVALUATE[2:]], "none.png cannot be read"),
         ([*RECORD, "none"], "There is no folder or zip none"),
         ([*RECORD, ".", "--labels", "none.csv"], "none.csv cannot be read"),
@@ -462,8 +467,8 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
         '[[variant]]\nname = "hybrid-2bit"\nepochs = 1\nbatch = 32\nflip = false\ncrop = 0\n'
     )
 
-    words = ("train", str(recipe), "--runs", str(tmp_path / "runs"))
-    trial = run(*words, "--limit", "64")
+    words = ("train", str(recipe), "--checkpoints", str(tmp_path / "runs"))
+    trial = run(*words, "--max-images", "64")
     assert trial.exit_code == 0, trial.stderr
     assert trial.stdout == "Trial ended, nothing published: hybrid-2bit.\n"
     assert zoo.networks() == []  # a trial publishes nothing
@@ -483,7 +488,7 @@ def test_one_variant_alone_can_be_recorded_anew(run: Run, pretrained: Path) -> N
     anew, left = (folder / "trace-test.parquet" for folder in folders)
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in (anew, left)]
 
-    done = run("card", "digits-vgg", "--variant", "hybrid-4bit")
+    done = run("refresh", "digits-vgg", "--variant", "hybrid-4bit")
 
     assert done.exit_code == 0, done.stderr
     assert [path.read_bytes() for path in (anew, left)] == [data for data, _ in before]

@@ -11,8 +11,8 @@ import pytest
 from hybrid import evaluation, zoo
 from hybrid.data import Dataset, archives, ingest, labels, user_splits
 from hybrid.data.archives import Entry
-from hybrid.data.ingest import Plan
-from hybrid.data.user_splits import OwnSplit
+from hybrid.data.ingest import IngestPlan
+from hybrid.data.user_splits import UserSplit
 from hybrid.errors import DataMissingError, SourceError, TraceError, UnknownNameError
 from hybrid.inference import record
 from hybrid.models import Network
@@ -38,7 +38,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "_PART_BATCHES", 1)
 
 
-def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> Plan:
+def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> IngestPlan:
     card = zoo.card(NETWORK)
     with archives.opened(zipped(files)) as source:
         words = archives.label_words(source, card.classes)
@@ -47,7 +47,7 @@ def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = Tru
         return ingest.plan(source, card, name=name, words=words, table=table)
 
 
-def gathered(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> OwnSplit:
+def gathered(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> UserSplit:
     return ingest.collect(planned(files, name, labelled=labelled), reader(files))
 
 
@@ -55,9 +55,9 @@ def reader(files: dict[str, bytes]) -> Callable[[Entry], bytes]:
     return lambda entry: files[entry.name]
 
 
-def recorded(network: Network, about: OwnSplit, **options: object) -> Trace:
+def recorded(network: Network, about: UserSplit, **options: object) -> Trace:
     sha256 = zoo.card(NETWORK).variants[VARIANT].files[zoo.WEIGHTS]
-    record.record_own(network, about, variant=VARIANT, weights_sha256=sha256, **options)  # type: ignore[arg-type]
+    record.record_user_split(network, about, variant=VARIANT, weights_sha256=sha256, **options)  # type: ignore[arg-type]
     return zoo.trace(NETWORK, VARIANT, about.name)
 
 
@@ -400,7 +400,7 @@ def test_other_weights_have_a_trace_of_their_own(network: Network) -> None:
     about = gathered(pngs(digits(20)))
     recorded(network, about)
 
-    record.record_own(network, about, variant=VARIANT, weights_sha256="f" * 64)
+    record.record_user_split(network, about, variant=VARIANT, weights_sha256="f" * 64)
 
     assert len(list(user_splits.path_of(NETWORK, "mine").glob("trace-*.parquet"))) == 2
     assert zoo.trace(NETWORK, VARIANT, "mine").weights_sha256 != "f" * 64
@@ -459,7 +459,7 @@ def test_a_folder_gives_the_same_split_as_its_zip(tmp_path: Path) -> None:
     assert about.source == "photos"
 
 
-def same_images(one: OwnSplit, other: OwnSplit) -> bool:
+def same_images(one: UserSplit, other: UserSplit) -> bool:
     mine, theirs = user_splits.load(one), user_splits.load(other)
     return bool((mine.images == theirs.images).all() and (mine.labels == theirs.labels).all())
 

@@ -13,7 +13,7 @@ from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.energy import Layer
 from hybrid.inference import live, record
-from hybrid.inference.live import Progress, Request
+from hybrid.inference.live import LiveRequest, Progress
 from hybrid.models import Network, Spec, build
 from hybrid.policy import Costs
 from hybrid.traces.trace import Trace
@@ -45,12 +45,12 @@ def trace(network: Network, digits: Dataset) -> Trace:
 
 
 @pytest.fixture(scope="module")
-def request_(trace: Trace) -> Request:
+def request_(trace: Trace) -> LiveRequest:
     """Thresholds of which each lets about a third of all go."""
     sure = trace.confidences["max_probability"]
     first = float(np.quantile(sure[:, 0], 0.66))
     second = float(np.quantile(sure[sure[:, 0] < first, 1], 0.5))
-    return Request(
+    return LiveRequest(
         network="toy",
         variant="hybrid-4bit",
         split="test",
@@ -60,12 +60,12 @@ def request_(trace: Trace) -> Request:
     )
 
 
-def last(network: Network, digits: Dataset, request: Request, **options: Any) -> Progress:
+def last(network: Network, digits: Dataset, request: LiveRequest, **options: Any) -> Progress:
     *_, progress = live.run(network, digits, request, **options)
     return progress
 
 
-def single_runs(network: Network, digits: Dataset, request: Request):
+def single_runs(network: Network, digits: Dataset, request: LiveRequest):
     """Exit and answer of each image, run on its own to its end: the exits decide afterwards."""
     for image in digits.images:
         with torch.inference_mode():
@@ -82,7 +82,7 @@ def single_runs(network: Network, digits: Dataset, request: Request):
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_counts_and_answers_are_those_of_every_image_run_alone(
-    network: Network, digits: Dataset, request_: Request, batch: int
+    network: Network, digits: Dataset, request_: LiveRequest, batch: int
 ):
     alone = list(single_runs(network, digits, request_))
 
@@ -105,7 +105,7 @@ def test_a_run_through_a_split_that_is_sorted_by_class_sees_them_mixed():
 
 
 def test_progress_grows_batch_by_batch_and_earlier_ones_do_not_change(
-    network: Network, digits: Dataset, request_: Request
+    network: Network, digits: Dataset, request_: LiveRequest
 ):
     seen = list(live.run(network, digits, request_))
 
@@ -117,7 +117,7 @@ def test_progress_grows_batch_by_batch_and_earlier_ones_do_not_change(
 
 
 def test_stages_after_an_exit_do_not_see_the_images_that_left(
-    network: Network, digits: Dataset, request_: Request
+    network: Network, digits: Dataset, request_: LiveRequest
 ):
     progress = last(network, digits, request_)
 
@@ -129,7 +129,7 @@ def test_stages_after_an_exit_do_not_see_the_images_that_left(
 
 
 def test_the_images_that_left_last_are_kept_by_exit_the_newest_first(
-    network: Network, digits: Dataset, request_: Request
+    network: Network, digits: Dataset, request_: LiveRequest
 ):
     progress = last(network, digits, request_)
 
@@ -143,7 +143,7 @@ def test_the_images_that_left_last_are_kept_by_exit_the_newest_first(
 
 
 def test_only_the_forward_pass_is_timed_and_one_batch_in_four_also_to_its_end(
-    network: Network, digits: Dataset, request_: Request
+    network: Network, digits: Dataset, request_: LiveRequest
 ):
     ticks = iter(range(10_000))  # every look at the clock is one second after the one before
 
@@ -156,7 +156,7 @@ def test_only_the_forward_pass_is_timed_and_one_batch_in_four_also_to_its_end(
 
 
 def test_the_gate_is_held_in_each_forward_pass_and_free_between_batches(
-    network: Network, digits: Dataset, request_: Request
+    network: Network, digits: Dataset, request_: LiveRequest
 ):
     lock = threading.Lock()
     held_while: list[bool] = []
@@ -172,7 +172,7 @@ def test_the_gate_is_held_in_each_forward_pass_and_free_between_batches(
 
 
 def test_a_run_that_nobody_asks_on_stops_there(
-    network: Network, digits: Dataset, request_: Request
+    network: Network, digits: Dataset, request_: LiveRequest
 ):
     passes: list[int] = []
     handle = network.stages[0].register_forward_hook(lambda *_: passes.append(1))
@@ -190,7 +190,7 @@ def test_a_run_that_nobody_asks_on_stops_there(
 
 
 def test_a_run_does_what_its_trace_promised(
-    network: Network, digits: Dataset, request_: Request, trace: Trace
+    network: Network, digits: Dataset, request_: LiveRequest, trace: Trace
 ):
     progress = last(network, digits, request_)
 
@@ -203,7 +203,7 @@ def test_a_run_does_what_its_trace_promised(
 
 
 def test_a_stopped_run_is_compared_with_the_images_it_saw(
-    network: Network, digits: Dataset, request_: Request, trace: Trace
+    network: Network, digits: Dataset, request_: LiveRequest, trace: Trace
 ):
     going = live.run(network, digits, request_)
     next(going)
@@ -216,7 +216,7 @@ def test_a_stopped_run_is_compared_with_the_images_it_saw(
 
 
 def test_an_image_that_took_another_exit_is_counted_with_its_distance_from_the_threshold(
-    network: Network, digits: Dataset, request_: Request, trace: Trace
+    network: Network, digits: Dataset, request_: LiveRequest, trace: Trace
 ):
     progress = last(network, digits, request_)
     sure = trace.confidences["max_probability"][:, 0]
@@ -245,7 +245,7 @@ def layer(name: str, stage: int, macs: int, exit_: int | None = None) -> Layer:
     )  # fmt: skip
 
 
-def test_what_leaving_early_saved_by_hand(network: Network, digits: Dataset, request_: Request):
+def test_what_leaving_early_saved_by_hand(network: Network, digits: Dataset, request_: LiveRequest):
     progress = replace(
         last(network, digits, request_),
         done=10,
@@ -278,7 +278,7 @@ def test_what_leaving_early_saved_by_hand(network: Network, digits: Dataset, req
 
 @pytest.mark.parametrize("bits", [1, 4])
 def test_the_shipped_network_keeps_the_promise_of_its_shipped_trace(bits: int):
-    request = Request(
+    request = LiveRequest(
         network="digits-vgg",
         variant=zoo.variant_name(bits),
         split="test",

@@ -8,13 +8,13 @@ import pytest
 from hybrid import data, zoo
 from hybrid.data.preprocess import normalise
 from hybrid.inference import single
-from hybrid.inference.single import Trial
+from hybrid.inference.single import ImageRun
 
 NETWORK, BITS = "digits-vgg", 2
 NOBODY, EVERYBODY = (1.0, 1.0), (0.0, 0.0)
 
 
-def run(position: int, thresholds: tuple[float, ...], *, static: bool = False) -> Trial:
+def run(position: int, thresholds: tuple[float, ...], *, static: bool = False) -> ImageRun:
     bits = 32 if static else BITS
     return single.run(
         zoo.load(NETWORK, bits=bits, static=static),
@@ -26,7 +26,7 @@ def run(position: int, thresholds: tuple[float, ...], *, static: bool = False) -
     )
 
 
-def called(of: Trial) -> dict[str, bool]:
+def called(of: ImageRun) -> dict[str, bool]:
     return {part.name: part.called == part.layers for part in of.ran}
 
 

@@ -36,7 +36,7 @@ def opened(toy: Path, root: Path) -> Open:
 
 
 def best(**limits: Any) -> choosing.Point:
-    found = choosing.choose(choosing.survey(["trees-toy"]), Limits(**limits)).best
+    found = choosing.choose(choosing.collect_candidates(["trees-toy"]), Limits(**limits)).best
     assert found is not None
     return found
 
@@ -108,7 +108,8 @@ def test_own_images_decide_where_they_were_recorded_in_two_halves(
     app.selectbox(key="choose_images").set_value("mine").run()
 
     found = choosing.choose(
-        choosing.survey(["trees-toy"], images="mine"), Limits(max_loss_points=30, confidence=None)
+        choosing.collect_candidates(["trees-toy"], images="mine"),
+        Limits(max_loss_points=30, confidence=None),
     ).best
     assert found is not None
     assert metric(app, "Accuracy") == f"{100 * found.tune.accuracy:.2f} %"

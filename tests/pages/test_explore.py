@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from hybrid import energy, policy, zoo
 from hybrid.ui import cache
 from hybrid.ui.session import View
-from tests.own_images import write_halves, write_own_split
+from tests.own_images import write_halves, write_user_split
 
 Explore = Callable[..., AppTest]
 TOY = {"network": "trees-toy", "bits": "2"}
@@ -247,7 +247,7 @@ def test_the_frontier_is_found_on_tune_and_shows_what_it_gives_on_test(explore: 
 def test_the_frontier_is_found_on_other_images_where_there_are_others(
     explore: Explore, traces: object, split: str, where: str
 ) -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
     write_halves("trees-toy", "mine")
     explore(**TOY)
     view = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8), split=split)

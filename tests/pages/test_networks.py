@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from hybrid import energy, zoo
-from hybrid.choosing.baselines import duels_at, sides
+from hybrid.choosing.baselines import compared_points, comparisons_at
 from hybrid.evaluation import Prices
 from hybrid.text import numbers
 from tests.ui.synthetic import write_pretrained
@@ -168,15 +168,15 @@ def test_the_chosen_variant_is_in_the_address_and_a_link_opens_it(folder: Path, 
 def test_static_networks_stand_beside_the_cheapest_hybrid_that_is_as_accurate(page: AppTest):
     table = next(frame.value for frame in page.dataframe if "Static network" in frame.value)
     row = table.set_index("Static network").loc["Static 4 bit"]
-    duel = next(d for d in duels_at(NETWORK, Prices()) if d.static == "static-4bit")
-    static, hybrid = sides(NETWORK, duel, Prices())
+    comparison = next(d for d in comparisons_at(NETWORK, Prices()) if d.static == "static-4bit")
+    static, hybrid = compared_points(NETWORK, comparison, Prices())
 
     said = next(one.value for one in page.markdown if "as accurate" in one.value
                 or "For the accuracy" in one.value)  # fmt: skip
-    assert ("Static 4 bit" in said) == duel.static_wins
-    assert row["Energy"].split(" | ")[0] == numbers.energy(duel.static_energy_pj)
+    assert ("Static 4 bit" in said) == comparison.static_wins
+    assert row["Energy"].split(" | ")[0] == numbers.energy(comparison.static_energy_pj)
     assert static.edge_bytes == energy.edge_weight_bytes(static.variant.layers)
     if hybrid is None:
         assert row["Hybrid as accurate"] == "none"
     else:
-        assert row["Energy"].split(" | ")[1] == numbers.energy(duel.hybrid_energy_pj)
+        assert row["Energy"].split(" | ")[1] == numbers.energy(comparison.hybrid_energy_pj)

@@ -11,7 +11,7 @@ from hybrid.data import user_splits
 from hybrid.text import numbers, point
 from hybrid.ui import cache
 from hybrid.ui.session import View
-from tests.own_images import write_own_split
+from tests.own_images import write_user_split
 
 Explore = Callable[..., AppTest]
 TOY = {"network": "trees-toy", "bits": "2", "t1": "0.6", "t2": "0.5"}
@@ -36,7 +36,7 @@ def test_without_own_splits_nothing_is_offered(explore: Explore) -> None:
 
 
 def test_a_link_opens_an_own_split_and_its_figures_are_of_it(explore: Explore, toy: object) -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
 
     app = explore(**TOY, split="mine")
 
@@ -52,7 +52,7 @@ def test_a_link_opens_an_own_split_and_its_figures_are_of_it(explore: Explore, t
 
 
 def test_the_control_goes_back_to_the_test_split(explore: Explore, toy: object) -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
     app = explore(**TOY, split="mine")
 
     app.selectbox(key="split").set_value("test").run()
@@ -73,7 +73,7 @@ def test_a_link_to_a_split_that_is_gone_is_one_sentence_and_the_test_split(
 def test_another_network_without_that_split_shows_its_test_split(
     explore: Explore, toy: object
 ) -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
     app = explore(**TOY, split="mine")
 
     app.selectbox(key="network").set_value("trees-wide").run()
@@ -85,7 +85,7 @@ def test_another_network_without_that_split_shows_its_test_split(
 def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
     explore: Explore, toy: object
 ) -> None:
-    write_own_split("trees-toy", "mine", labelled=False)
+    write_user_split("trees-toy", "mine", labelled=False)
 
     app = explore(**TOY, split="mine")
 
@@ -105,7 +105,7 @@ def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
 
 
 def test_a_split_that_is_not_divided_certifies_nothing(explore: Explore, toy: object) -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
 
     app = explore(**TOY, split="mine")
 
@@ -113,18 +113,18 @@ def test_a_split_that_is_not_divided_certifies_nothing(explore: Explore, toy: ob
 
 
 def test_certificates_of_a_divided_split_rest_on_its_certify_half(toy: object) -> None:
-    write_own_split("trees-toy", "mine-tune", purpose="tune", division="mine")
+    write_user_split("trees-toy", "mine-tune", purpose="tune", division="mine")
     view = View(network="trees-toy", bits=2, thresholds=LIMITS, split="mine-tune")
     assert cache.certify_split(view) is None
 
-    write_own_split("trees-toy", "mine-certify", purpose="certify", division="mine", samples=150)
+    write_user_split("trees-toy", "mine-certify", purpose="certify", division="mine", samples=150)
 
     assert cache.certify_split(view) == "mine-certify"
     assert (cache.band(view).split, cache.band(view).samples) == ("mine-certify", 150)
 
 
 def test_without_labels_the_disagreement_is_certified(explore: Explore, toy: object) -> None:
-    write_own_split("trees-toy", "mine-certify", labelled=False, purpose="certify")
+    write_user_split("trees-toy", "mine-certify", labelled=False, purpose="certify")
 
     app = explore(**TOY, split="mine-certify")
 
@@ -133,7 +133,7 @@ def test_without_labels_the_disagreement_is_certified(explore: Explore, toy: obj
 
 
 def test_a_deleted_split_falls_back_to_the_test_split(explore: Explore, toy: object) -> None:
-    write_own_split("trees-toy", "mine")
+    write_user_split("trees-toy", "mine")
     app = explore(**TOY, split="mine")
 
     user_splits.delete("trees-toy", "mine")

@@ -61,7 +61,7 @@ def metric(at: AppTest, label: str) -> tuple[str, str]:
 def test_a_newcomer_is_told_what_to_give_and_the_command_for_more(page: AppTest) -> None:
     assert not page.exception
     assert "stay on the machine" in words(page)
-    assert "hybrid record digits-vgg --images" in page.code[0].value
+    assert "hybrid import-images digits-vgg --images" in page.code[0].value
 
 
 def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTest) -> None:

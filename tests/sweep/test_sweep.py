@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hybrid import zoo
-from hybrid.adaptation.adapt import Request, adapt
-from hybrid.choosing import Limits, choose, survey
+from hybrid.adaptation.adapt import AdaptRequest, adapt
+from hybrid.choosing import Limits, choose, collect_candidates
 from hybrid.cli.main import app
 from hybrid.errors import (
     BitWidthError,
@@ -34,7 +34,7 @@ from hybrid.errors import (
     WeightsError,
 )
 from hybrid.sweep import on_ray, sweep, swept, trials
-from hybrid.sweep.sweep import Plan, Sweep, plan, run
+from hybrid.sweep.sweep import Sweep, SweepPlan, plan, run
 from hybrid.sweep.trials import Made, Trial
 from tests.sweep.models import chain
 
@@ -240,7 +240,7 @@ def test_a_bit_width_that_no_layer_of_the_edge_can_have_is_left_out(asked: Sweep
 def test_a_trial_that_fails_is_listed_and_the_others_go_on(
     asked: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def unlucky(request: Request) -> str:
+    def unlucky(request: AdaptRequest) -> str:
         if request.bits == (4,):
             raise ModelError("It cannot be.")
         return adapt(request)
@@ -306,7 +306,9 @@ def test_a_row_is_the_choice_on_tune_and_the_figures_of_test(
         (1 - leaves.mean()) * zoo.variant(network, 4).uplink_bytes
     )
     assert list(row.exit_accuracy) == ["b", "final"]
-    best = choose(survey([network]), Limits(max_loss_points=1.0, confidence=None)).standings
+    best = choose(
+        collect_candidates([network]), Limits(max_loss_points=1.0, confidence=None)
+    ).ranking
     assert row.energy_pj == next(
         s.point.test.energy_pj for s in best if s.point.kind == "hybrid" and s.point.test
     )
@@ -413,7 +415,7 @@ def test_a_sweep_with_a_failure_ends_with_code_1_and_prints_the_others(
 def test_an_interrupted_sweep_says_how_to_go_on(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def interrupted(asked: Plan, *more: object, **others: object) -> None:
+    def interrupted(asked: SweepPlan, *more: object, **others: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweep, "run", interrupted)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::Warning:lightning", "ignore::Wa
 from lightning.pytorch.callbacks import Callback  # noqa: E402
 
 from hybrid.training import run as runs  # noqa: E402
-from hybrid.training.run import Run, train, train_variant  # noqa: E402
+from hybrid.training.run import TrainingRun, train, train_variant  # noqa: E402
 
 
 def recipe(*plans: Plan) -> Recipe:
@@ -45,7 +45,7 @@ def test_a_network_learns_digits_in_seconds(bits: int, least: float, tmp_path: P
     name = f"hybrid-{bits}bit"
     made = recipe(plan("static-32bit"), plan(name, start="static-32bit", epochs=8))
 
-    train(made, Run(folder=tmp_path))
+    train(made, TrainingRun(folder=tmp_path))
 
     card = zoo.card("digits-vgg")
     assert card.variants[name].accuracy["test"][-1] >= least
@@ -56,29 +56,29 @@ def test_a_network_learns_digits_in_seconds(bits: int, least: float, tmp_path: P
 
 def test_what_is_published_is_not_trained_again(tmp_path: Path):
     made = recipe(plan("static-32bit", epochs=1))
-    train(made, Run(folder=tmp_path))
+    train(made, TrainingRun(folder=tmp_path))
     before = zoo.weights_path("digits-vgg", "static-32bit").stat().st_mtime_ns
 
-    train(made, Run(folder=tmp_path))
+    train(made, TrainingRun(folder=tmp_path))
 
     assert zoo.weights_path("digits-vgg", "static-32bit").stat().st_mtime_ns == before
 
 
 def test_weights_that_are_damaged_are_trained_again_and_traces_recorded(tmp_path: Path):
     made = recipe(plan("static-32bit", epochs=1))
-    train(made, Run(folder=tmp_path))
+    train(made, TrainingRun(folder=tmp_path))
     weights = zoo.weights_path("digits-vgg", "static-32bit")
     trace = zoo.trace_path("digits-vgg", "static-32bit", "tune")
     kept = (weights.read_bytes(), trace.read_bytes())
 
     trace.unlink()
     changed = weights.stat().st_mtime_ns
-    train(made, Run(folder=tmp_path))
+    train(made, TrainingRun(folder=tmp_path))
     assert (weights.read_bytes(), trace.read_bytes()) == kept
     assert weights.stat().st_mtime_ns == changed
 
     weights.write_bytes(kept[0][:1000])
-    train(made, Run(folder=tmp_path))
+    train(made, TrainingRun(folder=tmp_path))
     assert (weights.read_bytes(), trace.read_bytes()) == kept
 
 
@@ -87,7 +87,7 @@ def test_heads_only_leaves_everything_else_to_the_last_bit(tmp_path: Path):
     heads = plan(
         "hybrid-32bit", start="static-32bit", heads_only=True, epochs=3, learning_rate=0.03
     )
-    train(recipe(body, heads), Run(folder=tmp_path))
+    train(recipe(body, heads), TrainingRun(folder=tmp_path))
 
     before, after = finished(tmp_path, "static-32bit"), finished(tmp_path, "hybrid-32bit")
 
@@ -102,10 +102,10 @@ def test_heads_only_leaves_everything_else_to_the_last_bit(tmp_path: Path):
 def test_heads_are_trained_again_where_what_they_were_trained_on_was(tmp_path: Path):
     body = plan("static-32bit", epochs=1)
     heads = plan("hybrid-32bit", start="static-32bit", heads_only=True, epochs=1)
-    train(recipe(body, heads), Run(folder=tmp_path / "first"))
+    train(recipe(body, heads), TrainingRun(folder=tmp_path / "first"))
     first = zoo.variant("digits-vgg", 32).files
 
-    train(recipe(replace(body, epochs=2), heads), Run(folder=tmp_path / "again"))
+    train(recipe(replace(body, epochs=2), heads), TrainingRun(folder=tmp_path / "again"))
 
     assert zoo.variant("digits-vgg", 32).files != first
     ours, twins = (
@@ -118,7 +118,7 @@ def test_what_started_from_or_learned_of_weights_that_changed_is_trained_again(t
     body = plan("static-32bit", epochs=1)
     pupil = plan("static-8bit", start="static-32bit", epochs=1)
     taught = plan("hybrid-4bit", teacher="static-32bit", epochs=1)
-    run = Run(folder=tmp_path)
+    run = TrainingRun(folder=tmp_path)
     train(recipe(body, pupil, taught), run)
     first = zoo.card("digits-vgg").variants
     twin = first["static-32bit"].files[zoo.WEIGHTS]
@@ -139,7 +139,10 @@ def test_what_started_from_or_learned_of_weights_that_changed_is_trained_again(t
 
 def test_no_epoch_quantizes_without_training(tmp_path: Path):
     body = plan("static-32bit", epochs=6)
-    train(recipe(body, plan("static-8bit", start="static-32bit", epochs=0)), Run(folder=tmp_path))
+    train(
+        recipe(body, plan("static-8bit", start="static-32bit", epochs=0)),
+        TrainingRun(folder=tmp_path),
+    )
 
     variants = zoo.card("digits-vgg").variants
     before, after = finished(tmp_path, "static-32bit"), finished(tmp_path, "static-8bit")
@@ -166,8 +169,8 @@ def test_quantizers_are_compiled_while_a_network_is_fitted(
     monkeypatch.setattr(runs.shutil, "which", lambda name: f"/usr/bin/{name}")
     one = plan("static-32bit", epochs=1)
 
-    train_variant(recipe(one), one, Run(folder=tmp_path, limit=128, compiled=True))
-    train_variant(recipe(one), one, Run(folder=tmp_path / "plain", limit=128))
+    train_variant(recipe(one), one, TrainingRun(folder=tmp_path, limit=128, compiled=True))
+    train_variant(recipe(one), one, TrainingRun(folder=tmp_path / "plain", limit=128))
 
     assert asked == [True, False]
 
@@ -179,7 +182,7 @@ def test_without_a_compiler_training_goes_on_as_it_is(
     monkeypatch.setattr(runs.shutil, "which", lambda _name: None)
     one = plan("static-4bit", epochs=1)
 
-    train_variant(recipe(one), one, Run(folder=tmp_path, limit=128, compiled=True))
+    train_variant(recipe(one), one, TrainingRun(folder=tmp_path, limit=128, compiled=True))
 
 
 def test_steps_are_set_from_images_of_every_class(monkeypatch: pytest.MonkeyPatch):
@@ -205,7 +208,9 @@ def test_training_and_validation_touch_train_and_tune_only(
 
     monkeypatch.setattr(data, "load", watched)
     train_variant(
-        recipe(plan("hybrid-4bit")), plan("hybrid-4bit", epochs=1), Run(folder=tmp_path, limit=200)
+        recipe(plan("hybrid-4bit")),
+        plan("hybrid-4bit", epochs=1),
+        TrainingRun(folder=tmp_path, limit=200),
     )
 
     assert set(asked) == {"train", "tune"}
@@ -214,7 +219,7 @@ def test_training_and_validation_touch_train_and_tune_only(
 def test_a_trial_publishes_nothing(tmp_path: Path):
     one = plan("static-32bit", epochs=1)
 
-    train(recipe(one), Run(folder=tmp_path, limit=128))
+    train(recipe(one), TrainingRun(folder=tmp_path, limit=128))
 
     assert zoo.networks() == []
 
@@ -222,7 +227,7 @@ def test_a_trial_publishes_nothing(tmp_path: Path):
 def test_bfloat16_can_be_asked_for_and_learns(tmp_path: Path):
     one = plan("hybrid-4bit", epochs=5)
 
-    train(recipe(one), Run(folder=tmp_path, precision="bf16-mixed"))
+    train(recipe(one), TrainingRun(folder=tmp_path, precision="bf16-mixed"))
 
     variant = zoo.card("digits-vgg").variants["hybrid-4bit"]
     assert variant.accuracy["test"][-1] > 0.3
@@ -280,7 +285,7 @@ def killed_run(folder: Path, pretrained: Path, epoch: int, root: Path) -> int:
         "import torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from tests.training.test_run import *\n"
-        f"run = Run(folder=Path({str(folder)!r}), callbacks=(KilledAfter({epoch}),))\n"
+        f"run = TrainingRun(folder=Path({str(folder)!r}), callbacks=(KilledAfter({epoch}),))\n"
         "train(recipe(RESUMED), run)"
     )
     environment = os.environ | {"HYBRID_PRETRAINED": str(pretrained), "PYTHONPATH": str(root)}
@@ -296,14 +301,14 @@ def killed_run(folder: Path, pretrained: Path, epoch: int, root: Path) -> int:
 def test_a_killed_run_goes_on_to_the_same_weights_as_an_unbroken_one(
     tmp_path: Path, elsewhere: Path, root: Path
 ):
-    train(recipe(RESUMED), Run(folder=tmp_path / "unbroken"))
+    train(recipe(RESUMED), TrainingRun(folder=tmp_path / "unbroken"))
     unbroken = zoo.card("digits-vgg").variants["hybrid-2bit"]
     zoo.weights_path("digits-vgg", "hybrid-2bit").unlink()
     (elsewhere / "digits-vgg" / "card.toml").unlink()
 
     code = killed_run(tmp_path / "killed", elsewhere, 2, root)
     left = {path.name for path in (tmp_path / "killed").rglob("*") if path.is_file()}
-    train(recipe(RESUMED), Run(folder=tmp_path / "killed"))
+    train(recipe(RESUMED), TrainingRun(folder=tmp_path / "killed"))
 
     assert code == -signal.SIGKILL
     assert left == {"last.ckpt"}
@@ -316,15 +321,15 @@ def test_a_killed_run_goes_on_to_the_same_weights_as_an_unbroken_one(
 
 
 def test_a_run_that_was_done_but_not_published_ends_in_the_same_weights(tmp_path: Path):
-    first = train_variant(recipe(RESUMED), RESUMED, Run(folder=tmp_path, limit=300))
-    again = train_variant(recipe(RESUMED), RESUMED, Run(folder=tmp_path, limit=300))
+    first = train_variant(recipe(RESUMED), RESUMED, TrainingRun(folder=tmp_path, limit=300))
+    again = train_variant(recipe(RESUMED), RESUMED, TrainingRun(folder=tmp_path, limit=300))
 
     ours, theirs = first.state_dict(), again.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_a_finished_run_goes_on_with_more_cycles_to_the_weights_of_an_unbroken_one(tmp_path: Path):
-    run, twice = Run(folder=tmp_path, limit=300), replace(RESUMED, epochs=4, cycles=2)
+    run, twice = TrainingRun(folder=tmp_path, limit=300), replace(RESUMED, epochs=4, cycles=2)
     seen: list[float] = []
     watching = replace(run, callbacks=(Rates(seen),))
     train_variant(recipe(RESUMED), replace(RESUMED, epochs=2), run)
@@ -344,7 +349,7 @@ def test_a_finished_run_goes_on_with_more_cycles_to_the_weights_of_an_unbroken_o
 
 
 def test_fewer_cycles_than_a_run_has_had_start_anew(tmp_path: Path):
-    run = Run(folder=tmp_path, limit=200)
+    run = TrainingRun(folder=tmp_path, limit=200)
     train_variant(recipe(RESUMED), replace(RESUMED, epochs=4, cycles=2), run)
 
     once = train_variant(recipe(RESUMED), replace(RESUMED, epochs=2), run)
@@ -357,7 +362,7 @@ def test_fewer_cycles_than_a_run_has_had_start_anew(tmp_path: Path):
 
 
 def test_the_checkpoint_of_another_plan_is_not_gone_on_from(tmp_path: Path):
-    run = Run(folder=tmp_path, limit=200)
+    run = TrainingRun(folder=tmp_path, limit=200)
     train_variant(recipe(RESUMED), replace(RESUMED, epochs=1), run)
 
     changed = train_variant(recipe(RESUMED), RESUMED, run)
@@ -368,7 +373,7 @@ def test_the_checkpoint_of_another_plan_is_not_gone_on_from(tmp_path: Path):
 
 
 def test_a_checkpoint_without_its_origins_is_not_gone_on_from(tmp_path: Path):
-    run = Run(folder=tmp_path, limit=200)
+    run = TrainingRun(folder=tmp_path, limit=200)
     train_variant(recipe(RESUMED), replace(RESUMED, epochs=1), run)
     path = tmp_path / "trial-200" / "digits-vgg" / "hybrid-2bit" / "last.ckpt"
     kept = torch.load(path, weights_only=True)
@@ -389,7 +394,7 @@ def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path):
     path.write_bytes(b"half a checkpoint")
 
     with pytest.raises(RecipeError, match=r"last\.ckpt is damaged; remove it to train"):
-        train_variant(recipe(RESUMED), RESUMED, Run(folder=tmp_path, limit=200))
+        train_variant(recipe(RESUMED), RESUMED, TrainingRun(folder=tmp_path, limit=200))
 
 
 def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(
@@ -415,15 +420,19 @@ def test_a_variant_that_is_needed_first_is_named(tmp_path: Path):
     late = plan("hybrid-4bit", start="static-32bit")
 
     with pytest.raises(RecipeError, match="static-32bit of digits-vgg is needed first; train it"):
-        train(recipe(plan("static-32bit"), late), Run(folder=tmp_path), variants=("hybrid-4bit",))
+        train(
+            recipe(plan("static-32bit"), late),
+            TrainingRun(folder=tmp_path),
+            variants=("hybrid-4bit",),
+        )
 
 
 def test_another_network_can_teach(tmp_path: Path):
     wise = replace(recipe(plan("static-32bit", epochs=6)), network="wise")
-    train(wise, Run(folder=tmp_path))
+    train(wise, TrainingRun(folder=tmp_path))
     taught = plan("static-32bit", epochs=3, teacher="wise/static-32bit", teacher_weight=1.0)
 
-    train(recipe(taught), Run(folder=tmp_path))
+    train(recipe(taught), TrainingRun(folder=tmp_path))
 
     # nothing but the teacher's answers said what the digits are
     assert zoo.card("digits-vgg").variants["static-32bit"].accuracy["test"][0] > 0.8
@@ -431,9 +440,9 @@ def test_another_network_can_teach(tmp_path: Path):
 
 def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: Path):
     wise = replace(recipe(plan("static-32bit", epochs=6)), network="wise")
-    train(wise, Run(folder=tmp_path))
+    train(wise, TrainingRun(folder=tmp_path))
     fool = replace(recipe(plan("static-32bit", epochs=0)), network="fool")
-    train(fool, Run(folder=tmp_path))
+    train(fool, TrainingRun(folder=tmp_path))
     both = ("wise/static-32bit", "fool/static-32bit")
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
@@ -448,7 +457,7 @@ def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: 
             seen.append((module._taught(images), means / 2))
 
     taught = plan("static-32bit", epochs=3, teacher=both, teacher_weight=1.0)
-    train(recipe(taught), Run(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
+    train(recipe(taught), TrainingRun(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
 
     assert seen
     assert all(torch.allclose(*pair, atol=1e-5) for pair in seen)
@@ -460,10 +469,12 @@ def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: 
 
 def test_a_teacher_of_other_classes_is_refused(tmp_path: Path):
     wise = replace(recipe(plan("static-32bit", epochs=1)), network="wise", classes=11)
-    train(wise, Run(folder=tmp_path))
+    train(wise, TrainingRun(folder=tmp_path))
 
     with pytest.raises(RecipeError, match="wise/static-32bit knows 11 classes and cannot teach"):
-        train(recipe(plan("static-32bit", teacher="wise/static-32bit")), Run(folder=tmp_path))
+        train(
+            recipe(plan("static-32bit", teacher="wise/static-32bit")), TrainingRun(folder=tmp_path)
+        )
 
 
 # ---------------------------------------------------------------- batches
@@ -554,7 +565,7 @@ def test_cutout_blanks_one_square_around_a_random_pixel():
 
 def test_a_plan_of_a_card_from_before_a_setting_existed_is_still_the_same(tmp_path: Path):
     one = plan("static-32bit", epochs=1)
-    train(recipe(one), Run(folder=tmp_path))
+    train(recipe(one), TrainingRun(folder=tmp_path))
     card = zoo.card("digits-vgg")
     variant = card.variants["static-32bit"]
     old = {key: value for key, value in variant.recipe.items() if key != "cutout"}

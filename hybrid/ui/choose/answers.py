@@ -11,34 +11,34 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from hybrid import choosing, energy, zoo
-from hybrid.choosing import Answer, Considered, Field, Limits, Survival
+from hybrid.choosing import Answer, Field, Limits, ParetoSet, ProfileCheck
 from hybrid.evaluation import Prices
-from hybrid.ui.choose.query import Wishes
+from hybrid.ui.choose.query import Query
 from hybrid.ui.session import View
 
-__all__ = ["answer", "candidates", "compared"]
+__all__ = ["answer", "compared", "pareto_sets"]
 
 Asked = tuple[tuple[str, ...], str, str, tuple[int, ...]]  # networks, images, measure, stamps
 
 
-# While contenders are counted: what is counted, to how many are done and how many there are. Not in
+# While candidates are counted: what is counted, to how many are done and how many there are. Not in
 # the cached functions' arguments, as it is no input of theirs.
 _COUNTED: dict[Asked, tuple[int, int]] = {}
 _QUICK_SECONDS = 0.4  # what takes no longer shows no progress
 _LOOK_SECONDS = 0.1
 
 
-def answer(wishes: Wishes, view: View, place: DeltaGenerator) -> Answer:
-    """The point that keeps the wishes at the view's prices.
+def answer(query: Query, view: View, place: DeltaGenerator) -> Answer:
+    """The point that keeps the query at the view's prices.
 
     Args:
         place: an empty element, where a progress bar stands while that takes long.
 
     Raises:
-        LimitError: wishes that are none, or nothing to choose among.
+        LimitError: query that are none, or nothing to choose among.
     """
-    networks, images = _asked(wishes)
-    limits, stamps = wishes.limits, _stamps(wishes)
+    networks, images = _asked(query)
+    limits, stamps = query.limits, _stamps(query)
     counted = (networks, images, view.measure, stamps)
     return _shown(
         lambda: _answer(networks, images, limits, *_priced(view), stamps),
@@ -65,7 +65,7 @@ def _shown(
     while not _done(future, patience):
         patience, so_far = _LOOK_SECONDS, progress()
         done, total = so_far or (1, 1)
-        words = f"Counting contenders: {done} of {total}" if so_far else "Choosing"
+        words = f"Counting candidates: {done} of {total}" if so_far else "Choosing"
         place.progress(done / total, words)
     place.empty()
     return future.result()
@@ -79,22 +79,22 @@ def _done(future: Future[Answer], seconds: float) -> bool:
     return True
 
 
-def candidates(wishes: Wishes, view: View) -> tuple[Considered, ...]:
+def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
     """What the pictures draw."""
-    return _candidates(*_asked(wishes), wishes.limits, *_priced(view), _stamps(wishes))
+    return _candidates(*_asked(query), query.limits, *_priced(view), _stamps(query))
 
 
-def compared(wishes: Wishes, view: View) -> tuple[Survival, ...]:
+def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
     """The choice under the view's profile and those that are to be compared; none without one."""
-    profiles = tuple(dict.fromkeys((view.profile, *wishes.profiles)))
-    return _compared(*_asked(wishes), wishes.limits, *_priced(view), profiles, _stamps(wishes))
+    profiles = tuple(dict.fromkeys((view.profile, *query.profiles)))
+    return _compared(*_asked(query), query.limits, *_priced(view), profiles, _stamps(query))
 
 
 Priced = tuple[str, str, str, str]  # measure, profile, link, scope
 
 
-def _asked(wishes: Wishes) -> tuple[tuple[str, ...], str]:
-    return wishes.networks, wishes.images
+def _asked(query: Query) -> tuple[tuple[str, ...], str]:
+    return query.networks, query.images
 
 
 def _priced(view: View) -> Priced:
@@ -113,7 +113,7 @@ def _field(networks: tuple[str, ...], images: str, measure: str, changed: tuple[
         _COUNTED[counted] = (done, total)
 
     try:
-        return choosing.survey(networks, images=images, measure=measure, progress=count)
+        return choosing.collect_candidates(networks, images=images, measure=measure, progress=count)
     finally:
         _COUNTED.pop(counted, None)
 
@@ -143,9 +143,9 @@ def _candidates(
     link: str,
     scope: str,
     changed: tuple[int, ...],
-) -> tuple[Considered, ...]:
+) -> tuple[ParetoSet, ...]:
     field = _field(networks, images, measure, changed)
-    return choosing.considered(field, limits, _prices(profile, link, scope))
+    return choosing.pareto_sets(field, limits, _prices(profile, link, scope))
 
 
 @st.cache_resource(max_entries=16, show_spinner="Choosing under other energy models")
@@ -159,23 +159,25 @@ def _compared(
     scope: str,
     profiles: tuple[str, ...],
     changed: tuple[int, ...],
-) -> tuple[Survival, ...]:
+) -> tuple[ProfileCheck, ...]:
     best = _answer(networks, images, limits, measure, profile, link, scope, changed).best
     if best is None:
         return ()
     field = _field(networks, images, measure, changed)
     prices = _prices(profile, link, scope)
-    return choosing.survives(field, limits, prices, best, [*map(energy.load_profile, profiles)])
+    return choosing.check_profiles(
+        field, limits, prices, best, [*map(energy.load_profile, profiles)]
+    )
 
 
-def _stamps(wishes: Wishes) -> tuple[int, ...]:
+def _stamps(query: Query) -> tuple[int, ...]:
     """When each card and each trace last changed, in nanoseconds; 0 where there is none."""
     folder = zoo.pretrained_folder()
-    paths = [folder / network / "card.toml" for network in wishes.networks]
+    paths = [folder / network / "card.toml" for network in query.networks]
     paths += [
         zoo.trace_path(network, variant, split)
-        for network in wishes.networks
+        for network in query.networks
         for variant in zoo.card(network).variants
-        for split in choosing.taken_from(wishes.images).values()
+        for split in choosing.taken_from(query.images).values()
     ]
     return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from hybrid.choosing import Answer, Considered, Point, Survival
+from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
 from hybrid.text import choice, numbers
 from hybrid.ui import palette
 
@@ -33,16 +33,16 @@ _WIDE = 20  # times from the least to the most: a log axis
 _TICKS = 5  # of an axis of the parallel coordinates
 
 
-def trade(considered: Sequence[Considered], answer: Answer) -> go.Figure:
+def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     """Accuracy lost against energy per image: what keeps every limit is filled, the rest faint.
 
-    The choice has a ring, and each point says in `customdata` which row of which contender it is.
+    The choice has a ring, and each point says in `customdata` which row of which candidate it is.
     """
-    scale_pj, unit = _unit(considered)
+    scale_pj, unit = _unit(pareto_sets)
     figure = _figure(height=420)
-    for number, one in enumerate(considered):
-        figure.add_trace(_contender(one, number, scale_pj, unit))
-    figure.add_traces([_key(kind) for kind in sorted({one.kind for one in considered})])
+    for number, one in enumerate(pareto_sets):
+        figure.add_trace(_candidate(one, number, scale_pj, unit))
+    figure.add_traces([_key(kind) for kind in sorted({one.kind for one in pareto_sets})])
     if answer.best is not None:
         figure.add_trace(_ring(answer.best, scale_pj))
     limits = answer.limits
@@ -56,38 +56,38 @@ def trade(considered: Sequence[Considered], answer: Answer) -> go.Figure:
         **_QUIET,
     )  # fmt: skip
     figure.update_yaxes(
-        title_text="Accuracy lost on tune (points)", range=_losses(considered, answer), **_QUIET
+        title_text="Accuracy lost on tune (points)", range=_losses(pareto_sets, answer), **_QUIET
     )
     figure.update_layout(hovermode="closest", dragmode="pan", legend=_legend())
     return figure
 
 
-def axes(considered: Sequence[Considered], answer: Answer) -> go.Figure:
+def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     """All candidates as lines over parallel axes; a range dragged on an axis keeps what is inside.
 
     Blue keeps every limit that tune can see; the choice is red.
     """
-    scale_pj, unit = _unit(considered)
-    kinds = [kind for kind in KIND_COLOURS if any(one.kind == kind for one in considered)]
-    bits = sorted({one.bits for one in considered})
+    scale_pj, unit = _unit(pareto_sets)
+    kinds = [kind for kind in KIND_COLOURS if any(one.kind == kind for one in pareto_sets)]
+    bits = sorted({one.bits for one in pareto_sets})
     columns: list[dict[str, Any]] = [
-        _named("Kind", [kinds.index(one.kind) for one in considered], considered, kinds),
-        _named("Bits", [bits.index(one.bits) for one in considered], considered, bits),
-        _axis("Lost (points)", _column(considered, "loss_points")),
-        _axis(f"Energy ({unit})", _column(considered, "energy_uj") * 1e6 / scale_pj, log=True),
-        _axis("Latency (ms)", _column(considered, "latency_ms"), log=True),
-        _axis("Uplink (B)", _column(considered, "uplink_bytes")),
-        _axis("Memory (KiB)", _column(considered, "edge_memory_kib")),
+        _named("Kind", [kinds.index(one.kind) for one in pareto_sets], pareto_sets, kinds),
+        _named("Bits", [bits.index(one.bits) for one in pareto_sets], pareto_sets, bits),
+        _axis("Lost (points)", _column(pareto_sets, "loss_points")),
+        _axis(f"Energy ({unit})", _column(pareto_sets, "energy_uj") * 1e6 / scale_pj, log=True),
+        _axis("Latency (ms)", _column(pareto_sets, "latency_ms"), log=True),
+        _axis("Uplink (B)", _column(pareto_sets, "uplink_bytes")),
+        _axis("Memory (KiB)", _column(pareto_sets, "edge_memory_kib")),
     ]
-    if all("days" in one.figures for one in considered):
-        columns.append(_axis("Days", _column(considered, "days"), log=True))
-    names = sorted({one.network for one in considered})
+    if all("days" in one.figures for one in pareto_sets):
+        columns.append(_axis("Days", _column(pareto_sets, "days"), log=True))
+    names = sorted({one.network for one in pareto_sets})
     if len(names) > 1:
-        places = [names.index(one.network) for one in considered]
-        columns.insert(0, _named("Network", places, considered, names))
-    over = np.concatenate([one.over for one in considered])
+        places = [names.index(one.network) for one in pareto_sets]
+        columns.insert(0, _named("Network", places, pareto_sets, names))
+    over = np.concatenate([one.over for one in pareto_sets])
     shade = np.where(over == 0, 1.0, 0.0)
-    chosen = _chosen_rows(considered, answer.best)
+    chosen = _chosen_rows(pareto_sets, answer.best)
     shade[chosen] = 2.0
     order = np.argsort(shade, kind="stable")  # the last line drawn lies on top
     for column in columns:
@@ -118,7 +118,7 @@ def axes(considered: Sequence[Considered], answer: Answer) -> go.Figure:
     return figure
 
 
-def profiles(found: Sequence[Survival]) -> go.Figure:
+def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     """Energy of the first choice under each energy model, beside what would be chosen there."""
     figure = _figure(height=90 + 34 * len(found), margin={"l": 8, "r": 16, "t": 36, "b": 8})
     names = [one.profile for one in found]
@@ -165,7 +165,7 @@ def _key(kind: str) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], name=kind.capitalize(), mode="markers", marker=marker)
 
 
-def _contender(one: Considered, number: int, scale_pj: float, unit: str) -> go.Scatter:
+def _candidate(one: ParetoSet, number: int, scale_pj: float, unit: str) -> go.Scatter:
     colour = KIND_COLOURS[one.kind]
     keeps = one.over == 0
     where = [choice.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
@@ -206,9 +206,9 @@ def _ring(best: Point, scale_pj: float) -> go.Scatter:
     )
 
 
-def _losses(considered: Sequence[Considered], answer: Answer) -> list[float]:
+def _losses(pareto_sets: Sequence[ParetoSet], answer: Answer) -> list[float]:
     """What is seen at first: around the limit, where there is one; the rest is there to pan to."""
-    losses = _column(considered, "loss_points")
+    losses = _column(pareto_sets, "loss_points")
     low, high = float(losses.min()), float(losses.max())
     limit = answer.limits.max_loss_points
     if limit is not None:
@@ -217,25 +217,25 @@ def _losses(considered: Sequence[Considered], answer: Answer) -> list[float]:
     return [low - room, high + room]
 
 
-def _chosen_rows(considered: Sequence[Considered], best: Point | None) -> npt.NDArray[np.bool_]:
-    """Where the choice stands among all rows, or the row of its contender that is nearest to it."""
-    rows = [np.zeros(len(one.over), np.bool_) for one in considered]
+def _chosen_rows(pareto_sets: Sequence[ParetoSet], best: Point | None) -> npt.NDArray[np.bool_]:
+    """Where the choice stands among all rows, or the row of its candidate that is nearest to it."""
+    rows = [np.zeros(len(one.over), np.bool_) for one in pareto_sets]
     if best is not None:
-        for one, mask in zip(considered, rows, strict=True):
-            if (one.network, one.kind, one.variant) == best.contender:
+        for one, mask in zip(pareto_sets, rows, strict=True):
+            if (one.network, one.kind, one.variant) == best.candidate:
                 apart = np.abs(one.figures["energy_uj"] - best.tune.energy_pj / 1e6)
                 mask[int(np.argmin(apart))] = True
     return np.concatenate(rows)
 
 
-def _column(considered: Sequence[Considered], name: str) -> Floats:
-    return np.concatenate([one.figures[name] for one in considered])
+def _column(pareto_sets: Sequence[ParetoSet], name: str) -> Floats:
+    return np.concatenate([one.figures[name] for one in pareto_sets])
 
 
 def _named(
-    label: str, places: Sequence[int], considered: Sequence[Considered], words: Sequence[object]
+    label: str, places: Sequence[int], pareto_sets: Sequence[ParetoSet], words: Sequence[object]
 ) -> dict[str, Any]:
-    sizes = [len(one.over) for one in considered]
+    sizes = [len(one.over) for one in pareto_sets]
     return {
         "label": label,
         "values": np.repeat(np.array(places, np.float64), sizes),
@@ -272,9 +272,9 @@ def _tick(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
 
 
-def _unit(considered: Sequence[Considered]) -> tuple[float, str]:
+def _unit(pareto_sets: Sequence[ParetoSet]) -> tuple[float, str]:
     """Size in pJ and name of the unit that suits the middle of what is drawn."""
-    return numbers.energy_unit(float(np.median(_column(considered, "energy_uj"))) * 1e6)
+    return numbers.energy_unit(float(np.median(_column(pareto_sets, "energy_uj"))) * 1e6)
 
 
 def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figure:

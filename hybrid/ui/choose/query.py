@@ -1,6 +1,6 @@
 """What a user asks of Choose: a link to it and back, and the limits that it means.
 
-`Wishes.read` and `Wishes.write` are inverse and know no streamlit; a link is parsed, never trusted.
+`Query.read` and `Query.write` are inverse and know no streamlit; a link is parsed, never trusted.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hybrid.choosing import Limits
 from hybrid.errors import LimitError, UnknownNameError
 
-__all__ = ["NUMBERS", "UNDER", "Wish", "Wishes"]
+__all__ = ["NUMBERS", "UNDER", "Query", "Wish"]
 
 # Published models of the same process: the choice should not hang on which one is believed.
 UNDER = ("horowitz-45nm-fp32", "qkeras-45nm")
@@ -105,7 +105,7 @@ _BATTERY = ("images_per_day", "battery_mah", "battery_volts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class Query:
     """Everything a link to Choose says beside the view.
 
     Args:
@@ -152,31 +152,35 @@ class Wishes:
 
     @staticmethod
     def read(
-        query: Mapping[str, str],
+        address: Mapping[str, str],
         *,
         network: str,
         networks: Sequence[str],
         profiles: Sequence[str],
         images: Sequence[str] = (),
-    ) -> "tuple[Wishes, tuple[str, ...]]":
-        """The wishes of a link, and one sentence for each thing that it has wrong.
+    ) -> "tuple[Query, tuple[str, ...]]":
+        """The query of a link, and one sentence for each thing that it has wrong.
 
         Args:
             network: to choose among where the link names none.
             networks, profiles, images: what there is.
         """
         problems: list[str] = []
-        among = _names("network", query.get("among", ""), networks, problems)
-        under = _names("hardware profile", query.get("under", ",".join(UNDER)), profiles, problems)
-        numbers = {key: _number(key, query, problems) for key in NUMBERS}
-        own = _names("divided split of your own images", query.get("images", ""), images, problems)
-        wishes = Wishes(
+        among = _names("network", address.get("among", ""), networks, problems)
+        under = _names(
+            "hardware profile", address.get("under", ",".join(UNDER)), profiles, problems
+        )
+        numbers = {key: _number(key, address, problems) for key in NUMBERS}
+        own = _names(
+            "divided split of your own images", address.get("images", ""), images, problems
+        )
+        query = Query(
             networks=among or (network,),
             numbers=numbers,
             profiles=under,
             images=own[0] if own else "",
         )
-        return wishes, tuple(problems)
+        return query, tuple(problems)
 
 
 def _names(kind: str, given: str, known: Sequence[str], problems: list[str]) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from plotly.offline import get_plotlyjs
 
 from hybrid.choosing import (
     Answer,
-    Considered,
     Field,
-    Survival,
-    considered,
+    ParetoSet,
+    ProfileCheck,
+    pareto_sets,
     point_file,
     to_toml,
 )
@@ -46,15 +46,17 @@ th, td { text-align: left; padding: 0.35rem 0.6rem; border-bottom: 1px solid #dd
 
 
 def save_report(
-    field: Field, answer: Answer, prices: Prices, compared: Sequence[Survival], path: Path
+    field: Field, answer: Answer, prices: Prices, compared: Sequence[ProfileCheck], path: Path
 ) -> None:
     """Write the report of an answer."""
-    seen = considered(field, answer.limits, prices)
+    seen = pareto_sets(field, answer.limits, prices)
     with replacing(path) as draft:
         draft.write_text(to_html(answer, seen, compared), encoding="utf-8")
 
 
-def to_html(answer: Answer, seen: Sequence[Considered], compared: Sequence[Survival] = ()) -> str:
+def to_html(
+    answer: Answer, seen: Sequence[ParetoSet], compared: Sequence[ProfileCheck] = ()
+) -> str:
     """The report as one page.
 
     Args:
@@ -138,7 +140,7 @@ def _others(answer: Answer) -> list[str]:
     return parts
 
 
-def _compared(answer: Answer, compared: Sequence[Survival]) -> list[str]:
+def _compared(answer: Answer, compared: Sequence[ProfileCheck]) -> list[str]:
     if answer.best is None or not compared:
         return []
     rows = [{"Energy model": one.profile, "There": choice.verdict(one)} for one in compared]
@@ -151,7 +153,7 @@ def _compared(answer: Answer, compared: Sequence[Survival]) -> list[str]:
 
 
 def _networks(answer: Answer) -> list[str]:
-    return sorted({standing.point.network for standing in answer.standings})
+    return sorted({ranked.point.network for ranked in answer.ranking})
 
 
 def _drawn(name: str, figure: go.Figure) -> str:

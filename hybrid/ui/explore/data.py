@@ -11,11 +11,11 @@ from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.zoo import Card
 
-__all__ = ["Frontier", "Prices", "Scene", "Static"]
+__all__ = ["ExploreData", "ExplorePrices", "Frontier", "Static"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prices:
+class ExplorePrices:
     """What one sample pays at each exit, and what it is compared with.
 
     parts: part → mean energy in pJ per sample that takes exit i, one number per exit; the values
@@ -64,13 +64,13 @@ class Frontier:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
+class ExploreData:
     """All of Explore that the sliders do not change."""
 
     card: Card
     labelled: bool  # where not, the trace has the final exit's answers for labels
     trace: Trace
-    prices: Prices
+    prices: ExplorePrices
     frontiers: tuple[Frontier, ...]
     statics: tuple[Static, ...]
-    together: policy.Sweep
+    together: policy.ThresholdSweep

@@ -75,8 +75,8 @@ def tradeoff(
 
 
 def over_threshold(
-    together: policy.Sweep,
-    alone: Sequence[policy.Sweep],
+    together: policy.ThresholdSweep,
+    alone: Sequence[policy.ThresholdSweep],
     *,
     thresholds: Sequence[float],
     accuracy: float,
@@ -350,7 +350,7 @@ def _static(static: Static, scale_pj: float, unit: str, *, named: bool) -> go.Sc
 
 
 def _curve(
-    sweep: policy.Sweep,
+    sweep: policy.ThresholdSweep,
     field: str,
     name: str,
     colour: str,

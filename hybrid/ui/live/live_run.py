@@ -9,14 +9,20 @@ import numpy as np
 from PIL import Image
 
 from hybrid.inference import live
-from hybrid.inference.live import AgainstEverything, AgainstTrace, Progress, Request, Seen
+from hybrid.inference.live import (
+    AgainstEverything,
+    AgainstTrace,
+    LiveRequest,
+    Progress,
+    RecentImage,
+)
 from hybrid.text import numbers
 from hybrid.ui import cache, gallery, jobs, running
 from hybrid.ui.jobs import Job, Report, Turns
 from hybrid.ui.session import View
 
 __all__ = [
-    "Run",
+    "LiveRun",
     "agreement",
     "counts_words",
     "measurement",
@@ -30,22 +36,22 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class LiveRun:
     """A run: the view it was started from, the request, the job."""
 
     view: View
-    request: Request
+    request: LiveRequest
     job: Job
 
-    def priced_as(self, view: View) -> "Run":
+    def priced_as(self, view: View) -> "LiveRun":
         """The same run at the prices of another view."""
         priced = replace(self.view, profile=view.profile, link=view.link, scope=view.scope)
         return replace(self, view=priced)
 
 
-def request_of(view: View, batch: int = 1) -> Request:
+def request_of(view: View, batch: int = 1) -> LiveRequest:
     """The view's network over the test split at the view's thresholds."""
-    return Request(
+    return LiveRequest(
         network=view.network,
         variant=view.variant,
         split=cache.SPLIT,
@@ -55,14 +61,14 @@ def request_of(view: View, batch: int = 1) -> Request:
     )
 
 
-def start(view: View, batch: int) -> Run:
+def start(view: View, batch: int) -> LiveRun:
     """Hand a run to the pool."""
     request, gate = request_of(view, batch), running.gate()
     job = jobs.pool().start(lambda report: _work(request, gate, report), wanted=jobs.tab_is_open())
-    return Run(view=view, request=request, job=job)
+    return LiveRun(view=view, request=request, job=job)
 
 
-def _work(request: Request, gate: Turns, report: Report) -> None:
+def _work(request: LiveRequest, gate: Turns, report: Report) -> None:
     jobs.spare_a_core()
     network, dataset = live.load(request)
     for progress in live.run(network, dataset, request, gate=gate):
@@ -111,7 +117,7 @@ def agreement(against: AgainstTrace, done: int) -> str:
     )
 
 
-def measurement(progress: Progress, request: Request) -> str:
+def measurement(progress: Progress, request: LiveRequest) -> str:
     """Exactly what was measured."""
     threads = jobs.threads()
     return (
@@ -153,7 +159,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[tuple[str, str, 
     )
 
 
-def recent_picture(seen: Sequence[Seen]) -> str:
+def recent_picture(seen: Sequence[RecentImage]) -> str:
     """The images on one sheet, as a data address.
 
     Within the address and not as a file of the server: the next drawing, a second later, takes the
@@ -165,7 +171,7 @@ def recent_picture(seen: Sequence[Seen]) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def recent_words(seen: Sequence[Seen], classes: Sequence[str]) -> str:
+def recent_words(seen: Sequence[RecentImage], classes: Sequence[str]) -> str:
     """The images that left last, by class, in the order of their pictures."""
     return ", ".join(
         classes[one.label]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hybrid.choosing.baselines import Curve, Match
+from hybrid.choosing.baselines import Curve, PricedCurves
 from hybrid.ui import palette
 
 __all__ = ["sheet"]
@@ -14,15 +14,15 @@ UJ = 1e6  # pJ in a µJ
 _SYMBOLS = {1: "circle", 2: "square", 3: "triangle-up", 4: "diamond", 8: "star", 32: "x"}
 
 
-def sheet(matches: Sequence[Match]) -> go.Figure:
+def sheet(priced_curves: Sequence[PricedCurves]) -> go.Figure:
     """Accuracy over energy an image (log axis): hybrids as lines, statics as large symbols.
 
     Args:
-        matches: of one network; a row per scope and a column per profile.
+        priced_curves: of one network; a row per scope and a column per profile.
     """
-    scopes = list(dict.fromkeys(match.scope for match in matches))
-    profiles = list(dict.fromkeys(match.profile for match in matches))
-    titles = [f"{match.scope}, {match.profile}" for match in matches]
+    scopes = list(dict.fromkeys(match.scope for match in priced_curves))
+    profiles = list(dict.fromkeys(match.profile for match in priced_curves))
+    titles = [f"{match.scope}, {match.profile}" for match in priced_curves]
     figure = make_subplots(
         rows=len(scopes),
         cols=len(profiles),
@@ -31,7 +31,7 @@ def sheet(matches: Sequence[Match]) -> go.Figure:
         horizontal_spacing=0.03,
         vertical_spacing=0.12,
     )
-    for index, match in enumerate(matches):
+    for index, match in enumerate(priced_curves):
         place = {
             "row": scopes.index(match.scope) + 1,
             "col": profiles.index(match.profile) + 1,

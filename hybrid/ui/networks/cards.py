@@ -1,7 +1,7 @@
 """A card and a trace to what the Networks page shows: tables and measures, no widget.
 
 variants_table(card)                            # a row per variant
-opponents_table(network, prices)                # a row per static network, a hybrid beside it
+baselines_table(network, prices)                # a row per static network, a hybrid beside it
 layer_table(variant, card, profile, scope)      # a row per layer, priced
 calibration(trace)                              # how far each exit can be believed
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hybrid.choosing.baselines import Duel, Side, duels_at, sides
+from hybrid.choosing.baselines import ComparedPoint, Comparison, compared_points, comparisons_at
 from hybrid.energy import Profile, layer_energy_pj
 from hybrid.evaluation import Prices
 from hybrid.text import numbers
@@ -22,12 +22,12 @@ from hybrid.zoo import Card, Variant, exit_labels
 
 __all__ = [
     "Calibration",
+    "baselines_table",
     "calibration",
     "cut",
     "describe",
     "exit_names",
     "layer_table",
-    "opponents_table",
     "opponents_words",
     "variant_title",
     "variants_table",
@@ -135,7 +135,7 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
     return table[["Variant", *early_columns, *table.columns.drop(["Variant", *early_columns])]]
 
 
-def opponents_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Duel]]:
+def baselines_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Comparison]]:
     """Each static network beside the cheapest hybrid as accurate within half a point, on test.
 
     A cell says the static network's figure first, then the hybrid's.
@@ -143,12 +143,14 @@ def opponents_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Du
     Raises:
         DataMissingError, TraceError: a variant's trace is not here, or damaged.
     """
-    fought = duels_at(network, prices)
-    return pd.DataFrame([_beside(*sides(network, duel, prices)) for duel in fought]), fought
+    fought = comparisons_at(network, prices)
+    return pd.DataFrame(
+        [_beside(*compared_points(network, comparison, prices)) for comparison in fought]
+    ), fought
 
 
-def _beside(static: Side, hybrid: Side | None) -> dict[str, str]:
-    def both(written: Callable[[Side], str]) -> str:
+def _beside(static: ComparedPoint, hybrid: ComparedPoint | None) -> dict[str, str]:
+    def both(written: Callable[[ComparedPoint], str]) -> str:
         return f"{written(static)} | {written(hybrid)}" if hybrid else written(static)
 
     return {
@@ -163,9 +165,13 @@ def _beside(static: Side, hybrid: Side | None) -> dict[str, str]:
     }
 
 
-def opponents_words(card: Card, fought: Sequence[Duel], scope: str) -> str:
+def opponents_words(card: Card, fought: Sequence[Comparison], scope: str) -> str:
     """Which static networks need less energy than any hybrid that is as accurate."""
-    winners = [variant_title(card.variants[duel.static]) for duel in fought if duel.static_wins]
+    winners = [
+        variant_title(card.variants[comparison.static])
+        for comparison in fought
+        if comparison.static_wins
+    ]
     if not winners:
         return f"For the accuracy of each static network a hybrid needs less energy ({scope})."
     names = ", ".join(winners)

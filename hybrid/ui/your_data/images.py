@@ -23,9 +23,9 @@ from hybrid import certificates, policy, zoo
 from hybrid.data import archives, ingest, user_splits
 from hybrid.data.archives import Entry
 from hybrid.data.images import Rejected, shown_name
-from hybrid.data.ingest import Plan, Progress
+from hybrid.data.ingest import IngestPlan, Progress
 from hybrid.data.labels import Match, match
-from hybrid.data.user_splits import OwnSplit
+from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError
 from hybrid.evaluation import disagreement
 from hybrid.policy import shift
@@ -204,7 +204,7 @@ def plans(
     table: Mapping[str, str | None] | None,
     inverted: bool,
     divide: bool,
-) -> tuple[Plan, ...]:
+) -> tuple[IngestPlan, ...]:
     """What is to be recorded: one split, or two.
 
     Args:
@@ -261,7 +261,9 @@ def variants(card: Card, first: str) -> list[str]:
     return sorted(here, key=lambda name: (name != first, name != cards.TWIN, here.index(name)))
 
 
-def start(made: Sequence[Plan], given: Given, card: Card, names: Sequence[str], gate: Turns) -> Job:
+def start(
+    made: Sequence[IngestPlan], given: Given, card: Card, names: Sequence[str], gate: Turns
+) -> Job:
     """Hand a recording to the pool: the images first, then a trace of each variant."""
 
     def work(report: Report) -> None:
@@ -277,7 +279,7 @@ def start(made: Sequence[Plan], given: Given, card: Card, names: Sequence[str], 
     return _start(work, card.network, *(plan.about.name + plan.key for plan in made))
 
 
-def record_more(about: OwnSplit, card: Card, names: Sequence[str], gate: Turns) -> Job:
+def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns) -> Job:
     """Hand the recording of more traces of a kept split to the pool."""
 
     def work(report: Report) -> None:
@@ -371,9 +373,9 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{numbers.count(number)} {one if number == 1 else many}"
 
 
-def _about(card: Card, *, inverted: bool) -> OwnSplit:
+def _about(card: Card, *, inverted: bool) -> UserSplit:
     """As much of a split as the pixels of a preview need."""
-    return OwnSplit(
+    return UserSplit(
         network=card.network,
         name="preview",
         dataset=card.dataset,
@@ -408,14 +410,16 @@ def _paused(gate: Turns, step: Progress, done: int, total: int) -> None:
 
 
 def _record(
-    kept: Sequence[OwnSplit],
+    kept: Sequence[UserSplit],
     chosen: Sequence[Variant],
     gate: Turns,
     report: Report,
     place: tuple[int, int],
 ) -> None:
     """Every variant's trace on every split, the first variant on all of them first."""
-    from hybrid.inference.record import record_own  # torch: only where a network is really run
+    from hybrid.inference.record import (
+        record_user_split,  # torch: only where a network is really run
+    )
 
     number, steps = place
     for variant in chosen:
@@ -424,7 +428,7 @@ def _record(
             words = f"{cards.variant_title(variant)} on {about.name}"
             step = _reporter(report, words, number, steps)
             with gate:
-                record_own(
+                record_user_split(
                     network,
                     about,
                     variant=variant.name,

@@ -8,7 +8,7 @@ import streamlit as st
 
 from hybrid.data import user_splits
 from hybrid.data.images import Rejected
-from hybrid.data.user_splits import OwnSplit
+from hybrid.data.user_splits import UserSplit
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, running, session
@@ -25,7 +25,7 @@ STILL = {"displayModeBar": False}
 ROWS_SHOWN = 8  # of a table of files; more scroll inside it
 
 
-def draw(about: OwnSplit, view: View, card: Card) -> None:
+def draw(about: UserSplit, view: View, card: Card) -> None:
     """What a kept split is, what can be done with it, and how it differs from the test split."""
     show_about(about, card)
     actions(about, view, card)
@@ -44,7 +44,7 @@ def draw(about: OwnSplit, view: View, card: Card) -> None:
     show_differences(compared, view, card)
 
 
-def show_about(about: OwnSplit, card: Card) -> None:
+def show_about(about: UserSplit, card: Card) -> None:
     """Where the images came from and what was left out."""
     purposes = {
         "report": "",
@@ -67,7 +67,7 @@ def show_about(about: OwnSplit, card: Card) -> None:
         show_refused(user_splits.skipped(about), f"{files} could not be read")
 
 
-def actions(about: OwnSplit, view: View, card: Card) -> None:
+def actions(about: UserSplit, view: View, card: Card) -> None:
     """Open it in Explore, choose on it, record more of it, delete it."""
     with st.container(horizontal=True):
         if st.button(
@@ -105,7 +105,7 @@ def actions(about: OwnSplit, view: View, card: Card) -> None:
             )
 
 
-def choose_on(about: OwnSplit) -> None:
+def choose_on(about: UserSplit) -> None:
     """The way to Choose, which needs both halves."""
     images = about.name.removesuffix(f"-{about.purpose}")
     halved = images in user_splits.halved(about.network)
@@ -129,12 +129,12 @@ def open_split(name: str) -> None:
     st.session_state["view"] = replace(session.current(), split=name)
 
 
-def record_more(about: OwnSplit, card: Card, names: Sequence[str], gate: Turns) -> None:
+def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns) -> None:
     """Record the traces of these variants too."""
     images.record_more(about, card, names, gate)
 
 
-def delete(about: OwnSplit) -> None:
+def delete(about: UserSplit) -> None:
     """Take a split away."""
     user_splits.delete(about.network, about.name)
 

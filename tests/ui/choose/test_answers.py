@@ -10,7 +10,7 @@ import pytest
 from hybrid import choosing
 from hybrid.errors import LimitError
 from hybrid.ui.choose import answers
-from hybrid.ui.choose.query import Wishes
+from hybrid.ui.choose.query import Query
 from hybrid.ui.session import View
 from tests.ui.fixtures import toy
 
@@ -38,7 +38,7 @@ def place(toy: Path) -> Any:
 
 
 def slow(real: Callable[..., Any]) -> Callable[..., Any]:
-    """The real survey, which stays at 3 of 4 for a second."""
+    """The real collect_candidates, which stays at 3 of 4 for a second."""
 
     def run(*networks: Any, progress: Callable[[int, int], None], **rest: Any) -> Any:
         progress(3, 4)
@@ -51,26 +51,26 @@ def slow(real: Callable[..., Any]) -> Callable[..., Any]:
 def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "survey", slow(choosing.survey))
+    monkeypatch.setattr(choosing, "collect_candidates", slow(choosing.collect_candidates))
 
-    answer = answers.answer(Wishes(networks=("trees-toy",)), VIEW, place)
+    answer = answers.answer(Query(networks=("trees-toy",)), VIEW, place)
 
-    assert answer.standings
-    assert (0.75, "Counting contenders: 3 of 4") in place.shown
+    assert answer.ranking
+    assert (0.75, "Counting candidates: 3 of 4") in place.shown
     assert place.shown[-1] == (0.0, "nothing")
 
 
 def test_what_is_kept_shows_no_progress(place: Any) -> None:
-    wishes = Wishes(networks=("trees-toy",))
-    first = answers.answer(wishes, VIEW, place)
+    query = Query(networks=("trees-toy",))
+    first = answers.answer(query, VIEW, place)
     place.shown.clear()
 
-    assert answers.answer(wishes, VIEW, place) is first
+    assert answers.answer(query, VIEW, place) is first
     assert place.shown == [(0.0, "nothing")]
 
 
 def test_an_error_of_the_work_is_the_callers(place: Any) -> None:
     with pytest.raises(LimitError, match="has no images called gone"):
-        answers.answer(Wishes(networks=("trees-toy",), images="gone"), VIEW, place)
+        answers.answer(Query(networks=("trees-toy",), images="gone"), VIEW, place)
 
     assert place.shown[-1] == (0.0, "nothing")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.ui.choose.query import NUMBERS, UNDER, Wish, Wishes
+from hybrid.ui.choose.query import NUMBERS, UNDER, Query, Wish
 
 NETWORKS = ("oak", "elm", "ash")
 PROFILES = (*UNDER, "abacus")
@@ -15,21 +15,21 @@ def numbers(wish: Wish) -> st.SearchStrategy[float | None]:
 
 
 @st.composite
-def wishes(draw: st.DrawFn) -> Wishes:
+def query(draw: st.DrawFn) -> Query:
     lists = st.lists(st.sampled_from(NETWORKS), min_size=1, unique=True)
-    return Wishes(
+    return Query(
         networks=tuple(draw(lists)),
         numbers={key: draw(numbers(wish)) for key, wish in NUMBERS.items()},
         profiles=tuple(draw(st.lists(st.sampled_from(PROFILES), unique=True))),
     )
 
 
-def read(query: dict[str, str]) -> tuple[Wishes, tuple[str, ...]]:
-    return Wishes.read(query, network="oak", networks=NETWORKS, profiles=PROFILES)
+def read(query: dict[str, str]) -> tuple[Query, tuple[str, ...]]:
+    return Query.read(query, network="oak", networks=NETWORKS, profiles=PROFILES)
 
 
-@given(wishes())
-def test_a_link_says_what_was_wished_and_nothing_wrong(wished: Wishes) -> None:
+@given(query())
+def test_a_link_says_what_was_wished_and_nothing_wrong(wished: Query) -> None:
     assert read(wished.write()) == (wished, ())
 
 

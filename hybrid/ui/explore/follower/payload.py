@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.text.point import Opponent
+from hybrid.text.point import Baseline
 from hybrid.traces.trace import Trace
 from hybrid.ui import palette
 from hybrid.ui.session import STEPS, View, slider_keys
@@ -37,7 +37,7 @@ def payload(
     view: View,
     recorded: Trace,
     prices: PricesLike,
-    statics: Sequence[Opponent],
+    statics: Sequence[Baseline],
     *,
     classes: int,
     scale_pj: float,
