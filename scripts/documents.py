@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.txt"
 THRESHOLD = 0.8  # where the dashboard's sliders start
 OVERVIEW_BITS = 4  # of the hybrid and the static network in the README's table
+NOT_TRAINED = "not trained"
 MARKED = re.compile(r"(<!-- begin: ([a-z]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
@@ -52,22 +53,19 @@ def overview() -> str:
 
 
 def _overview_row(network: str) -> list[str]:
-    card = zoo.card(network)
-    hybrid = card.variants[f"hybrid-{OVERVIEW_BITS}bit"]
-    point = _point(network, hybrid)
+    named = (evaluation.TWIN, f"hybrid-{OVERVIEW_BITS}bit", f"static-{OVERVIEW_BITS}bit")
+    variants = zoo.card(network).variants
+    points = [_point(network, variants[name]) if name in variants else None for name in named]
+    twin, hybrid, static = map(_accuracy_and_energy, points)
+    edge = numbers.percent(points[1].outcome.edge_fraction) if points[1] else NOT_TRAINED
     quantized = _quantized(_compared(network))
     won = sum(not one.static_wins for one in quantized)
-    return [
-        card.title,
-        _accuracy_and_energy(_point(network, card.variants[evaluation.TWIN])),
-        _accuracy_and_energy(point),
-        numbers.percent(point.outcome.edge_fraction),
-        _accuracy_and_energy(_point(network, card.variants[f"static-{OVERVIEW_BITS}bit"])),
-        f"{won} of {len(quantized)}",
-    ]
+    return [zoo.card(network).title, twin, hybrid, edge, static, f"{won} of {len(quantized)}"]
 
 
-def _accuracy_and_energy(point: OperatingPoint) -> str:
+def _accuracy_and_energy(point: OperatingPoint | None) -> str:
+    if point is None:
+        return NOT_TRAINED
     return f"{numbers.percent(point.outcome.accuracy, 2)}, {numbers.energy(point.energy_pj)}"
 
 
