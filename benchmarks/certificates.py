@@ -71,7 +71,7 @@ def random_splits(samples: int, size: int, *, count: int) -> Rows:
 
 def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
     """One bound a split, at thresholds that nobody chose."""
-    limits = (THRESHOLD,) * (world.exits - 1)
+    limits = (THRESHOLD,) * (world.all_exits - 1)
     values = {
         "betting": certificates.loss_gaps,
         "regret": certificates.regrets,
@@ -91,7 +91,7 @@ def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
 
 def of_the_band(world: Trace, draws: Rows) -> dict[str, float]:
     """Bounds on the whole grid; the truth and the bound shown are those where sliders start."""
-    grid = certificates.slider_grid(world.exits - 1)
+    grid = certificates.slider_grid(world.all_exits - 1)
     table = np.stack([certificates.loss_gaps(world, point) for point in grid.tolist()])
     truths, total = table.mean(axis=1), table.sum(axis=1)
     start = int(np.flatnonzero((grid == THRESHOLD).all(axis=1))[0])

@@ -46,10 +46,10 @@ def chosen_thresholds(network: str, variant: zoo.Variant) -> tuple[float, ...]:
     """The lowest threshold for all exits that loses at most a point on tune."""
     tune = zoo.trace(network, variant.name, "tune")
     for threshold in np.linspace(0, 1, 101).tolist():
-        outcome = policy.outcome(tune, (threshold,) * variant.exits)
+        outcome = policy.outcome(tune, (threshold,) * variant.early_exits)
         if outcome.final_exit_accuracy - outcome.accuracy <= POINT:
             return outcome.thresholds
-    return (1.0,) * variant.exits
+    return (1.0,) * variant.early_exits
 
 
 def split_images(network: str, *, count: int) -> Tensor:
@@ -69,7 +69,7 @@ def compare(
 ) -> dict[str, float]:
     """Images per second at this batch size, their ratio, and the ratio that MACs promise."""
     batches = images.split(size)
-    taken = np.concatenate([network.infer(batch, limits).exits for batch in batches])
+    taken = np.concatenate([network.infer(batch, limits).exit_taken for batch in batches])
     ours, plain = alternating_seconds(
         lambda: [network.infer(batch, limits) for batch in batches],
         lambda: [run_to_the_end(network, batch) for batch in batches],

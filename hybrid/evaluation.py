@@ -62,7 +62,7 @@ def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
     """What one sample pays at each exit of a variant, the final exit last."""
     return energy.costs(
         variant.layers,
-        exits=variant.exits,
+        exits=variant.early_exits,
         uplink_bytes=variant.uplink_bytes,
         profile=prices.profile,
         link=prices.link,
@@ -154,7 +154,7 @@ def evaluate(
     paid = cloud_costs(card, variant, prices) if cloud else costs(variant, prices)
     return policy.operating_point(
         zoo.trace(network, variant.name, split),
-        policy.check_thresholds(thresholds, variant.exits),
+        policy.check_thresholds(thresholds, variant.early_exits),
         measure=measure,
         costs=paid,
         twin_energy_pj=twin_energy_pj(card, variant, prices),
@@ -192,7 +192,7 @@ def certified(
         DataMissingError, TraceError: where the split has no trace here, or a damaged one.
     """
     variant = zoo.variant(network, bits, static=static)
-    if not variant.exits:
+    if not variant.early_exits:
         raise CertificateError(
             f"Nobody leaves {network} {variant.name} early, so there is nothing to certify; name "
             "a bit width that has early exits."

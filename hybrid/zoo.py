@@ -110,7 +110,7 @@ class Variant:
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def exits(self) -> int:
+    def early_exits(self) -> int:
         """Number of early exits."""
         return len(self.exit_stages)
 

@@ -55,7 +55,7 @@ def asked(view: View) -> Query:
         with st.grid(3, min_column_width=300):
             networks = st.multiselect(
                 "Networks to choose among",
-                list(known.exits),
+                list(known.early_exits),
                 key="choose_among",
                 persist_state="session",
                 help="Each with all its bit widths and static networks.",
@@ -107,7 +107,7 @@ def own_images(known: cache.Offers) -> str:
 
 def divided(known: cache.Offers) -> list[str]:
     """The images of the user's own that some network has in two halves."""
-    return sorted({name for network in known.exits for name in user_splits.halved(network)})
+    return sorted({name for network in known.early_exits for name in user_splits.halved(network)})
 
 
 def number(key: str) -> float | None:
@@ -137,7 +137,7 @@ def start_from_link(view: View) -> None:
     query, state["choose_problems"] = Query.read(
         st.query_params.to_dict(),
         network=view.network,
-        networks=tuple(known.exits),
+        networks=tuple(known.early_exits),
         profiles=known.profiles,
         images=divided(known),
     )

@@ -193,7 +193,7 @@ def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
 
 def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy and edge fraction, each exit's threshold moved while the others are held."""
-    exits = [] if view.together else range(view.exits)
+    exits = [] if view.together else range(view.early_exits)
     alone = [
         policy.sweep(
             data.trace,
@@ -290,7 +290,7 @@ def pictures() -> None:
 def go_to_clicked() -> None:
     """Move the controls to the frontier's point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(view.exits)
+    clicked = follower.clicked_point(view.early_exits)
     if clicked is not None:
         controls.go_to(*clicked)
 

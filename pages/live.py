@@ -203,11 +203,11 @@ def show_recent(view: View, progress: Progress) -> None:
     """The images that left last at each exit."""
     classes = cache.card(view.network).classes
     st.markdown("**Just left**, the newest first")
-    names = exit_labels(view.exits)
+    names = exit_labels(view.early_exits)
     for number, column in enumerate(st.columns(len(names))):
         seen = progress.recent[number]
         with column:
-            colour = f":{palette.exit_markdown(number)}[●] " if number < view.exits else ""
+            colour = f":{palette.exit_markdown(number)}[●] " if number < view.early_exits else ""
             st.markdown(f"{colour}{names[number]}")
             if not seen:
                 st.caption("No image yet.")

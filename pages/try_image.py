@@ -201,7 +201,7 @@ def take_camera() -> list[Picture | Rejected]:
 
 def largest() -> int:
     """Pixels a side of what the largest network here sees, to which one may yet switch."""
-    return max(cache.card(network).size for network in cache.offers().exits)
+    return max(cache.card(network).size for network in cache.offers().early_exits)
 
 
 def show_rejected(rejected: Sequence[Rejected], *, others: bool) -> None:
@@ -258,15 +258,15 @@ def choose_one(given: Sequence[Given], single: Sequence[ImageRun], view: View) -
             "Image": one.name,
             "Answer": image_run.answer,
             "Probability": image_run.probability,
-            "Leaves at": image_run.said[image_run.exit].name,
-            energy_unit: costs.energy_pj[image_run.exit] / 1e6,
-            "Uplink (B)": costs.uplink_bytes[image_run.exit],
+            "Leaves at": image_run.said[image_run.exit_taken].name,
+            energy_unit: costs.energy_pj[image_run.exit_taken] / 1e6,
+            "Uplink (B)": costs.uplink_bytes[image_run.exit_taken],
             "Measured (ms)": image_run.measured_ms,
         }
         | ({"Truth": one.label} if one.label else {})
         for one, image_run in zip(given, single, strict=True)
     ]
-    stayed = sum(image_run.exit < len(image_run.said) - 1 for image_run in single)
+    stayed = sum(image_run.exit_taken < len(image_run.said) - 1 for image_run in single)
     st.caption(
         f"{stayed} of {len(single)} images leave at the edge, {len(single) - stayed} go on to the "
         "cloud. Choose a row to see one in detail."
@@ -310,8 +310,8 @@ def show(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
 def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
     """Answer, exit taken, energy, uplink and time, beside what the twin says."""
     prices = cache.prices(view)
-    energy_pj = prices.costs.energy_pj[image_run.exit]
-    uplink_bytes = prices.costs.uplink_bytes[image_run.exit]
+    energy_pj = prices.costs.energy_pj[image_run.exit_taken]
+    uplink_bytes = prices.costs.uplink_bytes[image_run.exit_taken]
     twin = ask_twin(one, card, view)
     against = "to send the image" if view.scope == "device" else "the twin"
     with st.container(horizontal=True, key="try_facts"):
@@ -319,7 +319,7 @@ def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
         fact("Answer", image_run.answer, f"truth: {one.label}" if one.label else sure)
         fact(
             "Leaves at",
-            image_run.said[image_run.exit].name,
+            image_run.said[image_run.exit_taken].name,
             f"{image_run.macs_run / 1e6:.2f} of {image_run.macs / 1e6:.2f} M MACs",
         )
         fact(

@@ -254,7 +254,7 @@ def _certificate_row(row: dict[str, str], kind: str, name: str) -> list[str]:
 
 def _point(network: str, variant: zoo.Variant) -> OperatingPoint:
     static = variant.kind == "static"
-    return evaluate(network, variant.bits, (THRESHOLD,) * variant.exits, static=static)
+    return evaluate(network, variant.bits, (THRESHOLD,) * variant.early_exits, static=static)
 
 
 def _point_row(network: str, variant: zoo.Variant) -> list[str]:

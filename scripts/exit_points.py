@@ -66,7 +66,7 @@ def _shares(network: Network) -> list[float]:
     everything = sum(layer.macs for layer in layers)
     done = [
         sum(layer.macs for layer in layers if 0 <= layer.stage <= stage) / everything
-        for stage in network.exits
+        for stage in network.exit_stages
     ]
     return [*done, 1.0]
 

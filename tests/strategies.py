@@ -103,7 +103,7 @@ def random_traces(draw: st.DrawFn, *, max_samples: int = 12, max_exits: int = 4)
 def traces_with_thresholds(draw: st.DrawFn, **bounds: int) -> tuple[Trace, tuple[float, ...]]:
     """A trace and one threshold per early exit, many of them equal to a confidence."""
     trace = draw(random_traces(**bounds))
-    early = trace.exits - 1
+    early = trace.all_exits - 1
     return trace, tuple(draw(st.lists(thresholds, min_size=early, max_size=early)))
 
 

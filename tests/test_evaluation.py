@@ -21,7 +21,7 @@ def test_mean_costs_are_the_exit_fractions_times_the_exits_costs(network: str, s
     variant = zoo.variant(network, bits)
     prices = Prices(scope=scope)
 
-    point = evaluate(network, bits, [0.8] * variant.exits, prices=prices)
+    point = evaluate(network, bits, [0.8] * variant.early_exits, prices=prices)
 
     fractions = point.outcome.exit_fractions
     paid = costs(variant, prices)
@@ -59,7 +59,7 @@ def test_without_a_twin_the_variants_own_layers_stand_in(network: str) -> None:
 @every_network
 def test_thresholds_are_read_from_text_and_numbers_alike(network: str) -> None:
     bits = zoo.bit_widths(network)[0]
-    early = zoo.variant(network, bits).exits
+    early = zoo.variant(network, bits).early_exits
 
     as_text = evaluate(network, bits, ",".join(["0.75"] * early))
 

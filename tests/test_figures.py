@@ -33,8 +33,8 @@ def _evaluations(start: str, variant: zoo.Variant) -> Iterator[str]:
     if variant.kind == "static":
         yield f"{start} --static"
         return
-    yield f"{start} --thresholds {','.join(['0.8'] * variant.exits)} --certify"
-    some = ",".join(["0.95", "0.6", "0.9"][: variant.exits])
+    yield f"{start} --thresholds {','.join(['0.8'] * variant.early_exits)} --certify"
+    some = ",".join(["0.95", "0.6", "0.9"][: variant.early_exits])
     yield (
         f"{start} --thresholds {some} --measure entropy --scope device --profile gap9 "
         "--link wifi-esp32 --split tune"

@@ -51,10 +51,10 @@ def test_the_card_describes_the_network_that_is_loaded(network: str, name: str):
 
     assert built.spec.to_dict() == dict(variant.spec)
     assert built.stage_names == card.stage_names
-    assert built.exits == variant.exit_stages
+    assert built.exit_stages == variant.exit_stages
     assert built.temperatures == variant.temperatures
     assert tuple(census(built)) == variant.layers
-    assert len(variant.exit_names) == variant.exits + 1
+    assert len(variant.exit_names) == variant.early_exits + 1
 
 
 @every_variant
@@ -100,9 +100,9 @@ def test_accuracies_and_aurocs_are_those_of_the_trace(network: str, name: str, s
     sure = trace.confidences["max_probability"]
 
     accuracy = trace.correct.mean(axis=0)
-    aurocs = [confidence.auroc(sure[:, i], trace.correct[:, i]) for i in range(trace.exits)]
+    aurocs = [confidence.auroc(sure[:, i], trace.correct[:, i]) for i in range(trace.all_exits)]
 
-    assert trace.exits == variant.exits + 1
+    assert trace.early_exits == variant.all_exits + 1
     assert (trace.network, trace.variant, trace.split) == (network, name, split)
     assert trace.temperatures == variant.temperatures
     assert variant.accuracy[split] == pytest.approx(accuracy, abs=1e-5)

@@ -69,7 +69,7 @@ class AdaptRequest:
         weights: a safetensors file of the model's state.
         data: a data set by name, or a folder or zip with a folder for each class.
         cut: the module behind which the edge ends.
-        exits: modules behind which there is an exit.
+        exit_modules: those behind which there is an exit.
         bits: of the edge, one variant each.
         epochs: for which edge and exits learn together; 0 quantizes after training.
         name: of the network; without it, made of data and function.
@@ -83,7 +83,7 @@ class AdaptRequest:
     weights: Path
     data: str
     cut: str
-    exits: tuple[str, ...]
+    exit_modules: tuple[str, ...]
     bits: tuple[int, ...]
     epochs: int = 0
     name: str = ""
@@ -195,7 +195,7 @@ def check(request: AdaptRequest) -> None:
 def _check_numbers(request: AdaptRequest) -> None:
     for bits in request.bits:
         check_bits(bits)
-    if not request.bits or not request.exits or request.epochs < 0:
+    if not request.bits or not request.exit_modules or request.epochs < 0:
         raise ModelError("Adapting needs a bit width, an exit and 0 or more epochs; give them.")
 
 
@@ -231,7 +231,7 @@ def _job(request: AdaptRequest, say: Say) -> _Job:
             f"has {len(train.classes)} classes; give a model that was trained on these classes."
         )
     places, exits, cut = stage_cuts(
-        cuts(outline), cut=request.cut, exits=request.exits, reference=request.model
+        cuts(outline), cut=request.cut, exits=request.exit_modules, reference=request.model
     )
     scale, shift = _scale_and_shift(request, where, images=channels, model=sees[0])
     job = _Job(
@@ -338,7 +338,7 @@ def _recipe(
         description=(
             f"{request.model} with the weights of {request.weights.name} (SHA-256 "
             f"{sha256_of(request.weights)[:12]}…), cut behind {request.cut}, exits behind "
-            f"{', '.join(request.exits)}. The twin is the model as it was given."
+            f"{', '.join(request.exit_modules)}. The twin is the model as it was given."
         ),
         seed=request.seed,
         architecture=request.model,

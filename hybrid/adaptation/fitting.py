@@ -90,7 +90,7 @@ class _Regression:
         self.means = [f.mean(0) for f in features]
         self.spreads = [f.std(0, correction=0) + 1e-3 * f.std() + 1e-6 for f in features]
         self.train, self.labels = self.standardised(features), torch.from_numpy(train.labels)
-        self.linears = [_head(network, stage).linear for stage in network.exits]
+        self.linears = [_head(network, stage).linear for stage in network.exit_stages]
         parameters = [p for linear in self.linears for p in linear.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=HEAD_RATE, weight_decay=1e-2)
         self.schedule = torch.optim.lr_scheduler.LinearLR(
@@ -300,13 +300,13 @@ def _unquantized(network: Network) -> Iterator[None]:
 @torch.inference_mode()
 def _features(network: Network, split: Dataset) -> list[Tensor]:
     """What every head's linear layer sees of a split, each (n, inputs)."""
-    rows: list[list[Tensor]] = [[] for _ in network.exits]
+    rows: list[list[Tensor]] = [[] for _ in network.exit_stages]
     for images, _ in _batches(split, np.arange(len(split.labels))):
         x = images
-        for index, stage in enumerate(network.stages[: network.exits[-1] + 1]):
+        for index, stage in enumerate(network.stages[: network.exit_stages[-1] + 1]):
             x = stage(x)
-            if index in network.exits:
-                rows[network.exits.index(index)].append(_head(network, index).pooled(x))
+            if index in network.exit_stages:
+                rows[network.exit_stages.index(index)].append(_head(network, index).pooled(x))
     return [torch.cat(parts) for parts in rows]
 
 

@@ -180,8 +180,8 @@ class _Counted:
 def _count(network: str, variant: zoo.Variant) -> _Counted:
     tune = zoo.trace(network, variant.name, "tune")
     sure = tune.confidences["max_probability"]
-    grids = [policy.threshold_grid(sure[:, i], GRID) for i in range(variant.exits)]
-    free = policy.Costs(**dict.fromkeys(FIGURES, (0.0,) * (variant.exits + 1)))
+    grids = [policy.threshold_grid(sure[:, i], GRID) for i in range(variant.early_exits)]
+    free = policy.Costs(**dict.fromkeys(FIGURES, (0.0,) * (variant.early_exits + 1)))
     return _Counted(
         variant=variant,
         points=policy.all_points(tune, free, grid=grids),

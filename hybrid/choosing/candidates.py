@@ -119,9 +119,9 @@ class Candidate:
     reference: bool
 
     @property
-    def exits(self) -> int:
+    def early_exits(self) -> int:
         """Early exits of the variant; it takes one threshold for each."""
-        return self.variant.exits
+        return self.variant.early_exits
 
     def costs(self, prices: Prices) -> ExitCosts:
         """What one sample pays at each exit that this kind has."""
@@ -284,7 +284,7 @@ def _numbers(layer: Layer) -> int:
 def _modes(variant: zoo.Variant) -> list[str]:
     """Of equally good points the earlier kind's wins: what needs no cloud comes first."""
     if variant.kind == "hybrid":
-        return ["edge", "hybrid"] if variant.exits else ["hybrid"]
+        return ["edge", "hybrid"] if variant.early_exits else ["hybrid"]
     return ["static", "cloud"] if variant.name == evaluation.TWIN else ["static"]
 
 
@@ -369,7 +369,7 @@ def see(trace: Trace, kind: str, reference: Trace) -> CandidateTrace:
             f"{reference.variant} on {trace.split} are not of the same images; record both again "
             "with `hybrid trace`."
         )
-    kept = slice(0, trace.exits - 1 if kind == "edge" else trace.exits)
+    kept = slice(0, trace.all_exits - 1 if kind == "edge" else trace.all_exits)
     labels = trace.labels if trace.labelled else reference.classes[:, -1]
     return CandidateTrace(
         split=trace.split,

@@ -147,7 +147,7 @@ def load_point(path: Path) -> PointFile:
     point = _checked(values, path)
     variant = zoo.variant(point.network, point.bits, static=point.static)
     try:
-        check_thresholds(point.thresholds, variant.exits)
+        check_thresholds(point.thresholds, variant.early_exits)
     except ThresholdError as error:
         raise PointError(f"{path} does not fit its network: {error}") from None
     own = variant.files.get("weights.safetensors", "")

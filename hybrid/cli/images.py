@@ -185,7 +185,7 @@ def predict(
 
     network, images = _network_and_images(network, images or [], point)
     card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
-    limits = policy.check_thresholds(thresholds, variant.exits)
+    limits = policy.check_thresholds(thresholds, variant.early_exits)
     loaded = None
     rows: list[dict[str, Any]] = []
     refused: list[str] = []

@@ -132,7 +132,9 @@ def evaluate(
     check_delta(1 - confidence)
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
     chosen = None if point is None else load_point(point)
-    limits = policy.check_thresholds(thresholds, zoo.variant(network, bits, static=static).exits)
+    limits = policy.check_thresholds(
+        thresholds, zoo.variant(network, bits, static=static).early_exits
+    )
     asked = (network, zoo.variant_name(bits, static=static), limits, measure)
     if chosen is not None and asked != chosen.answers:
         typer.echo(

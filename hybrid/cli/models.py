@@ -135,7 +135,7 @@ def adapt(
         weights=weights,
         data=data,
         cut=cut,
-        exits=_names(exits),
+        exit_modules=_names(exits),
         bits=_numbers(bits, int, "--bits"),
         epochs=epochs,
         name=name,

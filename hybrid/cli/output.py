@@ -197,7 +197,7 @@ def joules(picojoules: float) -> str:
 
 def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:
     """The exit taken, and what each exit that was computed said."""
-    taken = int(answer.exits[0])
+    taken = int(answer.exit_taken[0])
     said: Sequence[dict[str, Any]] = [
         {
             "exit": i,

@@ -82,7 +82,7 @@ class Progress:
         exit_counts: images that took each exit, the final exit last.
         correct: images that were answered rightly at the exit they took.
         stage_samples: how many images each stage really computed.
-        exits: exit taken, (done,).
+        exit_taken: the exit, (done,).
         confidences: (done, exits) float32, NaN where the exit was not computed.
         recent: the last images that took each exit, the newest first.
         full_images: images that were also run to their end.
@@ -96,7 +96,7 @@ class Progress:
     exit_counts: tuple[int, ...]
     correct: int
     stage_samples: tuple[int, ...]
-    exits: NDArray[np.int64]
+    exit_taken: NDArray[np.int64]
     confidences: NDArray[np.float32]
     recent: tuple[tuple[RecentImage, ...], ...]
     full_images: int
@@ -206,7 +206,7 @@ def run(
     held = gate or threading.Lock()
     rows = order(len(dataset.labels))
     dataset = replace(dataset, images=dataset.images[rows], labels=dataset.labels[rows])
-    tally = _Tally(dataset, len(network.exits) + 1, len(network.stages))
+    tally = _Tally(dataset, len(network.exit_stages) + 1, len(network.stages))
     forward = _Forward(network, request, held, clock)
     forward.both(normalise(dataset.images[: request.batch], dataset.name), full_first=False)
     for number, start in enumerate(range(0, len(dataset.labels), request.batch)):
@@ -222,7 +222,7 @@ def run(
 def promised(trace: Trace, request: LiveRequest, done: int | None = None) -> tuple[int, ...]:
     """How many of a run's first `done` images (of all) take each exit by the trace, final last."""
     taken = _promised_exits(trace, request)[:done]
-    return tuple(np.bincount(taken, minlength=trace.exits).tolist())
+    return tuple(np.bincount(taken, minlength=trace.all_exits).tolist())
 
 
 def against_trace(progress: Progress, trace: Trace, request: LiveRequest) -> AgainstTrace:
@@ -230,9 +230,9 @@ def against_trace(progress: Progress, trace: Trace, request: LiveRequest) -> Aga
     rows = order(trace.samples)[: progress.done]
     recorded = trace.confidences[request.measure][rows]  # (done, exits)
     taken = _promised_exits(trace, request)[: progress.done]
-    moved = np.flatnonzero(taken != progress.exits)
+    moved = np.flatnonzero(taken != progress.exit_taken)
     # The two part at the earlier of both exits: there one was sure enough and the other not.
-    where = np.minimum(taken, progress.exits)[moved]
+    where = np.minimum(taken, progress.exit_taken)[moved]
     limits = np.asarray(request.thresholds, np.float32)[where]
     return AgainstTrace(
         counts=promised(trace, request, progress.done),
@@ -329,10 +329,10 @@ class _Tally:
         self, inference: "Inference", seconds: float, full_seconds: float | None = None
     ) -> None:
         """A batch that was run, and perhaps also to its end."""
-        size = len(inference.exits)
+        size = len(inference.exit_taken)
         part = slice(self._done, self._done + size)
-        self._exits[part], self._confidences[part] = inference.exits, inference.confidences
-        self._counts += np.bincount(inference.exits, minlength=len(self._counts))
+        self._exits[part], self._confidences[part] = inference.exit_taken, inference.confidences
+        self._counts += np.bincount(inference.exit_taken, minlength=len(self._counts))
         self._correct += int(np.count_nonzero(inference.classes == self._dataset.labels[part]))
         self._stage_samples += inference.stage_samples
         self._seconds += seconds
@@ -353,7 +353,7 @@ class _Tally:
             correct=self._correct,
             stage_samples=tuple(self._stage_samples.tolist()),
             # Views: what lies before `done` is never written again.
-            exits=self._exits[: self._done],
+            exit_taken=self._exits[: self._done],
             confidences=self._confidences[: self._done],
             recent=tuple(tuple(seen) for seen in self._recent),
             full_images=self._full_images,
@@ -363,7 +363,7 @@ class _Tally:
 
     def _see(self, inference: "Inference") -> None:
         for exit_, recent in enumerate(self._recent):
-            for place in np.flatnonzero(inference.exits == exit_)[-SHOWN:].tolist():
+            for place in np.flatnonzero(inference.exit_taken == exit_)[-SHOWN:].tolist():
                 position = self._done + place
                 recent.appendleft(
                     RecentImage(

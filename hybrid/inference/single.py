@@ -60,7 +60,7 @@ class ImageRun:
     exit: position of the exit taken; the final one is last. measured_ms: median of `RUNS` runs.
     """
 
-    exit: int
+    exit_taken: int
     answer: str
     probability: float
     said: tuple[ExitSaid, ...]
@@ -105,10 +105,10 @@ def run(
         start = clock()
         answer = network.infer(batch, thresholds, measure=measure)
         seconds.append(clock() - start)
-    exit_ = int(answer.exits[0])
+    exit_ = int(answer.exit_taken[0])
     probabilities = answer.probabilities[0]  # (exits, classes)
     return ImageRun(
-        exit=exit_,
+        exit_taken=exit_,
         answer=card.classes[int(answer.classes[0])],
         probability=float(probabilities[exit_].max()),
         said=tuple(_said(answer.confidences[0], probabilities, thresholds, exit_, card.classes)),

@@ -57,7 +57,7 @@ def _places(network: Network) -> Iterator[tuple[nn.Module, _Place]]:
         segment = "edge" if network.spec.static or index <= network.cut else "cloud"
         for name, module in _counted(stage, f"stages.{index}"):
             yield module, _Place(name=name, stage=index, segment=segment)
-    for number, index in enumerate(network.exits):
+    for number, index in enumerate(network.exit_stages):
         for name, module in _counted(network.heads[str(index)], f"heads.{index}"):
             yield module, _Place(name=name, stage=index, segment="head", exit=number)
     segment = "edge" if network.spec.static else "cloud"

@@ -36,14 +36,14 @@ class Inference:
     """What `Network.infer` did with n samples, as it happened.
 
     Args:
-        exits: exit taken, (n,); the final exit has the highest number.
+        exit_taken: the exit, (n,); the final exit has the highest number.
         classes: answer given, (n,).
         confidences: (n, exits) float32; NaN where the exit was not computed.
         probabilities: (n, exits, classes) float32; NaN likewise.
         stage_samples: how many samples each stage really computed.
     """
 
-    exits: np.ndarray
+    exit_taken: np.ndarray
     classes: np.ndarray
     confidences: np.ndarray
     probabilities: np.ndarray
@@ -96,7 +96,7 @@ class Network(nn.Module):
         return self.spec.cut
 
     @property
-    def exits(self) -> tuple[int, ...]:
+    def exit_stages(self) -> tuple[int, ...]:
         """Stages that carry an exit head."""
         return self.spec.exits
 
@@ -105,7 +105,7 @@ class Network(nn.Module):
         logits = []
         for index, stage in enumerate(self.stages[: self.cut + 1]):
             x = stage(x)
-            if index in self.exits:
+            if index in self.exit_stages:
                 logits.append(self.heads[str(index)](x))
         return EdgeOutput(logits=logits, features=self._sent(x))
 
@@ -148,8 +148,8 @@ class Network(nn.Module):
         """
         if measure not in confidence.MEASURES:
             raise UnknownNameError("confidence measure", measure, confidence.MEASURES)
-        limits = check_thresholds(thresholds, len(self.exits))
-        run = _Run(len(images), len(self.exits) + 1, self.spec.classes)
+        limits = check_thresholds(thresholds, len(self.exit_stages))
+        run = _Run(len(images), len(self.exit_stages) + 1, self.spec.classes)
         x = images
         stage_samples = [0] * len(self.stages)
         for index, stage in enumerate(self.stages):
@@ -157,8 +157,8 @@ class Network(nn.Module):
                 break
             stage_samples[index] = len(x)
             x = stage(x)
-            if index in self.exits:
-                exit_ = self.exits.index(index)
+            if index in self.exit_stages:
+                exit_ = self.exit_stages.index(index)
                 sure = run.record(
                     exit_, self.heads[str(index)](x), self.temperatures[exit_], measure
                 ) >= np.float32(limits[exit_])
@@ -168,7 +168,7 @@ class Network(nn.Module):
             if index == self.cut and len(x):
                 x = self._received(self._sent(x))
         if len(x):
-            last = len(self.exits)
+            last = len(self.exit_stages)
             run.record(last, self.classifier(x), self.temperatures[last], measure)
             run.leave(last, np.ones(len(x), dtype=bool))
         return run.result(tuple(stage_samples))
@@ -179,7 +179,7 @@ class _Run:
 
     def __init__(self, samples: int, exits: int, classes: int) -> None:
         self.alive = np.arange(samples)
-        self.exits = np.full(samples, exits - 1)
+        self.exit_taken = np.full(samples, exits - 1)
         self.confidences = np.full((samples, exits), np.nan, dtype=np.float32)
         self.probabilities = np.full((samples, exits, classes), np.nan, dtype=np.float32)
 
@@ -193,14 +193,14 @@ class _Run:
 
     def leave(self, exit_: int, sure: np.ndarray) -> None:
         """Let the sure ones go."""
-        self.exits[self.alive[sure]] = exit_
+        self.exit_taken[self.alive[sure]] = exit_
         self.alive = self.alive[~sure]
 
     def result(self, stage_samples: tuple[int, ...]) -> Inference:
         """All of it."""
-        taken = self.probabilities[np.arange(len(self.exits)), self.exits]
+        taken = self.probabilities[np.arange(len(self.exit_taken)), self.exit_taken]
         return Inference(
-            exits=self.exits,
+            exit_taken=self.exit_taken,
             classes=taken.argmax(axis=1) if len(taken) else np.zeros(0, dtype=np.int64),
             confidences=self.confidences,
             probabilities=self.probabilities,

@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 def answers(trace: Trace, thresholds: Sequence[float], measure: str = "max_probability") -> Counts:
     """The class that each sample (n,) is answered with, at the exit it takes."""
-    checked = policy.check_thresholds(thresholds, trace.exits - 1)
+    checked = policy.check_thresholds(thresholds, trace.all_exits - 1)
     taken = policy.exits_taken(trace.confidences[measure][:, :-1], checked)
     said: Counts = trace.classes[np.arange(trace.samples), taken]
     return said

@@ -143,7 +143,7 @@ def plan(asked: Sweep, out: Path) -> SweepPlan:
         replace(
             shared,
             cut=cut,
-            exits=exits,
+            exit_modules=exits,
             seed=seed,
             bits=(bits,),
             name=_name(shared.name, cut=cut, exits=exits, seed=seed),
@@ -221,7 +221,7 @@ def about(asked: SweepPlan, kept: Kept) -> dict[str, Any]:
         {
             "network": made.trial.network,
             "cut": made.trial.request.cut,
-            "exits": list(made.trial.request.exits),
+            "exits": list(made.trial.request.exit_modules),
             "bits": made.trial.bits,
             "seed": made.trial.request.seed,
             "reason": made.failed,
@@ -344,7 +344,7 @@ def _shared(asked: Sweep, where: str) -> AdaptRequest:
         weights=asked.weights.expanduser().resolve(),
         data=where,
         cut="",
-        exits=(),
+        exit_modules=(),
         bits=(),
         epochs=asked.epochs,
         name=asked.name or f"{source}-{function}",

@@ -74,7 +74,7 @@ class Trace:
         return len(self.labels)
 
     @property
-    def exits(self) -> int:
+    def all_exits(self) -> int:
         """How many exits, the final one included."""
         return int(self.classes.shape[1])
 
@@ -248,12 +248,12 @@ def _check(trace: Trace) -> None:
     shape = trace.classes.shape
     if trace.labels.ndim != 1 or len(shape) != 2 or shape[0] != trace.samples:
         raise TraceError(f"{trace.labels.shape} labels do not fit to answers of shape {shape}.")
-    if not trace.samples or not trace.exits:
+    if not trace.samples or not trace.all_exits:
         raise TraceError(_EMPTY)
     if (trace.labels == UNLABELLED).any() and (trace.labels != UNLABELLED).any():
         raise TraceError("Some samples have a label and some have none; keep them apart.")
-    if not len(trace.temperatures) == len(trace.reliability_before) == trace.exits:
-        raise TraceError(f"{trace.exits} exits need as many temperatures and reliabilities.")
+    if not len(trace.temperatures) == len(trace.reliability_before) == trace.all_exits:
+        raise TraceError(f"{trace.all_exits} exits need as many temperatures and reliabilities.")
     for measure, values in trace.confidences.items():
         if values.shape != shape:
             raise TraceError(f"{measure} of shape {values.shape} does not fit to {shape} answers.")
@@ -274,7 +274,7 @@ def _table(trace: Trace) -> pa.Table:
         "sample": np.arange(trace.samples, dtype=np.int32),
         "label": trace.labels.astype(np.int32),
     }
-    for i in range(trace.exits):
+    for i in range(trace.all_exits):
         columns[f"exit{i}_class"] = trace.classes[:, i].astype(np.int32)
         for name in MEASURES:
             columns[f"exit{i}_{name}"] = trace.confidences[name][:, i]

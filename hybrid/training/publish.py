@@ -107,8 +107,8 @@ def _entry(
         kind="static" if plan.static else "hybrid",
         bits=plan.width,
         spec=network.spec.to_dict(),
-        exit_stages=network.exits,
-        exit_names=(*(network.stage_names[i] for i in network.exits), "final"),
+        exit_stages=network.exit_stages,
+        exit_names=(*(network.stage_names[i] for i in network.exit_stages), "final"),
         layers=tuple(census(network)),
         uplink_bytes=_uplink_bytes(network),
         temperatures=network.temperatures,
@@ -152,7 +152,7 @@ def _aurocs(recorded: Trace) -> tuple[float, ...]:
     sure = recorded.confidences["max_probability"]
     return tuple(
         round(float(confidence.auroc(sure[:, i], recorded.correct[:, i])), 5)
-        for i in range(recorded.exits)
+        for i in range(recorded.all_exits)
     )
 
 

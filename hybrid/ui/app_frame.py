@@ -63,7 +63,7 @@ def frame(*, folded: bool = False) -> View | None:
         folded: put the sliders into an expander, on a page that does not need them.
     """
     offers = cache.offers()
-    if not offers.exits:
+    if not offers.early_exits:
         empty()
         return None
     st.session_state.pop("redrawn", None)  # the page says it anew
@@ -73,7 +73,7 @@ def frame(*, folded: bool = False) -> View | None:
         choice = controls.choices(offers)
     for problem in problems:
         st.warning(problem, icon=":material/link_off:")
-    exits = offers.exits[choice["network"]][choice["bits"]]
+    exits = offers.early_exits[choice["network"]][choice["bits"]]
     holder = (
         st.expander("Thresholds", icon=":material/tune:")
         if folded

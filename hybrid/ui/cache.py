@@ -80,9 +80,9 @@ def offers() -> Offers:
     for network in zoo.networks():
         hybrids = [v for v in zoo.card(network).variants.values() if v.kind == "hybrid"]
         if hybrids:
-            exits[network] = {v.bits: v.exits for v in sorted(hybrids, key=lambda v: v.bits)}
+            exits[network] = {v.bits: v.early_exits for v in sorted(hybrids, key=lambda v: v.bits)}
             splits[network] = tuple(user_splits.names(network))
-    return Offers(exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
+    return Offers(early_exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
 
 
 def trace(network: str, variant: str, split: str = SPLIT) -> Trace:
@@ -278,7 +278,7 @@ def _trace_paths(
 
 def _unthresholded(view: View) -> View:
     """The view as a key of what no slider changes."""
-    return replace(view, thresholds=(0.0,) * view.exits)
+    return replace(view, thresholds=(0.0,) * view.early_exits)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -321,11 +321,11 @@ def _prices(
 ) -> ExplorePrices:
     del changed  # only in the key
     variant, asked = zoo.variant(network, bits), _asked(profile, link, scope)
-    takes = np.eye(variant.exits + 1).tolist()  # all samples at one exit, then at the next
+    takes = np.eye(variant.early_exits + 1).tolist()  # all samples at one exit, then at the next
     by_exit = [
         energy.by_part(
             variant.layers,
-            exits=variant.exits,
+            exits=variant.early_exits,
             exit_fractions=one,
             uplink_bytes=variant.uplink_bytes,
             profile=asked.profile,
@@ -441,7 +441,7 @@ def _band(
     _folder: Path, network: str, variant: str, split: str, measure: str, choices: int, _stamp: int
 ) -> certificates.Band:
     recorded = trace(network, variant, split)
-    grid = certificates.slider_grid(recorded.exits - 1)
+    grid = certificates.slider_grid(recorded.all_exits - 1)
     method = _method(recorded)
     return certificates.band(
         recorded, grid, delta=DELTA, offers=choices, method=method, measure=measure
@@ -477,7 +477,7 @@ def _choices() -> int:
 @lru_cache(maxsize=8)
 def _count_choices(_folder: Path, _cards: tuple[tuple[str, int], ...]) -> int:
     offered = offers()
-    return sum(map(len, offered.exits.values())) * len(offered.measures)
+    return sum(map(len, offered.early_exits.values())) * len(offered.measures)
 
 
 def _asked(profile: str, link: str, scope: str) -> evaluation.Prices:

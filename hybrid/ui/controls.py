@@ -68,8 +68,10 @@ def preset(view: View, *, again: bool = False) -> None:
 
 def choices(offers: Offers) -> dict[str, Any]:
     """Network, bit width, measure, profiles and scope, as fields of a View."""
-    chosen: dict[str, Any] = {"network": st.selectbox("Network", list(offers.exits), key="network")}
-    chosen["bits"] = _bits(list(offers.exits[chosen["network"]]))
+    chosen: dict[str, Any] = {
+        "network": st.selectbox("Network", list(offers.early_exits), key="network")
+    }
+    chosen["bits"] = _bits(list(offers.early_exits[chosen["network"]]))
     chosen["split"] = _split(offers.splits_of(chosen["network"]))
     scope = st.segmented_control(
         "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
@@ -231,7 +233,7 @@ def _slider(key: str, number: int, blank: View) -> float:
         key=key,
         bind="query-params",
         on_change=_moved,
-        args=(blank.exits,),
+        args=(blank.early_exits,),
         help="A sample leaves here when its confidence is at least this.",
     )
     return on_grid(value)

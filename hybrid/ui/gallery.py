@@ -39,7 +39,7 @@ def groups(
     rows = np.arange(trace.samples)
     sure = confidences[rows, taken]
     right = trace.correct[rows, taken]
-    early = taken < trace.exits - 1
+    early = taken < trace.all_exits - 1
     found = (
         (
             "Leave earliest",

@@ -67,7 +67,7 @@ def _network(name: str, variant: str, sha256: str) -> "Network":  # noqa: ARG001
     spec = loaded.spec
     with gate():
         blank = torch.zeros(1, spec.channels, spec.size, spec.size)
-        loaded.infer(blank, (1.0,) * chosen.exits)
+        loaded.infer(blank, (1.0,) * chosen.early_exits)
     return loaded
 
 

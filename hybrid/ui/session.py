@@ -48,11 +48,11 @@ _SLIDERS = ("each", "one")
 class Offers:
     """What can be chosen on this machine.
 
-    exits: network → bit width of its hybrid variants → number of early exits. splits: network →
-    the user's own splits.
+    early_exits: network → bit width of its hybrid variants → number of early exits.
+    splits: network → the user's own splits.
     """
 
-    exits: Mapping[str, Mapping[int, int]]
+    early_exits: Mapping[str, Mapping[int, int]]
     profiles: tuple[str, ...]
     links: tuple[str, ...]
     measures: tuple[str, ...] = tuple(MEASURES)
@@ -84,7 +84,7 @@ class View:
         return f"hybrid-{self.bits}bit"
 
     @property
-    def exits(self) -> int:
+    def early_exits(self) -> int:
         """Number of early exits."""
         return len(self.thresholds)
 
@@ -123,10 +123,12 @@ class View:
             problems.append(str(UnknownNameError(kind, given, known)))
             return default
 
-        network = choice("network", "network", tuple(offers.exits), next(iter(offers.exits)))
-        bits = _read_bits(query, tuple(offers.exits[network]), problems)
+        network = choice(
+            "network", "network", tuple(offers.early_exits), next(iter(offers.early_exits))
+        )
+        bits = _read_bits(query, tuple(offers.early_exits[network]), problems)
         together = _read_together(query, problems)
-        exits = offers.exits[network][bits]
+        exits = offers.early_exits[network][bits]
         return Reading(
             view=View(
                 network=network,
@@ -155,7 +157,7 @@ class Reading:
 
 def slider_keys(view: View) -> tuple[str, ...]:
     """Keys of the sliders, which are also their names in the address: t, or t1, t2 and so on."""
-    return ("t",) if view.together else tuple(f"t{i + 1}" for i in range(view.exits))
+    return ("t",) if view.together else tuple(f"t{i + 1}" for i in range(view.early_exits))
 
 
 def on_grid(threshold: float) -> float:

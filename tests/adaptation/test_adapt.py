@@ -69,7 +69,7 @@ def asked(weights: Path) -> AdaptRequest:
         weights=weights,
         data="digits",
         cut="wide.0",
-        exits=("point",),
+        exit_modules=("point",),
         bits=(8,),
         size=16,
     )
@@ -82,7 +82,7 @@ def kept(asked: AdaptRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRID_PRETRAINED", str(folder))
         patch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 5)
-        assert adapt(replace(asked, exits=("stem",))) == NAME
+        assert adapt(replace(asked, exit_modules=("stem",))) == NAME
     return folder
 
 
@@ -158,9 +158,9 @@ def test_leaving_early_agrees_with_the_trace(here: Path):
 
     sure = recorded.confidences["max_probability"][:64, 0]
     clear = np.abs(sure - 0.8) > 1e-3
-    assert np.array_equal((answer.exits == 0)[clear], (sure >= 0.8)[clear])
+    assert np.array_equal((answer.exit_taken == 0)[clear], (sure >= 0.8)[clear])
     assert answer.stage_samples[0] == 64
-    assert answer.stage_samples[-1] == np.count_nonzero(answer.exits)
+    assert answer.stage_samples[-1] == np.count_nonzero(answer.exit_taken)
 
 
 def test_the_features_sent_are_levels_of_the_uplink(here: Path):
@@ -179,7 +179,7 @@ def test_the_features_sent_are_levels_of_the_uplink(here: Path):
 def test_more_bits_are_added_to_a_network_that_is_there(here: Path, asked: AdaptRequest):
     before = zoo.card(NAME).variants["hybrid-8bit"]
 
-    adapt(replace(asked, exits=("stem",), bits=(4,), epochs=1))
+    adapt(replace(asked, exit_modules=("stem",), bits=(4,), epochs=1))
 
     card = zoo.card(NAME)
     assert zoo.bit_widths(NAME) == [4, 8]
@@ -196,7 +196,7 @@ def test_a_network_of_other_weights_or_another_cut_is_not_overwritten(
     other = load_file(asked.weights)
     other["fc.bias"] = other["fc.bias"] + 1
     save_file(other, tmp_path / "other.safetensors")
-    same = replace(asked, exits=("stem",))
+    same = replace(asked, exit_modules=("stem",))
 
     with pytest.raises(ModelError, match=r"with other weights than other\.safetensors; choose an"):
         adapt(replace(same, weights=tmp_path / "other.safetensors"))
@@ -210,7 +210,7 @@ def test_a_skip_connection_across_the_cut_is_carried(
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 2)
 
-    adapt(replace(asked, cut="norm", exits=("stem",)))
+    adapt(replace(asked, cut="norm", exit_modules=("stem",)))
 
     variant = zoo.variant(NAME, 8)
     # two tensors of 8×8×8 in rows of 512: header, two dimensions, a byte a number
@@ -225,7 +225,7 @@ def test_a_model_that_only_export_can_follow_is_adapted_too(
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 2)
 
-    adapt(replace(asked, model="tests.own_models:branching", exits=("stem",), name="mine"))
+    adapt(replace(asked, model="tests.own_models:branching", exit_modules=("stem",), name="mine"))
 
     layers = census(zoo.load("mine", bits=8))
     assert sum(layer.weight_bits == 8 for layer in layers) == 3
@@ -240,7 +240,7 @@ def test_a_mean_and_deviation_of_its_own_reach_the_model(
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
-    adapt(replace(asked, exits=("stem",), mean=mean, std=std, name="mine"))
+    adapt(replace(asked, exit_modules=("stem",), mean=mean, std=std, name="mine"))
 
     test = data.load("digits", "test")
     pixels = torch.from_numpy(test.images.astype(np.float32) / 255).permute(0, 3, 1, 2)
@@ -277,7 +277,7 @@ def test_an_image_folder_is_divided_and_shown(tmp_path: Path, monkeypatch: pytes
             weights=tmp_path / "w.safetensors",
             data=str(folder),
             cut="wide.0",
-            exits=("stem",),
+            exit_modules=("stem",),
             bits=(4,),
             size=16,
         ),
@@ -309,7 +309,7 @@ def test_a_model_for_grey_images_is_shown_grey_ones(
         weights=tmp_path / "w.safetensors",
         data=shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "photos"),
         cut="wide.0",
-        exits=("stem",),
+        exit_modules=("stem",),
         bits=(8,),
         size=16,
     )
@@ -335,7 +335,7 @@ def test_a_model_for_other_channels_or_with_weights_that_are_no_numbers_is_refus
     with pytest.raises(ModelError, match="takes 4 colour channels, and the images have 3; give"):
         adapt(replace(asked, model="tests.own_models:four_channels", data=str(folder)))
     with pytest.raises(ModelError, match="answers with numbers that are not finite; look for"):
-        adapt(replace(asked, exits=("stem",), weights=tmp_path / "nan.safetensors"))
+        adapt(replace(asked, exit_modules=("stem",), weights=tmp_path / "nan.safetensors"))
 
 
 def test_a_folder_with_one_class_or_too_few_images_is_refused(tmp_path: Path, asked: AdaptRequest):
@@ -370,7 +370,7 @@ def test_a_full_disk_leaves_no_network_that_is_none(
     full_disk(monkeypatch, variant="hybrid-8bit")
 
     with pytest.raises(ModelError, match=r"\(.*No space left on device\); make room, or name"):
-        adapt(replace(asked, exits=("stem",)))
+        adapt(replace(asked, exit_modules=("stem",)))
 
     assert list(tmp_path.iterdir()) == []
 
@@ -382,7 +382,7 @@ def test_a_full_disk_leaves_the_variant_that_was_there(
     full_disk(monkeypatch, variant="static-8bit")
 
     with pytest.raises(ModelError, match="No space left"):
-        adapt(replace(asked, exits=("stem",)))
+        adapt(replace(asked, exit_modules=("stem",)))
 
     after = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     weights = here / NAME / "static-8bit" / "weights.safetensors"

@@ -89,9 +89,9 @@ def candidates_of(
     Args:
         twins: the twin's traces on tune and certify.
     """
-    card = card_of(exits=tune.exits - 1)
+    card = card_of(exits=tune.all_exits - 1)
     found: list[Candidate] = []
-    for kind in ["edge", "hybrid"] if tune.exits > 1 else ["hybrid"]:
+    for kind in ["edge", "hybrid"] if tune.all_exits > 1 else ["hybrid"]:
         own = {"tune": see(tune, kind, twins[0]), "certify": see(certify, kind, twins[1])}
         variant = card.variants["hybrid-4bit"]
         found.append(candidate(card=card, kind=kind, variant=variant, seen=own, measure=measure))

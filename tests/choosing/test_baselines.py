@@ -93,7 +93,7 @@ def test_a_static_network_that_no_hybrid_reaches_wins():
             variant=variants[name],
             energy_pj=np.array([spent]),
             accuracy=np.array([right]),
-            thresholds=np.zeros((1, variants[name].exits)),
+            thresholds=np.zeros((1, variants[name].early_exits)),
         )
 
     match = PricedCurves(

@@ -55,7 +55,7 @@ def by_kind(field: Field) -> dict[str, Candidate]:
 
 def best_of_the_loop(trace: Trace, twin: Trace, limits: Limits, prices: Prices) -> Any:
     """Least energy, then most right, of all outcomes that keep the limits; None if none does."""
-    card = card_of(exits=trace.exits - 1)
+    card = card_of(exits=trace.all_exits - 1)
     costs = evaluation.costs(card.variants["hybrid-4bit"], prices)
     full = twin.correct[:, 0].sum()
     rows = [looped(trace, at, MEASURE, costs) for at in every_outcome(trace, MEASURE)]
@@ -168,7 +168,7 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
 
 @given(random_traces(max_samples=10, max_exits=2))
 def test_the_cuts_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
-    assume(trace.exits == 2)
+    assume(trace.all_exits == 2)
     sure = trace.confidences[MEASURE][:, 0]
 
     cuts = search.cuts(sure)

@@ -515,7 +515,9 @@ def test_every_variant_that_ships_can_be_evaluated(network: str) -> None:
     for variant in zoo.card(network).variants.values():
         words = ["evaluate", network, "--bits", str(variant.bits), "--json"]
         words += ["--static"] if variant.kind == "static" else []
-        words += ["--thresholds", ",".join(["0.9"] * variant.exits)] if variant.exits else []
+        words += (
+            ["--thresholds", ",".join(["0.9"] * variant.early_exits)] if variant.early_exits else []
+        )
 
         point = parsed(CliRunner().invoke(app, words))
 

@@ -88,7 +88,7 @@ def test_counts_and_answers_are_those_of_every_image_run_alone(
 
     progress = last(network, digits, replace(request_, batch=batch))
 
-    assert progress.exits.tolist() == [alone[row][0] for row in live.order(SAMPLES)]
+    assert progress.exit_taken.tolist() == [alone[row][0] for row in live.order(SAMPLES)]
     assert progress.correct == sum(
         answer == label for (_, answer), label in zip(alone, digits.labels, strict=True)
     )
@@ -111,9 +111,9 @@ def test_progress_grows_batch_by_batch_and_earlier_ones_do_not_change(
 
     assert [progress.done for progress in seen] == [8, 16, 24, 32, 40, 48, 50]
     for progress in seen:
-        assert sum(progress.exit_counts) == progress.done == len(progress.exits)
-        assert np.bincount(progress.exits, minlength=3).tolist() == list(progress.exit_counts)
-    assert seen[0].exits.tolist() == seen[-1].exits[:8].tolist()
+        assert sum(progress.exit_counts) == progress.done == len(progress.exit_taken)
+        assert np.bincount(progress.exit_taken, minlength=3).tolist() == list(progress.exit_counts)
+    assert seen[0].exit_taken.tolist() == seen[-1].exit_taken[:8].tolist()
 
 
 def test_stages_after_an_exit_do_not_see_the_images_that_left(
@@ -134,7 +134,9 @@ def test_the_images_that_left_last_are_kept_by_exit_the_newest_first(
     progress = last(network, digits, request_)
 
     for exit_, recent in enumerate(progress.recent):
-        newest = live.order(SAMPLES)[np.flatnonzero(progress.exits == exit_)[::-1][: live.SHOWN]]
+        newest = live.order(SAMPLES)[
+            np.flatnonzero(progress.exit_taken == exit_)[::-1][: live.SHOWN]
+        ]
         assert [seen.label for seen in recent] == digits.labels[newest].tolist()
         assert all(
             np.array_equal(seen.image, digits.images[position])
@@ -220,7 +222,7 @@ def test_an_image_that_took_another_exit_is_counted_with_its_distance_from_the_t
 ):
     progress = last(network, digits, request_)
     sure = trace.confidences["max_probability"][:, 0]
-    left = live.order(SAMPLES)[np.flatnonzero(progress.exits == 0)]
+    left = live.order(SAMPLES)[np.flatnonzero(progress.exit_taken == 0)]
     nearest = left[sure[left].argmin()]
     # A trace whose first exit was a little less sure of that image than the threshold asks for.
     changed = sure.copy()

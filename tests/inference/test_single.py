@@ -33,7 +33,7 @@ def called(of: ImageRun) -> dict[str, bool]:
 def test_an_image_that_leaves_at_the_first_exit_calls_nothing_behind_it() -> None:
     happened = run(0, EVERYBODY)
 
-    assert happened.exit == 0
+    assert happened.exit_taken == 0
     assert called(happened) == {
         "stem": True,
         "stage 1": True,
@@ -49,14 +49,14 @@ def test_an_image_that_leaves_at_the_first_exit_calls_nothing_behind_it() -> Non
 def test_an_image_that_leaves_at_the_second_exit_never_reaches_the_cloud() -> None:
     happened = run(0, (1.0, 0.0))
 
-    assert happened.exit == 1
+    assert happened.exit_taken == 1
     assert happened.not_called == ("stage 3", "classifier")
 
 
 def test_an_image_nobody_is_sure_of_calls_every_layer() -> None:
     happened = run(0, NOBODY)
 
-    assert happened.exit == 2
+    assert happened.exit_taken == 2
     assert happened.not_called == ()
     assert happened.macs_run == happened.macs
     assert sum(part.layers for part in happened.ran) == len(zoo.variant(NETWORK, BITS).layers)

@@ -121,7 +121,7 @@ def test_a_loaded_network_can_be_trained_on(path: Path):
 def test_the_file_that_the_card_describes_is_taken(path: Path):
     sha256 = save_network(network_of(), path)
 
-    assert load_network(path, expect_sha256=sha256).exits == (1, 2)
+    assert load_network(path, expect_sha256=sha256).exit_stages == (1, 2)
 
 
 def test_a_write_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -547,4 +547,4 @@ def test_a_base_that_would_not_be_found_again_is_refused(place: str, base: Path,
 def test_a_relative_path_finds_the_base_too(based: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(based.parent)
 
-    assert load_network(Path(based.name)).exits == (1, 2)
+    assert load_network(Path(based.name)).exit_stages == (1, 2)

@@ -290,7 +290,7 @@ def test_a_static_network_gives_every_sample_its_one_answer():
 
     answer = network.infer(x, [])
 
-    assert set(answer.exits) == {0}
+    assert set(answer.exit_taken) == {0}
     assert answer.classes.tolist() == network(x)[-1].argmax(1).tolist()
     assert answer.stage_samples == (16, 16, 16, 16)
 
@@ -350,7 +350,7 @@ def test_one_by_one_the_answers_equal_the_full_run_bit_for_bit(bits: int, measur
         answer = network.infer(one, thresholds, measure=measure)
         exits, classes, sure = selected_afterwards(network, one, thresholds, measure)
         computed = ~np.isnan(answer.confidences)
-        assert (answer.exits, answer.classes) == (exits, classes)
+        assert (answer.exit_taken, answer.classes) == (exits, classes)
         assert np.array_equal(answer.confidences[computed], sure[computed])
         assert computed[0].tolist() == [i <= exits[0] for i in range(3)]
         seen.add(int(exits[0]))
@@ -384,7 +384,7 @@ def test_a_batch_that_thins_out_equals_the_full_run_within_a_tolerance(bits: int
     # below 32 bits a last bit can move a value to the next level: rare, and seldom seen after it
     assert np.quantile(apart, 0.95) < 1e-5
     assert apart.max() < (1e-5 if bits == 32 else 0.1)
-    assert set(answer.exits) == {0, 1, 2}
+    assert set(answer.exit_taken) == {0, 1, 2}
 
 
 def test_layers_after_an_exit_do_not_see_the_samples_that_left():
@@ -394,7 +394,7 @@ def test_layers_after_an_exit_do_not_see_the_samples_that_left():
     with counted(network) as seen:
         answer = network.infer(x, thresholds)
 
-    stays = [60, 60 - (answer.exits == 0).sum(), (answer.exits == 2).sum()]
+    stays = [60, 60 - (answer.exit_taken == 0).sum(), (answer.exit_taken == 2).sum()]
     assert 0 < stays[2] < stays[1] < 60
     assert answer.stage_samples == (60, 60, stays[1], stays[2])
     assert seen["stages.1.conv2"] == seen["heads.1.linear"] == 60
@@ -409,7 +409,7 @@ def test_where_all_leave_nothing_more_is_run():
         answer = network.infer(images(10), [0.0, 0.0])
 
     assert answer.stage_samples == (10, 10, 0, 0)
-    assert set(answer.exits) == {0}
+    assert set(answer.exit_taken) == {0}
     assert np.isnan(answer.confidences[:, 1:]).all()
     assert np.isnan(answer.probabilities[:, 1:]).all()
     assert seen["stages.2.conv1"] == seen["classifier.linear"] == 0
@@ -420,15 +420,15 @@ def test_a_sample_exactly_at_the_threshold_leaves():
     at = float(network.infer(one, [1.0, 1.0]).confidences[0, 0])
     above = float(np.nextafter(np.float32(at), np.float32(2)))
 
-    assert network.infer(one, [at, 1.0]).exits.tolist() == [0]
-    assert network.infer(one, [above, 1.0]).exits.tolist() == [2]
+    assert network.infer(one, [at, 1.0]).exit_taken.tolist() == [0]
+    assert network.infer(one, [above, 1.0]).exit_taken.tolist() == [2]
 
 
 def test_the_answer_is_that_of_the_exit_taken():
     network, x = digits_vgg(), images(30)
     answer = network.infer(x, middling_thresholds(network, x, "max_probability"))
 
-    taken = answer.probabilities[np.arange(30), answer.exits]
+    taken = answer.probabilities[np.arange(30), answer.exit_taken]
 
     assert np.allclose(taken.sum(1), 1)
     assert taken.argmax(1).tolist() == answer.classes.tolist()
@@ -437,7 +437,7 @@ def test_the_answer_is_that_of_the_exit_taken():
 def test_no_image_gives_no_answer():
     answer = digits_vgg().infer(images(0), [0.5, 0.5])
 
-    assert answer.exits.shape == answer.classes.shape == (0,)
+    assert answer.exit_taken.shape == answer.classes.shape == (0,)
     assert answer.stage_samples == (0, 0, 0, 0)
 
 

@@ -297,7 +297,7 @@ def test_the_downloaded_point_is_what_the_policy_says_of_the_sliders(
     variant = zoo.variant("trees-toy", 2)
     costs = energy.costs(
         variant.layers,
-        exits=variant.exits,
+        exits=variant.early_exits,
         uplink_bytes=variant.uplink_bytes,
         profile=energy.load_profile(energy.DEFAULT_PROFILE),
         link=energy.load_link(energy.DEFAULT_LINK),

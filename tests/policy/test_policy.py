@@ -42,7 +42,7 @@ def exit_of(confidences: Sequence[np.float32], limits: Sequence[float]) -> int:
 
 def loop(trace: Trace, limits: Sequence[float], measure: str) -> tuple[list[int], list[int]]:
     """Samples that take each exit, and how many of them are right there, one by one."""
-    counts, right = [0] * trace.exits, [0] * trace.exits
+    counts, right = [0] * trace.all_exits, [0] * trace.all_exits
     for s in range(trace.samples):
         taken = exit_of(trace.confidences[measure][s], limits)
         counts[taken] += 1
@@ -97,10 +97,15 @@ def test_a_sweep_equals_the_outcome_at_each_threshold(
     data: st.DataObject, drawn: TraceAndThresholds, grid: np.ndarray, measure: str
 ):
     trace, limits = drawn
-    moving = data.draw(st.sampled_from([None, *range(trace.exits - 1)]))
+    moving = data.draw(st.sampled_from([None, *range(trace.all_exits - 1)]))
 
     swept = policy.sweep(
-        trace, measure=measure, costs=costs_of(trace.exits), exit=moving, others=limits, grid=grid
+        trace,
+        measure=measure,
+        costs=costs_of(trace.all_exits),
+        exit=moving,
+        others=limits,
+        grid=grid,
     )
 
     assert swept.grid.tolist() == sorted(grid.tolist())
@@ -113,7 +118,7 @@ def test_a_sweep_equals_the_outcome_at_each_threshold(
 @given(drawn=traces_with_thresholds())
 def test_a_sweep_prices_each_threshold_as_an_operating_point_does(drawn: TraceAndThresholds):
     trace, limits = drawn
-    costs = costs_of(trace.exits)
+    costs = costs_of(trace.all_exits)
 
     swept = policy.sweep(trace, costs=costs, grid=[0.0, 0.25, 0.5, 0.9999, 1.0])
 
@@ -136,9 +141,9 @@ def test_a_sweep_without_a_grid_takes_1001_thresholds():
 
 @given(trace=random_traces(), grid=grids)
 def test_all_points_equal_the_outcome_of_each_combination(trace: Trace, grid: np.ndarray):
-    points = policy.all_points(trace, costs_of(trace.exits), "entropy", grid)
+    points = policy.all_points(trace, costs_of(trace.all_exits), "entropy", grid)
 
-    combinations = list(itertools.product(sorted(grid.tolist()), repeat=trace.exits - 1))
+    combinations = list(itertools.product(sorted(grid.tolist()), repeat=trace.all_exits - 1))
     assert [tuple(row) for row in points.thresholds.tolist()] == combinations
     for m, limits in enumerate(combinations[:40]):
         counts, right = loop(trace, limits, "entropy")
@@ -272,7 +277,7 @@ def test_per_class_equals_a_loop_over_samples(drawn: TraceAndThresholds, classes
         members = [s for s in range(trace.samples) if trace.labels[s] == c]
         taken = [exit_of(trace.confidences["entropy"][s], limits) for s in members]
         assert made.samples[c] == len(members)
-        for i in range(trace.exits):
+        for i in range(trace.all_exits):
             right = [trace.correct[s, i] for s, t in zip(members, taken, strict=True) if t == i]
             assert made.exit_counts[c, i] == len(right)
             assert made.correct_counts[c, i] == sum(right)
@@ -419,7 +424,7 @@ def follow(payload: dict, steps: Sequence[int]) -> tuple[list[int], list[int]]:
 def test_a_browser_counts_the_same_at_every_step_of_the_slider(
     data: st.DataObject, trace: Trace, measure: str
 ):
-    early = trace.exits - 1
+    early = trace.all_exits - 1
     limits = data.draw(st.lists(grid_thresholds, min_size=early, max_size=early))
 
     counts, right = follow(

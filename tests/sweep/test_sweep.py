@@ -91,7 +91,7 @@ def test_the_trials_are_every_combination_that_can_be_and_the_rest_is_listed(
         if max(map(ORDER.index, names)) <= ORDER.index(cut)
     ]
     assert [
-        (trial.request.cut, trial.request.exits, trial.request.seed, trial.bits)
+        (trial.request.cut, trial.request.exit_modules, trial.request.seed, trial.bits)
         for trial in found.trials
     ] == [(*place, seed, bits) for place in can for seed in (0, 3) for bits in (2, 8)]
     assert [(one.cut, one.exits) for one in found.skipped] == [("b", ("d",))]
@@ -107,7 +107,9 @@ def test_a_place_with_several_names_and_a_number_given_twice_are_one_trial(
 
     found = plan(twice, tmp_path)
 
-    assert [(trial.request.cut, trial.request.exits) for trial in found.trials] == [("d", ("b",))]
+    assert [(trial.request.cut, trial.request.exit_modules) for trial in found.trials] == [
+        ("d", ("b",))
+    ]
 
 
 def test_without_cuts_every_worthwhile_one_is_tried_with_an_exit_where_one_can_be(
@@ -115,7 +117,7 @@ def test_without_cuts_every_worthwhile_one_is_tried_with_an_exit_where_one_can_b
 ):
     found = plan(replace(asked, cuts=(), exits=(), bits=(32,)), tmp_path)
 
-    places = [(trial.request.cut, trial.request.exits) for trial in found.trials]
+    places = [(trial.request.cut, trial.request.exit_modules) for trial in found.trials]
     # the skip connection spans c, so the exit of a cut there lies at b
     assert places == [("mix", ("mix",)), ("b", ("b",)), ("c", ("b",)), ("d", ("d",))]
 

@@ -61,7 +61,7 @@ def test_a_trace_says_what_the_logits_say():
 
     made = synthetic_trace(samples=50, seed=1, temperatures=[2.0, 1.0, 0.5])
 
-    assert (made.samples, made.exits) == (50, 3)
+    assert (made.samples, made.all_exits) == (50, 3)
     assert np.array_equal(made.labels, labels)
     for i, temperature in enumerate([2.0, 1.0, 0.5]):
         tempered = scipy.special.softmax(logits[i].astype(np.float64) / temperature, axis=1)

@@ -54,7 +54,7 @@ def test_trained_heads_are_published_beside_what_they_were_trained_on():
 
     assert load_file(path).keys() == heads(*SHIPPED.exits)
     assert base_of(path) == twin
-    assert zoo.load(NAME, bits=32).exits == SHIPPED.exits
+    assert zoo.load(NAME, bits=32).exit_stages == SHIPPED.exits
 
 
 def test_variants_that_are_published_at_once_are_all_in_the_card():

@@ -49,7 +49,7 @@ def test_every_shipped_recipe_makes_all_its_networks(name: str):
     for plan in recipe.plans:
         network = build(recipe.spec(plan))
         assert len(network.stages) == recipe.stages
-        assert network.exits == (() if plan.static else plan.exits or recipe.exits)
+        assert network.exit_stages == (() if plan.static else plan.exits or recipe.exits)
         assert plan.teacher_weight <= 1
 
 
@@ -72,7 +72,7 @@ def test_a_hybrid_may_be_cut_and_answer_elsewhere(tmp_path: Path):
     recipe = load_recipe(path)
 
     network = build(recipe.spec(recipe.plan("hybrid-4bit")))
-    assert (network.cut, network.exits, network.spec.edge_bits) == (1, (1,), (32, 4))
+    assert (network.cut, network.exit_stages, network.spec.edge_bits) == (1, (1,), (32, 4))
     assert plan_of(asdict(recipe.plan("hybrid-4bit"))) == recipe.plan("hybrid-4bit")
 
 

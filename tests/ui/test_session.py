@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hybrid.ui.session import DEFAULT_THRESHOLD, Offers, View, on_grid, slider_keys
 
 OFFERS = Offers(
-    exits={"pine": {1: 2, 4: 2}, "larch": {2: 3}},
+    early_exits={"pine": {1: 2, 4: 2}, "larch": {2: 3}},
     profiles=("purdue-45nm", "other"),
     links=("ble-nrf52840", "lora"),
     splits={"pine": ("mine", "yours")},
@@ -16,9 +16,9 @@ OFFERS = Offers(
 
 @st.composite
 def views(draw: st.DrawFn) -> View:
-    network = draw(st.sampled_from(list(OFFERS.exits)))
-    bits = draw(st.sampled_from(list(OFFERS.exits[network])))
-    exits = OFFERS.exits[network][bits]
+    network = draw(st.sampled_from(list(OFFERS.early_exits)))
+    bits = draw(st.sampled_from(list(OFFERS.early_exits[network])))
+    exits = OFFERS.early_exits[network][bits]
     together = draw(st.booleans())
     steps = draw(st.lists(st.integers(0, 10_000), min_size=exits, max_size=exits))
     values = [steps[0]] * exits if together else steps
@@ -60,8 +60,8 @@ def test_a_link_names_a_split_only_where_it_is_an_own_one() -> None:
 def test_any_text_in_a_link_gives_a_view_that_is_on_offer(query: dict[str, str]) -> None:
     view = View.read(query, OFFERS).view
 
-    assert view.bits in OFFERS.exits[view.network]
-    assert view.exits == OFFERS.exits[view.network][view.bits]
+    assert view.bits in OFFERS.early_exits[view.network]
+    assert view.early_exits == OFFERS.early_exits[view.network][view.bits]
     assert all(0 <= threshold <= 1 for threshold in view.thresholds)
     assert view.scope in OFFERS.scopes
 

@@ -83,7 +83,7 @@ def setting(view: View) -> str:
     """
     bits = "1 bit" if view.bits == 1 else f"{view.bits} bits"
     limits = _listed([numbers.fixed(threshold, 4) for threshold in view.thresholds])
-    noun = "threshold" if view.exits == 1 else "thresholds"
+    noun = "threshold" if view.early_exits == 1 else "thresholds"
     return f"{view.network} at {bits}, {noun} {limits} of {view.measure}"
 
 

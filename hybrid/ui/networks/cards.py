@@ -51,7 +51,7 @@ class Calibration:
 
 def calibration(trace: Trace) -> Calibration:
     """Every exit's reliability and AUROC on the trace's split."""
-    exits = range(trace.exits)
+    exits = range(trace.all_exits)
     sure = trace.confidences["max_probability"]
     return Calibration(
         before=trace.reliability_before,
@@ -67,7 +67,7 @@ def calibration(trace: Trace) -> Calibration:
 
 def exit_names(variant: Variant) -> list[str]:
     """What the exits of a variant are called; a static network only answers at its end."""
-    return exit_labels(variant.exits)
+    return exit_labels(variant.early_exits)
 
 
 def cut(card: Card) -> str:
@@ -101,7 +101,7 @@ def describe(variant: Variant) -> str:
             f"Every layer but the first, shortcuts and the classifier at {variant.bits} bits, no "
             "early exit; it runs wholly on the device."
         )
-    exits = "one exit" if variant.exits == 1 else f"{variant.exits} exits"
+    exits = "one exit" if variant.early_exits == 1 else f"{variant.early_exits} exits"
     edge, cloud = (_bits(n) for n in (variant.bits, int(variant.spec.get("cloud_bits", 32))))
     return f"The edge segment at {edge} with {exits}, the cloud segment at {cloud}."
 
@@ -117,7 +117,7 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
     """
     rows = []
     for variant in card.variants.values():
-        *early, final = variant.accuracy.get(split, (math.nan,) * (variant.exits + 1))
+        *early, final = variant.accuracy.get(split, (math.nan,) * (variant.early_exits + 1))
         rows.append(
             {"Variant": variant_title(variant)}
             | {f"Exit {i + 1} (%)": 100 * value for i, value in enumerate(early)}

@@ -307,7 +307,7 @@ def beside(own: Trace, test: Trace, view: View, *, classes: int) -> Beside:
     outcomes = [policy.outcome(t, view.thresholds, view.measure) for t in both]
     said = [shift.answers(t, view.thresholds, view.measure) for t in both]
     sure = [t.confidences[view.measure] for t in both]
-    exits = range(own.exits)
+    exits = range(own.all_exits)
     return Beside(
         own=outcomes[0],
         test=outcomes[1],

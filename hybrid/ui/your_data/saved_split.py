@@ -149,7 +149,7 @@ def show_headlines(shown: tuple[tuple[str, str, str], ...]) -> None:
 def show_differences(compared: Beside, view: View, card: Card) -> None:
     """How sure, what is answered, what is confused, by class."""
     st.subheader("How your images differ")
-    names = exit_labels(view.exits)
+    names = exit_labels(view.early_exits)
     st.write(images.verdict(compared, names))
     left, right = st.columns(2)
     with left, st.container(border=True, height="stretch"):

@@ -210,7 +210,7 @@ def toy(tmp_path: Path) -> tuple[Card, Variant]:
     folder = write_pretrained(tmp_path, network="toy", samples=50)
     card = zoo.load_card(folder / "toy" / "card.toml")
     variants = {
-        name: replace(v, accuracy={"test": (0.7, 0.8, 0.9)[-v.exits - 1 :]})
+        name: replace(v, accuracy={"test": (0.7, 0.8, 0.9)[-v.early_exits - 1 :]})
         for name, v in card.variants.items()
     }
     return replace(card, variants=variants), variants["hybrid-1bit"]

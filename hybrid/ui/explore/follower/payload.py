@@ -65,7 +65,7 @@ def payload(
         "labelled": labelled,
         "classes": classes,
         "class_samples": np.bincount(labels, minlength=classes).tolist(),
-        "names": exit_labels(view.exits),
+        "names": exit_labels(view.early_exits),
         "sliders": list(slider_keys(view)),
         "together": view.together,
         "steps": STEPS,
