@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hybrid import energy
-from hybrid.cli import images, models, output
+from hybrid import __version__, energy
+from hybrid.cli import dashboard, images, models, output
 from hybrid.cli.options import (
     AsJson,
     Bits,
@@ -67,6 +67,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Early-exit networks cut between a quantized edge and a full-precision cloud.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hybrid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
 
 
 @app.command(epilog="Example: hybrid networks")
@@ -413,5 +432,6 @@ def _profile_checks(
     return check_profiles(field, limits, prices, answer.best, profiles)
 
 
+dashboard.add_to(app)
 images.add_to(app)
 models.add_to(app)
