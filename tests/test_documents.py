@@ -71,10 +71,8 @@ def named_commands(text: str) -> Iterator[list[str]]:
     """The words of every `hybrid …` in shell blocks and in inline code."""
     shell = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line for block in shell for line in block.replace("\\\n", " ").splitlines()]
-    inline = re.findall(
-        r"`((?:\.venv/bin/)?hybrid [a-z][^`]*)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    )
-    for line in [*lines, *inline]:
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    for line in [*lines, *re.findall(r"`((?:\.venv/bin/)?hybrid [a-z][^`]*)`", prose)]:
         found = re.search(r"(?:^|[ /])hybrid ([a-z-]+.*)", line)
         if found:
             yield shlex.split(found[1], comments=True)
