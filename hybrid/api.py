@@ -284,7 +284,7 @@ def adapt(
         weights=Path(weights),
         data=str(data),
         cut=cut,
-        exits=tuple(exits),
+        exit_modules=tuple(exits),
         bits=tuple(bits),
         epochs=epochs,
         name=name,
