@@ -478,7 +478,7 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
 
     assert trained.exit_code == 0, trained.stderr
     assert trained.stdout == f"Published in {tmp_path / 'pretrained' / 'tiny'}: hybrid-2bit.\n"
-    assert run(*words).stdout == "Nothing is missing of tiny.\n"
+    assert run(*words).stdout == "tiny is complete: nothing to train.\n"
     point = parsed(run("evaluate", "tiny", "--bits", "2", "--thresholds", "0.5,0.5", "--json"))
     assert point["twin_accuracy"] is None  # nobody trained a twin
     assert point["twin_energy_pj"] > point["energy_pj"]
