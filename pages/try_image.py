@@ -10,7 +10,7 @@ from hybrid.errors import HybridError
 from hybrid.inference.single import ImageRun
 from hybrid.text import numbers
 from hybrid.ui import app_frame, palette, running, session
-from hybrid.ui.charts import STILL, metric
+from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.explore import load
 from hybrid.ui.networks import cards
 from hybrid.ui.try_image import figures, shown, sources
@@ -92,9 +92,8 @@ def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
     """Answer, exit taken, energy, uplink and time, beside the baseline's."""
     twin = ask_twin(one, card, view)
     boxes = shown.boxes(one, image_run, twin, prices=load.prices(view), card=card, scope=view.scope)
-    with st.container(horizontal=True, key="try_facts"):
-        for box in boxes:
-            metric(box)
+    with st.container(key="try_facts"):
+        metrics(boxes, columns=3)
 
 
 def ask_twin(one: Given, card: Card, view: View) -> ImageRun | None:

@@ -89,7 +89,7 @@ def test_before_the_first_run_the_page_says_what_the_trace_promises(opened: Open
     first, second, stayed = promise(1, 0.9, 0.7).exit_counts
     assert app.info[0].value == (
         f"Expected from the recorded trace: {first} images at exit 1, {second} at exit 2 and "
-        f"{stayed} at the cloud. Start the run to count them."
+        f"{stayed} in the cloud. Start the run to count them."
     )
     assert not app.metric
     assert app.button(key="live_start").label == "Start"

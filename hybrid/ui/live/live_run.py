@@ -92,13 +92,13 @@ def counts_words(counts: Sequence[int]) -> str:
     """Images by exit.
 
     >>> counts_words((314, 25, 20))
-    '314 images at exit 1, 25 at exit 2 and 20 at the cloud'
+    '314 images at exit 1, 25 at exit 2 and 20 in the cloud'
     """
     first, *rest = (numbers.count(count) for count in counts)
     noun = "image" if counts[0] == 1 else "images"
-    places = [f"exit {number + 1}" for number in range(len(rest))] + ["the cloud"]
-    words = [f"{first} {noun} at {places[0]}"]
-    return _listed(words + [f"{n} at {place}" for n, place in zip(rest, places[1:], strict=True)])
+    places = [f"at exit {number + 1}" for number in range(len(rest))] + ["in the cloud"]
+    words = [f"{first} {noun} {places[0]}"]
+    return _listed(words + [f"{n} {place}" for n, place in zip(rest, places[1:], strict=True)])
 
 
 def agreement(against: AgainstTrace, done: int) -> str:

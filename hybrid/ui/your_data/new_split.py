@@ -62,10 +62,11 @@ def _choose_images(card: Card) -> Given | None:
     where, table = st.columns([3, 2], gap="medium")
     with table:
         labels = st.file_uploader(
-            "A table of labels, if the folders are not named after them",
+            "A table of labels (optional)",
             type=["csv", "tsv", "txt"],
             key="your_labels",
-            help="One line per image: its file and its label, separated by a comma.",
+            help="One line per image: its file and its label, separated by a comma. Without a "
+            "table, an image's folder is its label.",
         )
     rows = None if labels is None else labels.getvalue()
     with where:

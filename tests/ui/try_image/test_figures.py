@@ -56,9 +56,7 @@ def test_every_exit_has_its_confidence_and_its_threshold() -> None:
 def test_an_exit_that_was_not_run_says_so() -> None:
     figure = figures.confidences([FIRST, SECOND, CLOUD], colours=COLOURS)
 
-    assert [(note.y, note.text) for note in figure.layout.annotations] == [
-        ("Cloud", "not run")
-    ]
+    assert [(note.y, note.text) for note in figure.layout.annotations] == [("Cloud", "not run")]
 
 
 def test_a_part_that_was_not_called_is_hollow() -> None:
