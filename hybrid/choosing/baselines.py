@@ -34,7 +34,6 @@ PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
 GRID = 41  # thresholds per exit whose combinations are tried on tune
 WITHIN = 0.005  # accuracy that counts as equal: half a point, one standard error of 2,500 images
 POINTS = 40  # of each hybrid's frontier that are read off test
-FIGURES = ("energy_pj", "latency_ms", "uplink_bytes")
 
 Floats = npt.NDArray[np.float64]
 
@@ -181,10 +180,9 @@ def _count(network: str, variant: zoo.Variant) -> _Counted:
     tune = zoo.trace(network, variant.name, "tune")
     sure = tune.confidences["max_probability"]
     grids = [policy.threshold_grid(sure[:, i], GRID) for i in range(variant.early_exits)]
-    free = policy.Costs(**dict.fromkeys(FIGURES, (0.0,) * (variant.early_exits + 1)))
     return _Counted(
         variant=variant,
-        points=policy.all_points(tune, free, grid=grids),
+        points=policy.all_points(tune, grid=grids),
         test=zoo.trace(network, variant.name, "test"),
     )
 
@@ -201,7 +199,7 @@ def _priced_curves(counted: Sequence[_Counted], prices: Prices) -> PricedCurves:
 
 def _curve(counted: _Counted, prices: Prices) -> Curve:
     priced, points = costs(counted.variant, prices), counted.points
-    energy_pj = policy.mean_cost(points.exit_counts, priced.energy_pj)
+    energy_pj = points.mean(priced.energy_pj)
     best = policy.frontier(energy_pj, points.accuracy)
     some = np.unique(np.linspace(0, len(best) - 1, POINTS).round().astype(int))
     chosen = points.thresholds[best[some]]

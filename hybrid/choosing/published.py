@@ -16,6 +16,8 @@ from hybrid.evaluation import TWIN, Prices, costs, evaluate, twin_accuracy, twin
 
 __all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
 
+Floats = NDArray[np.float64]
+
 # Chosen on 2,500 images, read off 10,000 others: a budget is kept with this much to spare.
 SPARE = 0.01
 PAPER = "Long, Chakraborty, Roy, arXiv 2005.10851, abstract"
@@ -196,12 +198,11 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
     if not bars:
         return
     prices = Prices()
-    points = policy.all_points(
-        zoo.trace(card.network, variant.name, "tune"), costs(variant, prices)
-    )
+    points = policy.all_points(zoo.trace(card.network, variant.name, "tune"))
+    energy_pj = points.mean(costs(variant, prices).energy_pj)
     twin_pj = twin_energy_pj(card, variant, prices)
     for bar in bars:
-        excess = _excess(bar, points, twin_pj)
+        excess = _excess(bar, points.edge_fraction, energy_pj, twin_pj)
         least = excess.min()
         best = np.where(excess == least, points.accuracy, -1).argmax()
         yield _Choice(
@@ -213,17 +214,16 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
         )
 
 
-def _excess(bar: Bar, points: policy.AllPoints, twin_pj: float) -> NDArray[np.float64]:
-    """By how much each point violations_of the budget and its spare, 0 where it keeps them."""
+def _excess(bar: Bar, edge_fraction: Floats, energy_pj: Floats, twin_pj: float) -> Floats:
+    """By how much each point exceeds the budget less its spare; 0 if it does not."""
     spare = 0.0 if bar.bits == 32 else SPARE
     fraction = bar.edge_fraction + spare * (bar.edge_fraction > 0)
     most_pj = bar.energy_uj * 1e6
     if bar.energy_reduction:
         most_pj = min(most_pj, twin_pj / bar.energy_reduction)
-    short = np.maximum(fraction - points.edge_fraction, 0)
-    over = np.maximum(points.energy_pj / (most_pj * (1 - spare)) - 1, 0)
-    excess: NDArray[np.float64] = short + over
-    return excess
+    short = np.maximum(fraction - edge_fraction, 0)
+    over = np.maximum(energy_pj / (most_pj * (1 - spare)) - 1, 0)
+    return np.asarray(short + over)
 
 
 def _missed(bar: Bar, point: policy.OperatingPoint, wanted: float) -> Iterator[str]:

@@ -175,7 +175,7 @@ def refined(
 
 
 def _all(trace: TraceLike, measure: str, grids: Sequence[Floats], *, exact: bool) -> Options:
-    found = policy.all_points(trace, _free(trace), measure, grids)
+    found = policy.all_points(trace, measure, grids)
     return Options(
         thresholds=found.thresholds,
         exit_counts=found.exit_counts,
@@ -185,7 +185,7 @@ def _all(trace: TraceLike, measure: str, grids: Sequence[Floats], *, exact: bool
 
 
 def _together(trace: TraceLike, measure: str, grid: Floats) -> Options:
-    found = policy.sweep(trace, measure=measure, costs=_free(trace), grid=grid)
+    found = policy.sweep(trace, measure=measure, grid=grid)
     early = trace.correct.shape[1] - 1
     return Options(
         thresholds=np.repeat(found.grid[:, None], early, axis=1),
@@ -230,8 +230,3 @@ def _running(some: Bools) -> Counts:
 def _thinned(values: Floats, size: int) -> Floats:
     places = np.linspace(0, len(values) - 1, min(size, len(values))).round().astype(np.int64)
     return values[places]
-
-
-def _free(trace: TraceLike) -> policy.Costs:
-    nothing = (0.0,) * trace.correct.shape[1]
-    return policy.Costs(energy_pj=nothing, latency_ms=nothing, uplink_bytes=nothing)

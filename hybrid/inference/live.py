@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from hybrid import data, policy, zoo
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
-from hybrid.energy import Layer
-from hybrid.policy import CostsLike
+from hybrid.energy import ExitCosts, Layer
 from hybrid.traces.trace import Trace
 
 if TYPE_CHECKING:
@@ -243,7 +242,7 @@ def against_trace(progress: Progress, trace: Trace, request: LiveRequest) -> Aga
 
 
 def against_everything(
-    progress: Progress, layers: Sequence[Layer], costs: CostsLike
+    progress: Progress, layers: Sequence[Layer], costs: ExitCosts
 ) -> AgainstEverything:
     """The run beside running every image to its end.
 

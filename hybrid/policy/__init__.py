@@ -16,8 +16,6 @@ from hybrid.policy.curves import (
     threshold_grid,
 )
 from hybrid.policy.points import (
-    Costs,
-    CostsLike,
     OperatingPoint,
     Outcome,
     PerClass,
@@ -32,8 +30,6 @@ from hybrid.policy.thresholds import check_thresholds, exits_taken
 __all__ = [
     "GRID",
     "AllPoints",
-    "Costs",
-    "CostsLike",
     "OperatingPoint",
     "Outcome",
     "PerClass",

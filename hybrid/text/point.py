@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hybrid.policy import CostsLike, OperatingPoint
+from hybrid.energy import ExitCosts
+from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
 
 __all__ = ["Headline", "against", "headlines", "honest", "unlabelled_note", "verdict"]
@@ -47,7 +48,7 @@ def against(scope: str) -> str:
 
 def headlines(
     point: OperatingPoint,
-    costs: CostsLike,
+    costs: ExitCosts,
     *,
     scope: str,
     image_bytes: int,

@@ -375,8 +375,8 @@ def _frontiers(view: View, split: str, changed: tuple[int, ...]) -> tuple[Fronti
             continue  # this bit width has no trace; the others are shown without it
         costs = prices(replace(view, bits=bits)).costs
         grids = _slider_grids(searched, view.measure)
-        points = policy.all_points(searched, costs, view.measure, grids)
-        best = policy.frontier(points.energy_pj, points.accuracy)
+        points = policy.all_points(searched, view.measure, grids)
+        best = policy.frontier(points.mean(costs.energy_pj), points.accuracy)
         thresholds = points.thresholds[best]
         outcomes = [policy.outcome(shown, some, view.measure) for some in thresholds.tolist()]
         counts = np.array([one.exit_counts for one in outcomes])
@@ -399,7 +399,7 @@ def _sweep(view: View, changed: tuple[int, ...]) -> policy.ThresholdSweep:
     del changed  # only in the key
     recorded = counted(view.network, view.variant, view.split)
     grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
-    return policy.sweep(recorded, measure=view.measure, costs=prices(view).costs, grid=grid)
+    return policy.sweep(recorded, measure=view.measure, grid=grid)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
