@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
 from hybrid import energy, policy, zoo
 from hybrid.evaluation import Prices, costs, evaluate
@@ -35,20 +34,12 @@ GRID = 41  # thresholds per exit whose combinations are tried on tune
 WITHIN = 0.005  # accuracy that counts as equal: half a point, one standard error of 2,500 images
 POINTS = 40  # of each hybrid's frontier that are read off test
 
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Curve:
-    """One variant on test: a hybrid's points by rising energy, a static network's one point.
-
-    energy_pj, accuracy: (m,). thresholds: (m, early).
-    """
+class Curve(policy.Frontier):
+    """One variant on test: a hybrid's frontier, or the single point of a static network."""
 
     variant: zoo.Variant
-    energy_pj: Floats
-    accuracy: Floats
-    thresholds: Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,19 +189,9 @@ def _priced_curves(counted: Sequence[_Counted], prices: Prices) -> PricedCurves:
 
 
 def _curve(counted: _Counted, prices: Prices) -> Curve:
-    priced, points = costs(counted.variant, prices), counted.points
-    energy_pj = points.mean(priced.energy_pj)
-    best = policy.frontier(energy_pj, points.accuracy)
-    some = np.unique(np.linspace(0, len(best) - 1, POINTS).round().astype(int))
-    chosen = points.thresholds[best[some]]
-    outcomes = [policy.outcome(counted.test, thresholds) for thresholds in chosen.tolist()]
-    counts = np.array([one.exit_counts for one in outcomes])
-    return Curve(
-        variant=counted.variant,
-        energy_pj=policy.mean_cost(counts, priced.energy_pj),
-        accuracy=np.array([one.accuracy for one in outcomes]),
-        thresholds=chosen,
-    )
+    paid = costs(counted.variant, prices)
+    found = policy.frontier_on(counted.points, counted.test, paid, most=POINTS)
+    return Curve(variant=counted.variant, **vars(found))
 
 
 def _compare(static: Curve, hybrids: Sequence[Curve]) -> Comparison:

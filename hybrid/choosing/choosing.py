@@ -24,6 +24,7 @@ from hybrid.choosing.limits import Limits, Violation, days_of_battery, excess_sh
 from hybrid.choosing.search import Options, joined, refined
 from hybrid.energy import ExitCosts, Profile
 from hybrid.evaluation import Prices
+from hybrid.policy import evenly
 
 __all__ = ["ParetoSet", "check_profiles", "choose", "pareto_sets"]
 
@@ -128,7 +129,7 @@ def pareto_sets(
     for candidate in field.candidates:
         rated = _Rated.of(candidate, field.measure, limits, prices)
         best = policy.frontier(rated.table["energy_uj"], rated.options.right)
-        rows = best[_evenly(len(best), points)]
+        rows = best[evenly(len(best), points)]
         some = rated.options.take(rows)
         figures = rated.figures(some.exit_counts, some.right)
         found.append(
@@ -241,7 +242,7 @@ def _refined(rated: _Rated) -> Iterator[Options]:
     """
     path, table = _path(rated), rated.table
     if len(path):
-        starts = path[_evenly(len(path), _LEVELS)]
+        starts = path[evenly(len(path), _LEVELS)]
         levels = [float(table["loss_points"][row]) for row in starts]
         wanted = [replace(rated.limits, max_loss_points=max(level, 0.0)) for level in levels]
     else:
@@ -292,7 +293,7 @@ def _proven(rated: _Rated, limits: Limits, measure: str, asked: int) -> Counts:
         return rated.path[:0]
     assert limits.max_loss_points is not None  # limits.certified says so
     assert limits.confidence is not None
-    path = rated.path[_evenly(len(rated.path), _PATH)]
+    path = rated.path[evenly(len(rated.path), _PATH)]
     seen = rated.candidate.seen["certify"].against_reference
     done, at_once = 0, 1
     while done < len(path):
@@ -454,8 +455,3 @@ def _whole(candidate: Candidate, searched: Floats) -> Floats:
 def _against(searched: Sequence[float] | Floats) -> tuple[float, ...]:
     """Thresholds for `CandidateTrace.against_reference`: at its own last exit everybody leaves."""
     return (*map(float, searched), 0.0)
-
-
-def _evenly(size: int, wanted: int) -> Counts:
-    """At most so many of 0 … size - 1, both ends among them, evenly apart."""
-    return np.unique(np.linspace(0, size - 1, min(size, wanted)).round().astype(np.int64))

@@ -94,7 +94,9 @@ def options(trace: TraceLike, measure: str, moves: Steps) -> Options:
     if math.prod(len(some) for some in distinct) <= COMBINATIONS:
         return _all(trace, measure, distinct, exact=True)
     size = int(COMBINATIONS ** (1 / len(distinct)))
-    grid = _all(trace, measure, [_thinned(some, size) for some in distinct], exact=False)
+    grid = _all(
+        trace, measure, [some[policy.evenly(len(some), size)] for some in distinct], exact=False
+    )
     return joined(_together(trace, measure, np.unique(np.concatenate(distinct))), grid)
 
 
@@ -225,8 +227,3 @@ def _moved(
 def _running(some: Bools) -> Counts:
     """(n + 1,): how many of the first 0, 1, … n are true."""
     return np.concatenate([[0], np.cumsum(some)])
-
-
-def _thinned(values: Floats, size: int) -> Floats:
-    places = np.linspace(0, len(values) - 1, min(size, len(values))).round().astype(np.int64)
-    return values[places]

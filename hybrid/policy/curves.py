@@ -29,7 +29,6 @@ __all__ = [
     "AllPoints",
     "ThresholdSweep",
     "all_points",
-    "frontier",
     "sweep",
     "threshold_grid",
 ]
@@ -158,27 +157,6 @@ def all_points(
         exit_counts=counts[0],
         correct_counts=counts[1],
     )
-
-
-def frontier(energy_pj: npt.ArrayLike, accuracy: npt.ArrayLike) -> Counts:
-    """Indices of the points that no other beats, by rising energy and rising accuracy.
-
-    A point beats another when it is at least as good on both axes and better on one. Of points
-    that are equal on both axes the first stands for all.
-
-    Args:
-        energy_pj: (m,), lower is better.
-        accuracy: (m,), higher is better.
-
-    >>> frontier([3.0, 1.0, 2.0, 2.0], [0.9, 0.5, 0.4, 0.8])
-    array([1, 3, 0])
-    """
-    spent, right = np.asarray(energy_pj, np.float64), np.asarray(accuracy, np.float64)
-    order = np.lexsort((-right, spent))  # cheapest first, the most accurate of equals first
-    best_so_far = np.maximum.accumulate(right[order])
-    better = np.ones(len(order), np.bool_)
-    better[1:] = right[order][1:] > best_so_far[:-1]
-    return order[better]
 
 
 def threshold_grid(confidences: npt.NDArray[np.float32], size: int = 101) -> Floats:

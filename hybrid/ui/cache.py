@@ -376,21 +376,8 @@ def _frontiers(view: View, split: str, changed: tuple[int, ...]) -> tuple[Fronti
         costs = prices(replace(view, bits=bits)).costs
         grids = _slider_grids(searched, view.measure)
         points = policy.all_points(searched, view.measure, grids)
-        best = policy.frontier(points.mean(costs.energy_pj), points.accuracy)
-        thresholds = points.thresholds[best]
-        outcomes = [policy.outcome(shown, some, view.measure) for some in thresholds.tolist()]
-        counts = np.array([one.exit_counts for one in outcomes])
-        energy_pj = policy.mean_cost(counts, costs.energy_pj)
-        order = np.argsort(energy_pj, kind="stable")
-        found.append(
-            Frontier(
-                bits=bits,
-                thresholds=thresholds[order],
-                energy_pj=energy_pj[order],
-                accuracy=np.array([one.accuracy for one in outcomes])[order],
-                edge_fraction=np.array([one.edge_fraction for one in outcomes])[order],
-            )
-        )
+        best = policy.frontier_on(points, shown, costs, measure=view.measure)
+        found.append(Frontier(bits=bits, **vars(best)))
     return tuple(found)
 
 
