@@ -27,6 +27,7 @@ from benchmarks.rows import format_row, machine, peak_mb
 from hybrid import choosing, policy, zoo
 from hybrid.choosing import Answer, Field, Limits
 from hybrid.choosing.candidates import Candidate, CandidateTrace, candidate
+from hybrid.choosing.modes import modes_of
 from hybrid.evaluation import Prices
 from tests.ui.synthetic import layer
 
@@ -40,7 +41,9 @@ PRICES = Prices()
 def main() -> None:
     """Print one row."""
     traces = made_up()
-    one = next(c for c in field(traces).candidates if c.kind == "hybrid" and c.variant.bits == 4)
+    one = next(
+        c for c in field(traces).candidates if c.mode.name == "hybrid" and c.variant.bits == 4
+    )
     loop_ms = median_ms(lambda: loop(one), runs=3) * NETWORKS * len(WIDTHS)
     ours = choosing.choose(replace(field(traces), candidates=(one,)), OBSERVED, PRICES).best
     found = loop(one)
@@ -91,17 +94,17 @@ def field(traces: Traces) -> Field:
     found = []
     for (network, name), seen in traces.items():
         variant = cards[network].variants[name]
-        kinds = ["edge", "hybrid"] if variant.kind == "hybrid" else ["static", "cloud"]
-        for kind in kinds:
-            own = {split: without_cloud(s) if kind == "edge" else s for split, s in seen.items()}
+        for mode in modes_of(variant):
+            edge = mode.name == "edge"
+            own = {split: without_cloud(s) if edge else s for split, s in seen.items()}
             found.append(
                 candidate(
                     card=cards[network],
-                    kind=kind,
+                    mode=mode,
                     variant=variant,
                     seen=own,
                     measure=MEASURE,
-                    reference=variant.kind == "static",
+                    reference=variant.is_static,
                 )
             )
     references = {"made up": (next(iter(cards)), "static-32bit")}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "SPLITS",
+    "TWIN",
     "WEIGHTS",
     "Card",
     "Variant",
@@ -51,6 +52,7 @@ __all__ = [
 FORMAT = 1
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
+TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
 def exit_labels(early: int) -> list[str]:
@@ -113,6 +115,11 @@ class Variant:
     def early_exits(self) -> int:
         """Number of early exits."""
         return len(self.exit_stages)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a static network: no early exit, all layers on one machine."""
+        return self.kind == "static"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import policy
+from hybrid import policy, zoo
 from hybrid.certificates import certify, fewest_samples, fixed_sequence
 from hybrid.choosing.answer import Answer, Figures, Point, ProfileCheck, Proof, RankedCandidate
 from hybrid.choosing.candidates import Candidate, Field
@@ -48,7 +48,7 @@ class ParetoSet:
     """
 
     network: str
-    kind: str
+    mode: str
     variant: str
     bits: int
     thresholds: Floats
@@ -104,7 +104,7 @@ def check_profiles(
     candidate = next(
         one
         for one in field.candidates
-        if (one.network, one.kind, one.variant.name) == best.candidate
+        if (one.network, one.mode.name, one.variant.name) == best.candidate
     )
     found = []
     for profile in profiles:
@@ -135,10 +135,10 @@ def pareto_sets(
         found.append(
             ParetoSet(
                 network=candidate.network,
-                kind=candidate.kind,
+                mode=candidate.mode.name,
                 variant=candidate.variant.name,
                 bits=candidate.variant.bits,
-                thresholds=_whole(candidate, some.thresholds),
+                thresholds=candidate.mode.all_thresholds(some.thresholds),
                 figures=figures,
                 over=excess_share(figures, limits),
             )
@@ -324,7 +324,7 @@ def _unproven(rated: _Rated, point: Point, limits: Limits, measure: str, asked: 
     seen = rated.candidate.seen["certify"].against_reference
     made = certify(
         seen,
-        _against(_searched(rated.candidate, point.thresholds)),
+        _against(rated.candidate.mode.searched(point.thresholds)),
         delta=1 - limits.confidence,
         comparisons=asked,
         measure=measure,
@@ -349,7 +349,7 @@ def _proof(rated: _Rated, best: Point, field: Field, limits: Limits, asked: int)
     else:
         own = certify(
             seen.against_reference,
-            _against(_searched(rated.candidate, best.thresholds)),
+            _against(rated.candidate.mode.searched(best.thresholds)),
             delta=1 - limits.confidence,
             comparisons=max(asked, 1),
             measure=field.measure,
@@ -399,18 +399,18 @@ def _point(rated: _Rated, thresholds: Sequence[float]) -> Point:
     candidate = rated.candidate
     variant = candidate.variant
     figures = {
-        purpose: _figures(rated, purpose, _searched(candidate, thresholds))
+        purpose: _figures(rated, purpose, candidate.mode.searched(thresholds))
         for purpose in ("tune", "test")
         if purpose in candidate.seen
     }
     return Point(
         network=candidate.network,
-        kind=candidate.kind,
+        mode=candidate.mode.name,
         variant=variant.name,
         bits=variant.bits,
         thresholds=tuple(thresholds),
         measure=rated.measure,
-        weights_sha256=variant.files["weights.safetensors"],
+        weights_sha256=variant.files[zoo.WEIGHTS],
         tune=figures["tune"],
         test=figures.get("test"),
     )
@@ -421,11 +421,10 @@ def _figures(rated: _Rated, purpose: str, searched: Sequence[float]) -> Figures:
     counted = policy.outcome(seen, searched, rated.measure)
     counts, right = np.array([counted.exit_counts]), np.array([sum(counted.correct_counts)])
     table = {k: float(v[0]) for k, v in rated.figures(counts, right, purpose=purpose).items()}
-    never = (0.0,) if rated.candidate.kind == "edge" else ()
     return Figures(
         split=seen.split,
         samples=seen.samples,
-        exit_fractions=(*counted.exit_fractions, *never),
+        exit_fractions=rated.candidate.mode.all_fractions(counted.exit_fractions),
         accuracy=counted.accuracy,
         loss_points=table["loss_points"],
         energy_pj=float(policy.mean_cost(counts, rated.costs.energy_pj)[0]),
@@ -438,18 +437,6 @@ def _figures(rated: _Rated, purpose: str, searched: Sequence[float]) -> Figures:
 
 def _thresholds(rated: _Rated, row: int | np.int64) -> tuple[float, ...]:
     return rated.candidate.all_thresholds(rated.options.thresholds[row])
-
-
-def _searched(candidate: Candidate, thresholds: Sequence[float]) -> Sequence[float]:
-    """The thresholds that the candidate's own exits decide by: an `edge` ends at its last exit."""
-    return thresholds[:-1] if candidate.kind == "edge" else thresholds
-
-
-def _whole(candidate: Candidate, searched: Floats) -> Floats:
-    """(m, early of the variant)."""
-    if candidate.kind != "edge":
-        return searched
-    return np.column_stack([searched, np.zeros(len(searched))])
 
 
 def _against(searched: Sequence[float] | Floats) -> tuple[float, ...]:

@@ -149,7 +149,7 @@ def evaluate(
         bits,
         limits,
         static=static,
-        cloud=chosen is not None and chosen.kind == "cloud",
+        cloud=chosen is not None and chosen.mode == "cloud",
         measure=measure,
         split=split,
         prices=prices,
