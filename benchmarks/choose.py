@@ -107,7 +107,7 @@ def field(traces: Traces) -> Field:
                     reference=variant.is_static,
                 )
             )
-    references = {"made up": (next(iter(cards)), "static-32bit")}
+    references = {"made up": (next(iter(cards)), zoo.TWIN)}
     return Field(candidates=tuple(found), references=references, measure=MEASURE, absent=())
 
 
@@ -139,7 +139,7 @@ def made_up() -> Traces:
             right[:, -1] = np.where(rng.random((2, SAMPLES)) < 0.97, twin, right[:, -1])
             key = f"network-{network}", zoo.variant_name(width)
             traces[key] = splits(right, sure, twin)
-        traces[f"network-{network}", "static-32bit"] = splits(
+        traces[f"network-{network}", zoo.TWIN] = splits(
             twin[:, None], np.ones((2, 1, SAMPLES), np.float32), twin
         )
     return traces
@@ -205,7 +205,7 @@ def variant(bits: int, *, early: int) -> zoo.Variant:
         layers=tuple(layers),
         uplink_bytes=2_048 * bits // 8 if early else 0,
         temperatures=(1.0,) * (early + 1),
-        files={"weights.safetensors": "0" * 64},
+        files={zoo.WEIGHTS: "0" * 64},
         accuracy={},
         auroc={},
         history=(),

@@ -162,8 +162,9 @@ def certify(
         split: certify, or a split of your own, for images like its own.
         confidence: above 0 and below 1.
     """
+    variant = zoo.variant(network, bits)
     return evaluation.certified(
-        network, bits, thresholds, measure=measure, split=split, confidence=confidence
+        network, variant, thresholds, measure=measure, split=split, confidence=confidence
     )
 
 
@@ -325,7 +326,7 @@ def _record(network: str, variants: Iterable[zoo.Variant], splits: Sequence["Use
     from hybrid.inference.record import record_user_split
 
     for variant in variants:
-        loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
+        loaded = zoo.load_variant(network, variant)
         for split in splits:
             record_user_split(
                 loaded, split, variant=variant.name, weights_sha256=variant.files[zoo.WEIGHTS]

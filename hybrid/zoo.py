@@ -38,6 +38,7 @@ __all__ = [
     "images",
     "load",
     "load_card",
+    "load_variant",
     "networks",
     "pretrained_folder",
     "save_card",
@@ -140,6 +141,20 @@ class Card:
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property
+    def hybrids(self) -> tuple[Variant, ...]:
+        """The variants that are cut, by rising bit width."""
+        return self._of_kind("hybrid")
+
+    @property
+    def statics(self) -> tuple[Variant, ...]:
+        """The static networks, by rising bit width; the full-precision twin comes last."""
+        return self._of_kind("static")
+
+    def _of_kind(self, kind: str) -> tuple[Variant, ...]:
+        found = (one for one in self.variants.values() if one.kind == kind)
+        return tuple(sorted(found, key=lambda one: one.bits))
+
+    @property
     def image_bytes(self) -> int:
         """Bytes of a raw input image, one per pixel and channel."""
         return self.size * self.size * self.channels
@@ -189,8 +204,8 @@ def variant_name(bits: int, *, static: bool = False) -> str:
 
 def bit_widths(network: str, *, static: bool = False) -> list[int]:
     """Bit widths on offer, ascending."""
-    kind = "static" if static else "hybrid"
-    return sorted(v.bits for v in card(network).variants.values() if v.kind == kind)
+    known = card(network)
+    return [one.bits for one in (known.statics if static else known.hybrids)]
 
 
 def variant(network: str, bits: int, *, static: bool = False) -> Variant:
@@ -266,9 +281,17 @@ def load(network: str, *, bits: int, static: bool = False) -> "Network":
     Raises:
         UnknownNameError, BitWidthError, WeightsError: see `card`, `variant`, `load_network`.
     """
+    return load_variant(network, variant(network, bits, static=static))
+
+
+def load_variant(network: str, chosen: Variant) -> "Network":
+    """The network of a variant, ready for `infer`.
+
+    Raises:
+        WeightsError: its weights are missing, damaged or not those of its card.
+    """
     from hybrid.models.checkpoints import load_network  # torch: only where a network is really run
 
-    chosen = variant(network, bits, static=static)
     path = weights_path(network, chosen.name)
     return load_network(path, expect_sha256=chosen.files[WEIGHTS])
 
@@ -299,8 +322,7 @@ def load_card(path: Path) -> Card:
 
 
 def _place(variant: Variant) -> tuple[bool, bool, int]:
-    is_static = variant.kind == "static"
-    return is_static and variant.bits < 32, not is_static, -variant.bits
+    return variant.is_static and variant.bits < 32, not variant.is_static, -variant.bits
 
 
 def _variant(row: dict[str, Any]) -> Variant:

@@ -16,7 +16,7 @@ from hybrid import energy, evaluation, zoo
 from hybrid.choosing import published as paper
 from hybrid.choosing.baselines import Comparison, comparisons, priced_curves
 from hybrid.cli.main import app
-from hybrid.evaluation import evaluate
+from hybrid.evaluation import evaluate_variant
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
 from hybrid.ui.networks import cards
@@ -89,7 +89,7 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def _summary(fought: Sequence[Comparison]) -> str:
-    quantized = [comparison for comparison in fought if comparison.static != evaluation.TWIN]
+    quantized = [comparison for comparison in fought if comparison.static != zoo.TWIN]
     won = [1 - comparison.hybrid_energy_pj / comparison.static_energy_pj for comparison in quantized
            if not comparison.static_wins]  # fmt: skip
     if not quantized:
@@ -124,9 +124,9 @@ def _epochs(network: str) -> str:
     told = [
         f"{cards.variant_title(one)} {_epochs_from_twin(one, variants)}"
         for one in variants.values()
-        if one.name != evaluation.TWIN
+        if one.name != zoo.TWIN
     ]
-    twin = variants[evaluation.TWIN]
+    twin = variants[zoo.TWIN]
     return f"Epochs of training, after the {twin.epochs} of the twin: {', '.join(told)}.\n"
 
 
@@ -136,11 +136,11 @@ def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant])
     Where a start was trained again since, the variant has epochs of weights that are gone.
     """
     epochs, older = 0, False
-    while variant.name != evaluation.TWIN:
+    while variant.name != zoo.TWIN:
         epochs += variant.epochs
         start = variants[variant.recipe["start"]]
         kept = variant.origins.get(start.name)
-        older = older or kept not in {None, start.files["weights.safetensors"]}
+        older = older or kept not in {None, start.files[zoo.WEIGHTS]}
         variant = start
     return f"{epochs} and those of an earlier start" if older else str(epochs)
 
@@ -204,10 +204,13 @@ def _promise_row(row: dict[str, str], kind: str, name: str) -> list[str]:
 
 def _point_row(network: str, variant: zoo.Variant) -> list[str]:
     thresholds = (THRESHOLD,) * variant.early_exits
-    static = variant.kind == "static"
-    point = evaluate(network, variant.bits, thresholds, static=static)
+    point = evaluate_variant(zoo.card(network), variant, thresholds)
     weights = sum(layer.packed_bytes for layer in variant.layers)
-    return [cards.variant_title(variant), *_point_words(point, static), numbers.kilobytes(weights)]
+    return [
+        cards.variant_title(variant),
+        *_point_words(point, variant.is_static),
+        numbers.kilobytes(weights),
+    ]
 
 
 def _point_words(point: OperatingPoint, static: bool) -> list[str]:

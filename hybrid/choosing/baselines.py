@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 
 from hybrid import energy, policy, zoo
-from hybrid.evaluation import Prices, costs, evaluate
+from hybrid.evaluation import Prices, costs, evaluate_variant
 from hybrid.traces.trace import Trace
 
 __all__ = [
@@ -132,19 +132,19 @@ def compared_points(
         comparison: of `comparisons`.
         prices: profile, link and scope of the energy that is compared.
     """
-    static = _compared_point(network, comparison.static, (), prices)
+    card = zoo.card(network)
+    static = _compared_point(card, card.variants[comparison.static], (), prices)
     if not comparison.hybrid:
         return static, None
-    return static, _compared_point(network, comparison.hybrid, comparison.hybrid_thresholds, prices)
+    hybrid = card.variants[comparison.hybrid]
+    return static, _compared_point(card, hybrid, comparison.hybrid_thresholds, prices)
 
 
 def _compared_point(
-    network: str, name: str, thresholds: Sequence[float], prices: Prices
+    card: zoo.Card, variant: zoo.Variant, thresholds: Sequence[float], prices: Prices
 ) -> ComparedPoint:
-    variant = zoo.card(network).variants[name]
-    static = variant.kind == "static"
     point, radio = (
-        evaluate(network, variant.bits, thresholds, static=static, prices=one)
+        evaluate_variant(card, variant, thresholds, prices=one)
         for one in (prices, replace(prices, scope="device"))
     )
     return ComparedPoint(
@@ -183,8 +183,8 @@ def _priced_curves(counted: Sequence[_Counted], prices: Prices) -> PricedCurves:
     return PricedCurves(
         scope=prices.scope,
         profile=prices.profile.name,
-        hybrids=tuple(c for c in curves if c.variant.kind == "hybrid"),
-        statics=tuple(c for c in curves if c.variant.kind == "static"),
+        hybrids=tuple(c for c in curves if not c.variant.is_static),
+        statics=tuple(c for c in curves if c.variant.is_static),
     )
 
 

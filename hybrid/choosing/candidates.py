@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import evaluation, zoo
+from hybrid import zoo
 from hybrid.choosing.modes import Mode, modes_of
 from hybrid.choosing.search import Options, Steps, options, steps
 from hybrid.data import user_splits
@@ -270,7 +270,7 @@ def _reference(
     """The most accurate twin; where none has a trace, the most accurate variant to its end."""
     own = {card.network for card in cards if card.dataset == dataset}
     known = [key for key in traces if key[0] in own and key[2] == "tune"]
-    twins = [key for key in known if key[1] == evaluation.TWIN]
+    twins = [key for key in known if key[1] == zoo.TWIN]
     accuracy = {
         (card.network, v.name): v.accuracy for card in cards for v in card.variants.values()
     }

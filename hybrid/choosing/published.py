@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import policy, zoo
-from hybrid.evaluation import TWIN, Prices, costs, evaluate, twin_accuracy, twin_energy_pj
+from hybrid.evaluation import Prices, costs, evaluate_variant, twin_accuracy, twin_energy_pj
 
 __all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
 
@@ -61,8 +61,8 @@ class Bar:
     def admits(self, variant: zoo.Variant) -> bool:
         """Whether a variant of such a network may answer the bar."""
         if self.bits == 32:
-            return variant.name == TWIN
-        return variant.kind == "hybrid" and variant.bits <= self.bits
+            return variant.name == zoo.TWIN
+        return not variant.is_static and variant.bits <= self.bits
 
 
 BARS = (
@@ -179,13 +179,12 @@ def _row(bar: Bar, choices: Sequence[_Choice]) -> PublishedRow:
     if not choices:
         return PublishedRow(bar=bar)
     best = min(choices, key=lambda one: (one.excess, -one.accuracy))
-    static = best.variant.kind == "static"
-    network = best.card.network
-    point = evaluate(network, best.variant.bits, best.thresholds, static=static, split="test")
-    wanted = bar.accuracy + ((twin_accuracy(network, "test") or 0.0) if bar.to_twin else 0.0)
+    point = evaluate_variant(best.card, best.variant, best.thresholds, split="test")
+    twin = twin_accuracy(best.card.network, "test") if bar.to_twin else None
+    wanted = bar.accuracy + (twin or 0.0)
     return PublishedRow(
         bar=bar,
-        network=network,
+        network=best.card.network,
         variant=best.variant.name,
         point=point,
         wanted=wanted,

@@ -166,7 +166,7 @@ def load(request: LiveRequest) -> tuple["Network", Dataset]:
     card = zoo.card(request.network)
     variant = card.variants[request.variant]
     images = data.load(card.dataset, request.split, size=card.size, channels=card.channels)
-    network = zoo.load(request.network, bits=variant.bits, static=variant.kind == "static")
+    network = zoo.load_variant(request.network, variant)
     return network, images
 
 
