@@ -159,21 +159,21 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
     costs = hybrid.costs(prices)
     allowed = seen.reference_right - 0.015 * seen.samples
     for exit_ in range(2):
-        for cut in search.cuts(seen.confidences[MEASURE][:, exit_]):
+        for value in search.distinct_thresholds(seen.confidences[MEASURE][:, exit_]):
             moved = list(best.thresholds)
-            moved[exit_] = float(cut)
+            moved[exit_] = float(value)
             right, _, pj, *_ = looped(seen, moved, MEASURE, costs)  # type: ignore[arg-type]
             assert right < allowed or pj >= best.tune.energy_pj * (1 - 1e-12)
 
 
 @given(random_traces(max_samples=10, max_exits=2))
-def test_the_cuts_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
+def test_the_thresholds_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
     assume(trace.all_exits == 2)
     sure = trace.confidences[MEASURE][:, 0]
 
-    cuts = search.cuts(sure)
+    found = search.distinct_thresholds(sure)
 
-    leaving = [int((sure >= np.float32(cut)).sum()) for cut in cuts]
+    leaving = [int((sure >= np.float32(value)).sum()) for value in found]
     values = np.unique(sure)
     expected = [int((sure >= value).sum()) for value in values] + ([] if values[-1] == 1 else [0])
     assert leaving == expected
