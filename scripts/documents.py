@@ -1,20 +1,22 @@
-"""The README's generated blocks: help texts and tables, written between markers.
+"""The generated blocks of README.md and docs/: tables and help texts, written between markers.
 
-`python scripts/readme.py` writes them anew; tests/test_readme.py fails where they differ. A block
-stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
+`python -m scripts.documents` renews them all; tests/test_documents.py fails where one differs. A
+block stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`, in one document.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import median
 
+import click
 import typer
 from typer.testing import CliRunner
 
 from hybrid import energy, evaluation, zoo
 from hybrid.choosing import published as paper
-from hybrid.choosing.baselines import Comparison, comparisons, priced_curves
+from hybrid.choosing.baselines import Comparison, PricedCurves, comparisons, priced_curves
 from hybrid.cli.main import app
 from hybrid.evaluation import evaluate_variant
 from hybrid.policy import OperatingPoint
@@ -22,29 +24,62 @@ from hybrid.text import numbers
 from hybrid.ui.networks import cards
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results.txt"
 THRESHOLD = 0.8  # where the dashboard's sliders start
+OVERVIEW_BITS = 4  # of the hybrid and the static network in the README's table
+NOT_TRAINED = "not trained"
 MARKED = re.compile(r"(<!-- begin: ([a-z]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
 def main() -> None:
-    """Write the README with every block renewed."""
-    README.write_text(renewed(README.read_text()))
+    """Write every document with its blocks renewed."""
+    for page in pages():
+        page.write_text(renewed(page.read_text()))
+
+
+def pages() -> list[Path]:
+    """README.md and what stands in docs/."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def renewed(text: str) -> str:
-    """The same text with each marked block made anew."""
+    """The same text with each marked block generated again."""
     return MARKED.sub(lambda found: found[1] + BLOCKS[found[2]]() + found[3], text)
 
 
+def overview() -> str:
+    """A row per network: what it reaches, and how often a static network does better."""
+    return _table(OVERVIEW_COLUMNS, map(_overview_row, zoo.networks()))
+
+
+def _overview_row(network: str) -> list[str]:
+    named = (zoo.TWIN, f"hybrid-{OVERVIEW_BITS}bit", f"static-{OVERVIEW_BITS}bit")
+    variants = zoo.card(network).variants
+    points = [_point(network, variants[name]) if name in variants else None for name in named]
+    twin, hybrid, static = map(_accuracy_and_energy, points)
+    edge = numbers.percent(points[1].outcome.edge_fraction) if points[1] else NOT_TRAINED
+    quantized = _quantized(_compared(network))
+    won = sum(not one.static_wins for one in quantized)
+    return [zoo.card(network).title, twin, hybrid, edge, static, f"{won} of {len(quantized)}"]
+
+
+def _accuracy_and_energy(point: OperatingPoint | None) -> str:
+    if point is None:
+        return NOT_TRAINED
+    return f"{numbers.percent(point.outcome.accuracy, 2)}, {numbers.energy(point.energy_pj)}"
+
+
 def help_texts() -> str:
-    """What `hybrid --help` and every command's `--help` say, on 88 columns."""
-    commands = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    texts = [_help()]
-    texts += [f"<details><summary><code>hybrid {c}</code></summary>\n\n{_help(c)}\n</details>\n"
-              for c in commands]  # fmt: skip
+    """What `hybrid --help` and every command's `--help` print, on 88 columns."""
+    texts = [f"## hybrid\n\n{_help()}"]
+    texts += [f"## hybrid {name}\n\n{_help(name)}" for name in commands()]
     return "\n".join(texts)
+
+
+def commands() -> Mapping[str, click.Command]:
+    """Every command of the command line by name, in the order of `hybrid --help`."""
+    found: Mapping[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return found
 
 
 def points() -> str:
@@ -62,20 +97,33 @@ def published() -> str:
     return _table(paper.COLUMNS, paper.table(paper.rows())) + f"\n{paper.NOTE}\n"
 
 
-def rivals() -> str:
-    """Who needs less energy for a static network's accuracy, by scope and profile."""
+def baselines() -> str:
+    """Hybrids against static networks of the same accuracy, by scope and profile."""
     parts = []
     for network in zoo.networks():
-        found = priced_curves(network)
+        found = _curves(network)
         names = [static.variant.name for static in found[0].statics]
         columns = ("scope, profile", *names)
         rows = [(f"{one.scope}, {one.profile}", *map(_verdict, comparisons(one))) for one in found]
         parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
-        parts.append(_summary([comparison for one in found for comparison in comparisons(one)]))
+        parts.append(_summary(_quantized(_compared(network))))
         parts.append(_beside(network))
         parts.append(_memory(network))
         parts.append(_epochs(network))
     return "\n".join(parts)
+
+
+@cache
+def _curves(network: str) -> Sequence[PricedCurves]:
+    return priced_curves(network)
+
+
+def _compared(network: str) -> list[Comparison]:
+    return [one for curves in _curves(network) for one in comparisons(curves)]
+
+
+def _quantized(compared: Iterable[Comparison]) -> list[Comparison]:
+    return [one for one in compared if one.static != zoo.TWIN]
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -88,23 +136,22 @@ def _verdict(comparison: Comparison) -> str:
     return f"{comparison.hybrid}, {hybrid} against {static}"
 
 
-def _summary(fought: Sequence[Comparison]) -> str:
-    quantized = [comparison for comparison in fought if comparison.static != zoo.TWIN]
-    won = [1 - comparison.hybrid_energy_pj / comparison.static_energy_pj for comparison in quantized
-           if not comparison.static_wins]  # fmt: skip
+def _summary(quantized: Sequence[Comparison]) -> str:
+    won = [1 - one.hybrid_energy_pj / one.static_energy_pj for one in quantized
+           if not one.static_wins]  # fmt: skip
     if not quantized:
-        return "No quantized static network of it is trained yet.\n"
+        return "It has no quantized static network yet.\n"
     saved = f"; the median win saves {numbers.percent(median(won), 0)}" if won else ""
     share = f"{len(won)} of its {len(quantized)} comparisons with quantized static networks"
     return f"A hybrid wins {share}{saved}.\n"
 
 
 def _beside(network: str) -> str:
-    """What else may decide, at the prices that the dashboard opens with."""
+    """Other figures that may decide, at the prices with which the dashboard opens."""
     table, _ = cards.baselines_table(network, evaluation.Prices())
     cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in table.to_numpy()]
     return (
-        "All that may decide, the static network first and the hybrid after it (`compute`, "
+        "Everything that may decide, the static network first, then the hybrid (`compute`, "
         f"`{energy.DEFAULT_PROFILE}`, `{energy.DEFAULT_LINK}`):\n\n"
         + _table(list(table.columns), cells)
     )
@@ -115,25 +162,25 @@ def _memory(network: str) -> str:
         f"{cards.variant_title(one)} {numbers.kilobytes(energy.edge_weight_bytes(one.layers))}"
         for one in zoo.card(network).variants.values()
     ]
-    return f"Weights that the device holds: {', '.join(held)}.\n"
+    return f"Weights on the device: {', '.join(held)}.\n"
 
 
 def _epochs(network: str) -> str:
-    """How long each variant was trained, counted from the twin on: an edge for who had more."""
+    """How long each variant was trained after the twin: longer training is an advantage."""
     variants = zoo.card(network).variants
-    told = [
+    counted = [
         f"{cards.variant_title(one)} {_epochs_from_twin(one, variants)}"
         for one in variants.values()
         if one.name != zoo.TWIN
     ]
     twin = variants[zoo.TWIN]
-    return f"Epochs of training, after the {twin.epochs} of the twin: {', '.join(told)}.\n"
+    return f"Epochs of training, after the {twin.epochs} of the twin: {', '.join(counted)}.\n"
 
 
 def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant]) -> str:
-    """Its own epochs and those of what it started from, as far as the twin.
+    """Its own epochs and those of the variants it started from, back to the twin.
 
-    Where a start was trained again since, the variant has epochs of weights that are gone.
+    If a start was trained again later, some of the epochs were those of weights that are gone.
     """
     epochs, older = 0, False
     while variant.name != zoo.TWIN:
@@ -145,44 +192,47 @@ def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant])
     return f"{epochs} and those of an earlier start" if older else str(epochs)
 
 
-def speed() -> str:
-    """The last row that each benchmark of speed wrote."""
-    last = {line.partition(",")[0]: line for line in _results() if PROMISES not in line}
+def benchmarks() -> str:
+    """The last row of each benchmark of speed."""
+    last = {line.partition(",")[0]: line for line in _results() if CERTIFICATES not in line}
     return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in last.values())
 
 
-def promises() -> str:
-    """How often each kind of certificate broke its promise, from each network's last row."""
-    rows = [dict(pair.split("=", 1) for pair in line.split(", ")) for line in _results(PROMISES)]
+def certificates() -> str:
+    """How often each kind of certificate was violated, from each network's last row."""
+    rows = [
+        dict(pair.split("=", 1) for pair in line.split(", ")) for line in _results(CERTIFICATES)
+    ]
     last = {row["network"]: row for row in rows}
-    table = [_promise_row(row, key, name) for row in last.values() for key, name in KINDS.items()]
-    return _table(PROMISE_COLUMNS, table)
+    table = [
+        _certificate_row(row, key, name) for row in last.values() for key, name in KINDS.items()
+    ]
+    return _table(CERTIFICATE_COLUMNS, table)
 
 
-POINT_COLUMNS = (
-    "variant", "stays at the edge", "accuracy", "final exit alone", "energy an image",
-    "energy reduction", "uplink an image", "weights",
+OVERVIEW_COLUMNS = (
+    "network", "full precision", f"hybrid, {OVERVIEW_BITS}-bit edge", "answered at the edge",
+    f"static, {OVERVIEW_BITS} bit", "comparisons a hybrid wins",
 )  # fmt: skip
-PROMISES = "benchmark=certificates"
-PROMISE_COLUMNS = (
-    "network", "certificate", "images", "true figure", "bound, median", "promise broken",
+POINT_COLUMNS = (
+    "variant", "answered at the edge", "accuracy", "final exit alone", "energy per image",
+    "energy reduction", "uplink per image", "weights",
+)  # fmt: skip
+CERTIFICATES = "benchmark=certificates"
+CERTIFICATE_COLUMNS = (
+    "network", "certificate", "images", "true figure", "bound, median", "violated",
     "above the bound on the rest",
 )  # fmt: skip
 KINDS = {
     "betting": "accuracy lost (betting)",
-    "regret": "right in the cloud, wrong where it left (Clopper–Pearson)",
-    "disagreement": "another answer than the cloud's (Clopper–Pearson)",
-    "band": "accuracy lost, whole grid at once (betting)",
-    "fixed_sequence": "accuracy lost, point chosen (fixed sequence)",
+    "regret": "final exit correct, exit taken incorrect (Clopper–Pearson)",
+    "disagreement": "exit taken differs from the final exit (Clopper–Pearson)",
+    "band": "accuracy lost, all grid points together (betting)",
+    "fixed_sequence": "accuracy lost, chosen point (fixed sequence)",
 }
 BLOCKS: dict[str, Callable[[], str]] = {
-    "help": help_texts,
-    "points": points,
-    "promises": promises,
-    "published": published,
-    "rivals": rivals,
-    "speed": speed,
-}
+    f.__name__: f for f in (overview, points, published, baselines, certificates, benchmarks)
+} | {"help": help_texts}
 
 
 def _results(kind: str = "benchmark=") -> list[str]:
@@ -190,7 +240,7 @@ def _results(kind: str = "benchmark=") -> list[str]:
     return [line for line in lines if line.startswith(kind)]
 
 
-def _promise_row(row: dict[str, str], kind: str, name: str) -> list[str]:
+def _certificate_row(row: dict[str, str], kind: str, name: str) -> list[str]:
     def percent(key: str, digits: int = 2) -> str:
         return numbers.percent(float(row[f"{kind}_{key}"]), digits)
 
@@ -202,21 +252,22 @@ def _promise_row(row: dict[str, str], kind: str, name: str) -> list[str]:
     return [row["network"], name, row["samples"], *figures]
 
 
-def _point_row(network: str, variant: zoo.Variant) -> list[str]:
+def _point(network: str, variant: zoo.Variant) -> OperatingPoint:
     thresholds = (THRESHOLD,) * variant.early_exits
-    point = evaluate_variant(zoo.card(network), variant, thresholds)
+    return evaluate_variant(zoo.card(network), variant, thresholds)
+
+
+def _point_row(network: str, variant: zoo.Variant) -> list[str]:
+    point = _point(network, variant)
     weights = sum(layer.packed_bytes for layer in variant.layers)
-    return [
-        cards.variant_title(variant),
-        *_point_words(point, variant.is_static),
-        numbers.kilobytes(weights),
-    ]
+    cells = _point_words(point, static=variant.is_static)
+    return [cards.variant_title(variant), *cells, numbers.kilobytes(weights)]
 
 
-def _point_words(point: OperatingPoint, static: bool) -> list[str]:
+def _point_words(point: OperatingPoint, *, static: bool) -> list[str]:
     outcome = point.outcome
     return [
-        "all of it" if static else numbers.percent(outcome.edge_fraction),
+        "all" if static else numbers.percent(outcome.edge_fraction),
         numbers.percent(outcome.accuracy, 2),
         "" if static else numbers.percent(outcome.final_exit_accuracy, 2),
         numbers.energy(point.energy_pj),
