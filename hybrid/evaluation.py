@@ -20,12 +20,11 @@ __all__ = [
     "costs",
     "disagreement",
     "evaluate",
+    "evaluate_variant",
     "twin_accuracy",
     "twin_energy_pj",
     "twin_layers",
 ]
-
-TWIN = zoo.variant_name(32, static=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
         profile=prices.profile,
         link=prices.link,
         scope=prices.scope,
-        radio=variant.kind == "hybrid",
+        radio=not variant.is_static,
     )
 
 
@@ -100,7 +99,7 @@ def twin_layers(card: zoo.Card, variant: zoo.Variant) -> tuple[energy.Layer, ...
     Without the twin's own the variant's layers stand in, all at 32 bits and without heads: the
     architecture is the same.
     """
-    layers = card.variants.get(TWIN, variant).layers
+    layers = card.variants.get(zoo.TWIN, variant).layers
     return tuple(
         replace(layer, weight_bits=32, activation_bits=32) for layer in layers if layer.exit is None
     )
@@ -108,10 +107,10 @@ def twin_layers(card: zoo.Card, variant: zoo.Variant) -> tuple[energy.Layer, ...
 
 def twin_accuracy(network: str, split: str) -> float | None:
     """The full-precision twin's accuracy on a split; None where no trace or no label is here."""
-    if TWIN not in zoo.card(network).variants:
+    if zoo.TWIN not in zoo.card(network).variants:
         return None
     try:
-        recorded = zoo.trace(network, TWIN, split)
+        recorded = zoo.trace(network, zoo.TWIN, split)
     except DataMissingError:
         return None
     return float(recorded.correct[:, -1].mean()) if recorded.labelled else None
@@ -123,6 +122,27 @@ def evaluate(
     thresholds: Sequence[float] | str,
     *,
     static: bool = False,
+    measure: str = "max_probability",
+    split: str = "test",
+    prices: Prices | None = None,
+) -> policy.OperatingPoint:
+    """The operating point at a bit width; see `evaluate_variant`.
+
+    Args:
+        static: the static network of that bit width, which takes no threshold.
+
+    Raises:
+        UnknownNameError, BitWidthError: no such network or bit width.
+    """
+    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
+    return evaluate_variant(card, variant, thresholds, measure=measure, split=split, prices=prices)
+
+
+def evaluate_variant(
+    card: zoo.Card,
+    variant: zoo.Variant,
+    thresholds: Sequence[float] | str,
+    *,
     cloud: bool = False,
     measure: str = "max_probability",
     split: str = "test",
@@ -131,25 +151,23 @@ def evaluate(
     """The operating point of a variant at these thresholds.
 
     Args:
+        card: of the variant's network.
         thresholds: one per early exit, as numbers or as text with commas.
-        static: the static network of that bit width, which takes no threshold.
-        cloud: where it runs: in the cloud, on raw images, and not on the device. Of the static
-            32-bit network only.
+        cloud: it runs in the cloud on raw images and not on the device; only for the static
+            32-bit network.
         measure: a name in `hybrid.traces.confidence.MEASURES`.
 
     Raises:
-        UnknownNameError, BitWidthError, ThresholdError: for what there is not.
+        UnknownNameError, ThresholdError: an unknown split or measure, or bad thresholds.
         PointError: another variant in the cloud.
-        DataMissingError, TraceError: where the split has no trace here, or a damaged one.
+        DataMissingError, TraceError: the split has no trace here, or a damaged one.
     """
-    prices = prices or Prices()
+    prices, network = prices or Prices(), card.network
     if split not in zoo.splits(network):
         raise UnknownNameError("split", split, zoo.splits(network))
-    variant = zoo.variant(network, bits, static=static)
-    card = zoo.card(network)
-    if cloud and variant.name != TWIN:
+    if cloud and variant.name != zoo.TWIN:
         raise PointError(
-            f"{variant.name} does not run in the cloud alone; only {TWIN} is sent raw images."
+            f"{variant.name} does not run in the cloud alone; only {zoo.TWIN} is sent raw images."
         )
     paid = cloud_costs(card, variant, prices) if cloud else costs(variant, prices)
     return policy.operating_point(
@@ -172,10 +190,9 @@ def disagreement(trace: Trace, thresholds: Sequence[float], measure: str) -> flo
 
 def certified(
     network: str,
-    bits: int,
+    variant: zoo.Variant,
     thresholds: Sequence[float],
     *,
-    static: bool = False,
     measure: str = "max_probability",
     split: str = "test",
     confidence: float = 0.95,
@@ -191,7 +208,6 @@ def certified(
         CertificateError: a network without early exits, or what `hybrid.certificates` refuses.
         DataMissingError, TraceError: where the split has no trace here, or a damaged one.
     """
-    variant = zoo.variant(network, bits, static=static)
     if not variant.early_exits:
         raise CertificateError(
             f"Nobody leaves {network} {variant.name} early, so there is nothing to certify; name "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "SPLITS",
+    "TWIN",
     "WEIGHTS",
     "Card",
     "Variant",
@@ -37,6 +38,7 @@ __all__ = [
     "images",
     "load",
     "load_card",
+    "load_variant",
     "networks",
     "pretrained_folder",
     "save_card",
@@ -51,6 +53,7 @@ __all__ = [
 FORMAT = 1
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
+TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
 def exit_labels(early: int) -> list[str]:
@@ -114,6 +117,11 @@ class Variant:
         """Number of early exits."""
         return len(self.exit_stages)
 
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a static network: no early exit, all layers on one machine."""
+        return self.kind == "static"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
@@ -131,6 +139,20 @@ class Card:
     stage_names: tuple[str, ...]
     seed: int
     variants: Mapping[str, Variant] = field(default_factory=dict)
+
+    @property
+    def hybrids(self) -> tuple[Variant, ...]:
+        """The variants that are cut, by rising bit width."""
+        return self._of_kind("hybrid")
+
+    @property
+    def statics(self) -> tuple[Variant, ...]:
+        """The static networks, by rising bit width; the full-precision twin comes last."""
+        return self._of_kind("static")
+
+    def _of_kind(self, kind: str) -> tuple[Variant, ...]:
+        found = (one for one in self.variants.values() if one.kind == kind)
+        return tuple(sorted(found, key=lambda one: one.bits))
 
     @property
     def image_bytes(self) -> int:
@@ -182,8 +204,8 @@ def variant_name(bits: int, *, static: bool = False) -> str:
 
 def bit_widths(network: str, *, static: bool = False) -> list[int]:
     """Bit widths on offer, ascending."""
-    kind = "static" if static else "hybrid"
-    return sorted(v.bits for v in card(network).variants.values() if v.kind == kind)
+    known = card(network)
+    return [one.bits for one in (known.statics if static else known.hybrids)]
 
 
 def variant(network: str, bits: int, *, static: bool = False) -> Variant:
@@ -259,9 +281,17 @@ def load(network: str, *, bits: int, static: bool = False) -> "Network":
     Raises:
         UnknownNameError, BitWidthError, WeightsError: see `card`, `variant`, `load_network`.
     """
+    return load_variant(network, variant(network, bits, static=static))
+
+
+def load_variant(network: str, chosen: Variant) -> "Network":
+    """The network of a variant, ready for `infer`.
+
+    Raises:
+        WeightsError: its weights are missing, damaged or not those of its card.
+    """
     from hybrid.models.checkpoints import load_network  # torch: only where a network is really run
 
-    chosen = variant(network, bits, static=static)
     path = weights_path(network, chosen.name)
     return load_network(path, expect_sha256=chosen.files[WEIGHTS])
 
@@ -292,8 +322,7 @@ def load_card(path: Path) -> Card:
 
 
 def _place(variant: Variant) -> tuple[bool, bool, int]:
-    is_static = variant.kind == "static"
-    return is_static and variant.bits < 32, not is_static, -variant.bits
+    return variant.is_static and variant.bits < 32, not variant.is_static, -variant.bits
 
 
 def _variant(row: dict[str, Any]) -> Variant:

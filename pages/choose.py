@@ -90,7 +90,7 @@ def take_along(
 def candidate(best: Point) -> Candidate:
     """The chosen point as a candidate."""
     return Candidate(
-        network=best.network, kind=best.kind, bits=best.bits, thresholds=best.thresholds
+        network=best.network, mode=best.mode, bits=best.bits, thresholds=best.thresholds
     )
 
 

@@ -187,7 +187,6 @@ def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint
         policy.sweep(
             data.trace,
             measure=view.measure,
-            costs=data.prices.costs,
             exit=number,
             others=view.thresholds,
             grid=data.together.grid,

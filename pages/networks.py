@@ -4,6 +4,7 @@ import streamlit as st
 
 from hybrid import energy, zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
+from hybrid.quant.packing import FULL_PRECISION
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metric
@@ -11,8 +12,6 @@ from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
 from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import Card, Variant
-
-FULL_PRECISION = 32
 
 
 def main() -> None:

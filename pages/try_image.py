@@ -12,7 +12,6 @@ from hybrid.text import numbers
 from hybrid.ui import app_frame, palette, running, session
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.explore import load
-from hybrid.ui.networks import cards
 from hybrid.ui.try_image import figures, shown, sources
 from hybrid.ui.try_image.sources import Given
 from hybrid.ui.view import View
@@ -98,10 +97,10 @@ def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
 
 def ask_twin(one: Given, card: Card, view: View) -> ImageRun | None:
     """The full-precision baseline's run; None if it is not here or cannot be read."""
-    if cards.TWIN not in card.variants:
+    if zoo.TWIN not in card.variants:
         return None
     try:
-        return running.image_run(one.pixels, view.network, cards.TWIN, (), view.measure)
+        return running.image_run(one.pixels, view.network, zoo.TWIN, (), view.measure)
     except HybridError as error:
         st.warning(str(error), icon=":material/error:")
         return None

@@ -43,13 +43,13 @@ from hybrid.models.adapted import Adapted, Prepare, stage_cuts
 from hybrid.models.census import census
 from hybrid.models.cutting import cuts
 from hybrid.models.tracing import Outline, fit_weights, load_model, trace
-from hybrid.quant.quantizers import FULL_PRECISION, check_bits
+from hybrid.quant.packing import FULL_PRECISION
+from hybrid.quant.quantizers import check_bits
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import Plan, Recipe
 
 __all__ = ["AdaptRequest", "adapt", "check", "first_channels"]
 
-TWIN = "static-32bit"
 FOLDER_SIZE = 224
 LEAST_IMAGES = 10  # of each class, to be divided in four
 FINE_RATE = 3e-4
@@ -160,7 +160,7 @@ def _useful_or_gone(network: str) -> Iterator[None]:
         yield
     finally:  # also where somebody interrupts
         known = zoo.card(network).variants.values() if network in zoo.networks() else ()
-        if not strange and not any(variant.kind == "hybrid" for variant in known):
+        if not strange and not any(not variant.is_static for variant in known):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -371,9 +371,9 @@ def _plans(job: _Job) -> tuple[Plan, ...]:
     if recipe.network in zoo.networks():
         card = zoo.card(recipe.network)
         kept = dict(card.variants)
-        twin = kept.get(TWIN)
+        twin = kept.get(zoo.TWIN)
         same = twin is not None and dict(twin.spec) == job.spec(bits=32, static=True).to_dict()
-        hybrids = {v.exit_stages for v in kept.values() if v.kind == "hybrid"}
+        hybrids = {v.exit_stages for v in kept.values() if not v.is_static}
         if (
             not same
             or (card.dataset, card.cut) != (recipe.dataset, recipe.cut)
@@ -383,8 +383,8 @@ def _plans(job: _Job) -> tuple[Plan, ...]:
                 f"There is a network {recipe.network} already, of another model, data, cut or "
                 "exits; choose another --name."
             )
-    bits = {*job.request.bits, *(v.bits for v in kept.values() if v.kind == "hybrid")}
-    plans = [Plan(name=TWIN, start=job.request.weights.name, epochs=0)]
+    bits = {*job.request.bits, *(v.bits for v in kept.values() if not v.is_static)}
+    plans = [Plan(name=zoo.TWIN, start=job.request.weights.name, epochs=0)]
     for width in sorted(bits):
         plans.append(_plan(job, width, static=False))
         if width != FULL_PRECISION:
@@ -396,12 +396,12 @@ def _plan(job: _Job, bits: int, *, static: bool) -> Plan:
     epochs = 0 if bits == FULL_PRECISION else job.request.epochs
     return Plan(
         name=zoo.variant_name(bits, static=static),
-        start=TWIN,
+        start=zoo.TWIN,
         epochs=epochs if static else epochs + HEAD_EPOCHS,
         optimizer="adam",
         learning_rate=FINE_RATE if epochs else HEAD_RATE,
         batch=BATCH if epochs else HEAD_BATCH,
-        teacher=TWIN if epochs else "",
+        teacher=zoo.TWIN if epochs else "",
         heads_only=not static and not epochs,
         warmup=0.0,
         weight_decay=0.0,
@@ -418,11 +418,11 @@ def _publish_twin(job: _Job) -> None:
     again.load_state_dict(network.state_dict())
     _check_same_answers(job, again)
     recipe = job.recipe
-    if recipe.network in zoo.networks() and TWIN in zoo.card(recipe.network).variants:
+    if recipe.network in zoo.networks() and zoo.TWIN in zoo.card(recipe.network).variants:
         _check_same_weights(job, network)
     else:
         job.say("Recording the twin, the model as it was given.")
-        _publish(job, recipe.plan(TWIN), network, _training(started, []))
+        _publish(job, recipe.plan(zoo.TWIN), network, _training(started, []))
     accuracy = zoo.variant(recipe.network, 32, static=True).accuracy["tune"][0]
     job.say(f"The model answers {100 * accuracy:.2f} % of the tune split rightly.")
     if accuracy * recipe.classes < _CHANCE:

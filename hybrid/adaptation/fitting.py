@@ -18,7 +18,8 @@ from hybrid.data.preprocess import normalise
 from hybrid.inference.record import exit_logits
 from hybrid.models import Network
 from hybrid.models.blocks import PooledHead
-from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d, calibrating
+from hybrid.quant.packing import FULL_PRECISION
+from hybrid.quant.quantizers import QuantConv2d, calibrating
 
 __all__ = [
     "BATCH",

@@ -39,7 +39,6 @@ from hybrid.certificates.simultaneous import (
     fixed_sequence,
     nearest,
     slider_grid,
-    threshold_path,
 )
 
 __all__ = [
@@ -64,5 +63,4 @@ __all__ = [
     "regrets",
     "rounded_up",
     "slider_grid",
-    "threshold_path",
 ]

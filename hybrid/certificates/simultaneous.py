@@ -22,10 +22,8 @@ from hybrid.certificates.certificates import (
     value_table,
 )
 from hybrid.errors import CertificateError
-from hybrid.policy import threshold_grid
-from hybrid.policy.points import early_confidences
 
-__all__ = ["Band", "band", "fixed_sequence", "nearest", "slider_grid", "threshold_path"]
+__all__ = ["Band", "band", "fixed_sequence", "nearest", "slider_grid"]
 
 # Round thresholds, closer together near 1 where confidences crowd; no data decides them.
 _AXES = {
@@ -76,33 +74,6 @@ class Band:
         )
 
 
-def threshold_path(
-    trace: Answered, points: int = 50, measure: str = "max_probability"
-) -> tuple[tuple[float, ...], ...]:
-    """A path of thresholds from where hardly anybody leaves to where everybody does.
-
-    One threshold for all exits, lowered so that each step lets about as many more leave.
-
-    Args:
-        trace: of `tune`; the path must be fixed before anyone looks at the labels of `certify`.
-        points: at most so many, at least 3.
-
-    Raises:
-        CertificateError: a trace of `certify` or `test`.
-    """
-    if trace.split in {"certify", "test"}:
-        raise CertificateError(
-            f"A path of thresholds is fixed before {trace.split} is looked at; give the trace of "
-            "tune."
-        )
-    confidences = early_confidences(trace, measure)
-    early = confidences.shape[1]
-    if not early:
-        return ((),)
-    falling = threshold_grid(confidences.max(axis=1), points)[::-1]
-    return tuple((value,) * early for value in falling.tolist())
-
-
 def fixed_sequence(
     trace: Answered,
     path: Sequence[Sequence[float]],
@@ -121,7 +92,7 @@ def fixed_sequence(
     Source: Angelopoulos et al., "Learn then Test" (arXiv 2110.01052), fixed sequence testing.
 
     Args:
-        path: thresholds fixed before anyone looked at the trace's labels, as `threshold_path`.
+        path: thresholds fixed before anyone looked at the trace's labels.
         max_loss: fraction of the images, as 0.01 for one point.
 
     Raises:

@@ -47,17 +47,17 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A variant in one manner of use, at thresholds.
+    """A variant in one deployment mode, at thresholds.
 
     Args:
-        kind: a name of `MODES`.
+        mode: a name in `MODES`.
         thresholds: one per early exit of the variant; none for `static` and `cloud`.
         tune: the figures it was chosen by; of own images those of their half for it.
         test: the same on images that decided nothing; None where there is no such trace.
     """
 
     network: str
-    kind: str
+    mode: str
     variant: str
     bits: int
     thresholds: tuple[float, ...]
@@ -69,7 +69,7 @@ class Point:
     @property
     def candidate(self) -> tuple[str, str, str]:
         """What it is a point of."""
-        return self.network, self.kind, self.variant
+        return self.network, self.mode, self.variant
 
     @property
     def shown(self) -> Figures:
@@ -153,11 +153,11 @@ class Answer:
 
     @property
     def left_out(self) -> tuple[RankedCandidate, ...]:
-        """The rejected candidate of each kind that misses by the least, nearest first."""
+        """The rejected candidate of each mode that misses by the least, nearest first."""
         nearest: dict[str, RankedCandidate] = {}
         for ranked in self.ranking:
             if not ranked.kept:
-                nearest.setdefault(ranked.point.kind, ranked)
+                nearest.setdefault(ranked.point.mode, ranked)
         return tuple(nearest.values())
 
     @property

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
 from hybrid import energy, policy, zoo
-from hybrid.evaluation import Prices, costs, evaluate
+from hybrid.evaluation import Prices, costs, evaluate_variant
 from hybrid.traces.trace import Trace
 
 __all__ = [
@@ -34,22 +33,13 @@ PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
 GRID = 41  # thresholds per exit whose combinations are tried on tune
 WITHIN = 0.005  # accuracy that counts as equal: half a point, one standard error of 2,500 images
 POINTS = 40  # of each hybrid's frontier that are read off test
-FIGURES = ("energy_pj", "latency_ms", "uplink_bytes")
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Curve:
-    """One variant on test: a hybrid's points by rising energy, a static network's one point.
-
-    energy_pj, accuracy: (m,). thresholds: (m, early).
-    """
+class Curve(policy.Frontier):
+    """One variant on test: a hybrid's frontier, or the single point of a static network."""
 
     variant: zoo.Variant
-    energy_pj: Floats
-    accuracy: Floats
-    thresholds: Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,19 +132,19 @@ def compared_points(
         comparison: of `comparisons`.
         prices: profile, link and scope of the energy that is compared.
     """
-    static = _compared_point(network, comparison.static, (), prices)
+    card = zoo.card(network)
+    static = _compared_point(card, card.variants[comparison.static], (), prices)
     if not comparison.hybrid:
         return static, None
-    return static, _compared_point(network, comparison.hybrid, comparison.hybrid_thresholds, prices)
+    hybrid = card.variants[comparison.hybrid]
+    return static, _compared_point(card, hybrid, comparison.hybrid_thresholds, prices)
 
 
 def _compared_point(
-    network: str, name: str, thresholds: Sequence[float], prices: Prices
+    card: zoo.Card, variant: zoo.Variant, thresholds: Sequence[float], prices: Prices
 ) -> ComparedPoint:
-    variant = zoo.card(network).variants[name]
-    static = variant.kind == "static"
     point, radio = (
-        evaluate(network, variant.bits, thresholds, static=static, prices=one)
+        evaluate_variant(card, variant, thresholds, prices=one)
         for one in (prices, replace(prices, scope="device"))
     )
     return ComparedPoint(
@@ -181,10 +171,9 @@ def _count(network: str, variant: zoo.Variant) -> _Counted:
     tune = zoo.trace(network, variant.name, "tune")
     sure = tune.confidences["max_probability"]
     grids = [policy.threshold_grid(sure[:, i], GRID) for i in range(variant.early_exits)]
-    free = policy.Costs(**dict.fromkeys(FIGURES, (0.0,) * (variant.early_exits + 1)))
     return _Counted(
         variant=variant,
-        points=policy.all_points(tune, free, grid=grids),
+        points=policy.all_points(tune, grid=grids),
         test=zoo.trace(network, variant.name, "test"),
     )
 
@@ -194,25 +183,15 @@ def _priced_curves(counted: Sequence[_Counted], prices: Prices) -> PricedCurves:
     return PricedCurves(
         scope=prices.scope,
         profile=prices.profile.name,
-        hybrids=tuple(c for c in curves if c.variant.kind == "hybrid"),
-        statics=tuple(c for c in curves if c.variant.kind == "static"),
+        hybrids=tuple(c for c in curves if not c.variant.is_static),
+        statics=tuple(c for c in curves if c.variant.is_static),
     )
 
 
 def _curve(counted: _Counted, prices: Prices) -> Curve:
-    priced, points = costs(counted.variant, prices), counted.points
-    energy_pj = policy.mean_cost(points.exit_counts, priced.energy_pj)
-    best = policy.frontier(energy_pj, points.accuracy)
-    some = np.unique(np.linspace(0, len(best) - 1, POINTS).round().astype(int))
-    chosen = points.thresholds[best[some]]
-    outcomes = [policy.outcome(counted.test, thresholds) for thresholds in chosen.tolist()]
-    counts = np.array([one.exit_counts for one in outcomes])
-    return Curve(
-        variant=counted.variant,
-        energy_pj=policy.mean_cost(counts, priced.energy_pj),
-        accuracy=np.array([one.accuracy for one in outcomes]),
-        thresholds=chosen,
-    )
+    paid = costs(counted.variant, prices)
+    found = policy.frontier_on(counted.points, counted.test, paid, most=POINTS)
+    return Curve(variant=counted.variant, **vars(found))
 
 
 def _compare(static: Curve, hybrids: Sequence[Curve]) -> Comparison:

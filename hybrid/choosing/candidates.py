@@ -1,9 +1,4 @@
-"""What competes: each variant in each manner of use, with its traces and the points it offers.
-
-A manner of use is a kind: the cut network as it is, the same with the cloud never asked, a static
-network on the device, or the raw image sent to the full-precision network in the cloud. All are
-seen alike, as exits that a sample may take, so all are counted, priced and certified alike.
-"""
+"""The candidates of a choice: each variant in each deployment mode, with its traces and points."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,47 +7,39 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import energy, evaluation, zoo
+from hybrid import zoo
+from hybrid.choosing.modes import Mode, modes_of
 from hybrid.choosing.search import Options, Steps, options, steps
 from hybrid.data import user_splits
-from hybrid.energy import ExitCosts, Layer
+from hybrid.energy import ExitCosts
 from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError
 from hybrid.evaluation import Prices
 from hybrid.traces.confidence import MEASURES
 from hybrid.traces.trace import Trace
 
 __all__ = [
-    "MODES",
     "Candidate",
     "CandidateTrace",
     "Field",
     "candidate",
     "collect_candidates",
-    "edge_memory_bytes",
     "taken_from",
 ]
-
-MODES = {
-    "cloud": "send every image to the cloud",
-    "edge": "everything at the edge",
-    "hybrid": "leave early or ask the cloud",
-    "static": "static network on the device",
-}
 
 LoadTrace = Callable[[str, str, str], Trace]  # network, variant, split
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CandidateTrace:
-    """A trace as a kind sees it, the reference's answers at hand.
+    """A trace in one deployment mode, with the reference's answers.
 
     | field             | shape      |                                                 |
     |-------------------|------------|-------------------------------------------------|
     | labels            | (n,)       | the true class                                  |
-    | correct           | (n, exits) | the exits that this kind has                    |
-    | classes           | (n, exits) | what they answer                                |
+    | correct           | (n, exits) | where an exit of this mode is correct           |
+    | classes           | (n, exits) | the answers of these exits                      |
     | confidences       | (n, exits) | by measure                                      |
-    | reference_classes | (n,)       | what the full-precision reference answers       |
+    | reference_classes | (n,)       | the answers of the full-precision reference     |
     """
 
     split: str
@@ -78,10 +65,10 @@ class CandidateTrace:
 
     @cached_property
     def against_reference(self) -> "CandidateTrace":
-        """The same with the reference as its final exit, which nobody takes.
+        """The same with the reference as its final exit, which no sample takes.
 
-        The last exit of its own becomes an early one that every threshold lets leave. So what
-        certifies leaving early against the final exit certifies any kind against the reference.
+        The mode's own last exit becomes an early one that every sample may leave at. So a
+        certificate of early exits against the final exit holds for any mode against the reference.
         """
         classes = np.column_stack([self.classes, self.reference_classes])
         sure = {
@@ -100,17 +87,17 @@ class CandidateTrace:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate:
-    """One variant in one manner of use.
+    """One variant in one deployment mode.
 
     Args:
-        seen: split to its trace; a split that was not recorded is not there, tune always is.
-        options: threshold combinations, counted on tune; of an `edge` without the last exit's.
-        moves: what refining them needs.
+        seen: split to its trace; a split that was not recorded is missing, tune never is.
+        options: threshold combinations that decide in this mode, counted on tune.
+        moves: the thresholds and orders that refining them needs.
         reference: its answers are the reference's own, so it loses nothing by definition.
     """
 
     network: str
-    kind: str
+    mode: Mode
     variant: zoo.Variant
     card: zoo.Card
     seen: Mapping[str, CandidateTrace]
@@ -124,28 +111,17 @@ class Candidate:
         return self.variant.early_exits
 
     def costs(self, prices: Prices) -> ExitCosts:
-        """What one sample pays at each exit that this kind has."""
-        if self.kind == "cloud":
-            return evaluation.cloud_costs(self.card, self.variant, prices)
-        paid = evaluation.costs(self.variant, prices)
-        if self.kind != "edge":
-            return paid
-        return ExitCosts(
-            energy_pj=paid.energy_pj[:-1],
-            latency_ms=paid.latency_ms[:-1],
-            uplink_bytes=paid.uplink_bytes[:-1],
-        )
+        """Costs of one sample at each exit of this mode."""
+        return self.mode.costs(self, prices)
 
     @cached_property
     def edge_memory_kib(self) -> float:
-        """KiB that the device needs; where it only sends, those of the image."""
-        if self.kind == "cloud":
-            return self.card.image_bytes / 1024
-        return edge_memory_bytes(self.variant.layers) / 1024
+        """KiB that the device needs; if it only sends, those of the image."""
+        return self.mode.memory_bytes(self) / 1024
 
     def all_thresholds(self, searched: Sequence[float]) -> tuple[float, ...]:
-        """One per early exit of the variant: an `edge` lets everybody leave at the last one."""
-        return (*map(float, searched), *([0.0] if self.kind == "edge" else []))
+        """One per early exit of the variant."""
+        return tuple(self.mode.all_thresholds(np.array([searched], np.float64))[0].tolist())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,17 +182,17 @@ def collect_candidates(
         if any((c.network, v, "tune") in traces for c in cards for v in c.variants)
     }
     jobs = [
-        (card, kind, variant)
+        (card, mode, variant)
         for card in cards
         for variant in card.variants.values()
-        for kind in _modes(variant)
+        for mode in modes_of(variant)
         if (card.network, variant.name, "tune") in traces
     ]
     found = []
-    for done, (card, kind, variant) in enumerate(jobs):
+    for done, (card, mode, variant) in enumerate(jobs):
         if progress:
             progress(done, len(jobs))
-        found.append(_entered(card, kind, variant, traces, references[card.dataset], measure))
+        found.append(_entered(card, mode, variant, traces, references[card.dataset], measure))
     if not found:
         raise LimitError(f"Nothing can be chosen: {' '.join(absent)}")
     return Field(
@@ -243,7 +219,7 @@ def taken_from(images: str) -> dict[str, str]:
 def candidate(
     *,
     card: zoo.Card,
-    kind: str,
+    mode: Mode,
     variant: zoo.Variant,
     seen: Mapping[str, CandidateTrace],
     measure: str,
@@ -251,41 +227,16 @@ def candidate(
 ) -> Candidate:
     """A candidate with the points it offers, searched on tune."""
     moves = steps(seen["tune"], measure)
-    found = options(seen["tune"], measure, moves)
-    if kind == "hybrid" and (asks := found.exit_counts[:, -1] > 0).any():
-        found = found.take(asks)  # the others are points of an `edge`
     return Candidate(
         network=card.network,
-        kind=kind,
+        mode=mode,
         variant=variant,
         card=card,
         seen=seen,
-        options=found,
+        options=mode.offered(options(seen["tune"], measure, moves)),
         moves=moves,
         reference=reference,
     )
-
-
-def edge_memory_bytes(layers: Sequence[Layer]) -> float:
-    """Bytes that the device needs: packed weights, and the most that one layer holds.
-
-    A layer holds its inputs and its outputs at its activations' width. What a shortcut keeps
-    beside them, biases and the program are in no census and are not counted.
-    """
-    own = [layer for layer in layers if layer.segment != "cloud"]
-    largest = max((_numbers(e) * e.activation_bits / 8 for e in own), default=0.0)
-    return energy.edge_weight_bytes(layers) + largest
-
-
-def _numbers(layer: Layer) -> int:
-    return layer.inputs + layer.outputs
-
-
-def _modes(variant: zoo.Variant) -> list[str]:
-    """Of equally good points the earlier kind's wins: what needs no cloud comes first."""
-    if variant.kind == "hybrid":
-        return ["edge", "hybrid"] if variant.early_exits else ["hybrid"]
-    return ["static", "cloud"] if variant.name == evaluation.TWIN else ["static"]
 
 
 def _without(network: str, images: str) -> str:
@@ -319,7 +270,7 @@ def _reference(
     """The most accurate twin; where none has a trace, the most accurate variant to its end."""
     own = {card.network for card in cards if card.dataset == dataset}
     known = [key for key in traces if key[0] in own and key[2] == "tune"]
-    twins = [key for key in known if key[1] == evaluation.TWIN]
+    twins = [key for key in known if key[1] == zoo.TWIN]
     accuracy = {
         (card.network, v.name): v.accuracy for card in cards for v in card.variants.values()
     }
@@ -335,7 +286,7 @@ def _reference(
 
 def _entered(
     card: zoo.Card,
-    kind: str,
+    mode: Mode,
     variant: zoo.Variant,
     traces: Mapping[tuple[str, str, str], Trace],
     reference: tuple[str, str],
@@ -346,19 +297,19 @@ def _entered(
         own = traces.get((card.network, variant.name, purpose))
         asked = traces.get((*reference, purpose))
         if own is not None and asked is not None:
-            seen[purpose] = see(own, kind, asked)
+            seen[purpose] = see(own, mode, asked)
     return candidate(
         card=card,
-        kind=kind,
+        mode=mode,
         variant=variant,
         seen=seen,
         measure=measure,
-        reference=(card.network, variant.name) == reference and kind in {"static", "cloud"},
+        reference=(card.network, variant.name) == reference and variant.is_static,
     )
 
 
-def see(trace: Trace, kind: str, reference: Trace) -> CandidateTrace:
-    """A trace as a kind sees it; without labels the reference's answers are the right ones.
+def see(trace: Trace, mode: Mode, reference: Trace) -> CandidateTrace:
+    """A trace in a deployment mode; without labels the reference's answers count as correct.
 
     Raises:
         TraceError: where the reference's trace is of other images.
@@ -369,7 +320,7 @@ def see(trace: Trace, kind: str, reference: Trace) -> CandidateTrace:
             f"{reference.variant} on {trace.split} are not of the same images; record both again "
             "with `hybrid trace`."
         )
-    kept = slice(0, trace.all_exits - 1 if kind == "edge" else trace.all_exits)
+    kept = slice(0, mode.exits(trace.all_exits))
     labels = trace.labels if trace.labelled else reference.classes[:, -1]
     return CandidateTrace(
         split=trace.split,

@@ -14,18 +14,17 @@ import tomli_w
 
 from hybrid import zoo
 from hybrid.choosing.answer import Answer, Point, Proof
-from hybrid.choosing.candidates import MODES
+from hybrid.choosing.modes import MODES
 from hybrid.data import SPLITS
 from hybrid.energy import SCOPES
 from hybrid.errors import PointError, ThresholdError
-from hybrid.evaluation import TWIN
 from hybrid.files import replacing
 from hybrid.policy import check_thresholds
 from hybrid.traces.confidence import MEASURES
 
 __all__ = ["FORMAT", "PointFile", "load_point", "point_file", "save_point", "to_toml"]
 
-FORMAT = 1
+FORMAT = 2
 _AGAIN = "choose again with `hybrid choose`"
 
 
@@ -34,7 +33,7 @@ class PointFile:
     """What stands in an operating-point file.
 
     Args:
-        kind: a name of `MODES`; a `cloud` point sends the raw image and runs its variant there.
+        mode: a name in `MODES`; a `cloud` point sends the raw image and runs its variant there.
         profile, link: names, or paths of a user's own TOML files.
         certificate: bound, confidence and images; empty where nothing was certified.
         limits: what was asked for.
@@ -44,7 +43,7 @@ class PointFile:
 
     network: str
     variant: str
-    kind: str
+    mode: str
     bits: int
     thresholds: tuple[float, ...]
     measure: str
@@ -103,7 +102,7 @@ def point_file(answer: Answer, *, profile: str | None = None, link: str | None =
     return PointFile(
         network=best.network,
         variant=best.variant,
-        kind=best.kind,
+        mode=best.mode,
         bits=best.bits,
         thresholds=best.thresholds,
         measure=best.measure,
@@ -150,7 +149,9 @@ def load_point(path: Path) -> PointFile:
         check_thresholds(point.thresholds, variant.early_exits)
     except ThresholdError as error:
         raise PointError(f"{path} does not fit its network: {error}") from None
-    own = variant.files.get("weights.safetensors", "")
+    if not MODES[point.mode].takes(variant):
+        raise PointError(f"{path}: {point.variant} has no deployment mode {point.mode}; {_AGAIN}.")
+    own = variant.files.get(zoo.WEIGHTS, "")
     if own != point.weights_sha256:
         raise PointError(
             f"{path} was chosen for other weights of {point.network} {point.variant} "
@@ -169,7 +170,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
         point = PointFile(**values | {"thresholds": tuple(values["thresholds"])})
     except (KeyError, TypeError) as error:
         raise PointError(f"{path} is no operating point ({error}); {_AGAIN}.") from None
-    known = {"kind": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
+    known = {"mode": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
     texts = ("network", "variant", "weights_sha256", "profile", "link")
     for key, allowed in known.items():
         if getattr(point, key) not in allowed:
@@ -183,15 +184,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
     proof = {one.name for one in fields(Proof)}
     if point.certificate and set(point.certificate) != proof:
         raise PointError(f"{path} has a certificate without {', '.join(sorted(proof))}; {_AGAIN}.")
-    if not _may_be(point.kind, point.variant):
-        raise PointError(f"{path} says {point.variant} is of kind {point.kind}; {_AGAIN}.")
     return point
-
-
-def _may_be(kind: str, variant: str) -> bool:
-    if kind == "cloud":
-        return variant == TWIN
-    return variant.startswith("static-") == (kind == "static")
 
 
 def _figures(point: Point) -> dict[str, Any]:

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import policy, zoo
-from hybrid.evaluation import TWIN, Prices, costs, evaluate, twin_accuracy, twin_energy_pj
+from hybrid.evaluation import Prices, costs, evaluate_variant, twin_accuracy, twin_energy_pj
 
 __all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
+
+Floats = NDArray[np.float64]
 
 # Chosen on 2,500 images, read off 10,000 others: a budget is kept with this much to spare.
 SPARE = 0.01
@@ -59,8 +61,8 @@ class Bar:
     def admits(self, variant: zoo.Variant) -> bool:
         """Whether a variant of such a network may answer the bar."""
         if self.bits == 32:
-            return variant.name == TWIN
-        return variant.kind == "hybrid" and variant.bits <= self.bits
+            return variant.name == zoo.TWIN
+        return not variant.is_static and variant.bits <= self.bits
 
 
 BARS = (
@@ -177,13 +179,12 @@ def _row(bar: Bar, choices: Sequence[_Choice]) -> PublishedRow:
     if not choices:
         return PublishedRow(bar=bar)
     best = min(choices, key=lambda one: (one.excess, -one.accuracy))
-    static = best.variant.kind == "static"
-    network = best.card.network
-    point = evaluate(network, best.variant.bits, best.thresholds, static=static, split="test")
-    wanted = bar.accuracy + ((twin_accuracy(network, "test") or 0.0) if bar.to_twin else 0.0)
+    point = evaluate_variant(best.card, best.variant, best.thresholds, split="test")
+    twin = twin_accuracy(best.card.network, "test") if bar.to_twin else None
+    wanted = bar.accuracy + (twin or 0.0)
     return PublishedRow(
         bar=bar,
-        network=network,
+        network=best.card.network,
         variant=best.variant.name,
         point=point,
         wanted=wanted,
@@ -196,12 +197,11 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
     if not bars:
         return
     prices = Prices()
-    points = policy.all_points(
-        zoo.trace(card.network, variant.name, "tune"), costs(variant, prices)
-    )
+    points = policy.all_points(zoo.trace(card.network, variant.name, "tune"))
+    energy_pj = points.mean(costs(variant, prices).energy_pj)
     twin_pj = twin_energy_pj(card, variant, prices)
     for bar in bars:
-        excess = _excess(bar, points, twin_pj)
+        excess = _excess(bar, points.edge_fraction, energy_pj, twin_pj)
         least = excess.min()
         best = np.where(excess == least, points.accuracy, -1).argmax()
         yield _Choice(
@@ -213,17 +213,16 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
         )
 
 
-def _excess(bar: Bar, points: policy.AllPoints, twin_pj: float) -> NDArray[np.float64]:
-    """By how much each point violations_of the budget and its spare, 0 where it keeps them."""
+def _excess(bar: Bar, edge_fraction: Floats, energy_pj: Floats, twin_pj: float) -> Floats:
+    """By how much each point exceeds the budget less its spare; 0 if it does not."""
     spare = 0.0 if bar.bits == 32 else SPARE
     fraction = bar.edge_fraction + spare * (bar.edge_fraction > 0)
     most_pj = bar.energy_uj * 1e6
     if bar.energy_reduction:
         most_pj = min(most_pj, twin_pj / bar.energy_reduction)
-    short = np.maximum(fraction - points.edge_fraction, 0)
-    over = np.maximum(points.energy_pj / (most_pj * (1 - spare)) - 1, 0)
-    excess: NDArray[np.float64] = short + over
-    return excess
+    short = np.maximum(fraction - edge_fraction, 0)
+    over = np.maximum(energy_pj / (most_pj * (1 - spare)) - 1, 0)
+    return np.asarray(short + over)
 
 
 def _missed(bar: Bar, point: policy.OperatingPoint, wanted: float) -> Iterator[str]:

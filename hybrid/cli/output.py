@@ -101,8 +101,8 @@ def network_json(card: "Card") -> dict[str, Any]:
         "network": card.network,
         "title": card.title,
         "dataset": card.dataset,
-        "bits": sorted(v.bits for v in card.variants.values() if v.kind == "hybrid"),
-        "static_bits": sorted(v.bits for v in card.variants.values() if v.kind == "static"),
+        "bits": [one.bits for one in card.hybrids],
+        "static_bits": [one.bits for one in card.statics],
         "accuracy": {v.name: v.accuracy for v in card.variants.values()},
     }
 

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.quant.fusing import fusible
-from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d
+from hybrid.quant.packing import FULL_PRECISION
+from hybrid.quant.quantizers import QuantConv2d
 
 __all__ = [
     "Classifier",

@@ -8,12 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hybrid.energy import ExitCosts
 from hybrid.errors import TraceError, UnknownNameError
 from hybrid.policy.thresholds import check_thresholds, exits_taken
 
 __all__ = [
-    "Costs",
-    "CostsLike",
     "OperatingPoint",
     "Outcome",
     "PerClass",
@@ -46,31 +45,6 @@ class TraceLike(Protocol):
     @property
     def confidences(self) -> Mapping[str, npt.NDArray[np.float32]]:
         """(n, exits) in [0, 1], by measure."""
-
-
-class CostsLike(Protocol):
-    """What one sample pays that takes exit i: one number per exit, the final exit last."""
-
-    @property
-    def energy_pj(self) -> tuple[float, ...]:
-        """Energy of one sample."""
-
-    @property
-    def latency_ms(self) -> tuple[float, ...]:
-        """Time until one sample has its answer."""
-
-    @property
-    def uplink_bytes(self) -> tuple[float, ...]:
-        """What one sample sends to the cloud."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What one sample pays that takes exit i: one number per exit, the final exit last."""
-
-    energy_pj: tuple[float, ...]
-    latency_ms: tuple[float, ...]
-    uplink_bytes: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +203,7 @@ def operating_point(
     thresholds: Sequence[float],
     *,
     measure: str = "max_probability",
-    costs: CostsLike,
+    costs: ExitCosts,
     twin_energy_pj: float,
     twin_accuracy: float | None,
 ) -> OperatingPoint:

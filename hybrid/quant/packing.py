@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from hybrid.errors import BitWidthError
 
-__all__ = ["pack", "packed_bytes", "unpack"]
+__all__ = ["FULL_PRECISION", "pack", "packed_bytes", "unpack"]
 
+FULL_PRECISION = 32  # bits of a number that is not quantized
 _WIDTHS = range(1, 9)
 _CHUNK = 1 << 18  # values at a time; a multiple of 8, so that every chunk ends with a whole byte
 

@@ -25,10 +25,10 @@ from torch.nn import functional
 
 from hybrid.errors import BitWidthError
 from hybrid.quant.fusing import fusible
+from hybrid.quant.packing import FULL_PRECISION
 
 __all__ = [
     "BITS",
-    "FULL_PRECISION",
     "ActivationQuantizer",
     "Levels",
     "QuantConv2d",
@@ -44,7 +44,6 @@ __all__ = [
     "weight_levels",
 ]
 
-FULL_PRECISION = 32
 _MOST_FITTED = 2**18  # values whose error a range is fitted to; 12 million take 12 s of a core
 BITS = (1, 2, 3, 4, 5, 6, 7, 8, FULL_PRECISION)
 

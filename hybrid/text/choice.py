@@ -47,7 +47,7 @@ FIGURES = {
     "edge_memory_kib": "Edge memory",
     "days": "Battery lasts",
 }
-_KINDS = {
+_MODES = {
     "cloud": "every image to the cloud",
     "edge": "hybrid {bits} bit, everything at the edge",
     "hybrid": "hybrid {bits} bit",
@@ -78,12 +78,12 @@ def name(point: Point) -> str:
 
     A bit width of 32 in the cloud is the full-precision network, so it is not said there.
     """
-    return f"{point.network}, {_KINDS[point.kind].format(bits=point.bits)}"
+    return f"{point.network}, {_MODES[point.mode].format(bits=point.bits)}"
 
 
 def how(point: Point) -> str:
     """One sentence on who answers."""
-    return _WINS[point.kind]
+    return _WINS[point.mode]
 
 
 def thresholds(values: Sequence[float]) -> str:

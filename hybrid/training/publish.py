@@ -112,7 +112,7 @@ def _entry(
         layers=tuple(census(network)),
         uplink_bytes=_uplink_bytes(network),
         temperatures=network.temperatures,
-        files={"weights.safetensors": sha256} | _trace_hashes(recipe, plan),
+        files={zoo.WEIGHTS: sha256} | _trace_hashes(recipe, plan),
         accuracy={name: tuple(t.correct.mean(0).round(5).tolist()) for name, t in traces.items()},
         auroc={name: _aurocs(t) for name, t in traces.items()},
         history=training.history,

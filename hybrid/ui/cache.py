@@ -165,9 +165,8 @@ def offers() -> Offers:
     """What can be chosen on this machine."""
     exits, splits = {}, {}
     for network in zoo.networks():
-        hybrids = [v for v in zoo.card(network).variants.values() if v.kind == "hybrid"]
-        if hybrids:
-            exits[network] = {v.bits: v.early_exits for v in sorted(hybrids, key=lambda v: v.bits)}
+        if hybrids := zoo.card(network).hybrids:
+            exits[network] = {variant.bits: variant.early_exits for variant in hybrids}
             splits[network] = tuple(user_splits.names(network))
     return Offers(early_exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
 

@@ -47,7 +47,7 @@ def network(name: str, variant: str) -> "Network":
 
     spare_a_core()
     chosen = zoo.card(name).variants[variant]
-    loaded = zoo.load(name, bits=chosen.bits, static=chosen.kind == "static")
+    loaded = zoo.load_variant(name, chosen)
     spec = loaded.spec
     with gate():
         blank = torch.zeros(1, spec.channels, spec.size, spec.size)

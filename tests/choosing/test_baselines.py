@@ -92,6 +92,7 @@ def test_a_static_network_that_no_hybrid_reaches_wins():
         return Curve(
             variant=variants[name],
             energy_pj=np.array([spent]),
+            edge_fraction=np.array([1.0]),
             accuracy=np.array([right]),
             thresholds=np.zeros((1, variants[name].early_exits)),
         )

@@ -44,19 +44,19 @@ def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path)
         ({"weights_sha256": "1" * 64}, "was chosen for other weights"),
         ({"thresholds": (0.5,)}, "Too few thresholds"),
         ({"thresholds": (0.5, 1.5)}, "lies outside 0 to 1"),
-        ({"kind": "pigeon"}, "says kind = 'pigeon'; it is one of cloud, edge, hybrid, static"),
+        ({"mode": "pigeon"}, "says mode = 'pigeon'; it is one of edge, hybrid, static, cloud"),
         ({"measure": "mood"}, "says measure = 'mood'"),
         ({"scope": "galaxy"}, "says scope = 'galaxy'"),
         ({"bits": 4}, "says hybrid-2bit and 4 bits"),
-        ({"kind": "cloud"}, "says hybrid-2bit is of kind cloud"),
-        ({"kind": "static"}, "says hybrid-2bit is of kind static"),
+        ({"mode": "cloud"}, "hybrid-2bit has no deployment mode cloud"),
+        ({"mode": "static"}, "hybrid-2bit has no deployment mode static"),
         ({"certificate": {"confidence": 0.95}}, "has a certificate without bound_points"),
     ],
 )
 def test_a_point_that_does_not_fit_is_refused(
     point: PointFile, tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
-    hybrid = replace(point, kind="hybrid", variant="hybrid-2bit", bits=2, thresholds=(0.5, 0.5))
+    hybrid = replace(point, mode="hybrid", variant="hybrid-2bit", bits=2, thresholds=(0.5, 0.5))
     save_point(replace(hybrid, **change), tmp_path / "point.toml")  # type: ignore[arg-type]
 
     with pytest.raises(PointError, match=words):
@@ -66,9 +66,9 @@ def test_a_point_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     "content, words",
     [
-        ("format = 2", "is of format 2, and this version reads format 1"),
-        ("format = 1", "is no operating point"),
-        ("format = 1\nthresholds = 3", "is no operating point"),
+        ("format = 1", "is of format 1, and this version reads format 2"),
+        ("format = 2", "is no operating point"),
+        ("format = 2\nthresholds = 3", "is no operating point"),
         ("format =", "cannot be read as TOML"),
     ],
 )

@@ -515,7 +515,7 @@ def test_evaluate_loads_no_torch(pretrained: Path, monkeypatch: pytest.MonkeyPat
 def test_every_variant_that_ships_can_be_evaluated(network: str) -> None:
     for variant in zoo.card(network).variants.values():
         words = ["evaluate", network, "--bits", str(variant.bits), "--json"]
-        words += ["--static"] if variant.kind == "static" else []
+        words += ["--static"] if variant.is_static else []
         words += (
             ["--thresholds", ",".join(["0.9"] * variant.early_exits)] if variant.early_exits else []
         )

@@ -18,20 +18,20 @@ class Candidate:
     """A network at some thresholds; early_exits is False if it is static or all in the cloud."""
 
     network: str
-    kind: str
+    mode: str
     bits: int
     thresholds: tuple[float, ...]
 
     @property
     def early_exits(self) -> bool:
         """Whether Explore has sliders for it."""
-        return self.kind in {"hybrid", "edge"}
+        return self.mode in {"hybrid", "edge"}
 
     @property
     def words(self) -> str:
-        """Network, kind, bits and thresholds."""
+        """Network, deployment mode, bits and thresholds."""
         at = choice.thresholds(self.thresholds) or "no threshold"
-        return f"{self.network}, {self.kind} {self.bits} bit at {at}"
+        return f"{self.network}, {self.mode} {self.bits} bit at {at}"
 
 
 def boxes(best: Point) -> list[Box]:
@@ -80,7 +80,7 @@ def rounded(thresholds: Sequence[float]) -> str:
 
 
 def left_out(answer: Answer) -> list[dict[str, str]]:
-    """The nearest miss of each kind, and why it was left out."""
+    """The nearest miss of each mode, and why it was left out."""
     return [
         {"Left out": choice.name(one.point), "Why": choice.reason(one)} for one in answer.left_out
     ]
@@ -108,7 +108,7 @@ def marked(points: Sequence[Any], sets: Sequence[ParetoSet]) -> Candidate | None
     one = sets[number]
     return Candidate(
         network=one.network,
-        kind=one.kind,
+        mode=one.mode,
         bits=one.bits,
         thresholds=tuple(one.thresholds[row].tolist()),
     )

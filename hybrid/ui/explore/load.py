@@ -123,7 +123,7 @@ def prices(view: View) -> ExplorePrices:
             _part_name(part, known): tuple(parts[part] for parts in by_exit) for part in by_exit[0]
         },
         twin_energy_pj=twin_energy_pj,
-        twin_accuracy=_accuracy(view.network, zoo.variant_name(32, static=True), view.split),
+        twin_accuracy=_accuracy(view.network, zoo.TWIN, view.split),
         twin_parts={_part_name(part, known): spent for part, spent in twin_parts.items()},
     )
 
@@ -132,12 +132,11 @@ def prices(view: View) -> ExplorePrices:
 def statics(view: View) -> tuple[Static, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
     found, asked = [], prices_at(view.profile, view.link, view.scope)
-    for bits in zoo.bit_widths(view.network, static=True):
-        accuracy = _accuracy(view.network, zoo.variant_name(bits, static=True), view.split)
+    for variant in zoo.card(view.network).statics:
+        accuracy = _accuracy(view.network, variant.name, view.split)
         if accuracy is not None:
-            variant = zoo.variant(view.network, bits, static=True)
             energy_pj = evaluation.costs(variant, asked).energy_pj[0]
-            found.append(Static(bits=bits, accuracy=accuracy, energy_pj=energy_pj))
+            found.append(Static(bits=variant.bits, accuracy=accuracy, energy_pj=energy_pj))
     return tuple(found)
 
 
@@ -145,35 +144,18 @@ def statics(view: View) -> tuple[Static, ...]:
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
     found = []
-    for bits in zoo.bit_widths(view.network):
-        variant = zoo.variant_name(bits)
+    for variant in zoo.card(view.network).hybrids:
         try:
-            searched = counted(view.network, variant, searched_split(view))
-            shown = counted(view.network, variant, view.split)
+            searched = counted(view.network, variant.name, searched_split(view))
+            shown = counted(view.network, variant.name, view.split)
         except HybridError:
             continue  # this bit width has no trace; the others are shown without it
-        found.append(_frontier(replace(view, bits=bits), searched, shown))
+        grids = _slider_grids(searched, view.measure)
+        points = policy.all_points(searched, view.measure, grids)
+        costs = prices(replace(view, bits=variant.bits)).costs
+        best = policy.frontier_on(points, shown, costs, measure=view.measure)
+        found.append(Frontier(bits=variant.bits, **vars(best)))
     return tuple(found)
-
-
-def _frontier(view: View, searched: Trace, shown: Trace) -> Frontier:
-    """The best thresholds on one trace, and their figures on another."""
-    costs = prices(view).costs
-    grids = _slider_grids(searched, view.measure)
-    points = policy.all_points(searched, costs, view.measure, grids)
-    best = policy.frontier(points.energy_pj, points.accuracy)
-    thresholds = points.thresholds[best]
-    outcomes = [policy.outcome(shown, some, view.measure) for some in thresholds.tolist()]
-    counts = np.array([one.exit_counts for one in outcomes])
-    energy_pj = policy.mean_cost(counts, costs.energy_pj)
-    order = np.argsort(energy_pj, kind="stable")
-    return Frontier(
-        bits=view.bits,
-        thresholds=thresholds[order],
-        energy_pj=energy_pj[order],
-        accuracy=np.array([one.accuracy for one in outcomes])[order],
-        edge_fraction=np.array([one.edge_fraction for one in outcomes])[order],
-    )
 
 
 @cached(entries=64, files=_shown_files, of=without_thresholds)
@@ -181,7 +163,7 @@ def sweep_together(view: View) -> policy.ThresholdSweep:
     """All thresholds moved as one over 0, 0.005, … 1."""
     recorded = counted(view.network, view.variant, view.split)
     grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
-    return policy.sweep(recorded, measure=view.measure, costs=prices(view).costs, grid=grid)
+    return policy.sweep(recorded, measure=view.measure, grid=grid)
 
 
 def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hybrid import zoo
 from hybrid.choosing.baselines import ComparedPoint, Comparison, compared_points, comparisons_at
 from hybrid.energy import Profile, layer_energy_pj
 from hybrid.evaluation import Prices
@@ -36,8 +37,6 @@ __all__ = [
     "variant_title",
     "variants_table",
 ]
-
-TWIN = "static-32bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +78,7 @@ def cut(card: Card) -> str:
     others = [
         f"{card.stage_names[place]} at {_bits(variant.bits)}"
         for variant in card.variants.values()
-        if variant.kind == "hybrid"
-        and (place := int(variant.spec.get("cut", card.cut))) != card.cut
+        if not variant.is_static and (place := int(variant.spec.get("cut", card.cut))) != card.cut
     ]
     return ", ".join([card.stage_names[card.cut], *others])
 
@@ -90,17 +88,17 @@ def variant_title(variant: Variant) -> str:
 
     The static 32-bit network is the full-precision twin that the others are compared with.
     """
-    if variant.name == TWIN:
+    if variant.name == zoo.TWIN:
         return "Full-precision twin"
-    kind = "Hybrid" if variant.kind == "hybrid" else "Static"
+    kind = "Static" if variant.is_static else "Hybrid"
     return f"{kind} {variant.bits} bit"
 
 
 def describe(variant: Variant) -> str:
     """What runs where and at how many bits, in one sentence."""
-    if variant.name == TWIN:
+    if variant.name == zoo.TWIN:
         return "Every layer at 32 bits and no early exits: the baseline of the hybrids."
-    if variant.kind == "static":
+    if variant.is_static:
         return (
             f"Every layer but the first, shortcuts and the classifier at {variant.bits} bits, no "
             "early exits; it runs entirely on the device."

@@ -23,7 +23,6 @@ from hybrid.data.labels import Match, match
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError
 from hybrid.text import numbers
-from hybrid.ui.networks import cards
 from hybrid.zoo import Card
 
 __all__ = [
@@ -196,7 +195,7 @@ def promise(samples: int) -> str:
 def variants(card: Card, first: str) -> list[str]:
     """The variants that can be recorded here: the current one, the twin, then the others."""
     here = [name for name in card.variants if zoo.weights_path(card.network, name).is_file()]
-    return sorted(here, key=lambda name: (name != first, name != cards.TWIN, here.index(name)))
+    return sorted(here, key=lambda name: (name != first, name != zoo.TWIN, here.index(name)))
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -110,7 +110,7 @@ def _record(
 
     number, steps = place
     for variant in chosen:
-        network = zoo.load(kept[0].network, bits=variant.bits, static=variant.kind == "static")
+        network = zoo.load_variant(kept[0].network, variant)
         for about in kept:
             words = f"{cards.variant_title(variant)} on {about.name}"
             step = _reporter(report, words, number, steps)

@@ -13,13 +13,13 @@ from hybrid.ui.view import View
 VIEW = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8), sliders="one", scope="device")
 SETS = [
     SimpleNamespace(
-        network="oaks", kind="hybrid", bits=4, thresholds=np.array([[0.25, 0.5]]), over=[False]
+        network="oaks", mode="hybrid", bits=4, thresholds=np.array([[0.25, 0.5]]), over=[False]
     )
 ]
 
 
 def test_the_link_sets_explores_sliders_and_keeps_the_rest_of_the_view() -> None:
-    one = Candidate(network="oaks", kind="hybrid", bits=4, thresholds=(0.12345678, 0.5, 1.0))
+    one = Candidate(network="oaks", mode="hybrid", bits=4, thresholds=(0.12345678, 0.5, 1.0))
 
     query = parse_qs(urlsplit(shown.explore_link(VIEW, one)).query)
 
@@ -36,7 +36,7 @@ def test_thresholds_between_two_steps_of_a_slider_are_said() -> None:
 def test_a_click_names_its_candidate() -> None:
     found = shown.marked([{"customdata": [0, 0]}], SETS)
 
-    assert found == Candidate(network="oaks", kind="hybrid", bits=4, thresholds=(0.25, 0.5))
+    assert found == Candidate(network="oaks", mode="hybrid", bits=4, thresholds=(0.25, 0.5))
     assert found.words == "oaks, hybrid 4 bit at 0.25, 0.5"
 
 
