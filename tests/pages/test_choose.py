@@ -203,7 +203,7 @@ def test_the_point_can_be_downloaded_and_every_chart_says_what_it_shows(opened: 
     assert len(charts) == 3
     assert all(chart.proto.alt for chart in charts)
     lines = json.loads(charts[1].proto.spec)["data"][0]
-    assert [d["label"] for d in lines["dimensions"]][:3] == ["Kind", "Bits", "Lost (points)"]
+    assert [d["label"] for d in lines["dimensions"]][:3] == ["Mode", "Bits", "Lost (points)"]
 
 
 def test_the_choice_links_to_explore_at_its_point(opened: Open) -> None:
