@@ -77,18 +77,15 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedPoint:
-    """One side of a comparison on test, with all that may decide: means of an image.
+    """One side of a comparison on test, with all figures that can decide it.
 
-    energy_pj: in the scope asked for. device_energy_pj: the battery's share, radio included.
+    point: in the scope asked for. device_energy_pj: the battery's share per image, radio included.
     edge_bytes: weights that the device holds, exit heads included.
     """
 
     variant: zoo.Variant
-    accuracy: float
-    energy_pj: float
+    point: policy.OperatingPoint
     device_energy_pj: float
-    latency_ms: float
-    uplink_bytes: float
     edge_bytes: int
 
 
@@ -149,11 +146,8 @@ def _compared_point(
     )
     return ComparedPoint(
         variant=variant,
-        accuracy=point.outcome.accuracy,
-        energy_pj=point.energy_pj,
+        point=point,
         device_energy_pj=radio.energy_pj,
-        latency_ms=point.latency_ms,
-        uplink_bytes=point.uplink_bytes,
         edge_bytes=energy.edge_weight_bytes(variant.layers),
     )
 

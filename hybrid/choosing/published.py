@@ -140,7 +140,7 @@ class PublishedRow:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        figures = self.point.to_dict() if self.point else {}
+        figures = self.point.as_row() if self.point else {}
         return {
             "bar": self.bar.title,
             "published": self.bar.published,

@@ -104,8 +104,8 @@ class OperatingPoint:
         """Accuracy minus the twin's: negative where the twin is better."""
         return None if self.twin_accuracy is None else self.outcome.accuracy - self.twin_accuracy
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: means per sample, lists for tuples, None for what is not finite."""
+    def as_row(self) -> dict[str, Any]:
+        """All figures by name, for JSON and tables: lists for tuples, None if not finite."""
         return {
             "samples": self.outcome.samples,
             "thresholds": list(self.outcome.thresholds),

@@ -338,7 +338,7 @@ def test_an_operating_point_by_hand():
 
 
 def test_an_operating_point_becomes_json():
-    written = json.loads(json.dumps(four().to_dict(), allow_nan=False))
+    written = json.loads(json.dumps(four().as_row(), allow_nan=False))
 
     assert written == {
         "samples": 4,
@@ -362,7 +362,7 @@ def test_without_a_twins_trace_there_is_no_difference_to_it():
     point = four(twin_accuracy=None)
 
     assert point.accuracy_difference is None
-    assert point.to_dict()["twin_accuracy"] is None
+    assert point.as_row()["twin_accuracy"] is None
 
 
 def test_a_point_that_costs_nothing_reduces_without_bound_and_is_still_json():
@@ -373,7 +373,7 @@ def test_a_point_that_costs_nothing_reduces_without_bound_and_is_still_json():
     )
 
     assert point.energy_reduction == math.inf
-    assert point.to_dict()["energy_reduction"] is None
+    assert point.as_row()["energy_reduction"] is None
 
 
 def test_costs_of_another_network_are_refused():
