@@ -362,7 +362,7 @@ def marked(points: Sequence[dict[str, list[float]]], seen: Sequence[ParetoSet], 
 
 
 def under_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
-    """Whether the choice check_profiles another energy model."""
+    """Whether the choice stays the same under other energy models."""
     if answer.best is None or len(others) < 2:
         return
     st.subheader("Under other energy models")

@@ -39,8 +39,8 @@ __all__ = [
 Gaps = npt.NDArray[np.int8]
 
 METHODS = {
-    "betting": "accuracy lost by leaving early",
-    "regret": "images that the final exit answers rightly and the exit taken wrongly",
+    "betting": "accuracy lost to early exits",
+    "regret": "images that the final exit answers correctly and the exit taken incorrectly",
     "disagreement": "images that the exit taken and the final exit answer differently",
 }
 _CHOSEN_ON = ("train", "tune", "test")
@@ -101,13 +101,13 @@ class Certificate:
         """What is promised, without confidence and samples."""
         points = rounded_up(self.bound)
         if self.method == "disagreement":
-            return f"at most {points:.1f} % are answered otherwise than by its own final exit"
-        against = "against always going on to its own final exit"
+            return f"at most {points:.1f} % of the answers differ from the network's final exit"
+        against = "compared with sending every image through the whole network"
         if points > 0:
-            return f"leaving early costs at most {points:.1f} points {against}"
+            return f"early exits cost at most {points:.1f} points of accuracy, {against}"
         if points < 0:
-            return f"leaving early gains at least {-points:.1f} points {against}"
-        return f"leaving early costs nothing {against}"
+            return f"early exits gain at least {-points:.1f} points of accuracy, {against}"
+        return f"early exits cost no accuracy, {against}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

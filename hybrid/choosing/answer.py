@@ -209,8 +209,8 @@ class ProfileCheck:
     best: Point | None
 
     @property
-    def check_profiles(self) -> bool:
-        """True if the same candidate is chosen and the first choice keeps every limit."""
+    def agrees(self) -> bool:
+        """True if the same candidate is chosen and the first choice meets every limit."""
         same = self.best is not None and self.best.candidate == self.own.candidate
         return same and not self.violations
 
@@ -226,7 +226,7 @@ class ProfileCheck:
         best = self.best.to_dict() if self.best else None
         excess, kept = self.excess_energy, not self.violations
         return _plain(
-            {"profile": self.profile, "check_profiles": self.check_profiles, "keeps_limits": kept}
+            {"profile": self.profile, "agrees": self.agrees, "keeps_limits": kept}
             | {"excess_energy": excess, "own": self.own.to_dict(), "best": best}
         )
 

@@ -265,5 +265,5 @@ def _words(row: PublishedRow) -> tuple[str, ...]:
         f"{point.energy_reduction:.2f}x",
         f"{100 * point.outcome.accuracy:.2f} %",
         f"{100 * row.wanted:.2f} %",
-        "met" if row.met else "violations_of " + ", ".join(row.missed),
+        "met" if row.met else "misses " + ", ".join(row.missed),
     )

@@ -352,11 +352,11 @@ def test_a_trace_without_labels_has_a_disagreement_bound_and_no_other():
 @pytest.mark.parametrize(
     "bound, words",
     [
-        (0.0086, "leaving early costs at most 0.9 points against always going on to its own final"),
-        (0.02, "leaving early costs at most 2.0 points"),
-        (0.0201, "leaving early costs at most 2.1 points"),  # never rounded down
-        (-0.0086, "leaving early gains at least 0.8 points"),
-        (-0.0004, "leaving early costs nothing against always going on to its own final"),
+        (0.0086, "early exits cost at most 0.9 points of accuracy, compared with sending"),
+        (0.02, "early exits cost at most 2.0 points"),
+        (0.0201, "early exits cost at most 2.1 points"),  # never rounded down
+        (-0.0086, "early exits gain at least 0.8 points"),
+        (-0.0004, "early exits cost no accuracy, compared with sending"),
     ],
 )
 def test_the_sentence_rounds_so_that_the_promise_holds(bound: float, words: str):
@@ -373,7 +373,7 @@ def test_a_certificate_as_json_has_every_field_and_the_confidence():
 
     assert made.to_dict() == {
         "method": "betting",
-        "bounds": "accuracy lost by leaving early",
+        "bounds": "accuracy lost to early exits",
         "bound": made.bound,
         "confidence": 0.999,
         "delta": 0.001,

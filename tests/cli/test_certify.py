@@ -96,8 +96,8 @@ def test_without_a_trace_of_certify_it_says_how_to_get_one(
 @pytest.mark.parametrize(
     "labels, words, method",
     [
-        ((), "leaving early ", "betting"),
-        (("--no-labels",), "answered otherwise than by its own", "disagreement"),
+        ((), "early exits ", "betting"),
+        (("--no-labels",), "of the answers differ from", "disagreement"),
     ],
 )
 def test_a_split_of_ones_own_certifies_for_images_like_its_own(

@@ -128,7 +128,7 @@ def test_without_labels_the_disagreement_is_certified(explore: Explore, toy: obj
 
     app = explore(**TOY, split="mine-certify")
 
-    assert "are answered otherwise than by its own final exit" in said(app)
+    assert "of the answers differ from the network's final exit" in said(app)
     assert "on images like these (200 images)" in said(app)
 
 
