@@ -1,8 +1,8 @@
 """A network's hybrids beside its static networks, scope by scope and profile by profile. No torch.
 
-A hybrid's best thresholds are found on `tune` and make a curve of figures of `test`, which is read
-at the accuracy that a static network has there. No point is chosen by it for use: `hybrid.choosing`
-does that, and looks at `test` not at all.
+A hybrid's best thresholds are found on `tune` and reported on `test`, where they are compared at
+the accuracy of a static network. This chooses no point for use: `hybrid.choosing` does, and it
+never reads `test`.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Comparison:
     """A static network against the cheapest hybrid point that is as accurate within half a point.
 
     Args:
-        hybrid: variant of that point; empty where no hybrid is as accurate.
+        hybrid: variant of that point; empty if no hybrid is as accurate.
         hybrid_energy_pj: of that point; infinite likewise.
         hybrid_thresholds: of that point, one per early exit; empty likewise.
     """
@@ -122,7 +122,7 @@ def comparisons_at(network: str, prices: Prices) -> list[Comparison]:
 def compared_points(
     network: str, comparison: Comparison, prices: Prices
 ) -> tuple[ComparedPoint, ComparedPoint | None]:
-    """The static network of a comparison and the hybrid point beside it, None where there is none.
+    """The static network of a comparison and the hybrid point beside it, or None.
 
     Args:
         network: whose comparison it is.
@@ -154,7 +154,7 @@ def _compared_point(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Counted:
-    """Who leaves where on tune at every combination of thresholds; no price is in it."""
+    """Counts on tune at every combination of thresholds, without prices."""
 
     variant: zoo.Variant
     points: policy.AllPoints

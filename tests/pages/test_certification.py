@@ -108,7 +108,7 @@ def test_a_damaged_trace_of_certify_is_said_and_all_else_works(explore: Explore,
 
     app = explore(**TOY)
 
-    assert "is no readable Parquet file" in captions(app)
+    assert "is not a readable Parquet file" in captions(app)
     assert len(app.metric) == 6
 
 
