@@ -102,7 +102,7 @@ def test_accuracies_and_aurocs_are_those_of_the_trace(network: str, name: str, s
     accuracy = trace.correct.mean(axis=0)
     aurocs = [confidence.auroc(sure[:, i], trace.correct[:, i]) for i in range(trace.all_exits)]
 
-    assert trace.early_exits == variant.all_exits + 1
+    assert trace.all_exits == variant.early_exits + 1
     assert (trace.network, trace.variant, trace.split) == (network, name, split)
     assert trace.temperatures == variant.temperatures
     assert variant.accuracy[split] == pytest.approx(accuracy, abs=1e-5)

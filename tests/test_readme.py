@@ -72,6 +72,7 @@ def test_the_first_screen_has_the_picture_and_both_commands(text: str):
 def test_every_link_within_the_project_leads_somewhere(page: str, root: Path):
     links = re.findall(r"\]\(([^)#]+)\)", (root / page).read_text())
 
+    assert links
     for link in links:
         assert link.startswith("http") or (root / page).parent.joinpath(link).exists(), link
 

@@ -65,6 +65,7 @@ def test_gaps_and_disagreements_equal_a_loop_over_samples(
     differ = certificates.disagreements(trace, limits)
 
     sure = trace.confidences["max_probability"]
+    assert len(gaps) == len(differ) == trace.samples > 0
     for s in range(trace.samples):
         taken = next(
             (i for i, limit in enumerate(limits) if sure[s, i] >= np.float32(limit)), len(limits)

@@ -513,7 +513,10 @@ def test_evaluate_loads_no_torch(pretrained: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("network", zoo.networks())
 def test_every_variant_that_ships_can_be_evaluated(network: str) -> None:
-    for variant in zoo.card(network).variants.values():
+    variants = zoo.card(network).variants
+    assert variants
+
+    for variant in variants.values():
         words = ["evaluate", network, "--bits", str(variant.bits), "--json"]
         words += ["--static"] if variant.kind == "static" else []
         words += (

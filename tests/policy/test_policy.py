@@ -122,6 +122,7 @@ def test_a_sweep_prices_each_threshold_as_an_operating_point_does(drawn: TraceAn
 
     swept = policy.sweep(trace, costs=costs, grid=[0.0, 0.25, 0.5, 0.9999, 1.0])
 
+    assert len(swept.grid) == 5
     for g, value in enumerate(swept.grid):
         point = policy.operating_point(
             trace, [value] * len(limits), costs=costs, twin_energy_pj=1.0, twin_accuracy=None
