@@ -28,6 +28,14 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count what drives a browser as slow, before `-m` chooses."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker("slow")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests of images that are not on this machine; the marker names their data set."""
     for marker in item.iter_markers("cifar"):

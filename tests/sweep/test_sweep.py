@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -369,7 +370,7 @@ def test_a_server_that_is_no_ray_is_told_at_once(
 
         def greet() -> None:
             there, _ = server.accept()
-            with there:
+            with there, suppress(ConnectionResetError):
                 there.sendall(greeting)
                 while there.recv(1000):
                     pass  # until the other side hangs up
