@@ -1,7 +1,7 @@
 """A user's own model to a network in pretrained/: quantized edge, exits, traces and card.
 
     adapt(AdaptRequest(model="torchvision.models:resnet18", weights=Path("mine.safetensors"),
-                  data="photos", cut="layer2", exits=("layer1",), bits=(4,)))
+                  data="photos", cut="layer2", exit_modules=("layer1",), bits=(4,)))
 
 The twin is the model as it was given. For each bit width the edge is quantized and the exits are
 trained on its frozen features; where epochs are asked for, edge and exits then learn together to

@@ -396,10 +396,18 @@ def test_a_full_disk_leaves_the_variant_that_was_there(
     [
         ({"cut": "wid"}, ModelError, r"no module ends there; did you mean wide\?"),
         ({"cut": "stem"}, ModelError, "leaves only the first layer to the edge"),
-        ({"exits": ("norm",)}, ModelError, "A skip connection spans norm"),
-        ({"exits": ("wide",)}, ModelError, "The exit behind wide lies behind the cut at wide.0"),
-        ({"exits": ("stem.0", "stem")}, ModelError, "no layer between stem.0 and stem; leave one"),
-        ({"exits": ()}, ModelError, "needs a bit width, an exit and 0 or more epochs"),
+        ({"exit_modules": ("norm",)}, ModelError, "A skip connection spans norm"),
+        (
+            {"exit_modules": ("wide",)},
+            ModelError,
+            "The exit behind wide lies behind the cut at wide.0",
+        ),
+        (
+            {"exit_modules": ("stem.0", "stem")},
+            ModelError,
+            "no layer between stem.0 and stem; leave one",
+        ),
+        ({"exit_modules": ()}, ModelError, "needs a bit width, an exit and 0 or more epochs"),
         ({"bits": (5, 9)}, BitWidthError, "9 bits are not offered"),
         ({"name": "a/b"}, ModelError, "'a/b' cannot name a network"),
         ({"mean": (0.5,), "std": (0.5,)}, ModelError, "one for each of 3 channels"),
@@ -418,7 +426,7 @@ def test_what_cannot_be_adapted_is_one_sentence_and_leaves_nothing(
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
 
     with pytest.raises(kind, match=sentence) as caught:
-        adapt(replace(asked, **({"exits": ("stem",)} | change)))
+        adapt(replace(asked, **({"exit_modules": ("stem",)} | change)))
 
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
