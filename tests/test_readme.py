@@ -37,6 +37,7 @@ def test_the_readme_has_every_block_that_can_be_generated(text: str):
     assert {found[2] for found in readme.MARKED.finditer(text)} == set(readme.BLOCKS)
 
 
+@pytest.mark.slow
 def test_a_block_that_was_edited_by_hand_is_written_over(renewed: str):
     assert "Usage: bybrid " not in renewed
 
