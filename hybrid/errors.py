@@ -19,6 +19,7 @@ services each translate `HybridError` in exactly one place.
     ├── CertificateError    what cannot be certified: a split, a delta, a limit
     ├── LimitError          a limit that is none, or nothing to choose among
     ├── PointError          an operating-point file that cannot be used
+    ├── AddressError        an address or a port that the dashboard cannot listen on
     ├── RecipeError         a training recipe that cannot be followed
     ├── NetworkError        an architecture description that makes no network
     └── PayloadError        bytes from the link that are no whole payload
@@ -28,6 +29,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AddressError",
     "BitWidthError",
     "CertificateError",
     "ClusterError",
@@ -84,6 +86,24 @@ class LimitError(HybridError):
 
 class PointError(HybridError):
     """An operating-point file that cannot be used."""
+
+
+class AddressError(HybridError):
+    """An address or a port that the dashboard cannot listen on."""
+
+    def __init__(
+        self, address: str, port: int, *, in_use: bool = False, unknown: bool = False
+    ) -> None:
+        self.in_use = in_use
+        if unknown:
+            sentence = (
+                f"{address} is not an address of this machine; use 127.0.0.1, or 0.0.0.0 to let "
+                "other machines connect."
+            )
+        else:
+            why = "in use" if in_use else "not allowed for this user"
+            sentence = f"Port {port} on {address} is {why}; choose another one with --port."
+        super().__init__(sentence)
 
 
 class ProfileError(HybridError):

@@ -138,7 +138,7 @@ def import_images(
         if bits is None
         else (zoo.variant(network, bits, static=static),)
     )
-    table_of_labels = None if labels is None else _bytes(labels)
+    table_of_labels = None if labels is None else archives.table_bytes(labels)
     with archives.opened(images, labels=table_of_labels) as source:
         words = () if no_labels else archives.label_words(source, card.classes)
         found = match(words, card.classes)
@@ -253,16 +253,11 @@ def _match_table(
     found: Sequence["Match"], given: Sequence[str], card: "Card"
 ) -> dict[str, str | None]:
     """Word to class: certain matches, and what --map-label adds."""
-    from hybrid.errors import SourceError, UnknownNameError
+    from hybrid.data.labels import class_table
+    from hybrid.errors import SourceError
 
-    table = {one.word: None if one.proposed else one.class_name for one in found}
-    for pair in given:
-        word, _, class_name = pair.partition("=")
-        if word not in table:
-            raise UnknownNameError("label", word, table)
-        if class_name not in card.classes:
-            raise UnknownNameError("class", class_name, card.classes)
-        table[word] = class_name
+    pairs = (pair.partition("=") for pair in given)
+    table = class_table(found, {word: name for word, _, name in pairs}, card.classes)
     guesses = [f"--map-label {one.word}={one.class_name}" for one in found if one.proposed]
     if found and not any(table.values()) and guesses:
         raise SourceError(
@@ -270,15 +265,6 @@ def _match_table(
             f"add: {' '.join(guesses)}."
         )
     return table
-
-
-def _bytes(path: Path) -> bytes:
-    from hybrid.errors import SourceError
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
 
 
 def _pixels(path: Path, card: "Card") -> Any:

@@ -7,13 +7,13 @@ that costs time stands inside the command that needs it, so `evaluate` never wai
 import errno
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from hybrid import energy
-from hybrid.cli import choose, evaluate, images, models, output, train
+from hybrid.cli import choose, dashboard, evaluate, images, models, output, train
 from hybrid.cli.options import (
     AsJson,
     Bits,
@@ -23,9 +23,6 @@ from hybrid.cli.options import (
     Static,
 )
 from hybrid.errors import HybridError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["app"]
 
@@ -60,6 +57,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Early-exit networks split between a quantized edge device and a full-precision cloud.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from hybrid import __version__
+
+        typer.echo(f"hybrid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
 
 
 @app.command(epilog="Example: hybrid networks")
@@ -142,5 +160,5 @@ def published(*, as_json: AsJson = False) -> None:
         typer.echo(published.NOTE)
 
 
-for module in (evaluate, choose, train, images, models):
+for module in (dashboard, evaluate, choose, train, images, models):
     module.add_to(app)

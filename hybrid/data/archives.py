@@ -31,7 +31,15 @@ from hybrid.data.images import (
 from hybrid.data.labels import alike
 from hybrid.errors import ImageError, SourceError
 
-__all__ = ["LABELS_FILE", "Entry", "Source", "label_words", "opened", "read_labels"]
+__all__ = [
+    "LABELS_FILE",
+    "Entry",
+    "Source",
+    "label_words",
+    "opened",
+    "read_labels",
+    "table_bytes",
+]
 
 MAX_ENTRIES = 1_000_000
 MAX_LABELS_BYTES = 64_000_000
@@ -121,6 +129,18 @@ def label_words(source: Source, classes: Sequence[str]) -> tuple[str | None, ...
         entry.folders[-min(chosen, len(entry.folders))] if entry.folders else None
         for entry in source.entries
     )
+
+
+def table_bytes(path: Path) -> bytes:
+    """The content of a table of file and label, for `opened`.
+
+    Raises:
+        SourceError: a file that cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
 
 
 def read_labels(data: bytes) -> dict[str, str]:
