@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests of images that are not on this machine; the marker names their data set."""
-    for marker in item.iter_markers("cifar"):
+    for marker in item.iter_markers("images"):
         (name,) = marker.args
         if not data.available(name):
             pytest.skip(NOT_HERE.format(name=name))
@@ -63,19 +63,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def refused() -> Iterator[list[str]]:
+def refused_connections() -> Iterator[list[str]]:
     """Keep the whole session off the network, fixtures of every scope included."""
     with offline() as sentences:
         yield sentences
 
 
 @pytest.fixture(autouse=True)
-def without_network(refused: list[str]) -> Iterator[None]:
+def without_network(refused_connections: list[str]) -> Iterator[None]:
     """Fail a test that tried the network, also where the code under test went on without it."""
-    refused.clear()
+    refused_connections.clear()
     yield
-    if refused:
-        pytest.fail(refused[0])
+    if refused_connections:
+        pytest.fail(refused_connections[0])
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,13 @@ from hybrid.ui.networks import cards
 
 VARIANTS = [(network, name) for network in zoo.networks() for name in zoo.card(network).variants]
 every_variant = pytest.mark.parametrize("network, name", VARIANTS)
+every_variant_with_images = pytest.mark.parametrize(
+    "network, name",
+    [
+        pytest.param(network, name, marks=pytest.mark.images(zoo.card(network).dataset))
+        for network, name in VARIANTS
+    ],
+)
 SAMPLES = 500
 
 
@@ -109,12 +116,9 @@ def test_accuracies_and_aurocs_are_those_of_the_trace(network: str, name: str, s
     assert variant.auroc[split] == pytest.approx(aurocs, abs=1e-5, nan_ok=True)
 
 
-@every_variant
+@every_variant_with_images
 def test_test_images_scored_again_give_the_trace(network: str, name: str):
-    dataset = zoo.card(network).dataset
-    if not data.available(dataset):
-        pytest.skip(f"the images of {dataset} are not on this machine (HYBRID_DATA names them)")
-    trace, split = zoo.trace(network, name), data.load(dataset, "test")
+    trace, split = zoo.trace(network, name), data.load(zoo.card(network).dataset, "test")
     rows = np.linspace(0, len(split.labels) - 1, min(SAMPLES, len(split.labels))).astype(int)
     few = replace(split, images=split.images[rows], labels=split.labels[rows])
 

@@ -91,8 +91,8 @@ def test_an_unknown_data_set_is_refused() -> None:
     "name",
     [
         "digits",
-        pytest.param("cifar10", marks=pytest.mark.cifar("cifar10")),
-        pytest.param("cifar100", marks=pytest.mark.cifar("cifar100")),
+        pytest.param("cifar10", marks=pytest.mark.images("cifar10")),
+        pytest.param("cifar100", marks=pytest.mark.images("cifar100")),
     ],
 )
 def test_the_table_holds_mean_and_deviation_of_the_train_split(name: str) -> None:
