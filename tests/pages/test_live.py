@@ -43,7 +43,6 @@ def opened(folder: Path, root: Path) -> Open:
         app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
         for key, value in ({"network": NETWORK, "bits": "1"} | query).items():
             app.query_params[key] = value
-        app.run()
         app.switch_page("pages/live.py").run()
         assert not app.exception
         return app

@@ -37,7 +37,6 @@ def page(folder: Path, root: Path) -> AppTest:
     """The page after its first run, at 1 bit."""
     app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
     app.query_params["bits"] = "1"
-    app.run()
     app.switch_page("pages/networks.py").run()
     assert not app.exception
     return app
