@@ -167,7 +167,7 @@ EMPTIED = """() => {
     for (const bar of document.querySelectorAll('.js-plotly-plot g.point > path:not(.point)'))
         bar.setAttribute('d', 'M0,0V0H0V0Z');
     for (const node of document.querySelectorAll('.sankey-node')) {
-        const [across] = node.getAttribute('transform').match(/[0-9.]+/);
+        const [across] = node.getAttribute('transform').match(/-?[0-9.]+/);
         node.setAttribute('transform', `translate(${across},0)`);
         node.querySelector('.node-rect').setAttribute('height', 0);
     }
