@@ -317,7 +317,7 @@ def test_confidences_that_do_not_fit_to_the_answers_are_refused():
     made = synthetic_trace()
     wrong = dict(made.confidences) | {"margin": np.zeros((200, 2))}
 
-    with pytest.raises(TraceError, match=r"margin of shape \(200, 2\) does not fit"):
+    with pytest.raises(TraceError, match=r"margin of shape \(200, 2\) does not match"):
         replace(made, confidences=wrong)
 
 
