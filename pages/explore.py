@@ -223,9 +223,7 @@ def downloads(view: View) -> None:
             st.download_button(
                 "This point (JSON)",
                 lambda: json.dumps(
-                    now["view"].write()
-                    | now["point"].to_dict()
-                    | certification.export(now["view"]),
+                    now["view"].write() | now["point"].as_row() | certification.export(now["view"]),
                     indent=2,
                 ),
                 file_name=f"{view.network}-{view.variant}-point.json",

@@ -1,4 +1,4 @@
-"""Many thresholds with one promise: a path that is walked down, and the grid of a free slider."""
+"""Bounds at many thresholds together: along a path, and on the grid of a free slider."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from hybrid.errors import CertificateError
 
 __all__ = ["Band", "band", "fixed_sequence", "nearest", "slider_grid"]
 
-# Round thresholds, closer together near 1 where confidences crowd; no data decides them.
+# Round thresholds, closer together near 1, where most confidences are; chosen without data.
 _AXES = {
     1: (0.3, *(i / 100 for i in range(40, 100, 2)), 0.99, 0.995, 0.999),
     2: (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.999),
@@ -36,7 +36,7 @@ _FEW = (0.6, 0.8, 0.95)  # for each of four exits and more
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Band:
-    """Bounds on a grid of thresholds that hold all at once, for whoever moves among them freely.
+    """Bounds on a grid of thresholds, which all hold together, so that any point may be chosen.
 
     | field      | shape      |                                             |
     |------------|------------|---------------------------------------------|
@@ -56,7 +56,7 @@ class Band:
     split: str
 
     def certificate(self, thresholds: Sequence[float]) -> Certificate | None:
-        """The certificate at these thresholds; None between the points of the grid."""
+        """The certificate at these thresholds; None if they are not on the grid."""
         same = np.flatnonzero((abs(self.thresholds - np.asarray(thresholds)) < 1e-9).all(axis=1))
         return self.at(int(same[0])) if len(same) else None
 
@@ -86,8 +86,8 @@ def fixed_sequence(
 ) -> int | None:
     """Index of the last point of a path that is certified to lose at most max_loss, or None.
 
-    The points are tested in the path's order, each at delta, until one fails; that one is not
-    certified, nor any after it, however good. So no correction is needed and no monotonicity.
+    The points are tested in the path's order, each at delta, until one fails. That point and all
+    after it are not certified. So neither a correction nor monotonicity is needed.
 
     Source: Angelopoulos et al., "Learn then Test" (arXiv 2110.01052), fixed sequence testing.
 
@@ -102,7 +102,7 @@ def fixed_sequence(
     check_delta(delta)
     if not 0 <= max_loss <= 1:
         raise CertificateError(
-            f"A largest loss of {max_loss} is none; give a fraction from 0 to 1, such as 0.01 for "
+            f"A largest loss of {max_loss} is outside 0 to 1; give a fraction, such as 0.01 for "
             "one point."
         )
     if not len(path):
@@ -122,7 +122,7 @@ def fixed_sequence(
 def slider_grid(exits: int) -> Floats:
     """(k, exits): the round thresholds at which a slider's point is certified; 0.8 among them.
 
-    No data decides them, so they are fixed before anyone looks.
+    They depend on no data, so they are fixed before anyone looks.
     """
     axis = _AXES.get(exits, _FEW)
     if not exits:
@@ -140,12 +140,12 @@ def band(
     measure: str = "max_probability",
     seed: int = 0,
 ) -> Band:
-    """Bounds at every point of a grid, each at delta / (k * offers), so that all hold at once.
+    """Bounds at every point of a grid, each at delta / (k * offers), so that all hold together.
 
     Args:
         grid: (k, early) thresholds, fixed before anyone looked at the trace's labels.
-        offers: how many such grids one chooses among: every network, bit width and measure that
-            is on offer counts, looked at or not.
+        offers: number of such grids to choose among: every network, bit width and measure on
+            offer counts, looked at or not.
 
     Raises:
         CertificateError, ThresholdError, UnknownNameError: as `certify`.
@@ -168,7 +168,7 @@ def band(
 
 
 def nearest(of: Band, thresholds: Sequence[float], *, together: bool = False) -> tuple[float, ...]:
-    """The band's point nearest to thresholds; of equally near ones the most careful.
+    """The band's point nearest to thresholds; of equally near ones the highest.
 
     Args:
         together: only among the points whose thresholds are all the same.

@@ -1,8 +1,8 @@
 """A network's hybrids beside its static networks, scope by scope and profile by profile. No torch.
 
-A hybrid's best thresholds are found on `tune` and make a curve of figures of `test`, which is read
-at the accuracy that a static network has there. No point is chosen by it for use: `hybrid.choosing`
-does that, and looks at `test` not at all.
+A hybrid's best thresholds are found on `tune` and reported on `test`, where they are compared at
+the accuracy of a static network. This chooses no point for use: `hybrid.choosing` does, and it
+never reads `test`.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Comparison:
     """A static network against the cheapest hybrid point that is as accurate within half a point.
 
     Args:
-        hybrid: variant of that point; empty where no hybrid is as accurate.
+        hybrid: variant of that point; empty if no hybrid is as accurate.
         hybrid_energy_pj: of that point; infinite likewise.
         hybrid_thresholds: of that point, one per early exit; empty likewise.
     """
@@ -77,18 +77,15 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedPoint:
-    """One side of a comparison on test, with all that may decide: means of an image.
+    """One side of a comparison on test, with all figures that can decide it.
 
-    energy_pj: in the scope asked for. device_energy_pj: the battery's share, radio included.
+    point: in the scope asked for. device_energy_pj: the battery's share per image, radio included.
     edge_bytes: weights that the device holds, exit heads included.
     """
 
     variant: zoo.Variant
-    accuracy: float
-    energy_pj: float
+    point: policy.OperatingPoint
     device_energy_pj: float
-    latency_ms: float
-    uplink_bytes: float
     edge_bytes: int
 
 
@@ -125,7 +122,7 @@ def comparisons_at(network: str, prices: Prices) -> list[Comparison]:
 def compared_points(
     network: str, comparison: Comparison, prices: Prices
 ) -> tuple[ComparedPoint, ComparedPoint | None]:
-    """The static network of a comparison and the hybrid point beside it, None where there is none.
+    """The static network of a comparison and the hybrid point beside it, or None.
 
     Args:
         network: whose comparison it is.
@@ -149,18 +146,15 @@ def _compared_point(
     )
     return ComparedPoint(
         variant=variant,
-        accuracy=point.outcome.accuracy,
-        energy_pj=point.energy_pj,
+        point=point,
         device_energy_pj=radio.energy_pj,
-        latency_ms=point.latency_ms,
-        uplink_bytes=point.uplink_bytes,
         edge_bytes=energy.edge_weight_bytes(variant.layers),
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Counted:
-    """Who leaves where on tune at every combination of thresholds; no price is in it."""
+    """Counts on tune at every combination of thresholds, without prices."""
 
     variant: zoo.Variant
     points: policy.AllPoints

@@ -56,11 +56,11 @@ class CandidateTrace:
 
     @cached_property
     def reference_right(self) -> int:
-        """How many samples the reference answers rightly."""
+        """How many samples the reference answers correctly."""
         return int(np.count_nonzero(self.reference_classes == self.labels))
 
     def loss_points(self, right: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Accuracy lost against the reference, in percentage points, where so many are right."""
+        """Accuracy lost against the reference, in percentage points, if so many are correct."""
         return 100 * (self.reference_right - np.asarray(right, np.int64)) / self.samples
 
     @cached_property
@@ -107,7 +107,7 @@ class Candidate:
 
     @property
     def early_exits(self) -> int:
-        """Early exits of the variant; it takes one threshold for each."""
+        """Early exits of the variant, with one threshold each."""
         return self.variant.early_exits
 
     def costs(self, prices: Prices) -> ExitCosts:
@@ -126,16 +126,16 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Field:
-    """All that competes, before any price or limit is known.
+    """All candidates of a choice, before any price or limit is known.
 
     Args:
         references: data set to (network, variant) that the loss of its networks is counted
             against: the full-precision twin that is the most accurate on tune.
-        absent: one sentence for each variant that cannot compete.
+        absent: one sentence for each variant that cannot take part.
         images: as in `collect_candidates`.
-        labelled: whether the images have labels. Without them the reference's answers are taken
-            for right: what is lost against it is then how often another answer is given, and no
-            loss of accuracy can be larger.
+        labelled: whether the images have labels. Without labels the reference's answers count as
+            correct. The loss is then the share of answers that differ from it, and no loss of
+            accuracy can be larger.
     """
 
     candidates: tuple[Candidate, ...]
@@ -154,19 +154,19 @@ def collect_candidates(
     load: LoadTrace = zoo.trace,
     progress: Callable[[int, int], None] | None = None,
 ) -> Field:
-    """Everything that these networks can be used as.
+    """All candidates that these networks offer.
 
     Args:
         networks: names, as `zoo.networks` lists them.
-        images: a name of the user's own images, recorded in two halves, `<images>-tune` to choose
-            on and `<images>-certify`; empty for the splits of the networks' data sets.
+        images: name of the user's own images, recorded in two halves, `<images>-tune` and
+            `<images>-certify`; empty for the splits of the networks' data sets.
         measure: a name in `hybrid.traces.confidence.MEASURES`.
         load: network, variant and split to a trace.
         progress: called with the variants done and their total.
 
     Raises:
         LimitError: no network, or none with a trace to choose on.
-        UnknownNameError: a network or a measure that there is not.
+        UnknownNameError: an unknown network or measure.
     """
     if measure not in MEASURES:
         raise UnknownNameError("confidence measure", measure, MEASURES)
@@ -194,7 +194,7 @@ def collect_candidates(
             progress(done, len(jobs))
         found.append(_entered(card, mode, variant, traces, references[card.dataset], measure))
     if not found:
-        raise LimitError(f"Nothing can be chosen: {' '.join(absent)}")
+        raise LimitError(f"There is nothing to choose among: {' '.join(absent)}")
     return Field(
         candidates=tuple(found),
         references=references,
@@ -206,7 +206,7 @@ def collect_candidates(
 
 
 def taken_from(images: str) -> dict[str, str]:
-    """Purpose to the split that serves it; of own images none is left to report on.
+    """Purpose to its split; your own images have none to report on.
 
     >>> taken_from("mine")
     {'tune': 'mine-tune', 'certify': 'mine-certify'}
@@ -267,7 +267,7 @@ def _traces(
 def _reference(
     dataset: str, cards: Sequence[zoo.Card], traces: Mapping[tuple[str, str, str], Trace]
 ) -> tuple[str, str]:
-    """The most accurate twin; where none has a trace, the most accurate variant to its end."""
+    """The most accurate twin; if none has a trace, the variant with the best final exit."""
     own = {card.network for card in cards if card.dataset == dataset}
     known = [key for key in traces if key[0] in own and key[2] == "tune"]
     twins = [key for key in known if key[1] == zoo.TWIN]
@@ -278,7 +278,7 @@ def _reference(
     def right(key: tuple[str, str, str]) -> float:
         if traces[key].labelled:
             return float(traces[key].correct[:, -1].mean())
-        # what its card says of the data set's images: these cannot tell
+        # from its card, on the data set's images: these have no labels
         return accuracy[key[:2]].get("tune", (0.0,))[-1]
 
     return max(twins or known, key=right)[:2]
@@ -312,7 +312,7 @@ def see(trace: Trace, mode: Mode, reference: Trace) -> CandidateTrace:
     """A trace in a deployment mode; without labels the reference's answers count as correct.
 
     Raises:
-        TraceError: where the reference's trace is of other images.
+        TraceError: the reference's trace is of other images.
     """
     if not np.array_equal(trace.labels, reference.labels):
         raise TraceError(

@@ -1,4 +1,4 @@
-"""The published figures of early exit, and what the networks of pretrained/ reach beside them.
+"""Published figures of early-exit networks, and what the networks of pretrained/ reach.
 
 A row of the table is a bar: a budget (edge exits, energy) and the accuracy that goes with it.
 Thresholds and variant are chosen on `tune`, the figures are those of `test`. No torch.
@@ -18,7 +18,7 @@ __all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
 
 Floats = NDArray[np.float64]
 
-# Chosen on 2,500 images, read off 10,000 others: a budget is kept with this much to spare.
+# Chosen on 2,500 images and reported on 10,000 others: this share of a budget is kept in reserve.
 SPARE = 0.01
 PAPER = "Long, Chakraborty, Roy, arXiv 2005.10851, abstract"
 LEAPLAB = "LeapLabTHU/L2W-DEN, plot, energy from its MACs in purdue-45nm"
@@ -28,7 +28,7 @@ MODELS = "chenyaofo/pytorch-cifar-models, ResNet-20 to 56"
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A budget, the accuracy wanted within it, and who published what.
+    """A budget, the accuracy required within it, and the published result.
 
     Args:
         title: names the bar.
@@ -36,10 +36,10 @@ class Bar:
         paper: True for the paper's ResNet-32, False for the project's own networks.
         bits: the most bits of the edge; 32 for the twin alone.
         edge_fraction: the least that stays at the edge, 0 for any.
-        energy_reduction: against the network's own twin, at least; 0 for any.
-        energy_uj: mean energy an image at most; infinite for any.
+        energy_reduction: at least, relative to the network's own twin; 0 for any.
+        energy_uj: mean energy per image at most; infinite for any.
         accuracy: the least, as a fraction; relative to the twin's where `to_twin`.
-        published, source: what it is measured against.
+        published, source: the published result and where it is from.
     """
 
     title: str
@@ -119,11 +119,11 @@ BARS = (
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRow:
-    """A bar and the operating point that answers it; no point where no network is there for it.
+    """A bar and the operating point for it; no point if there is no such network.
 
     Attributes:
-        wanted: the accuracy that the bar asks for, relative ones turned absolute.
-        missed: what falls short, in words; empty where the bar is met.
+        wanted: the accuracy required, as an absolute value.
+        missed: the shortfalls in words; empty if the bar is met.
     """
 
     bar: Bar
@@ -135,12 +135,12 @@ class PublishedRow:
 
     @property
     def met(self) -> bool:
-        """Whether the test split keeps budget and accuracy."""
+        """Whether budget and accuracy are met on test."""
         return self.point is not None and not self.missed
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        figures = self.point.to_dict() if self.point else {}
+        figures = self.point.as_row() if self.point else {}
         return {
             "bar": self.bar.title,
             "published": self.bar.published,
@@ -154,7 +154,7 @@ class PublishedRow:
 
 
 def rows(bars: Sequence[Bar] = BARS) -> list[PublishedRow]:
-    """What the networks of pretrained/ reach at each bar, in `compute` and `purdue-45nm`."""
+    """The best result in pretrained/ for each bar, in `compute` and `purdue-45nm`."""
     choices: dict[Bar, list[_Choice]] = {bar: [] for bar in bars}
     for card in (zoo.card(name) for name in zoo.networks()):
         for variant in card.variants.values():
@@ -166,12 +166,12 @@ def rows(bars: Sequence[Bar] = BARS) -> list[PublishedRow]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
-    """A variant with thresholds, and how it does on tune."""
+    """A variant with thresholds, and its result on tune."""
 
     card: zoo.Card
     variant: zoo.Variant
     thresholds: tuple[float, ...]
-    excess: float  # by which the budget is missed, 0 where it is kept
+    excess: float  # by which the budget is exceeded, 0 if it is met
     accuracy: float
 
 
@@ -265,5 +265,5 @@ def _words(row: PublishedRow) -> tuple[str, ...]:
         f"{point.energy_reduction:.2f}x",
         f"{100 * point.outcome.accuracy:.2f} %",
         f"{100 * row.wanted:.2f} %",
-        "met" if row.met else "violations_of " + ", ".join(row.missed),
+        "met" if row.met else "misses " + ", ".join(row.missed),
     )

@@ -1,4 +1,4 @@
-"""A trace to the threshold combinations worth having. Arrays in, arrays out; knows no price.
+"""A trace to its useful threshold combinations. Arrays in, arrays out; knows no price.
 
 Two thresholds with no confidence between them decide alike. So a trace has a finite number of
 outcomes, and one threshold per outcome is enough: the one with the fewest digits.
@@ -98,7 +98,7 @@ def steps(trace: TraceLike, measure: str) -> Steps:
 
 
 def options(trace: TraceLike, measure: str, moves: Steps) -> Options:
-    """The combinations worth having; see the module for what is exact."""
+    """The useful combinations; see the module for how complete they are."""
     distinct = moves.thresholds
     if math.prod(len(some) for some in distinct) <= COMBINATIONS:
         return _all(trace, measure, distinct, exact=True)
@@ -110,7 +110,7 @@ def options(trace: TraceLike, measure: str, moves: Steps) -> Options:
 
 
 def joined(*some: Options) -> Options:
-    """All rows of several; exact where the first is."""
+    """All rows of several; exact if the first is."""
     return Options(
         thresholds=np.concatenate([o.thresholds for o in some]),
         exit_counts=np.concatenate(
@@ -158,10 +158,10 @@ def refined(
 
     Args:
         start: one threshold per early exit.
-        best: samples by exit (g, exits) and right ones (g,) to the row of the best of them.
+        best: from samples by exit (g, exits) and correct samples (g,) to the best row.
 
     Returns:
-        The combinations that were passed on the way, the best one last.
+        The combinations on the way, the best one last.
     """
     now = np.array(start, np.float64)
     sure = trace.confidences[measure]
@@ -209,10 +209,10 @@ def _together(trace: TraceLike, measure: str, grid: Floats) -> Options:
 def _moved(
     sure: npt.NDArray[np.float32], correct: Bools, now: Floats, exit_: int, moves: Steps
 ) -> tuple[Counts, Counts]:
-    """Counts (g, exits) and right ones (g,) when one exit's threshold takes each of its values.
+    """Samples by exit (g, exits) and correct ones (g,) for each value of one exit's threshold.
 
-    Those who reach the exit, by rising confidence: at each threshold a first part of them stays,
-    and goes where the later exits send it.
+    Of the samples that reach the exit, sorted by confidence, those below the threshold continue to
+    later exits.
     """
     early = len(now)
     limits = now.astype(np.float32)

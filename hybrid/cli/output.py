@@ -125,7 +125,7 @@ def point_json(
     about: dict[str, Any], point: "OperatingPoint", priced: dict[str, str]
 ) -> dict[str, Any]:
     """An operating point with the keys that other programs rely on."""
-    values = point.to_dict()
+    values = point.as_row()
     counted = ("samples", "thresholds", "measure", "exit_fractions", "edge_fraction")
     right = ("accuracy", "final_exit_accuracy", "twin_accuracy")
     spent = ("energy_pj", "twin_energy_pj", "energy_reduction", "uplink_bytes")

@@ -1,8 +1,8 @@
 """Many thresholds at once: sweeps of one, grids of all, and the frontier. Exact like one point.
 
-A sample's confidence becomes its rank: how many thresholds of the grid it reaches. Who leaves at
-which threshold then follows from histograms of ranks and their running sums, so the cost hardly
-depends on how many thresholds are asked for.
+A sample's confidence becomes its rank: the number of grid thresholds it reaches. Exits taken at
+each threshold then follow from histograms of ranks and their running sums, so the cost hardly
+depends on the number of thresholds.
 """
 
 import math
@@ -108,7 +108,7 @@ def sweep(
 
     Raises:
         ThresholdError: no early exit of this index, or see `check_thresholds`.
-        UnknownNameError: a measure that the trace does not have.
+        UnknownNameError: the trace does not have this measure.
     """
     confidences = early_confidences(trace, measure)
     early = confidences.shape[1]
@@ -139,7 +139,7 @@ def all_points(
 
     Raises:
         ThresholdError: more than 4 million combinations, or see `check_thresholds`.
-        UnknownNameError: a measure that the trace does not have.
+        UnknownNameError: the trace does not have this measure.
     """
     confidences = early_confidences(trace, measure)
     grids = _grids(confidences, grid)
@@ -162,7 +162,7 @@ def all_points(
 def threshold_grid(confidences: npt.NDArray[np.float32], size: int = 101) -> Floats:
     """Thresholds T / 10,000 that split one exit's samples into parts of about equal size.
 
-    Confidences crowd near 1, where an even grid would see none of the trade.
+    Most confidences are close to 1, where an even grid would be too coarse.
 
     Args:
         confidences: (n,) float32 in [0, 1], n > 0.
@@ -207,7 +207,7 @@ def _ranks(confidences: npt.NDArray[np.float32], grid: Floats) -> Counts:
 
 
 def _staying(ranks: Counts, right: npt.NDArray[np.bool_], thresholds: int) -> Counts:
-    """(2, thresholds): samples, and right ones, with rank <= g."""
+    """(2, thresholds): samples, and correct ones, with rank <= g."""
     histograms = [np.bincount(some, minlength=thresholds + 1) for some in (ranks, ranks[right])]
     return np.cumsum(histograms, axis=1)[:, :thresholds]
 
@@ -215,7 +215,7 @@ def _staying(ranks: Counts, right: npt.NDArray[np.bool_], thresholds: int) -> Co
 def _count_moving(
     ranks: Sequence[Counts], correct: npt.NDArray[np.bool_], thresholds: int
 ) -> Counts:
-    """(2, thresholds, exits): samples, and right ones, by exit, from the ranks at every exit.
+    """(2, thresholds, exits): samples, and correct ones, by exit, from the ranks at every exit.
 
     With R_i the highest rank at exits 0 to i, a sample takes exit i where R_(i-1) <= g < R_i.
     """
@@ -235,7 +235,7 @@ def _count_all(
     correct: npt.NDArray[np.bool_],
     grids: Sequence[Floats],
 ) -> Counts:
-    """(2, g₀, g₁, …, exits): samples, and right ones, by exit, for every combination."""
+    """(2, g₀, g₁, …, exits): samples, and correct ones, by exit, for every combination."""
     sizes = tuple(len(grid) for grid in grids)
     counts = np.empty((2, *sizes, len(sizes) + 1), np.int64)
     cells = np.zeros(len(correct), np.int64)  # row-major in the ranks at the exits so far
@@ -248,7 +248,7 @@ def _count_all(
             table = _histogram(some, shape)
             for axis in range(len(shape)):
                 table = _running(table, axis, leaving=axis == i)
-            # later thresholds change nothing for who has left
+            # later thresholds do not affect samples that have left
             counts[kind, ..., i] = table.reshape(shape + (1,) * (len(sizes) - len(shape)))
     return counts
 

@@ -1,4 +1,4 @@
-"""Thresholds and a trace to one operating point: who leaves where, how right, at what cost."""
+"""Thresholds and a trace to one operating point: exits taken, accuracy and costs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,15 +32,15 @@ _CHUNK = 1 << 16
 
 
 class TraceLike(Protocol):
-    """What a policy reads of a trace."""
+    """The parts of a trace that a policy reads."""
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """(n,): the true class; -1 throughout where it is not known."""
+        """(n,): the true class; all -1 if unknown."""
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """(n, exits): where an exit is right, the final exit last."""
+        """(n, exits): whether an exit is correct, the final exit last."""
 
     @property
     def confidences(self) -> Mapping[str, npt.NDArray[np.float32]]:
@@ -49,17 +49,17 @@ class TraceLike(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Who leaves where and how many of them are right; whole numbers, one per exit, final last.
+    """How many samples take each exit and are correct there; one number per exit, final last.
 
-    Without labels nothing counts as right, and every accuracy is NaN.
+    Without labels nothing counts as correct, and every accuracy is NaN.
     """
 
     samples: int
     thresholds: tuple[float, ...]
     measure: str
     exit_counts: tuple[int, ...]
-    correct_counts: tuple[int, ...]  # of those who take exit i, how many are right there
-    final_exit_correct: int  # of all samples, how many the final exit would answer rightly
+    correct_counts: tuple[int, ...]  # of the samples that take exit i, how many are correct
+    final_exit_correct: int  # of all samples, how many the final exit answers correctly
     labelled: bool = True
 
     @property
@@ -74,12 +74,12 @@ class Outcome:
 
     @property
     def accuracy(self) -> float:
-        """Fraction that is right at the exit it takes."""
+        """Fraction that is correct at the exit it takes."""
         return sum(self.correct_counts) / self.samples if self.labelled else math.nan
 
     @property
     def final_exit_accuracy(self) -> float:
-        """What the accuracy would be if nobody left early."""
+        """The accuracy without early exits."""
         return self.final_exit_correct / self.samples if self.labelled else math.nan
 
 
@@ -92,7 +92,7 @@ class OperatingPoint:
     latency_ms: float
     uplink_bytes: float
     twin_energy_pj: float
-    twin_accuracy: float | None  # None where the twin has no trace
+    twin_accuracy: float | None  # None if the twin has no trace
 
     @property
     def energy_reduction(self) -> float:
@@ -101,11 +101,11 @@ class OperatingPoint:
 
     @property
     def accuracy_difference(self) -> float | None:
-        """Accuracy minus the twin's: negative where the twin is better."""
+        """Accuracy minus the twin's: negative if the twin is better."""
         return None if self.twin_accuracy is None else self.outcome.accuracy - self.twin_accuracy
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: means per sample, lists for tuples, None for what is not finite."""
+    def as_row(self) -> dict[str, Any]:
+        """All figures by name, for JSON and tables: lists for tuples, None if not finite."""
         return {
             "samples": self.outcome.samples,
             "thresholds": list(self.outcome.thresholds),
@@ -131,9 +131,9 @@ class PerClass:
     | field              | shape            |                                            |
     |--------------------|------------------|--------------------------------------------|
     | samples            | (classes,)       | samples of the class                       |
-    | exit_counts        | (classes, exits) | of those, who takes exit i                 |
-    | correct_counts     | (classes, exits) | of those, who is right there               |
-    | final_exit_correct | (classes,)       | whom the final exit would answer rightly   |
+    | exit_counts        | (classes, exits) | of those, how many take exit i             |
+    | correct_counts     | (classes, exits) | of those, how many are correct there       |
+    | final_exit_correct | (classes,)       | how many the final exit answers correctly  |
     """
 
     samples: Counts
@@ -167,7 +167,7 @@ class PerClass:
 def outcome(
     trace: TraceLike, thresholds: Sequence[float], measure: str = "max_probability"
 ) -> Outcome:
-    """Count who leaves where, and who is right there.
+    """Count how many samples take each exit, and how many are correct there.
 
     Args:
         thresholds: one per early exit.
@@ -175,7 +175,7 @@ def outcome(
 
     Raises:
         ThresholdError: see `check_thresholds`.
-        UnknownNameError: a measure that the trace does not have.
+        UnknownNameError: the trace does not have this measure.
         TraceError: a trace without samples.
     """
     confidences = early_confidences(trace, measure)

@@ -46,6 +46,8 @@ def test_a_point_is_what_evaluate_gives_on_test(found: list[PricedCurves]):
 
 
 def test_a_duel_is_won_by_the_cheapest_hybrid_that_is_as_accurate(found: list[PricedCurves]):
+    assert found
+    assert all(match.statics and match.hybrids for match in found)
     for match in found:
         for static, comparison in zip(match.statics, comparisons(match), strict=True):
             cheapest = float("inf")
@@ -68,8 +70,9 @@ def test_the_sides_of_a_duel_are_what_evaluate_gives_at_its_points(found: list[P
     assert fought == expected
     for comparison in fought:
         static, hybrid = compared_points(NETWORK, comparison, prices)
-        assert (static.accuracy, static.uplink_bytes) == (comparison.accuracy, 0)
-        assert static.energy_pj == pytest.approx(comparison.static_energy_pj)
+        assert static.point.outcome.accuracy == comparison.accuracy
+        assert static.point.uplink_bytes == 0
+        assert static.point.energy_pj == pytest.approx(comparison.static_energy_pj)
         if hybrid is None:
             continue
         point = evaluate(
@@ -78,10 +81,12 @@ def test_the_sides_of_a_duel_are_what_evaluate_gives_at_its_points(found: list[P
             comparison.hybrid_thresholds,
             prices=Prices(scope="device"),
         )
-        assert hybrid.accuracy == point.outcome.accuracy >= comparison.accuracy - WITHIN
-        assert hybrid.energy_pj == pytest.approx(comparison.hybrid_energy_pj)
+        assert hybrid.point.outcome == point.outcome
+        assert point.outcome.accuracy >= comparison.accuracy - WITHIN
+        assert hybrid.point.energy_pj == pytest.approx(comparison.hybrid_energy_pj)
         assert hybrid.device_energy_pj == point.energy_pj
-        assert (hybrid.latency_ms, hybrid.uplink_bytes) == (point.latency_ms, point.uplink_bytes)
+        assert hybrid.point.latency_ms == point.latency_ms
+        assert hybrid.point.uplink_bytes == point.uplink_bytes
     assert any(comparison.hybrid for comparison in fought)
 
 

@@ -274,8 +274,8 @@ def test_limits_that_nobody_can_keep_name_the_nearest_miss() -> None:
     assert answer.proof is None
     assert answer.runners_up == ()
     assert answer.nearest_miss is not None
-    violations_of = [ranked.miss for ranked in answer.ranking]
-    assert answer.nearest_miss.miss == min(violations_of) > 0
+    misses = [ranked.miss for ranked in answer.ranking]
+    assert answer.nearest_miss.miss == min(misses) > 0
     assert answer.nearest_miss.violations[0].allowed == 0.001
 
 
@@ -328,7 +328,7 @@ def test_a_loss_that_so_few_images_cannot_promise_is_left_out_with_how_many_coul
         40,
         certificates.fewest_samples(0.05, delta=delta),
     )
-    assert f"of 40 images nothing better can come: it takes {violation.fewest}, if none" in (
+    assert f"40 images are too few: certifying this loss takes at least {violation.fewest}" in (
         reason(left["hybrid"])
     )
 
@@ -394,7 +394,7 @@ def test_a_choice_is_compared_under_every_profile() -> None:
     found = choosing.check_profiles(field, limits, prices, best, profiles)
 
     assert [one.profile for one in found] == energy.profile_names()
-    assert found[0].check_profiles
+    assert found[0].agrees
     assert found[0].own == best
     assert found[0].excess_energy == 0
     assert all(one.excess_energy is not None and one.excess_energy >= 0 for one in found)

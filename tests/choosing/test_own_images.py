@@ -95,6 +95,7 @@ def test_the_bound_without_labels_holds_for_the_accuracy_too() -> None:
     blind = collect_candidates(["trees-toy"], images="mine")
     seeing = collect_candidates(["trees-toy"], images="known")
 
+    assert blind.candidates
     for without, labelled in zip(blind.candidates, seeing.candidates, strict=True):
         at = [0.7] * (without.seen["certify"].classes.shape[1] - 1) + [0.0]
         bounds = [
@@ -158,7 +159,7 @@ def test_the_command_chooses_on_own_images() -> None:
     assert said["best"]["tune"]["split"] == "mine-tune"
     assert said["best"]["test"] is None
     words = run("--images", "mine", "--max-loss", "30", "--uncertified")
-    assert "none is left to report on" in " ".join(words.split())
+    assert "none are left to report on" in " ".join(words.split())
 
 
 def test_the_report_names_the_images(tmp_path: Path) -> None:

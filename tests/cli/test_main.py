@@ -409,6 +409,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
     monkeypatch.setattr("hybrid.training.run.train", lambda *_, **__: None)
     monkeypatch.setattr("hybrid.adaptation.adapt.adapt", lambda *_, **__: "digits-vgg")
     monkeypatch.setattr("hybrid.sweep.sweep.plan", ends_well)
+    monkeypatch.setattr("hybrid.data.cifar.download", lambda *_, **__: tmp_path)
     monkeypatch.setattr("hybrid.ui.serve.serve", lambda *_: None)
 
     program, *words = shlex.split(COMMANDS[name].epilog.removeprefix("Example: "))
@@ -425,7 +426,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
         (["evaluate", "digits-vg", "--bits", "4"], "Did you mean digits-vgg?"),
         (["evaluate", "digits-vgg", "--bits", "5"], "5 bits are not offered here; choose one of 4"),
         ([*EVALUATE[:-1], "0.9"], "Too few thresholds"),
-        ([*EVALUATE[:-1], "0.9,1.5"], "lies outside 0 to 1"),
+        ([*EVALUATE[:-1], "0.9,1.5"], "is outside 0 to 1"),
         ([*EVALUATE[:-1], "0.9,sure"], "'sure' is not a number"),
         ([*EVALUATE, "--measure", "hope"], "No confidence measure is called 'hope'"),
         ([*EVALUATE, "--split", "train"], "No split is called 'train'"),
@@ -513,7 +514,10 @@ def test_evaluate_loads_no_torch(pretrained: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("network", zoo.networks())
 def test_every_variant_that_ships_can_be_evaluated(network: str) -> None:
-    for variant in zoo.card(network).variants.values():
+    variants = zoo.card(network).variants
+    assert variants
+
+    for variant in variants.values():
         words = ["evaluate", network, "--bits", str(variant.bits), "--json"]
         words += ["--static"] if variant.is_static else []
         words += (

@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -121,6 +121,7 @@ def test_a_sweep_prices_each_threshold_as_an_operating_point_does(drawn: TraceAn
 
     swept = policy.sweep(trace, grid=[0.0, 0.25, 0.5, 0.9999, 1.0])
 
+    assert len(swept.grid) == 5
     for g, value in enumerate(swept.grid):
         point = policy.operating_point(
             trace, [value] * len(limits), costs=costs, twin_energy_pj=1.0, twin_accuracy=None
@@ -258,12 +259,20 @@ def test_an_exit_that_was_not_computed_is_not_taken():
     assert policy.exits_taken([[np.nan, 0.9]], [0.0, 0.5]).tolist() == [1]
 
 
-def test_more_samples_than_one_chunk_are_counted_once(monkeypatch: pytest.MonkeyPatch):
-    trace = synthetic_trace(samples=205)
-    whole = policy.outcome(trace, [0.6, 0.6])
-    monkeypatch.setattr("hybrid.policy.points._CHUNK", 50)
+def test_a_hundred_thousand_samples_are_counted_as_a_few_are():
+    few, times = synthetic_trace(samples=205), 500
+    many = replace(
+        few,
+        labels=np.tile(few.labels, times),
+        classes=np.tile(few.classes, (times, 1)),
+        confidences={name: np.tile(sure, (times, 1)) for name, sure in few.confidences.items()},
+    )
 
-    assert policy.outcome(trace, [0.6, 0.6]) == whole
+    counted, once = policy.outcome(many, [0.6, 0.6]), policy.outcome(few, [0.6, 0.6])
+
+    assert counted.samples == times * once.samples
+    assert counted.exit_counts == tuple(times * count for count in once.exit_counts)
+    assert counted.correct_counts == tuple(times * count for count in once.correct_counts)
 
 
 @given(traces_with_thresholds(), st.integers(4, 6))
@@ -272,6 +281,7 @@ def test_per_class_equals_a_loop_over_samples(drawn: TraceAndThresholds, classes
 
     made = policy.per_class(trace, limits, "entropy", classes=classes)
 
+    assert len(made.samples) == classes
     for c in range(classes):
         members = [s for s in range(trace.samples) if trace.labels[s] == c]
         taken = [exit_of(trace.confidences["entropy"][s], limits) for s in members]
@@ -338,7 +348,7 @@ def test_an_operating_point_by_hand():
 
 
 def test_an_operating_point_becomes_json():
-    written = json.loads(json.dumps(four().to_dict(), allow_nan=False))
+    written = json.loads(json.dumps(four().as_row(), allow_nan=False))
 
     assert written == {
         "samples": 4,
@@ -362,7 +372,7 @@ def test_without_a_twins_trace_there_is_no_difference_to_it():
     point = four(twin_accuracy=None)
 
     assert point.accuracy_difference is None
-    assert point.to_dict()["twin_accuracy"] is None
+    assert point.as_row()["twin_accuracy"] is None
 
 
 def test_a_point_that_costs_nothing_reduces_without_bound_and_is_still_json():
@@ -373,7 +383,7 @@ def test_a_point_that_costs_nothing_reduces_without_bound_and_is_still_json():
     )
 
     assert point.energy_reduction == math.inf
-    assert point.to_dict()["energy_reduction"] is None
+    assert point.as_row()["energy_reduction"] is None
 
 
 def test_costs_of_another_network_are_refused():
@@ -450,17 +460,17 @@ def test_thresholds_come_as_numbers_or_text(
         ([None], 1, "Threshold None is not a number"),
         ([True], 1, "Threshold True is not a number"),
         ([[0.5]], 1, r"Threshold \[0.5\] is not a number"),
-        (["nan"], 1, "A threshold is NaN, which nothing exceeds"),
-        ([1.5], 1, "Threshold 1.5 lies outside 0 to 1"),
-        (["-0.1"], 1, "Threshold '-0.1' lies outside 0 to 1"),
-        ([math.inf], 1, "Threshold inf lies outside 0 to 1"),
-        ([10**400], 1, "Threshold 10+ lies outside 0 to 1"),
+        (["nan"], 1, "A threshold is NaN, which no confidence reaches"),
+        ([1.5], 1, "Threshold 1.5 is outside 0 to 1"),
+        (["-0.1"], 1, "Threshold '-0.1' is outside 0 to 1"),
+        ([math.inf], 1, "Threshold inf is outside 0 to 1"),
+        ([10**400], 1, "Threshold 10+ is outside 0 to 1"),
         ([0.5] * 3, 2, "Too many thresholds: 3 given, and this network has 2 early exits"),
         ([0.5], 2, "Too few thresholds: 1 given, and this network has 2 early exits"),
         ("", 1, "Too few thresholds: 0 given, and this network has 1 early exit; give"),
         ([0.5], 0, "This network has no early exit and takes no threshold; leave out the 1"),
-        (0.5, 1, "0.5 is no list of thresholds"),
-        (None, 1, "None is no list of thresholds"),
+        (0.5, 1, "0.5 is not a list of thresholds"),
+        (None, 1, "None is not a list of thresholds"),
     ],
 )
 def test_thresholds_that_cannot_be_used_are_refused_in_one_sentence(

@@ -167,11 +167,11 @@ def _beside(static: ComparedPoint, hybrid: ComparedPoint | None) -> dict[str, st
     return {
         "Static network": variant_title(static.variant),
         "Hybrid as accurate": variant_title(hybrid.variant) if hybrid else "none",
-        "Accuracy": both(lambda one: numbers.percent(one.accuracy)),
-        "Energy": both(lambda one: numbers.energy(one.energy_pj)),
+        "Accuracy": both(lambda one: numbers.percent(one.point.outcome.accuracy)),
+        "Energy": both(lambda one: numbers.energy(one.point.energy_pj)),
         "Battery, with radio": both(lambda one: numbers.energy(one.device_energy_pj)),
-        "Latency": both(lambda one: numbers.latency(one.latency_ms)),
-        "Uplink": both(lambda one: f"{one.uplink_bytes:,.0f} B"),
+        "Latency": both(lambda one: numbers.latency(one.point.latency_ms)),
+        "Uplink": both(lambda one: f"{one.point.uplink_bytes:,.0f} B"),
         "Weights on the device": both(lambda one: numbers.kilobytes(one.edge_bytes)),
     }
 
