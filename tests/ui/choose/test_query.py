@@ -59,7 +59,7 @@ def test_part_of_a_battery_sets_no_limit_and_says_what_it_lacks() -> None:
     wished, _ = read({"loss": "", "confidence": "", "battery_mah": "220", "min_days": "10"})
 
     assert wished.limits.to_dict() == {}
-    assert wished.missing == ("Images a day", "Battery (V)")
+    assert wished.missing == ("Images per day", "Battery (V)")
     whole, _ = read(wished.write() | {"images_per_day": "5", "battery_volts": "3"})
     assert whole.missing == ()
     assert set(whole.limits.to_dict()) == {
