@@ -215,7 +215,7 @@ def rows(kept: Kept) -> list[SweepRow]:
 def about(asked: SweepPlan, kept: Kept) -> dict[str, Any]:
     """What was asked, left out and failed, in plain values."""
     shared = json.loads(asked.trials[0].asked)
-    for each in ("cut", "exits", "bits", "seed"):
+    for each in ("cut", "exit_modules", "bits", "seed"):
         del shared[each]
     failed = [
         {
