@@ -178,8 +178,7 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
             alt="Energy of the choice under each energy model, beside the best one there",
         )
     with right:
-        rows = [{"Energy model": one.profile, "Choice": choice.verdict(one)} for one in others]
-        table(rows, "The choice under each energy model")
+        table(shown.under_models(others), "The choice under each energy model")
 
 
 def show_method(answer: Answer) -> None:

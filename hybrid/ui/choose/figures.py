@@ -1,4 +1,4 @@
-"""The pictures of Choose: every candidate, what is within the limits, and the energy models.
+"""The figures of Choose: all candidates, those within the limits, and the energy models.
 
 Energies are drawn in the unit the axis names, losses in points. Colours are slots of
 `hybrid.ui.palette`, so one specification serves both themes.
@@ -34,7 +34,7 @@ _TICKS = 5  # of an axis of the parallel coordinates
 
 
 def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
-    """Accuracy lost against energy per image: what keeps every limit is filled, the rest faint.
+    """Accuracy lost against energy per image: points within every limit filled, the rest faint.
 
     The choice has a ring, and each point says in `customdata` which row of which candidate it is.
     """
@@ -63,7 +63,7 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
 
 
 def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
-    """All candidates as lines over parallel axes; a range dragged on an axis keeps what is inside.
+    """All candidates as lines over parallel axes; dragging along an axis filters them.
 
     Blue keeps every limit that tune can see; the choice is red.
     """
@@ -119,7 +119,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
 
 
 def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
-    """Energy of the first choice under each energy model, beside what would be chosen there."""
+    """Energy of the first choice under each energy model, beside the choice there."""
     figure = _figure(height=90 + 34 * len(found), margin={"l": 8, "r": 16, "t": 36, "b": 8})
     names = [one.profile for one in found]
     own = np.array([one.own.tune.energy_pj / 1e6 for one in found])
@@ -207,7 +207,7 @@ def _ring(best: Point, scale_pj: float) -> go.Scatter:
 
 
 def _losses(pareto_sets: Sequence[ParetoSet], answer: Answer) -> list[float]:
-    """What is seen at first: around the limit, where there is one; the rest is there to pan to."""
+    """The range shown at first: around the limit if there is one; the rest can be panned to."""
     losses = _column(pareto_sets, "loss_points")
     low, high = float(losses.min()), float(losses.max())
     limit = answer.limits.max_loss_points
@@ -218,7 +218,7 @@ def _losses(pareto_sets: Sequence[ParetoSet], answer: Answer) -> list[float]:
 
 
 def _chosen_rows(pareto_sets: Sequence[ParetoSet], best: Point | None) -> npt.NDArray[np.bool_]:
-    """Where the choice stands among all rows, or the row of its candidate that is nearest to it."""
+    """The row of the choice among all rows, or the nearest row of its candidate."""
     rows = [np.zeros(len(one.over), np.bool_) for one in pareto_sets]
     if best is not None:
         for one, mask in zip(pareto_sets, rows, strict=True):
@@ -246,7 +246,7 @@ def _named(
 
 
 def _axis(label: str, values: Floats, *, log: bool = False) -> dict[str, Any]:
-    """An axis of numbers; on a log scale the ticks still say the numbers."""
+    """An axis of numbers; on a log scale the ticks are still labelled with the numbers."""
     finite = np.where(np.isfinite(values), values, np.nan)
     shown = np.log10(np.maximum(finite, 1e-6)) if log else finite
     top = np.nanmax(shown) if np.isfinite(shown).any() else 0.0

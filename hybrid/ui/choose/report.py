@@ -23,7 +23,7 @@ from hybrid.choosing import (
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
 from hybrid.text import choice, numbers
-from hybrid.ui.choose import figures
+from hybrid.ui.choose import figures, shown
 
 __all__ = ["COLOURS", "save_report", "to_html"]
 
@@ -76,9 +76,9 @@ def to_html(
         *_best(answer),
         *_others(answer),
         "<h2>All candidates</h2>",
-        _paragraph("Dotted lines are limits; filled points keep all that tune can see.", "small"),
+        _paragraph("Dotted lines are limits; filled points meet every limit on tune.", "small"),
         _drawn("trade", figures.trade(seen, answer)),
-        _paragraph("Drag along an axis to keep what is inside; red is the choice.", "small"),
+        _paragraph("Drag along an axis to filter; the choice is red.", "small"),
         _drawn("axes", figures.axes(seen, answer)),
         *_compared(answer, compared),
         "<h2>How it was chosen</h2>",
@@ -103,7 +103,7 @@ def _best(answer: Answer) -> list[str]:
         {"": title, "Accuracy": numbers.percent(of.accuracy, 2)}
         | {words: choice.figure(key, of.by_limit[key])
            for key, words in choice.FIGURES.items() if key in of.by_limit}
-        | {"Never ask the cloud": numbers.percent(of.edge_fraction)}
+        | {"Answered at the edge": numbers.percent(of.edge_fraction)}
         for title, of in both.items()
         if of is not None
     ]  # fmt: skip
@@ -132,23 +132,18 @@ def _others(answer: Answer) -> list[str]:
         named = {str(place): point for place, point in enumerate(answer.runners_up, start=1)}
         parts += ["<h2>Runners-up</h2>", _table(choice.rows(named))]
     if answer.left_out:
-        rows = [
-            {"Left out": choice.name(one.point), "Why": choice.reason(one)}
-            for one in answer.left_out
-        ]
-        parts += ["<h2>What was left out, and why</h2>", _table(rows)]
+        parts += ["<h2>Left out, and why</h2>", _table(shown.left_out(answer))]
     return parts
 
 
 def _compared(answer: Answer, compared: Sequence[ProfileCheck]) -> list[str]:
     if answer.best is None or not compared:
         return []
-    rows = [{"Energy model": one.profile, "There": choice.verdict(one)} for one in compared]
     return [
         "<h2>Under other energy models</h2>",
         _paragraph(choice.survival(compared, answer.best)),
         _drawn("profiles", figures.profiles(compared)),
-        _table(rows),
+        _table(shown.under_models(compared)),
     ]
 
 

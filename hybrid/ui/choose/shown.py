@@ -5,12 +5,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from hybrid.choosing import Answer, ParetoSet, Point
+from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
 from hybrid.text import choice, numbers
 from hybrid.ui.charts import Box
 from hybrid.ui.view import STEPS, View, on_grid
 
-__all__ = ["Candidate", "boxes", "explore_link", "left_out", "marked", "rounded", "standings"]
+__all__ = [
+    "Candidate",
+    "boxes",
+    "explore_link",
+    "left_out",
+    "marked",
+    "rounded",
+    "standings",
+    "under_models",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +105,11 @@ def standings(answer: Answer) -> list[dict[str, str]]:
         }
         for one in answer.ranking
     ]
+
+
+def under_models(checks: Sequence[ProfileCheck]) -> list[dict[str, str]]:
+    """The choice under each energy model."""
+    return [{"Energy model": one.profile, "Choice": choice.verdict(one)} for one in checks]
 
 
 def marked(points: Sequence[Any], sets: Sequence[ParetoSet]) -> Candidate | None:

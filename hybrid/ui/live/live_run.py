@@ -143,7 +143,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
         Box(
             "Speed-up, measured",
             faster,
-            f"expected from MACs {numbers.ratio(against.everything_macs / against.macs)}",
+            f"by MACs {numbers.ratio(against.everything_macs / against.macs)}",
         ),
         Box(
             "MACs run",

@@ -1,4 +1,4 @@
-"""Own images beside the test split's: how sure the exits are, what they answer and confuse."""
+"""A user's images beside the test split: confidences, answers and the confusion matrix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _WORDS_FIT = 20  # classes up to which every cell can say its number
 
 
 def confidences(own: Floats, other: Floats, *, colour: str, names: tuple[str, str]) -> go.Figure:
-    """Two histograms of one exit's confidence: bars of the own images, a line of the others.
+    """Two histograms of one exit's confidence: bars for the user's images, a line for the others.
 
     Args:
         own, other: (bins,) shares of the images in bins of equal width from 0 to 1.
@@ -53,7 +53,7 @@ def confidences(own: Floats, other: Floats, *, colour: str, names: tuple[str, st
 
 
 def shares(rows: Sequence[tuple[str, Floats, str]], classes: Sequence[str]) -> go.Figure:
-    """How often each class is answered, or is the truth: a bar per class and row.
+    """How often each class is the answer or the label: a bar per class and row.
 
     Args:
         rows: what the legend says, the share of each class (classes,), a slot of the palette.
@@ -75,7 +75,7 @@ def shares(rows: Sequence[tuple[str, Floats, str]], classes: Sequence[str]) -> g
 
 
 def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> go.Figure:
-    """Which class is answered as which; the darker a cell, the more of its row's images.
+    """Labels against answers; the darker a cell, the more of its row's images.
 
     Args:
         counts: (classes, classes), a row per true class.
