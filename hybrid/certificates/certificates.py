@@ -213,11 +213,10 @@ def certify_exits(
     found: list[Certificate | None] = []
     for number in range(early):
         here = values[taken == number]
-        if not len(here):
-            found.append(None)
-            continue
         found.append(
-            Certificate(
+            None
+            if not len(here)
+            else Certificate(
                 method=method,
                 bounds=f"{METHODS[method]}, of the images that leave at exit {number}",
                 bound=float(upper_bounds(here[None], method, share, seed)[0]),

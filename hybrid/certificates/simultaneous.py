@@ -100,20 +100,15 @@ def fixed_sequence(
     """
     check_trace(trace, method)
     check_delta(delta)
-    if not 0 <= max_loss <= 1:
-        raise CertificateError(
-            f"A largest loss of {max_loss} is outside 0 to 1; give a fraction, such as 0.01 for "
-            "one point."
-        )
+    _check_max_loss(max_loss)
     if not len(path):
         return None
     table = value_table(trace, path, method, measure)
     if method == "betting":
         p_values = betting_p_values(table, max_loss=max_loss, delta=delta, seed=seed)
     else:
-        p_values = clopper_pearson_p_values(
-            table.sum(axis=1, dtype=np.int64), table.shape[1], max_rate=max_loss
-        )
+        failures = table.sum(axis=1, dtype=np.int64)
+        p_values = clopper_pearson_p_values(failures, table.shape[1], max_rate=max_loss)
     failed = np.flatnonzero(~(p_values <= delta))
     last = int(failed[0]) - 1 if len(failed) else len(path) - 1
     return last if last >= 0 else None
@@ -179,3 +174,11 @@ def nearest(of: Band, thresholds: Sequence[float], *, together: bool = False) ->
     apart = np.round(((points - np.asarray(thresholds)) ** 2).sum(axis=1), 12)
     first = np.lexsort((-points.sum(axis=1), apart))[0]
     return tuple(points[first].tolist())
+
+
+def _check_max_loss(max_loss: float) -> None:
+    if not 0 <= max_loss <= 1:
+        raise CertificateError(
+            f"A largest loss of {max_loss} is outside 0 to 1; give a fraction, such as 0.01 for "
+            "one point."
+        )

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 LoadTrace = Callable[[str, str, str], Trace]  # network, variant, split
+Traces = Mapping[tuple[str, str, str], Trace]  # network, variant, purpose
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,22 +177,12 @@ def collect_candidates(
     cards = [card for card in named if not images or images in user_splits.halved(card.network)]
     absent = [_without(card.network, images) for card in named if card not in cards]
     traces = _traces(cards, images, load, absent)
-    references = {
-        dataset: _reference(dataset, cards, traces)
-        for dataset in dict.fromkeys(card.dataset for card in cards)
-        if any((c.network, v, "tune") in traces for c in cards for v in c.variants)
-    }
-    jobs = [
-        (card, mode, variant)
-        for card in cards
-        for variant in card.variants.values()
-        for mode in modes_of(variant)
-        if (card.network, variant.name, "tune") in traces
-    ]
+    references = _references(cards, traces)
     found = []
-    for done, (card, mode, variant) in enumerate(jobs):
+    entries = _entries(cards, traces)
+    for done, (card, mode, variant) in enumerate(entries):
         if progress:
-            progress(done, len(jobs))
+            progress(done, len(entries))
         found.append(_entered(card, mode, variant, traces, references[card.dataset], measure))
     if not found:
         raise LimitError(f"There is nothing to choose among: {' '.join(absent)}")
@@ -264,9 +255,25 @@ def _traces(
     return traces
 
 
-def _reference(
-    dataset: str, cards: Sequence[zoo.Card], traces: Mapping[tuple[str, str, str], Trace]
-) -> tuple[str, str]:
+def _entries(cards: Sequence[zoo.Card], traces: Traces) -> list[tuple[zoo.Card, Mode, zoo.Variant]]:
+    """Each variant that has a trace to choose on, in each mode it can be deployed in."""
+    return [
+        (card, mode, variant)
+        for card in cards
+        for variant in card.variants.values()
+        for mode in modes_of(variant)
+        if (card.network, variant.name, "tune") in traces
+    ]
+
+
+def _references(cards: Sequence[zoo.Card], traces: Traces) -> dict[str, tuple[str, str]]:
+    """Data set to the network and variant that losses are relative to."""
+    recorded = any((c.network, v, "tune") in traces for c in cards for v in c.variants)
+    datasets = dict.fromkeys(card.dataset for card in cards) if recorded else {}
+    return {dataset: _reference(dataset, cards, traces) for dataset in datasets}
+
+
+def _reference(dataset: str, cards: Sequence[zoo.Card], traces: Traces) -> tuple[str, str]:
     """The most accurate twin; if none has a trace, the variant with the best final exit."""
     own = {card.network for card in cards if card.dataset == dataset}
     known = [key for key in traces if key[0] in own and key[2] == "tune"]
@@ -288,7 +295,7 @@ def _entered(
     card: zoo.Card,
     mode: Mode,
     variant: zoo.Variant,
-    traces: Mapping[tuple[str, str, str], Trace],
+    traces: Traces,
     reference: tuple[str, str],
     measure: str,
 ) -> Candidate:
