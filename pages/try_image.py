@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hybrid import data
-from hybrid.data import images
+from hybrid.data import archives, images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import preprocess
@@ -147,12 +147,12 @@ def take_uploads() -> list[Picture | Rejected]:
         on_change=forget_removed,
         help=f"PNG, JPEG, WebP, GIF (first frame), BMP or TIFF, up to "
         f"{images.MAX_FILE_BYTES // 1_000_000} MB a file; of a zip the first "
-        f"{images.MAX_FILES} images.",
+        f"{archives.MAX_FILES} images.",
     )
     kept = st.session_state.setdefault("try_kept", {})
     for file in files:
         if file.file_id not in kept:
-            kept[file.file_id] = images.read_upload(file.name, file.getvalue(), size=largest())
+            kept[file.file_id] = archives.read_upload(file.name, file.getvalue(), size=largest())
     listed = st.session_state["try_listed"] = {file.file_id for file in files}
     offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
     if not kept:
@@ -196,7 +196,7 @@ def forget(file_ids: Iterable[str]) -> None:
 def take_camera() -> list[Picture | Rejected]:
     """The camera's picture."""
     shot = st.camera_input("Camera", key="try_camera", width=480)
-    return images.read_upload("Camera", shot.getvalue(), size=largest()) if shot else []
+    return archives.read_upload("Camera", shot.getvalue(), size=largest()) if shot else []
 
 
 def largest() -> int:

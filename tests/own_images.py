@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,17 @@ from hybrid.data.labels import UNLABELLED
 from hybrid.data.user_splits import Part, UserSplit
 from hybrid.traces import trace
 
-__all__ = ["digits", "png", "pngs", "write_folder", "write_halves", "write_user_split", "zipped"]
+__all__ = [
+    "digits",
+    "encoded",
+    "photograph",
+    "png",
+    "pngs",
+    "write_folder",
+    "write_halves",
+    "write_user_split",
+    "zipped",
+]
 
 
 def digits(count: int = 60) -> Dataset:
@@ -45,11 +56,26 @@ def pngs(some: Dataset, folders: Mapping[int, str] | None = None) -> dict[str, b
     }
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photograph(width: int = 48, height: int = 40) -> Image.Image:
+    """Red on the left, blue on the right, with some noise so that it does not compress away."""
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[:, : width // 2, 0] = 240
+    pixels[:, width // 2 :, 2] = 240
+    noise = np.random.default_rng(0).integers(0, 15, pixels.shape, dtype=np.uint8)
+    return Image.fromarray(pixels + noise)
+
+
+def zipped(files: Mapping[str, bytes], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
     return buffer.getvalue()
 
 

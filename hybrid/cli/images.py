@@ -282,16 +282,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _pixels(path: Path, card: "Card") -> Any:
-    """What the network sees of a file: uint8 (size, size, channels)."""
-    from hybrid.data.images import read_image
-    from hybrid.data.preprocess import preprocess
+    """A file as the network sees it: uint8 (size, size, channels)."""
+    from hybrid.data.preprocess import read_input
 
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}); name an image file.") from None
-    picture = read_image(path.name, content, size=card.size)
-    return preprocess(picture, card.size, card.channels)
+    return read_input(path.name, content, size=card.size, channels=card.channels)
 
 
 def _batch(pixels: Any, card: "Card") -> Any:

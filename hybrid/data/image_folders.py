@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.data import archives
-from hybrid.data.archives import LABELS_FILE, Entry, Source
-from hybrid.data.images import Rejected, is_clutter, read_image, shown_name
-from hybrid.data.preprocess import preprocess
+from hybrid.data.archives import Entry, Source, is_clutter
+from hybrid.data.images import Rejected, shown_name
+from hybrid.data.label_table import LABELS_FILE
+from hybrid.data.preprocess import read_input
 from hybrid.errors import ImageError, SourceError
 
 __all__ = ["ClassFolders", "Pixels", "opened", "read"]
@@ -109,11 +110,11 @@ def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
     skipped = list(found.refused)
     for entry, label in entries:
         try:
-            picture = read_image(entry.name, found.read(entry), size=size)
+            pixels = read_input(entry.name, found.read(entry), size=size, channels=channels)
         except ImageError as error:
             skipped.append(Rejected(name=shown_name(entry.name), sentence=str(error)))
         else:
-            images[len(labels)] = preprocess(picture, size, channels)
+            images[len(labels)] = pixels
             labels.append(label)
     return Pixels(
         images=images[: len(labels)],

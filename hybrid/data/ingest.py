@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from hybrid.data import draw_splits, user_splits
 from hybrid.data.archives import Entry, Source
-from hybrid.data.images import Rejected, read_image, shown_name
+from hybrid.data.images import Rejected, shown_name
 from hybrid.data.labels import LEFT_OUT, UNLABELLED, labels
-from hybrid.data.preprocess import preprocess
+from hybrid.data.preprocess import read_input
 from hybrid.data.user_splits import Part, UserSplit
 from hybrid.errors import ImageError, SourceError
 
@@ -194,7 +194,7 @@ def pixels_of(entry: Entry, data: bytes, about: UserSplit) -> NDArray[np.uint8]:
     Raises:
         ImageError: the bytes are no image; the sentence names the file.
     """
-    pixels = preprocess(read_image(entry.name, data, size=about.size), about.size, about.channels)
+    pixels = read_input(entry.name, data, size=about.size, channels=about.channels)
     return 255 - pixels if about.inverted else pixels
 
 

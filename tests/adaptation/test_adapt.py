@@ -320,7 +320,7 @@ def test_a_model_for_grey_images_is_shown_grey_ones(
     assert network == "packed-grey"  # of a zip, without its suffix
     assert zoo.images(network, "test").images.shape == (4, 16, 16, 1)
     assert "Skipped 1 of the files:" in told
-    assert "  photos/dark/broken.png is no PNG, JPEG" in next(t for t in told if "broken" in t)
+    assert "  photos/dark/broken.png is not a PNG, JPEG" in next(t for t in told if "broken" in t)
 
 
 def test_a_model_for_other_channels_or_with_weights_that_are_no_numbers_is_refused(

@@ -296,7 +296,7 @@ def test_recorded_images_are_a_split_of_the_other_commands(
     assert recorded.exit_code == 0, recorded.stderr
     assert recorded.stdout == ""
     assert "mine: 40 images." in recorded.stderr
-    assert "7/broken.png is no PNG" in recorded.stderr
+    assert "7/broken.png is not a PNG" in recorded.stderr
     assert "1 image labelled 'ten' was left out: no class has that name." in recorded.stderr
     point = parsed(run(*EVALUATE, "--split", "mine", "--json"))
     assert (point["split"], point["samples"]) == ("mine", 40)

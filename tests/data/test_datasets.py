@@ -262,7 +262,7 @@ def test_a_test_folder_set_apart_stays_the_test_split(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_says_what_to_put_there(tmp_path: Path) -> None:
-    with pytest.raises(DataMissingError, match="holds no image; give PNG, JPEG"):
+    with pytest.raises(DataMissingError, match="holds no images; give PNG, JPEG"):
         data.load(tmp_path, "train")
 
 
@@ -286,7 +286,7 @@ def test_a_bad_picture_in_a_folder_is_listed_and_the_others_are_used(
     assert len(first.labels) == 12
     for split in (first, again):
         assert [one.name for one in split.skipped] == ["ant/bad.png"]
-        assert "bad.png is no PNG" in split.skipped[0].sentence
+        assert "bad.png is not a PNG" in split.skipped[0].sentence
     np.testing.assert_array_equal(first.images, again.images)
 
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_costs_no_other(tmp_pa
         "cat/cut.png": "cat/cut.png is damaged or cut short",
         "cat/empty.png": "cat/empty.png is empty",
         "cat/tiny.png": "cat/tiny.png has 2 × 2 pixels",
-        "dog/words.jpg": "dog/words.jpg is no PNG, JPEG, WebP, GIF, BMP or TIFF image",
+        "dog/words.jpg": "dog/words.jpg is not a PNG, JPEG, WebP, GIF, BMP or TIFF image",
     }
 
 
@@ -123,7 +123,7 @@ def test_rows_of_a_table_say_the_classes_where_there_is_one(tmp_path: Path):
             {"train/cat/1.png": GREY, "train/dog/1.png": GREY, "test/Katze/1.png": GREY},
             r"test/Katze in .* is no class of train/, which has cat, dog; rename it",
         ),
-        ({"cat/notes.txt": b"x"}, "holds no image; give PNG"),
+        ({"cat/notes.txt": b"x"}, "holds no images; give PNG"),
     ],
 )
 def test_folders_that_say_no_classes_are_one_sentence(

@@ -248,8 +248,8 @@ def test_what_cannot_be_read_is_listed_and_costs_no_other() -> None:
     assert about.skipped == 3
     assert [one.sentence for one in user_splits.skipped(about)] == [
         "0/a.png is empty; choose the file again.",
-        "0/b.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
-        "1/c.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
+        "0/b.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
+        "1/c.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
     ]
 
 
@@ -287,7 +287,7 @@ def test_very_few_images_of_one_class_are_a_split_too(network: Network, count: i
     [
         ({"cow/1.png": b"", "pig/2.png": b""}, r"None of the labels \(cow, pig\) is a class of"),
         ({"1.png": b"x"}, "The images have no labels"),
-        ({"1/1.png": b"x"}, r"None of the 1 images could be read; the first: 1/1.png is no PNG"),
+        ({"1/1.png": b"x"}, r"None of the 1 images could be read; the first: 1/1.png is not a PNG"),
     ],
 )
 def test_images_that_make_no_split_are_one_sentence_and_leave_nothing(
