@@ -16,7 +16,7 @@ from torch.nn import functional
 from benchmarks.rows import format_row, machine
 from hybrid.models import Network, Spec, build
 from hybrid.quant.fusing import fused
-from hybrid.quant.quantizers import calibrating
+from hybrid.quant.layers import calibrating
 from hybrid.training.recipe import load_recipe
 
 ROUNDS = 4

@@ -13,6 +13,7 @@ import hybrid.ui
 TORCH_FREE = [
     "hybrid",
     "hybrid.evaluation",
+    "hybrid.quant.levels",
     "hybrid.quant.packing",
     "hybrid.quant.payload",
     "hybrid.zoo",

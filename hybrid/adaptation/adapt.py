@@ -43,7 +43,7 @@ from hybrid.models.adapted import Adapted, Prepare, stage_cuts
 from hybrid.models.census import census
 from hybrid.models.cutting import cuts
 from hybrid.models.tracing import Outline, fit_weights, load_model, trace
-from hybrid.quant.quantizers import FULL_PRECISION, check_bits
+from hybrid.quant.levels import FULL_PRECISION, check_bits
 from hybrid.training.publish import Training, publish
 from hybrid.training.recipe import Plan, Recipe
 

@@ -18,7 +18,8 @@ from hybrid.data.preprocess import normalise
 from hybrid.inference.record import exit_logits
 from hybrid.models import Network
 from hybrid.models.blocks import PooledHead
-from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d, calibrating
+from hybrid.quant.layers import QuantConv2d, calibrating
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = [
     "BATCH",

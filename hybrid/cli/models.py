@@ -79,7 +79,7 @@ def cuts(
     This runs the code of the module that you name.
     """
     from hybrid.models import cutting, tracing
-    from hybrid.quant.quantizers import check_bits
+    from hybrid.quant.levels import check_bits
 
     check_bits(bits)
     loaded = tracing.load_model(model, classes=classes)

@@ -17,7 +17,9 @@ from hybrid.models.cutting import Cut, Piece, cuts, find_cut, pieces, worthwhile
 from hybrid.models.network import Network
 from hybrid.models.spec import Reference, Spec
 from hybrid.models.tracing import Outline, is_reference, load_model, trace
-from hybrid.quant.quantizers import FULL_PRECISION, ActivationQuantizer, QuantConv2d, fit_range
+from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
+from hybrid.quant.levels import FULL_PRECISION
+from hybrid.quant.quantizers import fit_range
 
 __all__ = ["Adapted", "Prepare", "build", "seen_shape", "stage_cuts"]
 

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.quant.fusing import fusible
-from hybrid.quant.quantizers import FULL_PRECISION, QuantConv2d
+from hybrid.quant.layers import QuantConv2d
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = [
     "Classifier",

@@ -23,8 +23,8 @@ from hybrid.errors import HybridError, WeightsError
 from hybrid.files import replacing, sha256_of
 from hybrid.models import Network, Spec, build
 from hybrid.models.network import quantized_layers
+from hybrid.quant.layers import QuantConv2d
 from hybrid.quant.packing import pack, packed_bytes, unpack
-from hybrid.quant.quantizers import QuantConv2d
 
 __all__ = ["FORMAT", "base_of", "load_network", "save_network"]
 

@@ -17,8 +17,8 @@ from torch import Tensor, fx, nn
 
 from hybrid.errors import ModelError
 from hybrid.models.tracing import Outline
+from hybrid.quant.layers import QuantConv2d
 from hybrid.quant.payload import payload_bytes
-from hybrid.quant.quantizers import QuantConv2d
 
 __all__ = ["Cut", "Piece", "SegmentCost", "cuts", "find_cut", "pieces", "worthwhile"]
 

@@ -12,7 +12,7 @@ from hybrid.models.architectures import architecture
 from hybrid.models.blocks import Classifier, ExitHead
 from hybrid.models.spec import Spec
 from hybrid.policy import check_thresholds
-from hybrid.quant.quantizers import ActivationQuantizer, QuantConv2d
+from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
 from hybrid.traces import confidence
 
 __all__ = ["EdgeOutput", "Inference", "Network"]

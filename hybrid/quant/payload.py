@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid.errors import BitWidthError, PayloadError
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.quant.packing import pack, packed_bytes, unpack
 
 __all__ = ["Received", "decode", "encode", "payload_bytes"]
 
 _MAGIC = b"HYB1"
 _HEADER = struct.Struct("<4sBBHfI")
-_FULL_PRECISION = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ def payload_bytes(shape: tuple[int, ...], *, bits: int) -> int:
     True
     """
     values = int(np.prod(shape))
-    body = values * 4 if bits == _FULL_PRECISION else packed_bytes(shape, bits=bits)
+    body = values * 4 if bits == FULL_PRECISION else packed_bytes(shape, bits=bits)
     return _HEADER.size + 2 * len(shape) + body
 
 
@@ -49,7 +49,7 @@ def encode(features: npt.NDArray[np.float32], *, bits: int, step: float = 1.0) -
         features: any shape of up to 255 axes, values code · step with codes 0 … 2^bits - 1.
         bits: of the uplink; 32 sends the values as they are.
     """
-    if bits == _FULL_PRECISION:
+    if bits == FULL_PRECISION:
         body = np.ascontiguousarray(features, dtype="<f4").tobytes()
     else:
         codes = np.rint(features / np.float32(step)).astype(np.int64)
@@ -84,6 +84,6 @@ def decode(data: bytes) -> Received:
 def _features(
     body: bytes, shape: tuple[int, ...], *, bits: int, step: float
 ) -> npt.NDArray[np.float32]:
-    if bits == _FULL_PRECISION:
+    if bits == FULL_PRECISION:
         return np.frombuffer(body, dtype="<f4").reshape(shape).astype(np.float32)
     return unpack(body, bits=bits, shape=shape).astype(np.float32) * np.float32(step)

@@ -28,7 +28,7 @@ from hybrid.files import sha256_of
 from hybrid.models.adapted import stage_cuts
 from hybrid.models.cutting import Cut, cuts, find_cut, worthwhile
 from hybrid.models.tracing import Outline, fit_weights, load_model, trace
-from hybrid.quant.quantizers import FULL_PRECISION, check_bits
+from hybrid.quant.levels import FULL_PRECISION, check_bits
 from hybrid.sweep.on_ray import connected
 from hybrid.sweep.swept import SweepRow, row
 from hybrid.sweep.trials import Made, Trial, alone, in_folder, is_finished, make, publish

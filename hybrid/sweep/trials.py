@@ -22,7 +22,7 @@ from hybrid import zoo
 from hybrid.adaptation.adapt import TWIN, AdaptRequest, adapt
 from hybrid.errors import HybridError, SweepError, WeightsError
 from hybrid.files import replacing, sha256_of
-from hybrid.quant.quantizers import FULL_PRECISION
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = [
     "Made",

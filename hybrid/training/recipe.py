@@ -13,7 +13,7 @@ from hybrid.data import DATASETS
 from hybrid.errors import HybridError, RecipeError, UnknownNameError
 from hybrid.models import Spec
 from hybrid.models.architectures import architecture
-from hybrid.quant.quantizers import check_bits
+from hybrid.quant.levels import check_bits
 
 __all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "plan_of", "recipe_names"]
 

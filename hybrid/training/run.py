@@ -26,7 +26,7 @@ from hybrid.models import Network, build
 from hybrid.models.blocks import WhiteningStem
 from hybrid.models.checkpoints import base_of, load_network
 from hybrid.quant.fusing import fused
-from hybrid.quant.quantizers import QuantConv2d, calibrating
+from hybrid.quant.layers import QuantConv2d, calibrating
 from hybrid.training.batches import Batches
 from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish, renew

@@ -28,7 +28,7 @@ from hybrid.errors import (
 from hybrid.evaluation import evaluate
 from hybrid.models.census import census
 from hybrid.models.tracing import load_model
-from hybrid.quant.quantizers import QuantConv2d
+from hybrid.quant.layers import QuantConv2d
 from hybrid.traces import trace
 
 NAME = "digits-plain"

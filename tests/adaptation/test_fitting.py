@@ -14,7 +14,7 @@ from hybrid.data import Dataset
 from hybrid.models import Network, Reference, Spec, build
 from hybrid.models.adapted import Adapted
 from hybrid.models.tracing import load_model
-from hybrid.quant.quantizers import QuantConv2d
+from hybrid.quant.layers import QuantConv2d
 
 
 def network(model: str, stages: tuple[str, ...], *, bits: int) -> Network:

@@ -22,7 +22,7 @@ from hybrid.files import sha256_of
 from hybrid.models import Network, Spec, build
 from hybrid.models.checkpoints import base_of, load_network, save_network
 from hybrid.models.network import quantized_layers
-from hybrid.quant.quantizers import BITS
+from hybrid.quant.levels import BITS
 
 every_width = pytest.mark.parametrize("bits", BITS)
 one_folder = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

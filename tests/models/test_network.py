@@ -18,7 +18,8 @@ from hybrid.models.blocks import WhiteningStem, WideConv
 from hybrid.models.census import census
 from hybrid.models.network import quantized_layers
 from hybrid.policy import exits_taken
-from hybrid.quant.quantizers import BITS, QuantConv2d, calibrating
+from hybrid.quant.layers import QuantConv2d, calibrating
+from hybrid.quant.levels import BITS
 from hybrid.traces import confidence
 
 STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "wide9": 9, "digits-vgg": 4}
