@@ -13,7 +13,8 @@ from PIL import Image
 from hybrid import data, zoo
 from hybrid.data import Dataset, user_splits
 from hybrid.data.labels import UNLABELLED
-from hybrid.data.user_splits import Part, UserSplit
+from hybrid.data.split_parts import Part, save_part
+from hybrid.data.user_splits import UserSplit
 from hybrid.traces import trace
 
 __all__ = [
@@ -120,9 +121,7 @@ def write_user_split(
     grey = np.full((samples, card.size, card.size, card.channels), 127, np.uint8)
     names = tuple(f"{i}.png" for i in range(samples))
     draft = user_splits.draft_path(network, name, "made-up")
-    user_splits.save_part(
-        draft, 0, Part(images=grey, labels=labels, names=names, skipped=(), entries=samples)
-    )
+    save_part(draft, 0, Part(images=grey, labels=labels, names=names, skipped=(), entries=samples))
     user_splits.keep(draft, about)
     for variant in card.variants:
         whole = zoo.trace(network, variant)

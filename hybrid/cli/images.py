@@ -141,7 +141,7 @@ def import_images(
         words = () if no_labels else archives.label_words(source, card.classes)
         found = match(words, card.classes)
         table = _match_table(found, map_label or (), card)
-        whole = ingest.plan(
+        whole = ingest.plan_ingest(
             source,
             card,
             name=name,
@@ -152,7 +152,7 @@ def import_images(
         plans = ingest.divided(whole) if tune_certify else (whole,)
         for plan in plans:
             with output.progress(f"Reading {plan.about.name}") as progress:
-                about = ingest.collect(plan, source.read, progress=progress)
+                about = ingest.ingest(plan, source.read, progress=progress)
             output.say_collected(about)
     output.say_left_out(found, table)
     for plan in plans:

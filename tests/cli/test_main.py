@@ -316,7 +316,7 @@ def test_the_same_recording_again_finds_it_done_and_another_is_refused(
     other = run(*RECORD, photos)
 
     assert other.exit_code == 2
-    assert "A split called mine is kept for digits-vgg already" in other.stderr
+    assert "digits-vgg already has a split called mine" in other.stderr
 
 
 def test_images_without_labels_have_a_disagreement_and_no_accuracy(run: Run, photos: str) -> None:

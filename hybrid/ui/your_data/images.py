@@ -216,7 +216,9 @@ def plans(
     with archives.opened(
         found.given.where, title=found.given.title, labels=found.given.labels
     ) as s:
-        whole = ingest.plan(s, card, name=name, words=found.words, table=table, inverted=inverted)
+        whole = ingest.plan_ingest(
+            s, card, name=name, words=found.words, table=table, inverted=inverted
+        )
     made = ingest.divided(whole) if divide else (whole,)
     for plan in made:
         user_splits.check_free(card.network, plan.about.name)
@@ -273,7 +275,7 @@ def start(
             kept = []
             for number, plan in enumerate(made):
                 step = _reporter(report, f"Reading {plan.about.name}", number, steps)
-                kept.append(ingest.collect(plan, source.read, progress=step))
+                kept.append(ingest.ingest(plan, source.read, progress=step))
         _record(kept, [card.variants[n] for n in names], gate, report, (len(made), steps))
 
     return _start(work, card.network, *(plan.about.name + plan.key for plan in made))
