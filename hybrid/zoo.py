@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "SPLITS",
+    "TWIN",
     "WEIGHTS",
     "Card",
     "Variant",
@@ -51,6 +52,7 @@ __all__ = [
 FORMAT = 1
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
+TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
 def exit_labels(early: int) -> list[str]:

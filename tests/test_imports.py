@@ -16,6 +16,7 @@ TORCH_FREE = [
     "hybrid.quant.levels",
     "hybrid.quant.packing",
     "hybrid.quant.payload",
+    "hybrid.sweep.results",
     "hybrid.zoo",
     *(
         module.name

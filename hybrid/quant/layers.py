@@ -24,7 +24,7 @@ from hybrid.quant.quantizers import (
     to_codes,
 )
 
-__all__ = ["ActivationQuantizer", "QuantConv2d", "calibrating"]
+__all__ = ["ActivationQuantizer", "QuantConv2d", "calibrating", "unquantized"]
 
 
 class ActivationQuantizer(nn.Module):
@@ -255,6 +255,20 @@ class QuantConv2d(nn.Conv2d):
         return functional.conv2d(
             x, weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+
+
+@contextmanager
+def unquantized(network: nn.Module) -> Iterator[None]:
+    """Let quantized convolutions compute at full precision inside the block."""
+    layers = [m for m in network.modules() if isinstance(m, QuantConv2d)]
+    widths = [layer.weight_bits for layer in layers]
+    try:
+        for layer in layers:
+            layer.weight_bits = layer.activation.bits = FULL_PRECISION
+        yield
+    finally:
+        for layer, bits in zip(layers, widths, strict=True):
+            layer.weight_bits = layer.activation.bits = bits
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:

@@ -139,12 +139,12 @@ def test_features_are_sent_at_the_bits_of_the_last_edge_stage_and_at_two_at_leas
     [
         ({"exits": (2, 1)}, "Exits must ascend without repeats"),
         ({"exits": (1, 1)}, "Exits must ascend without repeats"),
-        ({"exits": (1, 3)}, "must lie on edge stages 0 to 2"),
-        ({"exits": (-1,)}, "must lie on edge stages 0 to 2"),
+        ({"exits": (1, 3)}, "must be on edge stages 0 to 2"),
+        ({"exits": (-1,)}, "must be on edge stages 0 to 2"),
         ({"cut": 4, "exits": ()}, "The cut must be a stage from 0 to 3, not 4"),
         ({"cut": -1, "exits": ()}, "The cut must be a stage from 0 to 3, not -1"),
         ({"bits": (32, 4)}, "2 bit widths for 3 edge stages; give one per stage"),
-        ({"size": 0}, "10 classes, 1 channels and 0 pixels make no network"),
+        ({"size": 0}, "10 classes, 1 channels and 0 pixels do not make a network"),
         ({"width": 3}, "A network has no width; remove it from the file"),
     ],
 )
