@@ -1,9 +1,9 @@
-"""Seconds of a training step with compiled quantizers, against plain ones.
+"""Seconds per training step with compiled quantizers, compared with plain ones.
 
     python -m benchmarks.fusing [architecture] [bits] [batch]
 
 Forward and backward of all exits on random images of 32 pixels, one thread, bfloat16 autocast:
-`hybrid train --compile` against `hybrid train`. Rounds alternate after both have warmed up.
+`hybrid train --compile` compared with `hybrid train`. Rounds alternate after both warmed up.
 """
 
 import sys

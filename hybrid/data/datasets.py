@@ -124,7 +124,7 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
         return _load_folder(Path(name), split, size=size, channels=channels)
     name = str(name)
     source = _source(name)
-    written = _written(name)
+    written = stored_splits(name)
     images, labels = _cached(name, split, written.key) or _build(name, split, source, written)
     return Dataset(name=name, split=split, images=images, labels=labels, classes=written.classes)
 
@@ -189,8 +189,8 @@ def draw_splits(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Written:
-    """A file of `hybrid/data/splits/`: class names, pixels' checksums by part, positions."""
+class StoredSplits:
+    """A file of `hybrid/data/splits/`: class names, checksums of pixels by part, positions."""
 
     key: str
     classes: tuple[str, ...]
@@ -199,11 +199,12 @@ class _Written:
 
 
 @functools.cache
-def _written(name: str) -> _Written:
+def stored_splits(name: str) -> StoredSplits:
+    """The stored splits of a data set."""
     text = (resources.files("hybrid.data") / "splits" / f"{name}.json").read_bytes()
     content = json.loads(text)
     assert content["format"] == FORMAT  # the files ship with this module
-    return _Written(
+    return StoredSplits(
         key=hashlib.sha256(text).hexdigest()[:12],
         classes=tuple(content["classes"]),
         pixels_sha256=content["pixels_sha256"],
@@ -223,13 +224,15 @@ def _source(name: str) -> Path | None:
     return source
 
 
-def _build(name: str, split: str, source: Path | None, written: _Written) -> tuple[Images, Labels]:
+def _build(
+    name: str, split: str, source: Path | None, written: StoredSplits
+) -> tuple[Images, Labels]:
     """Read the part that holds `split`, put it in order, keep all its splits in the cache."""
     part = "test" if split == "test" and source is not None else "train"
     images, labels = _read_digits() if source is None else cifar.read(name, source, part)
     order = canonical_order(images, labels)
     images, labels = images[order], labels[order]
-    if _pixels_sha256(images, labels) != written.pixels_sha256[part]:
+    if pixels_sha256(images, labels) != written.pixels_sha256[part]:
         raise DataMissingError(
             f"{name} in {source} is incomplete or changed; delete it and download it again."
         )
@@ -251,7 +254,8 @@ def _divide(
     return {name: (images[chosen], labels[chosen]) for name, chosen in every.items()}
 
 
-def _pixels_sha256(images: Images, labels: Labels) -> str:
+def pixels_sha256(images: Images, labels: Labels) -> str:
+    """SHA-256 of all pixels and labels in this order."""
     digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
     digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -50,7 +50,7 @@ def _gradients(
 
 
 def _shared_axes(x: Tensor, parameter: Tensor) -> tuple[int, ...]:
-    """The axes of `x` along which a parameter is one and the same."""
+    """The axes of `x` along which a parameter is constant."""
     alone = parameter.ndim == 0
     return tuple(axis for axis in range(x.ndim) if alone or parameter.shape[axis] == 1)
 
@@ -90,7 +90,7 @@ def quantize(x: Tensor, step: Tensor, levels: Levels) -> Tensor:
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, equations 1–3.
     """
     if torch.is_inference_mode_enabled():
-        # the same arithmetic in place: an autograd function keeps three tensors and twice the time
+        # the same arithmetic in place: an autograd function keeps three tensors and is half as fast
         codes = (x.float() / step).sub_(levels.offset).round_().clamp_(levels.low, levels.high)
         return codes.add_(levels.offset).mul_(step).to(x.dtype)
     result: Tensor = _Quantize.apply(x, step, levels)  # type: ignore[no-untyped-call]
@@ -188,7 +188,7 @@ def fit_step(
         per_channel: one step per index of the first axis, shaped (out, 1, …), else a scalar.
 
     Returns:
-        positive steps, float32.
+        Positive steps, float32.
     """
     rows = x.detach().float().flatten(1) if per_channel else x.detach().float().reshape(1, -1)
     span = max(abs(levels.low + levels.offset), abs(levels.high + levels.offset))
@@ -207,18 +207,18 @@ def fit_range(x: Tensor, *, bits: int, candidates: int = 60) -> tuple[Tensor, Te
     """Step and zero point of least squared error among `candidates` fractions of x's range.
 
     A value is (code - zero) · step with codes 0 … 2^bits - 1. The zero point is a whole number,
-    so that 0 itself, with which convolutions pad, is a level.
+    so that 0, with which convolutions pad, is a level.
 
     Args:
-        x: values to quantize, any shape; where none is negative the zero point is 0.
+        x: values to quantize, any shape; if none is negative the zero point is 0.
         bits: 2 to 8.
 
     Returns:
-        step, positive, and zero point, both scalar float32.
+        The positive step and the zero point, both scalar float32.
     """
     values, top = x.detach().float().flatten(), 2**bits - 1
     low, high = values.min().clamp_max(0), values.max().clamp_min(0)
-    # an odd distance, so that it walks over all columns of a picture
+    # an odd stride, so that all columns of a picture are sampled
     values = values[:: len(values) // _MOST_FITTED | 1]
     best, least = (torch.ones_like(low), torch.zeros_like(low)), float("inf")
     for fraction in torch.linspace(1.0, 0.05, candidates, device="cpu").tolist():

@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_costs_no_other(tmp_pa
 
     assert pixels.labels.tolist() == [0, 1]
     assert {one.name: one.sentence.partition(";")[0] for one in pixels.skipped} == {
-        "loose.png": "loose.png lies in no folder of a class",
+        "loose.png": "loose.png is not in a class's folder",
         "cat/cut.png": "cat/cut.png is damaged or cut short",
         "cat/empty.png": "cat/empty.png is empty",
         "cat/tiny.png": "cat/tiny.png has 2 × 2 pixels",

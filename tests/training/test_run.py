@@ -189,7 +189,7 @@ def test_steps_are_set_from_images_of_every_class(monkeypatch: pytest.MonkeyPatc
     split = data.load("digits", "train")
     images = split.labels.astype(np.float32).reshape(-1, 1, 1, 1)
 
-    chosen = runs._calibration(images)
+    chosen = runs.calibration_images(images)
 
     counts = np.bincount(chosen.numpy().ravel().astype(int), minlength=10)
     assert len(chosen) == runs.CALIBRATION_IMAGES
@@ -454,7 +454,7 @@ def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: 
             means = sum(
                 zoo.load(n, bits=32, static=True)(images)[-1].softmax(1) for n in ("wise", "fool")
             )
-            seen.append((module._taught(images), means / 2))
+            seen.append((module.taught(images), means / 2))
 
     taught = plan("static-32bit", epochs=3, teacher=both, teacher_weight=1.0)
     train(recipe(taught), TrainingRun(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
@@ -471,7 +471,7 @@ def test_a_teacher_of_other_classes_is_refused(tmp_path: Path):
     wise = replace(recipe(plan("static-32bit", epochs=1)), network="wise", classes=11)
     train(wise, TrainingRun(folder=tmp_path))
 
-    with pytest.raises(RecipeError, match="wise/static-32bit knows 11 classes and cannot teach"):
+    with pytest.raises(RecipeError, match="wise/static-32bit has 11 classes and cannot teach"):
         train(
             recipe(plan("static-32bit", teacher="wise/static-32bit")), TrainingRun(folder=tmp_path)
         )
