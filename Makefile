@@ -5,26 +5,26 @@ BIN := .venv/bin
 BENCHMARKS := $(filter-out rows __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint readme bench run
+.PHONY: help setup test lint documents bench run
 
 help: ## list the verbs
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
 setup: ## create .venv with everything the tests need
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -e ".[test]"
 
-test: ## style, types, arrows and every test, as continuous integration runs them
+test: ## style, types, import contracts and every test, as continuous integration runs them
 	$(BIN)/python scripts/check.py
 
-lint: ## mend style and format, then check types and arrows
+lint: ## fix style and format, then check types and import contracts
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-readme: ## write the README's generated blocks anew
-	$(BIN)/python scripts/readme.py
+documents: ## renew the generated blocks of README.md and docs/
+	$(BIN)/python -m scripts.documents
 
 bench: ## run every benchmark; each adds its row to benchmarks/results.txt
 	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name | tee -a benchmarks/results.txt; done

@@ -19,6 +19,7 @@ services each translate `HybridError` in exactly one place.
     ├── CertificateError    a split, delta or limit that cannot be certified
     ├── LimitError          an invalid limit, or no candidates to choose from
     ├── PointError          an operating-point file that cannot be used
+    ├── AddressError        an address or a port that the dashboard cannot listen on
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
     └── PayloadError        received bytes that are not an intact payload
@@ -28,6 +29,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AddressError",
     "BitWidthError",
     "CertificateError",
     "ClusterError",
@@ -84,6 +86,24 @@ class LimitError(HybridError):
 
 class PointError(HybridError):
     """An operating-point file that cannot be used."""
+
+
+class AddressError(HybridError):
+    """An address or a port that the dashboard cannot listen on."""
+
+    def __init__(
+        self, address: str, port: int, *, in_use: bool = False, unknown: bool = False
+    ) -> None:
+        self.in_use = in_use
+        if unknown:
+            sentence = (
+                f"{address} is not an address of this machine; use 127.0.0.1, or 0.0.0.0 to let "
+                "other machines connect."
+            )
+        else:
+            why = "in use" if in_use else "not allowed for this user"
+            sentence = f"Port {port} on {address} is {why}; choose another one with --port."
+        super().__init__(sentence)
 
 
 class ProfileError(HybridError):

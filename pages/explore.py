@@ -1,4 +1,4 @@
-"""Explore: thresholds in, the trade of accuracy, energy, latency and traffic out."""
+"""Explore: thresholds in, accuracy, energy, latency and traffic out."""
 
 import json
 
@@ -14,7 +14,7 @@ from hybrid.ui.session import View
 
 PLOT = {"displayModeBar": False, "responsive": True}
 BOX_PIXELS = 340
-POINT, PICTURES = "explore_point", "explore_pictures"  # what a moved slider draws anew
+POINT, PICTURES = "explore_point", "explore_pictures"  # redrawn when a slider moves
 
 
 def main() -> None:
@@ -25,15 +25,15 @@ def main() -> None:
     except (DataMissingError, TraceError) as error:
         app_frame.missing_trace(view, error)
         return
-    # A figure that is sent anew is mounted anew: once the follower moves them, they stay the same.
+    # Streamlit mounts a figure again when its spec changes: once the follower runs, specs stay.
     drawn = drawn_figures(view, data)
-    # Sent first although it stands below: the browser loads plotly.js while Python goes on.
+    # Sent first although it is shown below: the browser loads plotly.js while Python continues.
     top = st.container()
     trade(view, drawn, labelled=data.labelled)
     with top:
         st.markdown(
-            f"**{data.card.title}**: an image leaves at the first exit that is as sure as its "
-            "threshold; the others go on to the cloud."
+            f"**{data.card.title}**: An image stops at the first exit whose confidence reaches "
+            "that exit's threshold; the rest go to the cloud."
         )
         show_headlines()
     details(view, drawn)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
-    """What the view's thresholds come to."""
+    """The operating point at the view's thresholds."""
     return policy.operating_point(
         data.trace,
         view.thresholds,
@@ -57,7 +57,7 @@ def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
 
 
 def drawn_figures(view: View, data: ExploreData) -> figures.Figures:
-    """The figures by key: at the present point, until the follower moves them by itself."""
+    """The figures by key: at the present point until the follower runs, then fixed."""
     state = st.session_state
     state.setdefault("explore_point", {})
     held: View | None = state.get("explore_anchor")
@@ -102,10 +102,10 @@ def draw(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures
 
 @st.fragment(key=POINT)
 def show_headlines() -> None:
-    """The figures that matter, and whether a static network does better."""
+    """The headline figures, and whether a static network does better."""
     view = session.current()
     if st.session_state["explore_data"] != cache.when_changed(view):
-        st.rerun()  # a trace was recorded meanwhile: everything is drawn anew
+        st.rerun()  # a trace was recorded in the meantime: redraw everything
     data = cache.explore_data(view)
     point = operating_point(view, data)
     written = honest(point, labelled=data.labelled)
@@ -137,40 +137,40 @@ def show_headlines() -> None:
 
 def trade(view: View, drawn: figures.Figures, *, labelled: bool) -> None:
     """Accuracy against energy, and the flow of the images."""
-    what = "Accuracy" if labelled else "Answered as the cloud would,"
+    what = "Accuracy" if labelled else "Agreement with the cloud"
     left, right = st.columns([3, 2])
     with left:
         chart(
             "tradeoff",
             drawn,
-            title=f"**{what} against energy** ({view.scope}), click a point to go there",
-            alt="Accuracy against energy per image, by bit width, static networks as points",
+            title=f"**{what} against energy** ({view.scope}). Click a point to select it",
+            alt=f"{what} against energy per image, a line per bit width, static networks as points",
         )
     with right:
         chart(
             "flow",
             drawn,
-            title="**Where images leave**",
-            alt="Flow of the images to the exits and the cloud, and on to right or wrong answers",
+            title="**Where images stop**",
+            alt="Flow of the images to exits and cloud, then to correct or incorrect answers",
         )
 
 
 def details(view: View, drawn: figures.Figures) -> None:
-    """Over the threshold, by part and by class."""
+    """Accuracy by threshold, energy by part, and both exits and accuracy by class."""
     over, parts, classes = st.columns(3)
     with over:
         chart(
             "threshold",
             drawn,
-            title="**Over the threshold**, the others held",
-            alt="Accuracy and edge exit fraction over each threshold, the present point marked",
+            title="**Accuracy and edge share** as one threshold moves, others fixed",
+            alt="Accuracy and share answered at the edge, by threshold, the present point marked",
         )
     with parts:
         chart(
             "parts",
             drawn,
             title=f"**Energy by part** ({view.scope})",
-            alt="Energy per image by part of the network, beside the full-precision twin",
+            alt="Energy per image by part of the network, compared with the full-precision twin",
         )
     with classes:
         chart(
@@ -182,17 +182,17 @@ def details(view: View, drawn: figures.Figures) -> None:
 
 
 def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
-    """A figure in its frame."""
+    """A figure with its title in a frame."""
     with st.container(border=True, height="stretch"):
         st.markdown(title)
-        # A figure of a hundred classes scrolls inside its box, which is as tall as the others.
+        # With a hundred classes the figure scrolls inside a box as tall as the others.
         tall = drawn[key].layout.height > BOX_PIXELS
         with st.container(height=BOX_PIXELS if tall else "content", border=False):
             st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
 
 
 def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
-    """Accuracy and edge fraction, each exit's threshold moved while the others are held."""
+    """Accuracy and edge fraction as each exit's threshold moves, the others fixed."""
     exits = [] if view.together else range(view.early_exits)
     alone = [
         policy.sweep(
@@ -222,14 +222,14 @@ def downloads(view: View) -> None:
     with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
         table = cache.frontier_table(view)
         st.caption(
-            f"The best thresholds of each bit width, found on {cache.searched_split(view)}; what "
-            f"they give on {view.split}."
+            f"The best thresholds of each bit width, found on {cache.searched_split(view)} and "
+            f"evaluated on {view.split}."
         )
         st.dataframe(
             table,
             hide_index=True,
             height=280,
-            alt="Every point of every bit width's frontier, and the static networks",
+            alt="All points of all frontiers, and the static networks",
         )
         with st.container(horizontal=True):
             st.download_button(
@@ -259,14 +259,14 @@ def downloads(view: View) -> None:
 
 @st.fragment(key=PICTURES)
 def pictures() -> None:
-    """Images that leave earliest, go furthest, or leave wrongly sure."""
+    """The images that leave earliest, are least confident, or are confidently wrong."""
     view = session.current()
     data = cache.explore_data(view)
     card = data.card
     if cache.pictures(view, [0]) is None:
         st.caption(
-            f"The images of {card.dataset} are not on this machine; with them, this page also "
-            "shows which leave earliest, which go furthest and which leave wrongly sure."
+            f"The images of {card.dataset} are not on this machine. With them, this page also "
+            "shows which leave earliest, which are least confident and which are confidently wrong."
         )
         return
     found = gallery.groups(data.trace, view.thresholds, view.measure, card.classes)
@@ -288,7 +288,7 @@ def pictures() -> None:
 
 
 def go_to_clicked() -> None:
-    """Move the controls to the frontier's point that was clicked."""
+    """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
     clicked = follower.clicked_point(view.early_exits)
     if clicked is not None:

@@ -1,6 +1,6 @@
-"""Pictures of hybrids beside static networks, for the README: docs/baselines-NETWORK.png.
+"""Pictures of hybrids beside static networks, for docs/results.md: docs/baselines-NETWORK.png.
 
-    python scripts/baselines.py cifar10-resnet32
+    python -m scripts.baselines cifar10-resnet32
 
 Every scope under three profiles; thresholds chosen on tune, figures of test.
 """

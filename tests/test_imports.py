@@ -12,6 +12,7 @@ import hybrid.ui
 
 TORCH_FREE = [
     "hybrid",
+    "hybrid.api",
     "hybrid.evaluation",
     "hybrid.quant.levels",
     "hybrid.quant.packing",

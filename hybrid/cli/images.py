@@ -33,11 +33,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def download(
-    dataset: Annotated[str, typer.Argument(help="cifar10 or cifar100; digits is here already.")],
+    dataset: Annotated[str, typer.Argument(help="cifar10 or cifar100; digits needs no download.")],
 ) -> None:
-    """Fetch a data set once, for networks to be run over its images and trained on them.
+    """Download a data set, to train networks on it and run them over its images.
 
-    HYBRID_DATA names the folder it goes to.
+    HYBRID_DATA names the folder; without it, the user's cache folder is used.
     """
     from hybrid import data
 
@@ -45,7 +45,7 @@ def download(
     with output.progress(f"Downloading {dataset}") as progress:
         data.download(dataset, progress=progress)
     if dataset == "digits":
-        typer.echo("digits comes with scikit-learn: nothing to download.", err=True)
+        typer.echo("digits comes with scikit-learn; there is nothing to download.", err=True)
         return
     typer.echo(
         f"{dataset} {'was already' if there else 'is now'} in {data.data_folder()}.", err=True
@@ -60,10 +60,10 @@ def trace(
     split: Split = "test",
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the trace goes; without it, into pretrained/.", dir_okay=False),
+        typer.Option(help="File for the trace. Default: its place in pretrained/.", dir_okay=False),
     ] = None,
 ) -> None:
-    """Run a network over a split once and write what every exit says of every sample."""
+    """Run a network over a split and record every exit's prediction for every image."""
     from hybrid import data, zoo
     from hybrid.data import user_splits
     from hybrid.inference import record
@@ -94,40 +94,42 @@ def trace(
 def import_images(
     network: Network,
     *,
-    images: Annotated[
-        Path, typer.Option(help="A folder or a zip; the folder an image lies in is its label.")
-    ],
-    name: Annotated[str, typer.Option(help="What the split is called from now on.")],
+    images: Annotated[Path, typer.Option(help="A folder or a zip, with one folder per class.")],
+    name: Annotated[str, typer.Option(help="Name of the new split.")],
     labels: Annotated[
-        Path | None, typer.Option(help="A CSV of file and label instead of folders.")
+        Path | None, typer.Option(help="A CSV with the columns file and label, instead of folders.")
     ] = None,
     map_label: Annotated[
         list[str] | None,
-        typer.Option(help="A label and its class, dog=canine; may be given several times."),
+        typer.Option(help="Map a label to a class: dog=canine. Can be repeated."),
     ] = None,
     no_labels: Annotated[
-        bool, typer.Option("--no-labels", help="Do not look at labels: accuracy stays unknown.")
+        bool, typer.Option("--no-labels", help="Ignore labels; accuracy stays unknown.")
     ] = False,
     tune_certify: Annotated[
         bool,
-        typer.Option("--tune-certify", help="Two splits, NAME-tune to choose on and NAME-certify."),
+        typer.Option(
+            "--tune-certify",
+            help="Make two splits: NAME-tune to choose on and NAME-certify to certify on.",
+        ),
     ] = False,
     invert: Annotated[
-        bool, typer.Option("--invert", help="Exchange light and dark, for ink on paper.")
+        bool, typer.Option("--invert", help="Invert the images, for dark ink on white paper.")
     ] = False,
     bits: Annotated[
-        int | None, typer.Option(help="Of the one variant to record; without it, all of them.")
+        int | None,
+        typer.Option(help="Record only the variant of this bit width. Default: all variants."),
     ] = None,
     static: Static = False,
 ) -> None:
-    """Make a split of your own images and record what every exit says of them.
+    """Make a split from your own images and record every exit's predictions for them.
 
-    `hybrid choose --images NAME` chooses on images that were divided. What was killed goes on
-    where it was, if the same is asked for again. Similar labels are proposed and not taken:
-    confirm them with --map-label.
+    `hybrid choose --images NAME` chooses on images imported with --tune-certify. Run the same
+    command again to resume an interrupted import. Labels that are only similar to a class are
+    suggested, not used: confirm them with --map-label.
     """
     from hybrid import zoo
-    from hybrid.data import archives, ingest
+    from hybrid.data import archives, ingest, label_table
     from hybrid.data.labels import match
 
     card = zoo.card(network)
@@ -136,7 +138,7 @@ def import_images(
         if bits is None
         else (zoo.variant(network, bits, static=static),)
     )
-    table_of_labels = None if labels is None else _bytes(labels)
+    table_of_labels = None if labels is None else label_table.table_bytes(labels)
     with archives.opened(images, labels=table_of_labels) as source:
         words = () if no_labels else archives.label_words(source, card.classes)
         found = match(words, card.classes)
@@ -161,11 +163,9 @@ def import_images(
 
 
 def predict(
-    network: Annotated[
-        str, typer.Argument(help="A network, as `hybrid networks` lists them; none with --point.")
-    ],
+    network: Annotated[str, typer.Argument(help="Name of a network; leave it out with --point.")],
     images: Annotated[
-        list[Path] | None, typer.Argument(help="PNG, JPEG, WebP, GIF, BMP or TIFF files.")
+        list[Path] | None, typer.Argument(help="Image files: PNG, JPEG, WebP, GIF, BMP or TIFF.")
     ] = None,
     *,
     bits: Bits,
@@ -175,11 +175,11 @@ def predict(
     point: PointFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """What each exit says of your images; the layers after the exit taken are not run.
+    """Classify images and show where each one exits; layers after that exit are not run.
 
-    With --point, network and --bits are left out: the file says them.
+    With --point, leave out the network and --bits: the file has them.
 
-    A file that is no image costs no other; exit code 2 where there was one.
+    Unreadable files are skipped; exit code 2 if there were any.
     """
     from hybrid import policy, zoo
 
@@ -192,7 +192,7 @@ def predict(
     for path in images:
         try:
             seen = _pixels(path, card)
-        except ImageError as error:  # costs no other
+        except ImageError as error:
             refused.append(str(error))
             continue
         loaded = loaded or zoo.load(network, bits=bits, static=static)
@@ -215,7 +215,7 @@ def predict(
 def _network_and_images(
     network: str, images: list[Path], point: Path | None
 ) -> tuple[str, list[Path]]:
-    """A point names its network, so what stands where one was expected is an image."""
+    """With a point file, which names its network, the first argument is an image."""
     if point is not None:
         from hybrid.choosing import load_point
 
@@ -230,7 +230,7 @@ def _network_and_images(
 def _record_user_split(
     network: str, variant: "Variant", split: str, out: Path | None = None
 ) -> None:
-    """Record the trace of a variant on an own split, and say where it is."""
+    """Record the trace of a variant on a user split, and say where it is."""
     from hybrid import zoo
     from hybrid.data import user_splits
     from hybrid.inference.record import record_user_split
@@ -252,33 +252,19 @@ def _record_user_split(
 def _match_table(
     found: Sequence["Match"], given: Sequence[str], card: "Card"
 ) -> dict[str, str | None]:
-    """Word → class: what is sure, and what --map-label says."""
-    from hybrid.errors import SourceError, UnknownNameError
+    """Word to class: certain matches, and what --map-label adds."""
+    from hybrid.data.labels import class_table
+    from hybrid.errors import SourceError
 
-    table = {one.word: None if one.proposed else one.class_name for one in found}
-    for pair in given:
-        word, _, class_name = pair.partition("=")
-        if word not in table:
-            raise UnknownNameError("label", word, table)
-        if class_name not in card.classes:
-            raise UnknownNameError("class", class_name, card.classes)
-        table[word] = class_name
+    pairs = (pair.partition("=") for pair in given)
+    table = class_table(found, {word: name for word, _, name in pairs}, card.classes)
     guesses = [f"--map-label {one.word}={one.class_name}" for one in found if one.proposed]
     if found and not any(table.values()) and guesses:
         raise SourceError(
-            f"No label is a class of {card.network}, but some are similar; if they are meant, "
+            f"No label is a class of {card.network}, but some are similar. If these are right, "
             f"add: {' '.join(guesses)}."
         )
     return table
-
-
-def _bytes(path: Path) -> bytes:
-    from hybrid.errors import SourceError
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
 
 
 def _pixels(path: Path, card: "Card") -> Any:

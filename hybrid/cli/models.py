@@ -1,4 +1,4 @@
-"""The commands for models of one's own, `cuts`, `adapt` and `sweep`; thin as `hybrid.cli.main`."""
+"""The commands for your own models: `cuts`, `adapt` and `sweep`."""
 
 import json
 from collections.abc import Sequence
@@ -20,22 +20,28 @@ __all__ = ["add_to"]
 
 Number = TypeVar("Number", int, float)
 
-Model = Annotated[str, typer.Argument(help="package.module:function, which returns the model.")]
+Model = Annotated[str, typer.Argument(help="package.module:function that returns the model.")]
 
 # of adapt and sweep
-ModelOption = Annotated[str, typer.Option(help="package.module:function, which returns the model.")]
-Weights = Annotated[Path, typer.Option(help="Its weights, as safetensors.")]
+ModelOption = Annotated[str, typer.Option(help="package.module:function that returns the model.")]
+Weights = Annotated[Path, typer.Option(help="The model's weights, a safetensors file.")]
 Epochs = Annotated[
-    int, typer.Option(min=0, help="For which edge and exits learn; 0 only quantizes.")
+    int, typer.Option(min=0, help="Epochs of training for edge and exits; 0 quantizes only.")
 ]
 Size = Annotated[
     int | None,
-    typer.Option(min=1, help="Of the images it sees; without it the data set's, or 224."),
+    typer.Option(
+        min=1, help="Image size of the model, in pixels. Default: the data set's, or 224."
+    ),
 ]
 Mean = Annotated[
-    str, typer.Option(help="That it was trained with, per channel, of pixels from 0 to 1.")
+    str,
+    typer.Option(help="Per-channel mean used in training (pixels 0 to 1), separated by commas."),
 ]
-Std = Annotated[str, typer.Option(help="Likewise; without both, the data set's.")]
+Std = Annotated[
+    str,
+    typer.Option(help="Per-channel standard deviation used in training. Default: the data set's."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,23 +66,26 @@ def cuts(
     ] = 224,
     channels: Annotated[int, typer.Option(min=1, help="Colour channels of an image.")] = 3,
     classes: Annotated[
-        int | None, typer.Option(min=2, help="What the function is given as num_classes.")
+        int | None, typer.Option(min=2, help="Passed to the function as num_classes.")
     ] = None,
     bits: Annotated[
-        int, typer.Option(help="Bit width of the edge and of what is sent, beside 32.")
+        int, typer.Option(help="Bit width of the edge and the uplink, shown beside 32.")
     ] = 4,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Every place, not only that which sends least of each run."),
+        typer.Option(
+            "--all",
+            help="List every cut, not only the one that sends least in each stretch of layers.",
+        ),
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option(help="Draw it into FILE.html, or FILE.png by Chromium.")
+        Path | None, typer.Option(help="Draw the cuts to FILE.html, or to FILE.png with Chromium.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List where a torch.nn.Module can be cut, and what that costs on either side.
+    """List where a torch.nn.Module can be cut, with the cost on both sides.
 
-    This runs the code of the module that you name.
+    This runs the code of the module you name.
     """
     from hybrid.models import cutting, tracing, user_models
     from hybrid.quant.levels import check_bits
@@ -105,26 +114,26 @@ def adapt(
     data: Annotated[
         str,
         typer.Option(
-            help="digits, cifar10, cifar100, or a folder or zip with a folder for each class."
+            help="digits, cifar10, cifar100, or a folder or zip with one folder per class."
         ),
     ],
-    cut: Annotated[str, typer.Option(help="The module behind which the edge ends.")],
-    exits: Annotated[str, typer.Option(help="Modules behind which there is an exit, with commas.")],
-    bits: Annotated[str, typer.Option(help="Bit widths of the edge, with commas: 4,8.")],
+    cut: Annotated[str, typer.Option(help="The last module on the device.")],
+    exits: Annotated[str, typer.Option(help="Modules followed by an exit, separated by commas.")],
+    bits: Annotated[str, typer.Option(help="Bit widths of the edge, separated by commas: 4,8.")],
     epochs: Epochs = 0,
-    name: Annotated[
-        str, typer.Option(help="What the network is called; without it, DATA-FUNCTION.")
-    ] = "",
+    name: Annotated[str, typer.Option(help="Name of the network. Default: DATA-FUNCTION.")] = "",
     size: Size = None,
     mean: Mean = "",
     std: Std = "",
-    seed: Annotated[int, typer.Option(help="Of the order of images and the exits' start.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the image order and of the exits' first weights.")
+    ] = 0,
 ) -> None:
-    """Cut your own torch.nn.Module, quantize its edge, train exits, and put it into pretrained/.
+    """Cut your own torch.nn.Module, quantize its edge, train its exits and publish the network.
 
-    The twin is the model as given; every command and page then knows the network. This runs the
-    code of the module that you name, and so does every later use of the network's weights.
-    HYBRID_PRETRAINED names another folder.
+    The twin is the model as given. The network goes to pretrained/ (HYBRID_PRETRAINED names
+    another folder), and every command and page can then use it. This runs the code of the module
+    you name, now and whenever the network's weights are loaded.
     """
     from hybrid import zoo
     from hybrid.adaptation.adapt import adapt as run
@@ -147,30 +156,37 @@ def adapt(
     network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
     for variant in zoo.card(network).variants.values():
         typer.echo(f"{variant.name:<14} {output.accuracies(variant)}")
-    typer.echo(f"{network} lies in {zoo.pretrained_folder() / network}.", err=True)
+    typer.echo(f"{network} is in {zoo.pretrained_folder() / network}.", err=True)
 
 
 def sweep(
     *,
     model: ModelOption,
     weights: Weights,
-    data: Annotated[str, typer.Option(help="As for `adapt`.")],
-    bits: Annotated[str, typer.Option(help="Bit widths of the edge, with commas: 2,4,8.")],
-    out: Annotated[Path, typer.Option(help="Folder of the networks, as HYBRID_PRETRAINED wants.")],
+    data: Annotated[str, typer.Option(help="Same as for `adapt`.")],
+    bits: Annotated[str, typer.Option(help="Bit widths of the edge, separated by commas: 2,4,8.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the networks; set HYBRID_PRETRAINED to it afterwards.")
+    ],
     cuts: Annotated[
-        str, typer.Option(help="Modules to cut behind, with commas; without it every worthwhile.")
+        str,
+        typer.Option(
+            help="Modules to cut after, separated by commas. Default: every worthwhile cut."
+        ),
     ] = "",
     exits: Annotated[
         list[str] | None,
         typer.Option(
-            help="A set of exits, with commas; give it again for another set. Without it one exit "
-            "at the cut, or at the last place before it that one tensor leaves."
+            help="A set of exits, separated by commas. Repeat for more sets. Default: one exit at "
+            "the cut, or at the last place before it where a single tensor crosses."
         ),
     ] = None,
     epochs: Epochs = 0,
-    seeds: Annotated[str, typer.Option(help="One trial for each, with commas: 0,1.")] = "0",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds, separated by commas: 0,1. Each makes a trial.")
+    ] = "0",
     name: Annotated[
-        str, typer.Option(help="What the networks' names begin with; else DATA-FUNCTION.")
+        str, typer.Option(help="Prefix of the networks' names. Default: DATA-FUNCTION.")
     ] = "",
     size: Size = None,
     mean: Mean = "",
@@ -178,29 +194,29 @@ def sweep(
     address: Annotated[
         str,
         typer.Option(
-            help="A Ray cluster: host:port of its head, or auto. Without it Ray is started on "
-            "this machine, and stopped at the end."
+            help="A Ray cluster: host:port of its head, or auto. Default: start Ray on this "
+            "machine and stop it at the end."
         ),
     ] = "",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Trials at once, each on one core; without it, as many as fit."),
+        typer.Option(min=1, help="Trials at once, one core each. Default: as many as fit."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Adapt your own model at many cuts, exits, bit widths and seeds, with Ray, and compare.
 
-    Trials that are finished in --out are not made again: after a stop the same command
-    goes on. Equal seeds make equal bytes, however many work, on machines of one kind.
+    Run the same command again to resume: finished trials in --out are kept. The same seed
+    gives the same bytes on machines of one kind, however many trials run at once.
 
-    HYBRID_PRETRAINED=OUT makes every command and page read the networks, `hybrid choose`
-    for one. The table is also written to OUT/sweep.csv and OUT/sweep.json.
+    With HYBRID_PRETRAINED=OUT every command and page reads these networks. The table is also
+    written to OUT/sweep.csv and OUT/sweep.json.
 
-    On a cluster, run it on one of its machines; all of them must have this version of
-    hybrid and reach --out, weights, data and the model's module under the same paths, on
-    a shared file system.
+    On a cluster, run it on one of its machines. All of them need this version of hybrid and must
+    reach --out, the weights, the data and the model's module under the same paths on a shared
+    file system.
 
-    Exit code 1 where a trial failed. This runs the code of the module that you name.
+    Exit code 1 if a trial failed. This runs the code of the module you name.
     """
     from hybrid.sweep import cluster, results, sweep
 
@@ -231,7 +247,9 @@ def sweep(
             say=lambda line: typer.echo(line, err=True),
         )
     except KeyboardInterrupt:
-        typer.echo("Stopped. What is finished is kept; the same command goes on.", err=True)
+        typer.echo(
+            "Stopped. Finished trials are kept; run the same command again to resume.", err=True
+        )
         raise typer.Exit(130) from None
     rows = sweep.rows(kept)
     found = results.write(rows, out, about=sweep.about(planned, kept))
@@ -256,15 +274,15 @@ def _print_sweep(planned: "SweepPlan", kept: "Kept", rows: Sequence["SweepRow"],
         output.print_wide_table(_SWEPT, [_swept_cells(row) for row in rows])
         prices = results.priced()
         typer.echo(
-            f"On test; energy an image in {prices['profile']}, scope {prices['scope']}. "
+            f"On test; energy per image with {prices['profile']}, scope {prices['scope']}. "
             f"Thresholds: {results.RULE} (*). The model as given: "
             f"{100 * rows[0].model_accuracy:.2f} %, {output.joules(rows[0].model_energy_pj)}."
         )
     for made in kept.failed:
         typer.echo(f"Failed: {made.trial.title}. {made.failed}", err=True)
     typer.echo(
-        f"{len(kept.finished)} of {len(planned.trials)} trials are finished; their networks lie in "
-        f"{out}, which HYBRID_PRETRAINED={out} shows to every command and page.",
+        f"{len(kept.finished)} of {len(planned.trials)} trials are finished; their networks are in "
+        f"{out}; set HYBRID_PRETRAINED={out} to use them in every command and page.",
         err=True,
     )
 
@@ -298,7 +316,7 @@ def _numbers(text: str, kind: type[Number], option: str) -> tuple[Number, ...]:
         return tuple(kind(part) for part in text.split(",") if part.strip())
     except ValueError:
         raise ModelError(
-            f"{option} takes numbers with commas between them, not {text!r}; write 4,8, say."
+            f"{option} takes numbers separated by commas, such as 4,8, not {text!r}."
         ) from None
 
 
@@ -317,12 +335,12 @@ def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
     width = max((len(cut.name) for cut in shown), default=0) + 2
     narrow = f"{bits} bit"
     typer.echo(
-        f"{'behind':<{width}}{'MACs before':>15}{'after':>15}{'sent: 32 bit':>14}{narrow:>10}"
+        f"{'after':<{width}}{'edge MACs':>15}{'cloud MACs':>15}{'sent: 32 bit':>14}{narrow:>10}"
         f"{'edge weights':>14}{'acts':>10}{'cloud weights':>15}{'acts':>12}  crosses"
     )
     for cut in shown:
         if cut.refused:
-            typer.echo(f"{cut.name:<{width}}cannot be: {cut.refused}")
+            typer.echo(f"{cut.name:<{width}}cannot be cut: {cut.refused}")
             continue
         crosses = " + ".join("×".join(map(str, shape)) for shape in cut.shapes)
         edge, cloud = cut.edge, cut.cloud
@@ -335,7 +353,7 @@ def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
     total = sum(seen.macs for seen in outline.seen.values())
     size = "×".join(map(str, outline.shape))
     typer.echo(
-        f"{outline.reference}, images of {size}: {total:,} MACs. Bytes for one image: the edge's "
-        f"first layer and linear ones at 32 bit, its other convolutions at {bits}; cloud at 32. "
-        "Where more than one tensor crosses, a skip connection spans the cut and is carried."
+        f"{outline.reference}, images of {size}: {total:,} MACs. Bytes per image, with the edge's "
+        f"first layer and linear layers at 32 bits, its other convolutions at {bits}, the cloud at "
+        "32. If several tensors cross, a skip connection spans the cut and is sent too."
     )

@@ -21,31 +21,35 @@ __all__ = [
     "Thresholds",
 ]
 
-Network = Annotated[str, typer.Argument(help="A network, as `hybrid networks` lists them.")]
-Bits = Annotated[int, typer.Option(help="Bit width of the edge's layers.")]
+Network = Annotated[str, typer.Argument(help="Name of a network, as listed by `hybrid networks`.")]
+Bits = Annotated[int, typer.Option(help="Bit width of the layers on the device.")]
 Static = Annotated[
-    bool, typer.Option("--static", help="The static network of that width: no exit, no cut.")
+    bool,
+    typer.Option("--static", help="Use the static network of that bit width: no exits, no cut."),
 ]
 Thresholds = Annotated[
-    str, typer.Option(help="One per early exit, from 0 to 1, with commas: 0.9,0.8.")
+    str, typer.Option(help="One threshold per early exit, 0 to 1, separated by commas: 0.9,0.8.")
 ]
 Measure = Annotated[
     str, typer.Option(help="Confidence measure: max_probability, margin or entropy.")
 ]
 Split = Annotated[
-    str, typer.Option(help="tune, certify, test, or one of your own made by `import-images`.")
+    str, typer.Option(help="tune, certify, test, or your own split made with `import-images`.")
 ]
 ProfileName = Annotated[
-    str, typer.Option("--profile", help="Hardware profile, or the path of your own TOML file.")
+    str,
+    typer.Option(
+        "--profile", help="Name of a hardware profile, or the path of your own TOML file."
+    ),
 ]
 LinkName = Annotated[
-    str, typer.Option("--link", help="Link profile, or the path of your own TOML file.")
+    str, typer.Option("--link", help="Name of a link profile, or the path of your own TOML file.")
 ]
-Scope = Annotated[str, typer.Option(help=f"What is counted: {', '.join(energy.SCOPES)}.")]
+Scope = Annotated[str, typer.Option(help=f"What the energy includes: {', '.join(energy.SCOPES)}.")]
 
 
 def _read_point(context: typer.Context, path: Path | None) -> Path | None:
-    """What a point file says becomes the default of every option that was not given."""
+    """Take the defaults of all options that were not given from the point file."""
     if path is None:
         return None
     from hybrid.choosing import load_point
@@ -68,7 +72,7 @@ PointFile = Annotated[
     Path | None,
     typer.Option(
         "--point",
-        help="What `choose --out` wrote; it says network, bits, thresholds and prices.",
+        help="File written by `choose --out`, with network, bits, thresholds and prices.",
         is_eager=True,
         callback=_read_point,
     ),

@@ -1,4 +1,4 @@
-"""What the commands of `hybrid` print: objects to JSON and to the words of a table."""
+"""The output of the commands: objects to JSON, or to the rows of a table."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:
-    """One line a row: a name, then its value."""
+    """One row per line: a name, then its value."""
     for name, value in rows:
         typer.echo(f"{name:<24}{value}")
 
@@ -59,7 +59,7 @@ def print_wide_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr; gives what is to be called with done and total."""
+    """A progress bar on stderr; yields a function that takes the steps done and their total."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -75,7 +75,7 @@ def say_collected(about: "UserSplit") -> None:
     typer.echo(f"{about.name}: {about.samples:,} images.", err=True)
     if without := about.left_out.get("", 0):
         were = "1 image has" if without == 1 else f"{without:,} images have"
-        typer.echo(f"{were} no label and stay out.", err=True)
+        typer.echo(f"{were} no label and were left out.", err=True)
     if about.skipped:
         typer.echo(f"{about.skipped:,} files could not be read:", err=True)
         for one in user_splits.skipped(about)[:_SHOWN]:
@@ -83,10 +83,10 @@ def say_collected(about: "UserSplit") -> None:
 
 
 def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None:
-    """Which labels match no class, on stderr."""
+    """List the labels that match no class, on stderr."""
     for one in found:
         if table[one.word] is None:
-            guess = f"; if you mean {one.class_name}, --map-label does it" if one.class_name else ""
+            guess = f"; for {one.class_name}, add --map-label" if one.class_name else ""
             were = "1 image" if one.images == 1 else f"{one.images:,} images"
             typer.echo(
                 f"{were} labelled {one.word!r} {'was' if one.images == 1 else 'were'} left out: "
@@ -117,10 +117,7 @@ def accuracies(variant: "Variant") -> str:
 
 
 def exit_name(number: int, variant: "Variant") -> str:
-    """An exit, counted from 0, in words: they count from 1, as the dashboard does.
-
-    "exit 1" of an early exit, "final exit" of the last one.
-    """
+    """Name of exit `number`, from 0: "exit 1" for the first, "final exit" for the last."""
     return "final exit" if number == len(variant.exit_names) - 1 else f"exit {number + 1}"
 
 
@@ -153,9 +150,9 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
     if point.twin_accuracy is not None:
         yield "twin's accuracy", f"{100 * point.twin_accuracy:.2f} %"
     yield "energy per image", joules(point.energy_pj)
-    # on the device nobody runs the twin: what is compared with sends the image as it is
-    rival = "to send the image" if about["scope"] == "device" else "twin's energy"
-    yield rival, joules(point.twin_energy_pj)
+    # the device does not run the twin: the comparison is with sending the raw image
+    sends = about["scope"] == "device"
+    yield "to send the image" if sends else "twin's energy", joules(point.twin_energy_pj)
     yield "energy reduction", f"{point.energy_reduction:.2f}x ({about['scope']})"
     long = point.latency_ms >= 1000
     yield "latency", f"{point.latency_ms:,.0f} ms" if long else f"{point.latency_ms:.3g} ms"
@@ -163,28 +160,31 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
 
 
 def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
-    """A certificate in words; nothing where none was asked for."""
+    """A certificate in words; no row if none was asked for."""
     if made is None:
         return
     yield "certificate", made.overall.sentence
     for number, one in enumerate(made.exits, start=1):
-        words = "nobody leaves" if one is None else f"{one.claim} ({one.samples:,} images)"
-        yield f"of those at exit {number}", words
+        words = "no image exits" if one is None else f"{one.claim} ({one.samples:,} images)"
+        yield f"  exit {number} alone", words
 
 
 def chosen_rows(point: "PointFile | None") -> Iterator[tuple[str, str]]:
-    """What was promised of a point when it was chosen; nothing where nothing was."""
+    """The certificate a point was chosen with; no row if it has none."""
     if point is None or not point.certificate:
         return
     kept = point.certificate
     network, variant = kept["reference"]
-    bound, sure = f"{kept['bound_points']:.3g}", f"{kept['confidence']:g}"
+    bound, confidence = f"{kept['bound_points']:.3g}", f"{kept['confidence']:g}"
     against = f"{variant} of {network} ({kept['samples']:,} images)"
-    yield "certified when chosen", f"at most {bound} points lost against {against}, {sure} sure"
+    yield (
+        "certified when chosen",
+        f"loses at most {bound} points to {against}, confidence {confidence}",
+    )
 
 
 def joules(picojoules: float) -> str:
-    """Energy with the unit that leaves one to three digits before the point.
+    """Energy in the unit that leaves one to three digits before the decimal point.
 
     >>> joules(221_000_000)
     '221 µJ'
@@ -196,7 +196,7 @@ def joules(picojoules: float) -> str:
 
 
 def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:
-    """The exit taken, and what each exit that was computed said."""
+    """The exit taken, and the prediction of each exit that was computed."""
     taken = int(answer.exit_taken[0])
     said: Sequence[dict[str, Any]] = [
         {

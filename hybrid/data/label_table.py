@@ -5,17 +5,29 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from hybrid.data.images import shown_name
 from hybrid.errors import SourceError
 
-__all__ = ["LABELS_FILE", "MAX_LABELS_BYTES", "labels_by_file", "read_labels"]
+__all__ = ["LABELS_FILE", "MAX_LABELS_BYTES", "labels_by_file", "read_labels", "table_bytes"]
 
 LABELS_FILE = "labels.csv"  # read if it is at the top of a folder or zip
 MAX_LABELS_BYTES = 64_000_000
 _FILE_HEADINGS = ("file", "filename", "file_name", "image", "path", "name")
 _LABEL_HEADINGS = ("label", "class", "category", "truth")
+
+
+def table_bytes(path: Path) -> bytes:
+    """The content of a table of file and label, for `archives.opened`.
+
+    Raises:
+        SourceError: a file that cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
 
 
 def read_labels(data: bytes) -> dict[str, str]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOW", "LEFT_OUT", "UNLABELLED", "Match", "alike", "labels", "match"]
+from hybrid.errors import UnknownNameError
+
+__all__ = ["HOW", "LEFT_OUT", "UNLABELLED", "Match", "alike", "class_table", "labels", "match"]
 
 # How a word was matched, the most certain first. "position" and "near" only propose a class.
 HOW = {
@@ -63,6 +65,27 @@ def match(words: Iterable[str | None], classes: Sequence[str]) -> tuple[Match, .
     # Numbers are positions only if every word is a number: a folder "2" among names is not one.
     numbers = bool(counts) and all(word.isdecimal() for word in counts)
     return tuple(_match(word, counts[word], classes, numbers=numbers) for word in sorted(counts))
+
+
+def class_table(
+    found: Iterable[Match], confirmed: Mapping[str, str], classes: Sequence[str]
+) -> dict[str, str | None]:
+    """Word to class: every match that is no proposal, and those that the user confirmed.
+
+    Args:
+        confirmed: word to class.
+
+    Raises:
+        UnknownNameError: a word that no image has, or a class that the network does not have.
+    """
+    table = {one.word: None if one.proposed else one.class_name for one in found}
+    for word, class_name in confirmed.items():
+        if word not in table:
+            raise UnknownNameError("label", word, table)
+        if class_name not in classes:
+            raise UnknownNameError("class", class_name, classes)
+        table[word] = class_name
+    return table
 
 
 def labels(

@@ -1,21 +1,48 @@
-"""The operating point in words: the headline figures and the verdict on the static networks.
+"""An operating point as text: the headlines, the flow's labels, and the verdict.
 
-`follower.js` says the same while a slider is dragged; a browser test compares every sentence.
+Each text is a template that `hybrid.text.numbers.fill` completes with `values` of the point.
+Explore's script in the browser completes the same templates while a slider is dragged.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hybrid.policy import CostsLike, OperatingPoint
+from hybrid.policy import CostsLike, OperatingPoint, Outcome
 from hybrid.text import numbers
 
-__all__ = ["Headline", "against", "headlines", "honest", "unlabelled_note", "verdict"]
+__all__ = [
+    "SPOKEN",
+    "SPOKEN_UNLABELLED",
+    "UNLABELLED",
+    "Headline",
+    "against",
+    "flow_labels",
+    "flow_templates",
+    "headline_templates",
+    "headlines",
+    "honest",
+    "unlabelled_note",
+    "values",
+    "verdict",
+    "verdict_templates",
+]
 
 UNLABELLED = (
-    "These images have no labels, so no accuracy is known. Shown instead is how many are answered "
-    "as the cloud would; leaving early costs no more accuracy than the share of the others."
+    "These images have no labels, so the accuracy is unknown. Shown instead: the share of images "
+    "answered as the cloud would answer them. Early exits cost at most as much accuracy as the "
+    "share on which the two differ."
 )
+# One sentence for a screen reader, each time a slider comes to rest.
+SPOKEN = (
+    "{edge_fraction:percent} answered at the edge, accuracy {accuracy:percent_2}, "
+    "{energy_pj:energy} per image"
+)
+SPOKEN_UNLABELLED = (
+    "{edge_fraction:percent} answered at the edge, accuracy unknown, {energy_pj:energy} per image"
+)
+_FULL_PRECISION = 32
+_UNLABELLED_NOTE = "{error:percent_2} differ"
 
 
 class Baseline(Protocol):
@@ -31,7 +58,7 @@ class Baseline(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """One headline figure: what it is, its value with its unit, what stands below it, and help."""
+    """One headline figure: name, value with its unit, note below it, and help."""
 
     key: str
     label: str
@@ -41,8 +68,72 @@ class Headline:
 
 
 def against(scope: str) -> str:
-    """What the energy is compared with in this scope."""
+    """Name of the energy's baseline in this scope."""
     return "raw image" if scope == "device" else "twin"
+
+
+def headline_templates(
+    costs: CostsLike,
+    *,
+    twin_energy_pj: float,
+    twin_accuracy: float | None,
+    scope: str,
+    image_bytes: int,
+    labelled: bool = True,
+) -> tuple[Headline, ...]:
+    """The headlines with templates for value and note; all figures are means per image.
+
+    Args:
+        labelled: False if the point was counted against the final exit's answers.
+    """
+    whole = "sending the raw image" if scope == "device" else "running the full-precision twin"
+    return (
+        Headline(
+            key="edge",
+            label="At the edge",
+            value="{edge_fraction:percent}",
+            note="{at_edge:count} of {samples:count}",
+            help="Images answered by an early exit on the device. The rest go to the cloud.",
+        ),
+        Headline(
+            key="accuracy",
+            label="Accuracy",
+            value="{accuracy:percent_2}" if labelled else "unknown",
+            note=_accuracy_note(twin_accuracy, labelled=labelled),
+            help="Share of correct answers, each from the exit at which the image stops. Below: "
+            "the difference from the full-precision twin in percentage points.",
+        ),
+        Headline(
+            key="energy",
+            label="Energy per image",
+            value="{energy_pj:energy}",
+            note=f"{against(scope)} {numbers.energy(twin_energy_pj)}",
+            help="Mean over all images, for the scope and the energy model selected on the left. "
+            f"Below: the energy of {whole}.",
+        ),
+        Headline(
+            key="reduction",
+            label="Energy reduction",
+            value="{reduction:ratio}",
+            note=scope,
+            help=f"The energy of {whole}, divided by the energy per image here.",
+        ),
+        Headline(
+            key="latency",
+            label="Mean latency",
+            value="{latency_ms:latency}",
+            note=f"via cloud {numbers.latency(costs.latency_ms[-1])}",
+            help="Mean time to an answer: the edge segment, plus the link and the cloud segment "
+            "for images that go to the cloud.",
+        ),
+        Headline(
+            key="uplink",
+            label="Uplink per image",
+            value="{uplink_bytes:bytes}",
+            note=f"raw image {numbers.kilobytes(image_bytes)}",
+            help="Mean number of bytes sent to the cloud. Images answered at the edge send none.",
+        ),
+    )
 
 
 def headlines(
@@ -53,102 +144,125 @@ def headlines(
     image_bytes: int,
     labelled: bool = True,
 ) -> tuple[Headline, ...]:
-    """The headline figures of an operating point, means per image.
-
-    Args:
-        labelled: where not, the point was counted against the final exit's answers.
-    """
-    counted = point.outcome
-    at_edge = sum(counted.exit_counts[:-1])
-    difference = point.accuracy_difference
-    whole = "sending the raw image" if scope == "device" else "asking the full-precision twin"
-    return (
-        Headline(
-            key="edge",
-            label="At the edge",
-            value=numbers.percent(counted.edge_fraction),
-            note=f"{numbers.count(at_edge)} of {numbers.count(counted.samples)}",
-            help="Images that an early exit answers; the others go on to the cloud.",
-        ),
-        Headline(
-            key="accuracy",
-            label="Accuracy",
-            value=numbers.percent(counted.accuracy, 2) if labelled else "unknown",
-            note=unlabelled_note(counted.accuracy)
-            if not labelled
-            else "no twin"
-            if difference is None
-            else f"{numbers.points(difference)} to twin",
-            help="Right answers, each at the exit that its image takes; below, the difference from "
-            "the full-precision twin in percentage points.",
-        ),
-        Headline(
-            key="energy",
-            label="Energy per image",
-            value=numbers.energy(point.energy_pj),
-            note=f"{against(scope)} {numbers.energy(point.twin_energy_pj)}",
-            help="Mean over all images, in the scope and by the energy model on the left; below, "
-            f"that of {whole}.",
-        ),
-        Headline(
-            key="reduction",
-            label="Energy reduction",
-            value=numbers.ratio(point.energy_reduction),
-            note=scope,
-            help=f"The energy of {whole}, divided by the energy per image here.",
-        ),
-        Headline(
-            key="latency",
-            label="Mean latency",
-            value=numbers.latency(point.latency_ms),
-            note=f"via cloud {numbers.latency(costs.latency_ms[-1])}",
-            help="Mean time until an image has its answer: the edge segment and, for those that go "
-            "on, the link and the cloud segment too.",
-        ),
-        Headline(
-            key="uplink",
-            label="Uplink per image",
-            value=numbers.kilobytes(point.uplink_bytes),
-            note=f"raw image {numbers.kilobytes(image_bytes)}",
-            help="Bytes sent to the cloud, on average; images that leave at the edge send none.",
-        ),
+    """The headline figures of an operating point, as `headline_templates` with its values."""
+    templates = headline_templates(
+        costs,
+        twin_energy_pj=point.twin_energy_pj,
+        twin_accuracy=point.twin_accuracy,
+        scope=scope,
+        image_bytes=image_bytes,
+        labelled=labelled,
+    )
+    known = values(point)
+    return tuple(
+        replace(one, value=numbers.fill(one.value, known), note=numbers.fill(one.note, known))
+        for one in templates
     )
 
 
+def values(point: OperatingPoint) -> dict[str, float]:
+    """The numbers of a point by the names that templates use."""
+    difference = point.accuracy_difference
+    return _outcome_values(point.outcome) | {
+        "energy_pj": point.energy_pj,
+        "reduction": point.energy_reduction,
+        "latency_ms": point.latency_ms,
+        "uplink_bytes": point.uplink_bytes,
+        **({} if difference is None else {"difference": difference}),
+    }
+
+
 def unlabelled_note(agreement: float) -> str:
-    """What is known of the accuracy without labels.
+    """Note below an unknown accuracy: how many answers are not the final exit's.
 
     Args:
-        agreement: share of the images that are answered as the final exit would.
+        agreement: share of the images that are answered as the final exit would answer them.
     """
-    return f"{numbers.percent(1 - agreement, 2)} differ"
+    return numbers.fill(_UNLABELLED_NOTE, {"error": 1 - agreement})
 
 
 def honest(point: OperatingPoint, *, labelled: bool) -> OperatingPoint:
-    """The point to be written down: without labels, no accuracy is known."""
+    """The point as it is exported: without labels, its accuracy is unknown."""
     return replace(point, outcome=replace(point.outcome, labelled=labelled))
+
+
+def flow_templates(exits: Sequence[str], *, labelled: bool = True) -> list[str]:
+    """Labels of the flow's nodes: all images, each exit's share, correct and incorrect answers.
+
+    Args:
+        exits: names of all exits, the final one last.
+    """
+    return [
+        "{samples:count} images",
+        *(f"{name} {{exit_fraction_{i}:percent}}" for i, name in enumerate(exits)),
+        f"{'Correct' if labelled else 'Same as cloud'} {{accuracy:percent}}",
+        f"{'Incorrect' if labelled else 'Different'} {{error:percent}}",
+    ]
+
+
+def flow_labels(outcome: Outcome, exits: Sequence[str], *, labelled: bool = True) -> list[str]:
+    """`flow_templates` with the numbers of an outcome."""
+    known = _outcome_values(outcome)
+    return [numbers.fill(one, known) for one in flow_templates(exits, labelled=labelled)]
 
 
 def verdict(
     point: OperatingPoint, baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
 ) -> str:
-    """One sentence: which static network is both more accurate and cheaper, if one is."""
+    """Which static network is both more accurate and cheaper, if any is."""
+    beaten, unbeaten = verdict_templates(baselines, scope=scope, labelled=labelled)
+    accuracy = point.outcome.accuracy
+    better = [
+        one for one in baselines if one.accuracy > accuracy and one.energy_pj < point.energy_pj
+    ]
+    if not labelled or not better:
+        return unbeaten
+    best = max(better, key=lambda baseline: baseline.accuracy)
+    named = {
+        "best_bits": best.bits,
+        "best_accuracy": best.accuracy,
+        "best_energy_pj": best.energy_pj,
+    }
+    return numbers.fill(beaten, values(point) | named)
+
+
+def verdict_templates(
+    baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
+) -> tuple[str, str]:
+    """The verdict where a static network beats the point, and where none does."""
+    beaten = (
+        "The static {best_bits:count}-bit network beats this point on both accuracy and energy: "
+        f"{{best_accuracy:percent_2}} at {{best_energy_pj:energy}} per image ({scope}), against "
+        "{accuracy:percent_2} at {energy_pj:energy}."
+    )
+    return beaten, _unbeaten(baselines, scope=scope, labelled=labelled)
+
+
+def _unbeaten(baselines: Sequence[Baseline], *, scope: str, labelled: bool) -> str:
     if not labelled:
         return UNLABELLED
     if not baselines:
         return "No static network is recorded here to compare this point with."
-    accuracy = point.outcome.accuracy
-    better = [o for o in baselines if o.accuracy > accuracy and o.energy_pj < point.energy_pj]
-    if not better and all(opponent.bits == 32 for opponent in baselines):
+    if all(baseline.bits == _FULL_PRECISION for baseline in baselines):
         return (
             "The full-precision twin does not beat this point on both accuracy and energy "
-            f"({scope}); no static network of fewer bits is recorded here, and one might."
+            f"({scope}). A static network with fewer bits might, but none is recorded here."
         )
-    if not better:
-        return f"No static network beats this point on both accuracy and energy ({scope})."
-    best = max(better, key=lambda opponent: opponent.accuracy)
-    return (
-        f"The static {best.bits}-bit network beats this point on both axes: "
-        f"{numbers.percent(best.accuracy, 2)} at {numbers.energy(best.energy_pj)} per image "
-        f"({scope}), against {numbers.percent(accuracy, 2)} at {numbers.energy(point.energy_pj)}."
-    )
+    return f"No static network beats this point on both accuracy and energy ({scope})."
+
+
+def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:
+    if not labelled:
+        return _UNLABELLED_NOTE
+    return "no twin" if twin_accuracy is None else "{difference:points} vs twin"
+
+
+def _outcome_values(outcome: Outcome) -> dict[str, float]:
+    by_exit = {f"exit_fraction_{i}": share for i, share in enumerate(outcome.exit_fractions)}
+    return by_exit | {
+        "samples": outcome.samples,
+        "at_edge": sum(outcome.exit_counts[:-1]),
+        "edge_fraction": outcome.edge_fraction,
+        "accuracy": outcome.accuracy,
+        "error": 1 - outcome.accuracy,
+    }

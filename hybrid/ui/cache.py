@@ -412,12 +412,14 @@ def _frontier_table(view: View, changed: tuple[int, ...]) -> "pd.DataFrame":
 def _follower_data(view: View, changed: tuple[int, ...]) -> dict[str, Any]:
     del changed  # only in the key
     priced = prices(view)
+    described = card(view.network)
     return payload(
         view,
         counted(view.network, view.variant, view.split),
         priced,
         statics(view),
-        classes=len(card(view.network).classes),
+        classes=len(described.classes),
+        image_bytes=described.image_bytes,
         scale_pj=priced.energy_unit[0],
         labelled=trace(view.network, view.variant, view.split).labelled,
     )

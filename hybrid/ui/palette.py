@@ -1,4 +1,4 @@
-"""One colour per exit, cloud and twin apart from them, the same in every picture and both themes.
+"""Colours by role: one per exit, others for cloud and twin, the same in every figure and theme.
 
 A figure names a *slot*, never a colour: Streamlit replaces the slot by an entry of the theme's
 `chartCategoricalColors` in the browser, so one figure serves the light and the dark theme and its
@@ -42,13 +42,13 @@ def _slot(name: str) -> str:
 CLOUD = _slot("cloud")
 TWIN = _slot("twin")
 INK = _slot("ink")
-LINE = _slot("line")  # what stands behind: grids, other bit widths
+LINE = _slot("line")  # in the background: grids, other bit widths
 RIGHT = _slot("right")
 WRONG = _slot("wrong")
 
 
 def exit_colour(number: int) -> str:
-    """Colour slot of an early exit, counted from 0; a fifth exit starts over."""
+    """Colour slot of an early exit, counted from 0. A fifth exit has the first one's."""
     return _slot(f"exit {number % _EARLY + 1}")
 
 
@@ -58,15 +58,15 @@ def exit_markdown(number: int) -> str:
 
 
 def faint(slot: str, alpha: float = 0.4) -> str:
-    """The slot's colour, see-through.
+    """The slot's colour, made transparent.
 
-    >>> faint("#000005", 0.5)  # Streamlit puts the six digits in place and leaves the two
+    >>> faint("#000005", 0.5)  # Streamlit replaces the six digits and keeps the last two
     '#00000580'
     """
     return f"{slot}{round(alpha * 255):02x}"
 
 
-# Every figure's axes; what they say, Streamlit would write too faintly to be read.
+# Every figure's axes. Streamlit's own colour for their text is too faint to read.
 AXES: dict[str, Any] = {
     "zeroline": False,
     "showline": False,
@@ -78,7 +78,7 @@ AXES: dict[str, Any] = {
 
 
 def part_label(part: str) -> str:
-    """What stands beside a part of the network: its name with a capital.
+    """Label of a part of the network: its name, capitalised.
 
     >>> part_label("stem")
     'Stem'

@@ -141,6 +141,58 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     assert dragged["edge"][1] == f"{sum(expected.exit_counts[:-1]):,} of 2,000"
 
 
+# Of each figure the attributes of its shapes that the follower writes, as plain numbers.
+SHAPES = """() => {
+    const figure = (key) => document.querySelector(`.st-key-explore_${key} .js-plotly-plot`);
+    const all = (key, selector) => [...figure(key).querySelectorAll(selector)];
+    const of = (shapes, name) =>
+        shapes.map((shape) => (shape.getAttribute(name).match(/-?[0-9.]+/g) ?? []).map(Number));
+    return {
+        tradeoff: of(all('tradeoff', 'g.trace:last-of-type path.point'), 'transform'),
+        threshold: of(all('threshold', 'g.trace path.point'), 'transform'),
+        parts: of(all('parts', 'g.point > path'), 'd'),
+        classes: of(all('classes', 'g.point > path'), 'd'),
+        accuracy: of(all('classes', 'path.point'), 'transform'),
+        nodes: of(all('flow', '.sankey-node'), 'transform'),
+        heights: of(all('flow', '.node-rect'), 'height'),
+        links: of(all('flow', '.sankey-link'), 'd').map((path) => path.slice(0, 2)),
+    };
+}"""
+
+# The same attributes, emptied, so that whatever stands there afterwards was written.
+EMPTIED = """() => {
+    for (const mark of document.querySelectorAll('.js-plotly-plot g.trace path.point'))
+        mark.setAttribute('transform', 'translate(0,0)');
+    for (const bar of document.querySelectorAll('.js-plotly-plot g.point > path:not(.point)'))
+        bar.setAttribute('d', 'M0,0V0H0V0Z');
+    for (const node of document.querySelectorAll('.sankey-node')) {
+        const [across] = node.getAttribute('transform').match(/-?[0-9.]+/);
+        node.setAttribute('transform', `translate(${across},0)`);
+        node.querySelector('.node-rect').setAttribute('height', 0);
+    }
+    for (const link of document.querySelectorAll('.sankey-link')) link.setAttribute('d', 'M0,0');
+}"""
+
+
+def test_the_shapes_written_while_dragging_are_those_plotly_draws(
+    page: Any, address: str, follower_js: str
+) -> None:
+    page.set_viewport_size({"width": 1440, "height": 1600})  # every figure is on the screen
+    open_explore(page, address, "network=trees-wide&bits=2&t1=0.5&t2=0.6&t3=0.7", follower_js)
+    drawn = page.evaluate(SHAPES)
+    page.evaluate(EMPTIED)
+
+    slid = page.evaluate(f"({follower_js})().slide()")
+
+    assert slid == dict.fromkeys(
+        [f"explore_{key}" for key in ("tradeoff", "threshold", "parts", "classes", "flow")], True
+    )
+    for key, written in page.evaluate(SHAPES).items():
+        assert len(written) == len(drawn[key]) > 0
+        for one, other in zip(written, drawn[key], strict=True):
+            np.testing.assert_allclose(one, other, atol=0.6, err_msg=key)  # of a pixel
+
+
 def test_an_arrow_key_moves_the_point_and_the_screen_reader_hears_one_sentence(
     page: Any, address: str, follower_js: str
 ) -> None:
@@ -155,7 +207,7 @@ def test_an_arrow_key_moves_the_point_and_the_screen_reader_hears_one_sentence(
     assert slider.input_value() == "0.5025"
     spoken = page.locator(".st-key-explore_follower output")
     edge, accuracy = metric(page, "edge")[0], metric(page, "accuracy")[0]
-    assert spoken.inner_text().startswith(f"{edge} leave at the edge, accuracy {accuracy}")
+    assert spoken.inner_text().startswith(f"{edge} answered at the edge, accuracy {accuracy}")
     assert spoken.get_attribute("aria-live") == "polite"
 
 

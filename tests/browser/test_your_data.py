@@ -14,7 +14,7 @@ from hybrid import evaluation, policy, zoo
 from hybrid.choosing import Limits, choose, collect_candidates
 from hybrid.cli.main import app
 from hybrid.text import numbers
-from hybrid.text.point import UNLABELLED
+from hybrid.text.point import UNLABELLED, unlabelled_note
 from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
 from tests.own_images import digits, pngs, write_user_split, zipped
 
@@ -137,13 +137,13 @@ def test_without_labels_the_browser_says_the_same_as_python(
     page.goto(f"{unlabelled_address}/?network=trees-toy&bits=2&split=mine")
     page.wait_for_function(f"({FOLLOWER})() !== null", timeout=PATIENCE_MS)
 
-    point = page.evaluate(f"({FOLLOWER})().at([6000, 5000])")
+    shown = page.evaluate(f"({FOLLOWER})().at([6000, 5000])")
 
     recorded = zoo.trace("trees-toy", "hybrid-2bit", "mine")
     apart = evaluation.disagreement(recorded, (0.6, 0.5), "max_probability")
     assert 0 < apart < 1
-    assert point["words"]["accuracy"] == ["unknown", point.unlabelled_note(1 - apart)]
-    assert point["words"]["verdict"][0] == UNLABELLED
-    assert point["labels"][-2:] == [
-        f"As the cloud {numbers.percent(1 - apart)}", f"Otherwise {numbers.percent(apart)}",
+    assert shown["words"]["accuracy"] == ["unknown", unlabelled_note(1 - apart)]
+    assert shown["words"]["verdict"][0] == UNLABELLED
+    assert shown["labels"][-2:] == [
+        f"Same as cloud {numbers.percent(1 - apart)}", f"Different {numbers.percent(apart)}",
     ]  # fmt: skip

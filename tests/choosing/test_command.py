@@ -105,11 +105,11 @@ def test_a_certified_point_shows_its_certificate_and_gets_no_second_one(
     shown = run("evaluate", "--point", str(path))
     again = run("evaluate", "--point", str(path), "--certify")
 
-    assert "at most 20 points lost against static-32bit of digits-vgg" in shown.stdout
+    assert "loses at most 20 points to static-32bit of digits-vgg" in shown.stdout
     kept = parsed(run("evaluate", "--point", str(path), "--json"))["certified_when_chosen"]
     assert kept == tomllib.loads(path.read_text())["certificate"]
     other = run("evaluate", "--point", str(path), "--thresholds", "0.1,0.1")
-    assert "not the point of" in other.stderr
+    assert "changes the point of" in other.stderr
     assert "certified" not in other.stdout
     assert again.exit_code == 2
     assert "chosen with the images of certify, which cannot certify it once more" in again.stderr

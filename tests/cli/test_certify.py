@@ -58,8 +58,8 @@ def test_the_table_says_the_certificate_in_a_sentence_and_by_exit(evaluate: Eval
 
     assert f"certificate             {made.sentence}\n" in shown
     assert made.sentence.startswith("With 99 % confidence")
-    assert "of those at exit 1" in shown
-    assert "of those at exit 2" in shown
+    assert "exit 1 alone" in shown
+    assert "exit 2 alone" in shown
 
 
 def test_without_certify_there_is_none(evaluate: Evaluate) -> None:

@@ -409,6 +409,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
     monkeypatch.setattr("hybrid.training.run.train", lambda *_, **__: None)
     monkeypatch.setattr("hybrid.adaptation.adapt.adapt", lambda *_, **__: "digits-vgg")
     monkeypatch.setattr("hybrid.sweep.sweep.plan", ends_well)
+    monkeypatch.setattr("hybrid.ui.serve.serve", lambda *_: None)
 
     program, *words = shlex.split(COMMANDS[name].epilog.removeprefix("Example: "))
     result = run(*words)
@@ -470,14 +471,14 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
     words = ("train", str(recipe), "--checkpoints", str(tmp_path / "runs"))
     trial = run(*words, "--max-images", "64")
     assert trial.exit_code == 0, trial.stderr
-    assert trial.stdout == "Trial ended, nothing published: hybrid-2bit.\n"
+    assert trial.stdout == "Trial finished, nothing published: hybrid-2bit.\n"
     assert zoo.networks() == []  # a trial publishes nothing
 
     trained = run(*words)
 
     assert trained.exit_code == 0, trained.stderr
-    assert trained.stdout == f"In {tmp_path / 'pretrained' / 'tiny'}: hybrid-2bit.\n"
-    assert run(*words).stdout == "Nothing is missing of tiny.\n"
+    assert trained.stdout == f"Published in {tmp_path / 'pretrained' / 'tiny'}: hybrid-2bit.\n"
+    assert run(*words).stdout == "tiny is complete: nothing to train.\n"
     point = parsed(run("evaluate", "tiny", "--bits", "2", "--thresholds", "0.5,0.5", "--json"))
     assert point["twin_accuracy"] is None  # nobody trained a twin
     assert point["twin_energy_pj"] > point["energy_pj"]

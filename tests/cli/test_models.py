@@ -101,7 +101,7 @@ def test_adapt_prints_every_variant_and_puts_the_network_beside_the_others(
 
 def test_adapt_refuses_in_one_sentence(weights: Path):
     for words, sentence in (
-        (("--bits", "four"), "--bits takes numbers with commas between them, not 'four'"),
+        (("--bits", "four"), "--bits takes numbers separated by commas, such as 4,8, not 'four'"),
         (("--bits", "4", "--mean", "0.5,x"), "--mean takes numbers"),
         (("--bits", "4", "--cut", "wid"), "did you mean wide?"),
     ):
@@ -114,4 +114,4 @@ def test_adapt_refuses_in_one_sentence(weights: Path):
 def test_the_help_of_adapt_says_that_later_uses_run_the_code_too():
     words = " ".join(run("adapt", "--help").stdout.split())
 
-    assert "so does every later use of the network's weights" in words
+    assert "whenever the network's weights are loaded" in words

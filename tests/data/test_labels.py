@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.data.labels import LEFT_OUT, alike, labels, match
+from hybrid.data.labels import LEFT_OUT, alike, class_table, labels, match
+from hybrid.errors import UnknownNameError
 
 CLASSES = ("airplane", "automobile", "cat", "deer", "traffic light")
 
@@ -57,6 +58,22 @@ def test_images_are_counted_by_word_and_those_without_a_word_are_not() -> None:
     found = match(["cat", None, "cat", "dog"], CLASSES)
 
     assert [(one.word, one.images) for one in found] == [("cat", 2), ("dog", 1)]
+
+
+def test_a_proposal_counts_only_once_it_is_confirmed() -> None:
+    found = match(["cat", "aeroplane", "plane"], CLASSES)
+
+    assert class_table(found, {}, CLASSES) == {"aeroplane": None, "cat": "cat", "plane": None}
+    assert class_table(found, {"plane": "airplane"}, CLASSES)["plane"] == "airplane"
+
+
+def test_what_is_confirmed_must_be_a_label_and_a_class_that_there_are() -> None:
+    found = match(["cat"], CLASSES)
+
+    with pytest.raises(UnknownNameError, match="No label is called 'dog'"):
+        class_table(found, {"dog": "cat"}, CLASSES)
+    with pytest.raises(UnknownNameError, match="No class is called 'feline'"):
+        class_table(found, {"cat": "feline"}, CLASSES)
 
 
 def test_labels_are_positions_of_classes_and_what_has_none_is_left_out() -> None:

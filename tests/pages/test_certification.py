@@ -62,7 +62,10 @@ def test_between_the_points_it_is_not_certified_and_the_nearest_is_one_click_awa
     app = explore(**TOY, t1="0.63", t2="0.913")
 
     made = certificate(0.6, 0.9)
-    said = f"Not certified at these thresholds. The nearest that are: 0.6, 0.9, where {made.claim}."
+    said = (
+        "Not certified at these thresholds. The nearest certified thresholds are 0.6, 0.9, where "
+        f"{made.claim}."
+    )
     assert said in captions(app)
     assert made.sentence not in captions(app)
     button = app.button(key="explore_certified")

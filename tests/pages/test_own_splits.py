@@ -46,7 +46,7 @@ def test_a_link_opens_an_own_split_and_its_figures_are_of_it(explore: Explore, t
     assert headline(app, "At the edge")[1] == f"{leaving} of 200"
     assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
     assert (
-        headline(app, "Accuracy")[1] == point.numbers.points(counted.accuracy - twin) + " to twin"
+        headline(app, "Accuracy")[1] == point.numbers.points(counted.accuracy - twin) + " vs twin"
     )
     assert len(app.get("image")) or len(app.get("imgs"))  # its own pictures are here
 
@@ -98,8 +98,8 @@ def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
     assert point.UNLABELLED in said(app)
     flow = json.loads(app.get("plotly_chart")[1].proto.spec)["data"][0]["node"]["label"]
     assert flow[-2:] == [
-        f"As the cloud {numbers.percent(1 - apart)}",
-        f"Otherwise {numbers.percent(apart)}",
+        f"Same as cloud {numbers.percent(1 - apart)}",
+        f"Different {numbers.percent(apart)}",
     ]
     assert app.session_state["explore_point"]["point"].to_dict()["accuracy"] is None
 
@@ -109,7 +109,7 @@ def test_a_split_that_is_not_divided_certifies_nothing(explore: Explore, toy: ob
 
     app = explore(**TOY, split="mine")
 
-    assert "Nothing is certified of the images of mine" in said(app)
+    assert "Nothing is certified for the images of mine" in said(app)
 
 
 def test_certificates_of_a_divided_split_rest_on_its_certify_half(toy: object) -> None:

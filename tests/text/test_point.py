@@ -28,7 +28,7 @@ def test_every_headline_has_its_unit_and_what_it_is_compared_with() -> None:
 
     assert {h.key: (h.value, h.note) for h in shown} == {
         "edge": ("65.3 %", "6,525 of 10,000"),  # 65.25 is rounded up, as the browser does
-        "accuracy": ("90.00 %", "−0.41 pp to twin"),
+        "accuracy": ("90.00 %", "−0.41 points vs twin"),
         "energy": ("2.04 µJ", "twin 11.2 µJ"),
         "reduction": ("5.50×", "compute"),
         "latency": ("21.5 ms", "via cloud 60.0 ms"),
@@ -44,8 +44,8 @@ def test_a_static_network_that_is_better_on_both_axes_is_named() -> None:
     ]
 
     assert point.verdict(POINT, statics, scope="compute") == (
-        "The static 3-bit network beats this point on both axes: 90.50 % at 1.50 µJ per image "
-        "(compute), against 90.00 % at 2.04 µJ."
+        "The static 3-bit network beats this point on both accuracy and energy: 90.50 % at 1.50 µJ "
+        "per image (compute), against 90.00 % at 2.04 µJ."
     )
 
 
@@ -66,10 +66,10 @@ def test_an_equal_static_network_does_not_beat_the_point() -> None:
     assert point.verdict(POINT, [equal], scope="compute").startswith("No static network beats")
 
 
-def test_where_only_the_twin_is_recorded_nothing_is_said_of_other_static_networks() -> None:
+def test_with_only_the_twin_recorded_the_verdict_is_about_the_twin_alone() -> None:
     twin = Static(bits=32, accuracy=0.93, energy_pj=2e8)
 
     assert point.verdict(POINT, [twin], scope="compute") == (
-        "The full-precision twin does not beat this point on both accuracy and energy (compute); "
-        "no static network of fewer bits is recorded here, and one might."
+        "The full-precision twin does not beat this point on both accuracy and energy (compute). "
+        "A static network with fewer bits might, but none is recorded here."
     )

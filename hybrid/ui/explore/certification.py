@@ -1,7 +1,7 @@
-"""The certificate beside the accuracy: what leaving early costs at most, or where that is known.
+"""The certificate below the headlines: an upper bound on the accuracy that early exits cost.
 
-Sliders are free, so what is shown comes from a grid whose bounds hold all at once, for every
-network, bit width and measure on offer. Between its points nothing is certified.
+Users may move any slider, so bounds are computed on a grid and hold together for every network,
+bit width and confidence measure on offer. Between the points of the grid nothing is certified.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,13 @@ __all__ = ["by_exit", "export", "show"]
 
 
 def show(view: View) -> None:
-    """The certificate at the view's thresholds, or the nearest point that has one."""
+    """The certificate at the view's thresholds, or a button to the nearest certified point."""
     with st.container(key="explore_certificate"):
         if cache.certify_split(view) is None:
             st.caption(
-                f":material/gpp_maybe: Nothing is certified of the images of {view.split}: that "
-                "takes images that no threshold was chosen on. Divide them on the page Your data."
+                f":material/gpp_maybe: Nothing is certified for the images of {view.split}. A "
+                "certificate needs images that no threshold was chosen on. Divide the split on the "
+                "page Your data."
             )
             return
         try:
@@ -39,16 +40,16 @@ def show(view: View) -> None:
         else:
             with st.container(key=_key_at(view)):
                 st.caption(f":material/verified_user: {made.sentence}")
-        with st.expander("Certificate by exit, and what it rests on", icon=":material/rule:"):
+        with st.expander("Certificate by exit, and how it was computed", icon=":material/rule:"):
             if made is not None:
                 st.markdown(by_exit(cache.exit_certificates(view, found.comparisons)))
             st.caption(_rests_on(found))
 
 
 def by_exit(certificates: Sequence[Certificate | None]) -> str:
-    """A table in Markdown: for each early exit who leaves there, what is lost, and the bound."""
+    """A Markdown table: images, accuracy lost and its bound, for each early exit."""
     lines = [
-        "| Exit | Images that leave there | Accuracy they lose | Certified: at most |",
+        "| Exit | Images that stop there | Accuracy lost | Certified bound |",
         "|---|--:|--:|--:|",
         *_rows(certificates),
     ]
@@ -56,7 +57,7 @@ def by_exit(certificates: Sequence[Certificate | None]) -> str:
 
 
 def export(view: View) -> dict[str, Any]:
-    """For JSON: the view's certificate with its words; None where there is none."""
+    """The view's certificate and its sentence for JSON; None if there is none."""
     try:
         made = cache.band(view).certificate(view.thresholds)
     except (DataMissingError, TraceError):
@@ -76,18 +77,18 @@ def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:
 
 
 def _offer(view: View, found: Band) -> None:
-    """Say that this point has no certificate, and move to the nearest that has one if asked."""
+    """State that this point is not certified, with a button to the nearest one that is."""
     there = nearest(found, view.thresholds, together=view.together)
     made = found.certificate(there)
-    assert made is not None  # the nearest is one of the band's own
+    assert made is not None  # the nearest is a point of the band
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.container(key=_key_at(view)):
             st.caption(
-                f":material/gpp_maybe: Not certified at these thresholds. The nearest that are: "
-                f"{_listed(view, there)}, where {made.claim}.",
-                help="Points of a grid are certified all at once, against always going on to the "
-                "final exit. A point from Choose has a certificate of its own, against the "
-                "full-precision twin.",
+                ":material/gpp_maybe: Not certified at these thresholds. The nearest certified "
+                f"thresholds are {_listed(view, there)}, where {made.claim}.",
+                help="The points of a grid are certified together, compared with sending every "
+                "image through the whole network. A point from Choose has its own certificate, "
+                "compared with the full-precision twin.",
             )
         st.button(
             f"Move to {_listed(view, there)}",
@@ -104,7 +105,7 @@ def _move(view: View, there: tuple[float, ...]) -> None:
         st.session_state["t"] = there[0]
     else:
         controls.go_to(view.bits, there)
-    st.rerun()  # the sliders too, where only a part of the page would run
+    st.rerun()  # redraws the sliders too, not only the fragment
 
 
 def _listed(view: View, thresholds: tuple[float, ...]) -> str:
@@ -112,18 +113,18 @@ def _listed(view: View, thresholds: tuple[float, ...]) -> str:
 
 
 def _key_at(view: View) -> str:
-    """What the follower reads to know which thresholds these words are about."""
+    """Key that tells the follower which thresholds the text is about."""
     at = "_".join(f"{round(STEPS * one)}" for one in view.thresholds)
     return f"explore_certificate_at_{at}"
 
 
 def _rests_on(found: Band) -> str:
-    points, confidence = len(found.thresholds), numbers.percent(1 - found.delta, 0)
-    bounds, choices = numbers.count(found.comparisons), found.comparisons // points
+    confidence, bounds = numbers.percent(1 - found.delta, 0), numbers.count(found.comparisons)
     return (
-        f"From the {numbers.count(found.samples)} images of the {found.split} split, by which "
-        f"nothing was chosen. Sliders are free, and so are network, bit width and confidence "
-        f"measure: with {confidence} confidence all {bounds} bounds hold at once, at {points} "
-        f"points of each of the {choices} choices on offer. Those by exit are a promise of their "
-        "own, which all exits share."
+        f"From the {numbers.count(found.samples)} images of the {found.split} split, which were "
+        "not used for choosing. Because you may move any slider and choose any network, bit width "
+        f"and confidence measure, the bounds of all {bounds} settings of a grid hold together with "
+        f"{confidence} confidence, and are therefore wide. A point from Choose has its own, "
+        f"usually tighter bound. The bounds by exit hold together, with {confidence} confidence "
+        "of their own."
     )

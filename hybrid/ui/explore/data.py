@@ -1,4 +1,4 @@
-"""All of Explore that the sliders do not change, as values; `hybrid.ui.cache` makes them."""
+"""The data of Explore that do not depend on the sliders. `hybrid.ui.cache` computes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["ExploreData", "ExplorePrices", "Frontier", "Static"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExplorePrices:
-    """What one sample pays at each exit, and what it is compared with.
+    """Costs of one sample by the exit it takes, and the baseline's.
 
     parts: part → mean energy in pJ per sample that takes exit i, one number per exit; the values
     of one exit sum to `costs.energy_pj` of that exit. twin_parts: part → pJ per sample.
@@ -30,7 +30,7 @@ class ExplorePrices:
 
     @property
     def energy_unit(self) -> tuple[float, str]:
-        """Size in pJ and name of the unit that suits what one sample can cost here."""
+        """Size in pJ and name of the unit for the costs of one sample."""
         return numbers.energy_unit(max(self.costs.energy_pj))
 
     def mean_parts(self, outcome: policy.Outcome) -> dict[str, float]:
@@ -41,7 +41,7 @@ class ExplorePrices:
 
 @dataclass(frozen=True, kw_only=True)
 class Static:
-    """A static network as a point: the same architecture, no early exit, all on the device."""
+    """A static network as a point: the same architecture, no early exits, all on the device."""
 
     bits: int
     accuracy: float
@@ -50,10 +50,10 @@ class Static:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frontier:
-    """The points of one bit width that no other of it beats where they were searched.
+    """The Pareto-optimal points of one bit width on the split they were searched on.
 
-    thresholds (m, early); energy_pj (rising), accuracy, edge_fraction (m,): what they give on the
-    split that is shown, which is another one wherever there are two.
+    thresholds (m, early); energy_pj (rising), accuracy, edge_fraction (m,), all three measured on
+    the split that is shown. The search used another split if there was one.
     """
 
     bits: int
@@ -65,10 +65,10 @@ class Frontier:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExploreData:
-    """All of Explore that the sliders do not change."""
+    """The data of Explore that do not depend on the sliders."""
 
     card: Card
-    labelled: bool  # where not, the trace has the final exit's answers for labels
+    labelled: bool  # if False, the trace's labels are the final exit's answers
     trace: Trace
     prices: ExplorePrices
     frontiers: tuple[Frontier, ...]

@@ -1,4 +1,4 @@
-"""The pictures of Explore. The follower finds a trace that it moves by the trace's `meta`.
+"""The figures of Explore. The follower finds the traces that it moves by their `meta`.
 
 Fractions are drawn in percent, energies in the unit the figure's axis names. Colours are slots of
 `hybrid.ui.palette`, so one specification serves both themes.
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from hybrid import policy
-from hybrid.text import numbers
+from hybrid.text.point import flow_labels
 from hybrid.ui import palette
 from hybrid.ui.explore.data import Frontier, Static
 from hybrid.zoo import exit_labels
@@ -41,13 +41,13 @@ def tradeoff(
     unit: str,
     labelled: bool = True,
 ) -> go.Figure:
-    """Accuracy against energy per image on a log axis, a line per bit width, statics as points.
+    """Accuracy against energy per image (log), a line per bit width, statics as points.
 
     Args:
-        bits: the bit width whose line stands out.
+        bits: the bit width whose line is highlighted.
         energy_pj, accuracy: of the present point.
         scale_pj, unit: of the energy axis.
-        labelled: where not, accuracy is agreement with the final exit.
+        labelled: if False, accuracy is agreement with the final exit.
     """
     figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8})
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
@@ -84,11 +84,11 @@ def over_threshold(
     twin_accuracy: float | None,
     labelled: bool = True,
 ) -> go.Figure:
-    """Accuracy above, edge exit fraction below, over a threshold, the present point marked.
+    """Accuracy above, edge exit fraction below, by threshold, the present point marked.
 
     Args:
-        together: all thresholds moved as one.
-        alone: one sweep per early exit, the others held; empty where one slider moves all.
+        together: all thresholds moved together.
+        alone: one sweep per early exit, the others fixed; empty if one slider moves all.
         thresholds: the marked ones: one per sweep of `alone`, else the common one.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
@@ -104,7 +104,7 @@ def over_threshold(
                 f"Exit {number + 1}",
                 palette.exit_colour(number),
                 legend=row == 1,
-                meta=f"{field} {number}",
+                meta=f"{field}_{number}",
             )
             figure.add_trace(line, row=row, col=1)
         figure.add_trace(_marks(thresholds, now, field, alone=bool(alone)), row=row, col=1)
@@ -127,7 +127,7 @@ def over_threshold(
 
 
 def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
-    """Samples from the first exit to the cloud and on to right or wrong; widths are counts."""
+    """Images to the exits and the cloud, then to correct or incorrect; widths are counts."""
     exits = len(outcome.exit_counts) - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     right, wrong = exits + 2, exits + 3
@@ -138,7 +138,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
             arrangement="fixed",
             textfont={"color": palette.INK, "size": 13},
             node={
-                "label": flow_labels(outcome, labelled=labelled),
+                "label": flow_labels(outcome, exit_labels(exits), labelled=labelled),
                 "color": [palette.TWIN, *colours, palette.RIGHT, palette.WRONG],
                 "x": [0.001, *[0.45] * (exits + 1), 0.999, 0.999],
                 "y": flow_places(outcome),
@@ -162,26 +162,13 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
 
 
 def flow_values(outcome: policy.Outcome) -> list[int]:
-    """Images to each exit, then of each exit those that are right and those that are wrong."""
+    """Images by exit, then the correct and incorrect ones of each exit."""
     split = zip(outcome.exit_counts, outcome.correct_counts, strict=True)
     return [*outcome.exit_counts, *(n for count, right in split for n in (right, count - right))]
 
 
-def flow_labels(outcome: policy.Outcome, *, labelled: bool = True) -> list[str]:
-    """What stands at the nodes: images, each exit with its share, right and wrong."""
-    shares = [numbers.percent(fraction) for fraction in outcome.exit_fractions]
-    exits = [f"{n} {s}" for n, s in zip(exit_labels(len(shares) - 1), shares, strict=True)]
-    wrong = 1 - outcome.accuracy
-    return [
-        f"{numbers.count(outcome.samples)} images",
-        *exits,
-        f"{'Right' if labelled else 'As the cloud'} {numbers.percent(outcome.accuracy)}",
-        f"{'Wrong' if labelled else 'Otherwise'} {numbers.percent(wrong)}",
-    ]
-
-
 def flow_places(outcome: policy.Outcome) -> list[float]:
-    """Heights of the nodes' middles, 0 at the top, so that no node jumps over another."""
+    """Heights of the nodes' middles, 0 at the top, in fixed order."""
     return [
         0.5,
         *_stacked(outcome.exit_fractions),
@@ -197,11 +184,11 @@ def by_part(
     unit: str,
     beside: str,
 ) -> go.Figure:
-    """Energy per image by part of the network, beside what it is compared with.
+    """Energy per image by part of the network, next to its baseline.
 
     Args:
         point, twin: part → pJ per image, in the order a sample meets the parts.
-        beside: what the second bars are.
+        beside: name of the baseline.
     """
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
     both = dict.fromkeys([*point, *twin])
@@ -209,7 +196,7 @@ def by_part(
     figure = _figure(height=max(330, 90 + 12 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
-        (beside, twin, palette.TWIN, "twin parts"),
+        (beside, twin, palette.TWIN, "twin_parts"),
     )
     for name, values, colour, meta in bars:
         figure.add_trace(
@@ -224,7 +211,7 @@ def by_part(
             )
         )
     figure.update_xaxes(title_text=f"Energy per image ({unit})", rangemode="tozero", **_QUIET)
-    size = 12 if len(parts) <= _MANY_PARTS else 9  # else every other name would be left out
+    size = 12 if len(parts) <= _MANY_PARTS else 9  # else plotly.js drops every other name
     figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": size}, **_QUIET)
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05, legend=_legend())
     return figure
@@ -233,7 +220,7 @@ def by_part(
 def per_class(
     counted: policy.PerClass, classes: Sequence[str], *, labelled: bool = True
 ) -> go.Figure:
-    """Of each class: the shares that take each exit as a bar, and the accuracy as a mark."""
+    """By class: the share that takes each exit as bars, the accuracy as a mark."""
     fractions = 100 * counted.exit_fractions  # (classes, exits)
     exits = fractions.shape[1] - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
@@ -244,7 +231,7 @@ def per_class(
         figure.add_trace(
             go.Bar(
                 name=names[i],
-                meta=f"class {i}",
+                meta=f"class_{i}",
                 orientation="h",
                 y=list(classes),
                 x=fractions[:, i],
@@ -254,8 +241,8 @@ def per_class(
         )
     figure.add_trace(
         go.Scatter(
-            name="Accuracy" if labelled else "As the cloud",
-            meta="class accuracy",
+            name="Accuracy" if labelled else "Same as cloud",
+            meta="class_accuracy",
             x=100 * counted.accuracy,
             y=list(classes),
             mode="markers",
@@ -265,7 +252,7 @@ def per_class(
         )
     )
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
-    # Digits are names here, not numbers; by itself the axis leaves room by its length.
+    # Digits are names here, not numbers; an automatic range would leave too much room.
     figure.update_yaxes(range=[len(classes) - 0.5, -0.5], type="category", **_QUIET)
     legend = _legend() | {"y": 1 + 8 / height}
     figure.update_layout(barmode="stack", bargap=0.3, legend=legend)
@@ -273,7 +260,7 @@ def per_class(
 
 
 def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figure:
-    # template "none": the theme styles the figure all the same, and 6.5 kB less travel.
+    # template "none": the theme styles the figure anyway, and the spec is 6.5 kB smaller.
     return go.Figure(
         layout={
             "template": "none",
@@ -285,7 +272,7 @@ def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figur
 
 
 def _right(labelled: bool) -> str:
-    return "Accuracy (%)" if labelled else "As the cloud (%)"
+    return "Accuracy (%)" if labelled else "Same as cloud (%)"
 
 
 def _legend() -> dict[str, Any]:
@@ -303,7 +290,7 @@ def _legend() -> dict[str, Any]:
 def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) -> go.Scatter:
     colour = palette.INK if present else palette.LINE
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
-    # At the low ends, which lie furthest apart; only the widest has room for more than its number.
+    # At the low ends, which are furthest apart; only the widest has room for more than a number.
     label = words if frontier.bits == _FULL_PRECISION else str(frontier.bits)
     labels = [label] + [""] * (len(frontier.energy_pj) - 1)
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
@@ -321,13 +308,13 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) 
         line={"color": colour, "width": 2.5 if present else 1.5},
         marker={"color": colour, "size": 5 if present else 4},
         hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra>"
-        "Click to go there</extra>",
+        "Click to select</extra>",
         cliponaxis=False,
     )
 
 
 def _static(static: Static, scale_pj: float, unit: str, *, named: bool) -> go.Scatter:
-    """A diamond; of several that lie close together one says in words what all of them are."""
+    """A diamond. Of several close together only one is labelled with the full name."""
     twin = static.bits == _FULL_PRECISION
     name = "Twin" if twin else f"Static {static.bits} bit"
     return go.Scatter(
@@ -378,7 +365,7 @@ def _marks(thresholds: Sequence[float], now: float, field: str, *, alone: bool) 
         y=np.full(len(thresholds), 100 * now),
         mode="markers",
         name="Present point",
-        meta=f"{field} marks",
+        meta=f"{field}_marks",
         showlegend=False,
         marker={"size": 12, "color": colours, "line": _RING},
         hovertemplate="%{x:.4f}: %{y:.2f} %<extra>Present point</extra>",
@@ -391,7 +378,7 @@ def _part_colours(parts: Sequence[str]) -> list[str]:
 
 
 def _stacked(fractions: Sequence[float]) -> list[float]:
-    """Middles of bars that stand on each other with a gap between, together from 0 to 1."""
+    """Middles of bars stacked from 0 to 1 with gaps between."""
     gap = 0.08
     room = 1 - gap * (len(fractions) - 1)
     middles, top = [], 0.0

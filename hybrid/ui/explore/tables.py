@@ -1,4 +1,4 @@
-"""Points to a table whose columns carry their units; what Explore shows and hands out as CSV."""
+"""Points to a table with units in its column names, shown on Explore and exported as CSV."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ __all__ = ["frontier"]
 
 def frontier(frontiers: Sequence[Frontier], statics: Sequence[Static]) -> "pd.DataFrame":
     """One row per point of every bit width's frontier, then one per static network."""
-    import pandas as pd  # late: the table is drawn after the figures
+    import pandas as pd  # here, so that the figures do not wait for it
 
     rows = [
         {"variant": f"hybrid-{found.bits}bit"}

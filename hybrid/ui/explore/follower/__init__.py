@@ -1,18 +1,30 @@
 """The follower: a small script in the browser that moves figures while a slider is dragged.
 
-Python gives it the trace once and never a threshold; it reads the sliders by itself. What it sends
-back is that it runs, and which point of the frontier was clicked.
+Python sends it the trace and the templates once, never a threshold; it reads the sliders itself. It
+reports that it runs, and which point of the frontier was clicked.
+
+    counting.js   codes and thresholds to counts and means
+    filling.js    templates and number formats to texts
+    internals.js  all that Streamlit and plotly.js do not promise
+    follower.js   joins the three, once per animation frame
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-__all__ = ["KEY", "clicked_point", "is_alive", "mount"]
+__all__ = ["FILES", "KEY", "clicked_point", "is_alive", "mount", "script"]
 
 KEY = "explore_follower"
+FILES = (
+    "counting.js",
+    "filling.js",
+    "internals.js",
+    "follower.js",
+)  # each imports from earlier ones
 
 _HTML = """
 <div class="follower">
@@ -22,16 +34,30 @@ _HTML = """
 _CSS = """
 .follower { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 """
+_FOLDER = Path(__file__).parent
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./\w+\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=const |function \w)", re.MULTILINE)
+
+
+def script() -> str:
+    """The files as one module: Streamlit loads a component's script from one text.
+
+    Imports between the files go, so no two files may define the same name.
+    """
+    texts = [(_FOLDER / name).read_text(encoding="utf-8") for name in FILES]
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
+
+
 _COMPONENT = st.components.v2.component(
     "hybrid_follower",
     html=_HTML,
     css=_CSS,
-    js=(Path(__file__).parent / "follower.js").read_text(encoding="utf-8"),
+    js=script(),
 )
 
 
 def mount(data: dict[str, Any], *, on_click: Callable[[], None]) -> None:
-    """Start the follower with a payload; on_click runs after a click on the frontier."""
+    """Start the follower with a payload. on_click runs after a click on the frontier."""
     _COMPONENT(key=KEY, data=data, on_alive_change=_nothing, on_clicked_change=on_click)
 
 
@@ -54,4 +80,4 @@ def clicked_point(exits: int) -> tuple[int, tuple[float, ...]] | None:
 
 
 def _nothing() -> None:
-    """The component keeps a state only where someone listens to it."""
+    """Without a listener the component would not keep its state."""

@@ -1,4 +1,7 @@
-"""What the follower in the browser needs of a trace and its prices; numbers in, JSON out."""
+"""A trace, its prices and its templates as JSON, for the follower in the browser.
+
+The follower counts and fills in; every sentence, unit and number format comes from here.
+"""
 
 import base64
 import hashlib
@@ -9,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.text.point import Baseline
+from hybrid.text import numbers, point
 from hybrid.traces.trace import Trace
 from hybrid.ui import palette
 from hybrid.ui.session import STEPS, View, slider_keys
 from hybrid.zoo import exit_labels
 
-__all__ = ["SWEEP_POINTS", "payload"]
+__all__ = ["SWEEP_POINTS", "payload", "templates"]
 
 SWEEP_POINTS = 201  # thresholds of the curves that the follower redraws
 
@@ -37,23 +40,26 @@ def payload(
     view: View,
     recorded: Trace,
     prices: PricesLike,
-    statics: Sequence[Baseline],
+    statics: Sequence[point.Baseline],
     *,
     classes: int,
+    image_bytes: int,
     scale_pj: float,
     labelled: bool = True,
 ) -> dict[str, Any]:
-    """What the browser needs to compute any operating point of this view; no threshold in it.
+    """All the browser needs to compute any operating point of this view; contains no threshold.
 
     | key                   | type                        |                                     |
     |-----------------------|-----------------------------|-------------------------------------|
     | codes, correct        | base64, see policy.payload  | confidences and correctness         |
     | labels                | base64 of uint16 (n,)       | true classes                        |
-    | labelled              | bool                        | else those of the final exit        |
     | sliders, together     | keys of the sliders         | one for each exit, or one for all   |
-    | energy_pj, latency_ms, uplink_bytes | (exits,)      | what a sample pays at each exit     |
+    | energy_pj, latency_ms, uplink_bytes | (exits,)      | costs of a sample by exit taken     |
     | parts                 | part to (exits,)            | energy_pj by part                   |
+    | statics               | bits, accuracy, energy_pj   | none where accuracy is unknown      |
     | scale_pj              | float                       | of the figures' energy axes         |
+    | templates             | see `templates`             | all texts, numbers left open        |
+    | numbers               | numbers.as_payload          | how numbers are written             |
     """
     counted = policy.payload(recorded, view.measure)
     codes, correct = counted.pop("codes"), counted.pop("correct")
@@ -62,10 +68,8 @@ def payload(
         "codes": _base64(codes),
         "correct": _base64(correct),
         "labels": _base64(labels),
-        "labelled": labelled,
         "classes": classes,
         "class_samples": np.bincount(labels, minlength=classes).tolist(),
-        "names": exit_labels(view.early_exits),
         "sliders": list(slider_keys(view)),
         "together": view.together,
         "steps": STEPS,
@@ -77,12 +81,51 @@ def payload(
         "twin_energy_pj": prices.twin_energy_pj,
         "twin_accuracy": prices.twin_accuracy,
         "statics": [
-            {"bits": s.bits, "accuracy": s.accuracy, "energy_pj": s.energy_pj} for s in statics
+            {"bits": s.bits, "accuracy": s.accuracy, "energy_pj": s.energy_pj}
+            for s in (statics if labelled else ())
         ],
-        "scope": view.scope,
+        "templates": templates(view, prices, statics, image_bytes=image_bytes, labelled=labelled),
+        "numbers": numbers.as_payload(),
         "scale_pj": scale_pj,
     }
     return data | {"id": hashlib.sha256(repr(sorted(data.items())).encode()).hexdigest()}
+
+
+def templates(
+    view: View,
+    prices: PricesLike,
+    statics: Sequence[point.Baseline],
+    *,
+    image_bytes: int,
+    labelled: bool,
+) -> dict[str, Any]:
+    """The texts that follow a slider, with numbers left open as `numbers.fill` reads them.
+
+    | key              | type                 |                                           |
+    |------------------|----------------------|-------------------------------------------|
+    | headlines        | key to (value, note) | a note without numbers is None: it stands |
+    | beaten, unbeaten | str                  | the verdict, by whether a static is better |
+    | flow             | list of str          | labels of the flow's nodes                |
+    | spoken           | str                  | for a screen reader, at rest              |
+    """
+    headlines = point.headline_templates(
+        prices.costs,
+        twin_energy_pj=prices.twin_energy_pj,
+        twin_accuracy=prices.twin_accuracy,
+        scope=view.scope,
+        image_bytes=image_bytes,
+        labelled=labelled,
+    )
+    beaten, unbeaten = point.verdict_templates(statics, scope=view.scope, labelled=labelled)
+    return {
+        "headlines": {
+            one.key: (one.value, one.note if numbers.slots(one.note) else None) for one in headlines
+        },
+        "beaten": beaten,
+        "unbeaten": unbeaten,
+        "flow": point.flow_templates(exit_labels(view.early_exits), labelled=labelled),
+        "spoken": point.SPOKEN if labelled else point.SPOKEN_UNLABELLED,
+    }
 
 
 def _base64(array: npt.NDArray[Any]) -> str:

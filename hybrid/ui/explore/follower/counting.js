@@ -1,0 +1,120 @@
+// Integer codes and thresholds in, counts and means out. Pure functions: no page, no words.
+//
+// They count as hybrid.policy does, to the last sample: `count` is hybrid.policy.outcome and
+// per_class, `sweep` is hybrid.policy.sweep, `mean` is hybrid.policy.mean_cost. Thresholds are
+// whole numbers on the grid of the codes. Compared with Python by tests/ui/explore/test_counting.py
+// and tests/browser/test_explore.py.
+
+// The payload's arrays unpacked: codes (early × samples), correct (exits × samples), labels.
+export function unpack(data) {
+  const { samples, exits, classes, grid } = data;
+  const packed = bytes(data.correct);
+  const stride = packed.length / exits;
+  const correct = new Uint8Array(exits * samples);
+  for (let i = 0; i < exits; i++) {
+    for (let s = 0; s < samples; s++) {
+      correct[i * samples + s] = (packed[i * stride + (s >> 3)] >> (s & 7)) & 1;
+    }
+  }
+  const codes = new Uint16Array(bytes(data.codes).buffer);
+  const labels = new Uint16Array(bytes(data.labels).buffer);
+  return { samples, exits, classes, grid, codes, correct, labels };
+}
+
+function bytes(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+// How many samples take each exit and how many of them are right, over all and by class.
+export function count({ samples, exits, classes, codes, correct, labels }, thresholds) {
+  const early = exits - 1;
+  const exitCounts = new Array(exits).fill(0);
+  const rightCounts = new Array(exits).fill(0);
+  const byClass = new Int32Array(classes * exits);
+  const rightByClass = new Int32Array(classes);
+  for (let s = 0; s < samples; s++) {
+    let i = 0;
+    while (i < early && codes[i * samples + s] < thresholds[i]) i++;
+    const right = correct[i * samples + s];
+    exitCounts[i]++;
+    rightCounts[i] += right;
+    byClass[labels[s] * exits + i]++;
+    rightByClass[labels[s]] += right;
+  }
+  return { exitCounts, rightCounts, byClass, rightByClass };
+}
+
+// Accuracy and edge fraction in percent at `points` thresholds of one exit, the others fixed.
+export function sweep({ samples, exits, grid, codes, correct }, exit, thresholds, points) {
+  const step = grid / (points - 1);
+  const early = exits - 1;
+  const leaving = new Int32Array(points + 1);
+  const leavingRight = new Int32Array(points + 1);
+  const stayingEdge = new Int32Array(points + 1);
+  const stayingRight = new Int32Array(points + 1);
+  let edgeBefore = 0;
+  let rightBefore = 0;
+  for (let s = 0; s < samples; s++) {
+    let i = 0;
+    while (i < exit && codes[i * samples + s] < thresholds[i]) i++;
+    if (i < exit) {
+      edgeBefore++;
+      rightBefore += correct[i * samples + s];
+      continue;
+    }
+    const rank = Math.floor(codes[exit * samples + s] / step) + 1; // thresholds it reaches
+    let next = exit + 1;
+    while (next < early && codes[next * samples + s] < thresholds[next]) next++;
+    leaving[rank]++;
+    leavingRight[rank] += correct[exit * samples + s];
+    stayingEdge[rank] += next < early ? 1 : 0;
+    stayingRight[rank] += correct[next * samples + s];
+  }
+  let edge = edgeBefore + sum(leaving);
+  let right = rightBefore + sum(leavingRight);
+  const accuracy = new Float64Array(points);
+  const edgeFraction = new Float64Array(points);
+  for (let g = 0; g < points; g++) {
+    edge += stayingEdge[g] - leaving[g];
+    right += stayingRight[g] - leavingRight[g];
+    accuracy[g] = 100 * (right / samples);
+    edgeFraction[g] = 100 * (edge / samples);
+  }
+  return { accuracy, edgeFraction };
+}
+
+export function sum(values) {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+// Mean per sample: the sum over exits, first exit first, divided by the samples.
+export function mean(counts, costs, samples) {
+  let total = 0;
+  for (let i = 0; i < counts.length; i++) total += counts[i] * costs[i];
+  return total / samples;
+}
+
+// An operating point: its counts, and its costs as means per sample.
+export function operatingPoint(trace, prices, thresholds) {
+  const { samples } = trace;
+  const counted = count(trace, thresholds);
+  const { exitCounts, rightCounts } = counted;
+  return {
+    ...counted,
+    samples,
+    thresholds,
+    edgeCount: sum(exitCounts.slice(0, -1)),
+    edgeFraction: sum(exitCounts.slice(0, -1)) / samples,
+    accuracy: sum(rightCounts) / samples,
+    energy_pj: mean(exitCounts, prices.energy_pj, samples),
+    latency_ms: mean(exitCounts, prices.latency_ms, samples),
+    uplink_bytes: mean(exitCounts, prices.uplink_bytes, samples),
+  };
+}
+
+// The most accurate static network that is more accurate and takes less energy; null if none is.
+export function beatenBy({ accuracy, energy_pj }, statics) {
+  const better = statics.filter((one) => one.accuracy > accuracy && one.energy_pj < energy_pj);
+  if (!better.length) return null;
+  return better.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+}

@@ -1,0 +1,292 @@
+"""The generated blocks of README.md and docs/: tables and help texts, written between markers.
+
+`python -m scripts.documents` renews them all; tests/test_documents.py fails where one differs. A
+block stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`, in one document.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+import click
+import typer
+from typer.testing import CliRunner
+
+from hybrid import energy, evaluation, zoo
+from hybrid.choosing import published as paper
+from hybrid.choosing.baselines import Comparison, PricedCurves, comparisons, priced_curves
+from hybrid.cli.main import app
+from hybrid.evaluation import evaluate
+from hybrid.policy import OperatingPoint
+from hybrid.text import numbers
+from hybrid.ui.networks import cards
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results.txt"
+THRESHOLD = 0.8  # where the dashboard's sliders start
+OVERVIEW_BITS = 4  # of the hybrid and the static network in the README's table
+NOT_TRAINED = "not trained"
+MARKED = re.compile(r"(<!-- begin: ([a-z]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Write every document with its blocks renewed."""
+    for page in pages():
+        page.write_text(renewed(page.read_text()))
+
+
+def pages() -> list[Path]:
+    """README.md and what stands in docs/."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def renewed(text: str) -> str:
+    """The same text with each marked block generated again."""
+    return MARKED.sub(lambda found: found[1] + BLOCKS[found[2]]() + found[3], text)
+
+
+def overview() -> str:
+    """A row per network: what it reaches, and how often a static network does better."""
+    return _table(OVERVIEW_COLUMNS, map(_overview_row, zoo.networks()))
+
+
+def _overview_row(network: str) -> list[str]:
+    named = (evaluation.TWIN, f"hybrid-{OVERVIEW_BITS}bit", f"static-{OVERVIEW_BITS}bit")
+    variants = zoo.card(network).variants
+    points = [_point(network, variants[name]) if name in variants else None for name in named]
+    twin, hybrid, static = map(_accuracy_and_energy, points)
+    edge = numbers.percent(points[1].outcome.edge_fraction) if points[1] else NOT_TRAINED
+    quantized = _quantized(_compared(network))
+    won = sum(not one.static_wins for one in quantized)
+    return [zoo.card(network).title, twin, hybrid, edge, static, f"{won} of {len(quantized)}"]
+
+
+def _accuracy_and_energy(point: OperatingPoint | None) -> str:
+    if point is None:
+        return NOT_TRAINED
+    return f"{numbers.percent(point.outcome.accuracy, 2)}, {numbers.energy(point.energy_pj)}"
+
+
+def help_texts() -> str:
+    """What `hybrid --help` and every command's `--help` print, on 88 columns."""
+    texts = [f"## hybrid\n\n{_help()}"]
+    texts += [f"## hybrid {name}\n\n{_help(name)}" for name in commands()]
+    return "\n".join(texts)
+
+
+def commands() -> Mapping[str, click.Command]:
+    """Every command of the command line by name, in the order of `hybrid --help`."""
+    found: Mapping[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return found
+
+
+def points() -> str:
+    """Every variant at the thresholds at which the dashboard opens, by network."""
+    parts = []
+    for network in zoo.networks():
+        card = zoo.card(network)
+        rows = [_point_row(network, variant) for variant in card.variants.values()]
+        parts.append(f"**{card.title}** (`{network}`)\n\n" + _table(POINT_COLUMNS, rows))
+    return "\n".join(parts)
+
+
+def published() -> str:
+    """The published figures and what the networks here reach."""
+    return _table(paper.COLUMNS, paper.table(paper.rows())) + f"\n{paper.NOTE}\n"
+
+
+def baselines() -> str:
+    """Hybrids against static networks of the same accuracy, by scope and profile."""
+    parts = []
+    for network in zoo.networks():
+        found = _curves(network)
+        names = [static.variant.name for static in found[0].statics]
+        columns = ("scope, profile", *names)
+        rows = [(f"{one.scope}, {one.profile}", *map(_verdict, comparisons(one))) for one in found]
+        parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
+        parts.append(_summary(_quantized(_compared(network))))
+        parts.append(_beside(network))
+        parts.append(_memory(network))
+        parts.append(_epochs(network))
+    return "\n".join(parts)
+
+
+@cache
+def _curves(network: str) -> Sequence[PricedCurves]:
+    return priced_curves(network)
+
+
+def _compared(network: str) -> list[Comparison]:
+    return [one for curves in _curves(network) for one in comparisons(curves)]
+
+
+def _quantized(compared: Iterable[Comparison]) -> list[Comparison]:
+    return [one for one in compared if one.static != evaluation.TWIN]
+
+
+def _verdict(comparison: Comparison) -> str:
+    static = numbers.energy(comparison.static_energy_pj)
+    if not comparison.hybrid:
+        return f"**static**, {static}: no hybrid is as accurate"
+    hybrid = numbers.energy(comparison.hybrid_energy_pj)
+    if comparison.static_wins:
+        return f"**static**, {static} against {hybrid}"
+    return f"{comparison.hybrid}, {hybrid} against {static}"
+
+
+def _summary(quantized: Sequence[Comparison]) -> str:
+    won = [1 - one.hybrid_energy_pj / one.static_energy_pj for one in quantized
+           if not one.static_wins]  # fmt: skip
+    if not quantized:
+        return "It has no quantized static network yet.\n"
+    saved = f"; the median win saves {numbers.percent(median(won), 0)}" if won else ""
+    share = f"{len(won)} of its {len(quantized)} comparisons with quantized static networks"
+    return f"A hybrid wins {share}{saved}.\n"
+
+
+def _beside(network: str) -> str:
+    """Other figures that may decide, at the prices with which the dashboard opens."""
+    table, _ = cards.baselines_table(network, evaluation.Prices())
+    cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in table.to_numpy()]
+    return (
+        "Everything that may decide, the static network first, then the hybrid (`compute`, "
+        f"`{energy.DEFAULT_PROFILE}`, `{energy.DEFAULT_LINK}`):\n\n"
+        + _table(list(table.columns), cells)
+    )
+
+
+def _memory(network: str) -> str:
+    held = [
+        f"{cards.variant_title(one)} {numbers.kilobytes(energy.edge_weight_bytes(one.layers))}"
+        for one in zoo.card(network).variants.values()
+    ]
+    return f"Weights on the device: {', '.join(held)}.\n"
+
+
+def _epochs(network: str) -> str:
+    """How long each variant was trained after the twin: longer training is an advantage."""
+    variants = zoo.card(network).variants
+    counted = [
+        f"{cards.variant_title(one)} {_epochs_from_twin(one, variants)}"
+        for one in variants.values()
+        if one.name != evaluation.TWIN
+    ]
+    twin = variants[evaluation.TWIN]
+    return f"Epochs of training, after the {twin.epochs} of the twin: {', '.join(counted)}.\n"
+
+
+def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant]) -> str:
+    """Its own epochs and those of the variants it started from, back to the twin.
+
+    If a start was trained again later, some of the epochs were those of weights that are gone.
+    """
+    epochs, older = 0, False
+    while variant.name != evaluation.TWIN:
+        epochs += variant.epochs
+        start = variants[variant.recipe["start"]]
+        kept = variant.origins.get(start.name)
+        older = older or kept not in {None, start.files["weights.safetensors"]}
+        variant = start
+    return f"{epochs} and those of an earlier start" if older else str(epochs)
+
+
+def benchmarks() -> str:
+    """The last row of each benchmark of speed."""
+    last = {line.partition(",")[0]: line for line in _results() if CERTIFICATES not in line}
+    return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in last.values())
+
+
+def certificates() -> str:
+    """How often each kind of certificate was violated, from each network's last row."""
+    rows = [
+        dict(pair.split("=", 1) for pair in line.split(", ")) for line in _results(CERTIFICATES)
+    ]
+    last = {row["network"]: row for row in rows}
+    table = [
+        _certificate_row(row, key, name) for row in last.values() for key, name in KINDS.items()
+    ]
+    return _table(CERTIFICATE_COLUMNS, table)
+
+
+OVERVIEW_COLUMNS = (
+    "network", "full precision", f"hybrid, {OVERVIEW_BITS}-bit edge", "answered at the edge",
+    f"static, {OVERVIEW_BITS} bit", "comparisons a hybrid wins",
+)  # fmt: skip
+POINT_COLUMNS = (
+    "variant", "answered at the edge", "accuracy", "final exit alone", "energy per image",
+    "energy reduction", "uplink per image", "weights",
+)  # fmt: skip
+CERTIFICATES = "benchmark=certificates"
+CERTIFICATE_COLUMNS = (
+    "network", "certificate", "images", "true figure", "bound, median", "violated",
+    "above the bound on the rest",
+)  # fmt: skip
+KINDS = {
+    "betting": "accuracy lost (betting)",
+    "regret": "final exit correct, exit taken incorrect (Clopper–Pearson)",
+    "disagreement": "exit taken differs from the final exit (Clopper–Pearson)",
+    "band": "accuracy lost, all grid points together (betting)",
+    "fixed_sequence": "accuracy lost, chosen point (fixed sequence)",
+}
+BLOCKS: dict[str, Callable[[], str]] = {
+    f.__name__: f for f in (overview, points, published, baselines, certificates, benchmarks)
+} | {"help": help_texts}
+
+
+def _results(kind: str = "benchmark=") -> list[str]:
+    lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
+    return [line for line in lines if line.startswith(kind)]
+
+
+def _certificate_row(row: dict[str, str], kind: str, name: str) -> list[str]:
+    def percent(key: str, digits: int = 2) -> str:
+        return numbers.percent(float(row[f"{kind}_{key}"]), digits)
+
+    chosen = float(row.get(f"{kind}_certified", 1))
+    if not chosen:
+        return [row["network"], name, row["samples"], "", "nothing certified", "never", ""]
+    broken = f"{percent('broken', 1)} ± {percent('se', 1)}"
+    figures = [percent("truth"), percent("bound"), broken, percent("rest", 1)]
+    return [row["network"], name, row["samples"], *figures]
+
+
+def _point(network: str, variant: zoo.Variant) -> OperatingPoint:
+    static = variant.kind == "static"
+    return evaluate(network, variant.bits, (THRESHOLD,) * variant.early_exits, static=static)
+
+
+def _point_row(network: str, variant: zoo.Variant) -> list[str]:
+    point = _point(network, variant)
+    weights = sum(layer.packed_bytes for layer in variant.layers)
+    cells = _point_words(point, static=variant.kind == "static")
+    return [cards.variant_title(variant), *cells, numbers.kilobytes(weights)]
+
+
+def _point_words(point: OperatingPoint, *, static: bool) -> list[str]:
+    outcome = point.outcome
+    return [
+        "all" if static else numbers.percent(outcome.edge_fraction),
+        numbers.percent(outcome.accuracy, 2),
+        "" if static else numbers.percent(outcome.final_exit_accuracy, 2),
+        numbers.energy(point.energy_pj),
+        numbers.ratio(point.energy_reduction),
+        numbers.kilobytes(point.uplink_bytes),
+    ]
+
+
+def _help(*command: str) -> str:
+    plain = {"COLUMNS": "88", "TERM": "dumb", "NO_COLOR": "1"}
+    shown = CliRunner().invoke(app, [*command, "--help"], prog_name="hybrid", env=plain).output
+    lines = [line.rstrip() for line in shown.strip().splitlines()]
+    return "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    ruler = ["---", *["---:"] * (len(columns) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (columns, ruler, *rows))
+
+
+if __name__ == "__main__":
+    main()
