@@ -70,7 +70,7 @@ def match(words: Iterable[str | None], classes: Sequence[str]) -> tuple[Match, .
 def class_table(
     found: Iterable[Match], confirmed: Mapping[str, str], classes: Sequence[str]
 ) -> dict[str, str | None]:
-    """Word to class: every match that is no proposal, and those that the user confirmed.
+    """Word to class: every match that is not a proposal, and those that the user confirmed.
 
     Args:
         confirmed: word to class.

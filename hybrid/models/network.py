@@ -13,6 +13,7 @@ from hybrid.models.blocks import Classifier, ExitHead
 from hybrid.models.spec import Spec
 from hybrid.policy import check_thresholds
 from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import confidence
 
 __all__ = ["EdgeOutput", "Inference", "Network"]
@@ -88,7 +89,8 @@ class Network(nn.Module):
         self.classifier = Classifier(plans[-1].outputs, spec.classes, pooling=family.pooling)
         channels = plans[spec.cut].outputs
         self.feature_shape = (channels, sides[spec.cut], sides[spec.cut])
-        self.uplink = ActivationQuantizer(32 if spec.static else spec.uplink_bits, channels)
+        width = FULL_PRECISION if spec.static else spec.uplink_bits
+        self.uplink = ActivationQuantizer(width, channels)
 
     @property
     def cut(self) -> int:
@@ -213,5 +215,5 @@ def quantized_layers(network: nn.Module) -> dict[str, QuantConv2d]:
     return {
         name: module
         for name, module in network.named_modules()
-        if isinstance(module, QuantConv2d) and module.weight_bits != 32
+        if isinstance(module, QuantConv2d) and module.weight_bits != FULL_PRECISION
     }
