@@ -39,10 +39,10 @@ def train(
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile",
+            "--compile/--no-compile",
             help="Compile the quantizers if there is a C++ compiler: 1.5 to 1.8 times faster.",
         ),
-    ] = False,
+    ] = True,
 ) -> None:
     """Train a recipe's missing variants and publish them with their card in pretrained/.
 

@@ -1,7 +1,7 @@
 """The training of one variant as a Lightning module: loss, optimizer, validation, history."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -14,8 +14,9 @@ from hybrid.models import Network
 from hybrid.training.batches import Batches
 from hybrid.training.muon import Muon
 from hybrid.training.recipe import Plan
+from hybrid.training.teaching import Teaching
 
-__all__ = ["ExitTraining", "exits_loss"]
+__all__ = ["ExitTraining", "blockwise_loss", "exits_loss"]
 
 
 def exits_loss(
@@ -39,6 +40,38 @@ def exits_loss(
     return loss
 
 
+def blockwise_loss(
+    network: Network,
+    reference: Network,
+    images: Tensor,
+    labels: Tensor,
+    plan: Plan,
+    taught: Tensor | None,
+) -> Tensor:
+    """Each edge stage's error against the reference's, on its own features, plus the heads' loss.
+
+    The stem's output is the reference's, and nothing flows from one stage to the one before it, so
+    every stage learns alone. An error is the mean square over the variance of what is learned.
+
+    Args:
+        reference: the same stages at full precision, in evaluation mode.
+        images, labels, taught: as in `exits_loss`.
+    """
+    with torch.no_grad():
+        wanted = [reference.stages[0](images)]
+        for stage in reference.stages[1 : network.cut + 1]:
+            wanted.append(stage(wanted[-1]))
+    features, logits = wanted[0], []
+    loss = torch.zeros((), device=labels.device)
+    for index in range(1, network.cut + 1):
+        features = network.stages[index](features.detach())
+        target = wanted[index].float()
+        loss = loss + (features.float() - target).square().mean() / target.var()
+        if index in network.exit_stages:
+            logits.append(network.heads[str(index)](features.detach()))
+    return loss + exits_loss(logits, labels, plan, taught) if logits else loss
+
+
 class ExitTraining(lightning_.LightningModule):
     """A network being trained by a plan.
 
@@ -54,15 +87,17 @@ class ExitTraining(lightning_.LightningModule):
         plan: Plan,
         train: Batches,
         tune: Batches,
-        teachers: Sequence[Network],
+        teaching: Teaching | None = None,
         *,
+        reference: Network | None = None,
         origins: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.network, self.plan, self.origins = network, plan, origins
         self.batches, self.tune = train, tune
+        self.teaching = teaching
         # in a list, so that its weights stay out of checkpoints and optimizers
-        self.teachers = [teacher.eval() for teacher in teachers]
+        self.references = [reference.eval()] if reference is not None else []
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._losses: list[Tensor] = []
@@ -80,7 +115,7 @@ class ExitTraining(lightning_.LightningModule):
 
     def train_dataloader(self) -> Batches:
         """Batches of the current epoch (Lightning asks again in each one)."""
-        return self.batches.at_epoch(self.current_epoch)
+        return self.batches.at_epoch(self._view)
 
     def val_dataloader(self) -> Batches:
         """The tune split."""
@@ -89,23 +124,34 @@ class ExitTraining(lightning_.LightningModule):
     def on_fit_start(self) -> None:
         """Move the teachers to the network's device, and start the clock."""
         self._since = time.monotonic()
-        for teacher in self.teachers:
-            teacher.to(self.device)
+        if self.teaching is not None:
+            self.teaching.to(self.device)
+        for reference in self.references:
+            reference.to(self.device)
 
-    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+    @property
+    def _view(self) -> int:
+        """The epoch whose batches are used: they come again after `plan.views` epochs."""
+        return self.current_epoch % self.plan.views if self.plan.views else self.current_epoch
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch."""
         images, labels = batch
-        loss = exits_loss(self.network(images), labels, self.plan, self.taught(images))
+        taught = self.taught(images, batch_idx)
+        if self.current_epoch < self.plan.blockwise:
+            (reference,) = self.references
+            loss = blockwise_loss(self.network, reference, images, labels, self.plan, taught)
+        else:
+            loss = exits_loss(self.network(images), labels, self.plan, taught)
         self._losses.append(loss.detach())
         return loss
 
-    @torch.no_grad()
-    def taught(self, images: Tensor) -> Tensor | None:
+    def taught(self, images: Tensor, step: int) -> Tensor | None:
         """The mean of the teachers' probabilities, (n, classes); None without a teacher."""
-        if not self.teachers:
+        if self.teaching is None:
             return None
-        answers = [teacher(images)[-1].float().softmax(1) for teacher in self.teachers]
-        return torch.stack(answers).mean(0)
+        steps = len(self.batches)
+        return self.teaching.answers(images, epoch=self._view, step=step, steps=steps)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         """Count every exit's correct answers on tune."""
@@ -134,18 +180,29 @@ class ExitTraining(lightning_.LightningModule):
         self.history, self.seconds = checkpoint["history"], checkpoint.get("seconds", 0.0)
 
     def configure_optimizers(self) -> Any:
-        """The plan's optimizer, with a rate that rises and falls linearly in every cycle."""
+        """The plan's optimizer; its rate rises and falls linearly: blockwise, then by cycle."""
         plan, steps = self.plan, int(self.trainer.estimated_stepping_batches)
         optimizer = _optimizer(self.network, plan)
-        length = steps // plan.cycles
-        rise = max(1, int(plan.warmup * length))
+        start = steps * plan.blockwise // max(1, plan.epochs)
+        length = max(1, (steps - start) // plan.cycles)
 
         def factor(step: int) -> float:
-            step %= length
-            return min((step + 1) / rise, (length - step) / max(1, length - rise))
+            if step < start:
+                return _rise_and_fall(step, start, plan.warmup)
+            return _rise_and_fall((step - start) % length, length, plan.warmup)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _rise_and_fall(step: int, length: int, warmup: float) -> float:
+    """Linear up to 1 over a share `warmup` of the steps, then linear down to 0.
+
+    >>> [_rise_and_fall(step, 4, 0.25) for step in range(4)]
+    [1.0, 1.0, 0.6666666666666666, 0.3333333333333333]
+    """
+    rise = max(1, int(warmup * length))
+    return min((step + 1) / rise, (length - step) / max(1, length - rise))
 
 
 def _optimizer(network: Network, plan: Plan) -> torch.optim.Optimizer:

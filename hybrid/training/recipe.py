@@ -47,6 +47,11 @@ class Plan:
             of another one of the same data set ("cifar100-wide7/static-32bit"); for several, their
             mean; empty for none.
         teacher_weight: the teachers' share of the loss, 0 to 1.
+        views: how many epochs have different batches; after them the same orders, crops and flips
+            are repeated, and so are the teachers' saved answers. 0: every epoch has its own.
+        blockwise: epochs at the start in which each edge stage alone learns, on the student's own
+            features, the output of the same stage of `start` at full precision. Source: Ye et al.,
+            "Distillation Guided Residual Learning for Binary CNNs", arXiv 2007.05223.
         heads_only: train the exit heads and freeze everything else.
         crop: pixels by which a training image is shifted at most.
         cutout: side in pixels of a square, at a random place of each training image, that is set
@@ -73,6 +78,8 @@ class Plan:
     exit_weight: float = 0.5
     teacher: str | tuple[str, ...] = ""
     teacher_weight: float = 0.5
+    views: int = 0
+    blockwise: int = 0
     heads_only: bool = False
     crop: int = 4
     cutout: int = 0
@@ -245,7 +252,11 @@ def _check_plan(plan: Plan) -> None:
         raise UnknownNameError("optimizer", plan.optimizer, OPTIMIZERS)
     if plan.epochs < 0 or plan.batch < 1 or not 0 <= plan.warmup <= 1:
         raise ValueError(f"{plan.name} needs epochs >= 0, batch >= 1 and a warmup from 0 to 1")
-    if plan.cycles < 1 or plan.epochs % plan.cycles:
+    if plan.cycles < 1 or (plan.epochs - plan.blockwise) % plan.cycles:
         raise ValueError(f"{plan.name} needs cycles that divide its epochs")
+    if plan.views < 0 or not 0 <= plan.blockwise <= plan.epochs:
+        raise ValueError(f"{plan.name} needs views >= 0 and blockwise from 0 to its epochs")
+    if plan.blockwise and not plan.start:
+        raise ValueError(f"{plan.name} learns blockwise and needs a start to learn from")
     if plan.static and (plan.cut or plan.exits):
         raise ValueError(f"{plan.name} has no cut and no exits; they are for hybrids")

@@ -27,10 +27,12 @@ from hybrid.models.blocks import WhiteningStem
 from hybrid.models.checkpoints import base_of, load_network
 from hybrid.quant.fusing import fused
 from hybrid.quant.layers import QuantConv2d, calibrating
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.training.batches import Batches
 from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish, renew
 from hybrid.training.recipe import Plan, Recipe, plan_of
+from hybrid.training.teaching import Teaching, about_batches, cache_key
 
 __all__ = ["TrainingRun", "precision", "train", "train_variant"]
 
@@ -156,7 +158,8 @@ def train_variant(recipe: Recipe, plan: Plan, run: TrainingRun) -> Network:
         plan,
         batches,
         _tune(recipe),
-        [_teacher(recipe, name) for name in plan.teachers],
+        _teaching(recipe, plan, run, batches),
+        reference=_reference(recipe, plan) if plan.blockwise else None,
         origins=_origins(recipe, plan),
     )
     if plan.epochs:
@@ -251,6 +254,31 @@ def _published(recipe: Recipe, variant: str) -> Network:
             f"`hybrid train {network} --variant {variant}`."
         )
     return load_network(path)
+
+
+def _teaching(recipe: Recipe, plan: Plan, run: TrainingRun, batches: Batches) -> Teaching | None:
+    """The plan's teachers with the answers they have given before, or none without a teacher."""
+    if not plan.teachers:
+        return None
+    key = cache_key(
+        dataset=recipe.dataset,
+        teachers=[sha256_of(_path(recipe, name)) for name in plan.teachers],
+        precision=run.precision or precision(),
+        **about_batches(batches),
+    )
+    teachers = [_teacher(recipe, name) for name in plan.teachers]
+    return Teaching(teachers, run.folder / "teaching" / key)
+
+
+def _reference(recipe: Recipe, plan: Plan) -> Network:
+    """What a blockwise start learns from: the plan's start, which must be at full precision."""
+    reference = _teacher(recipe, plan.start)
+    if set(reference.spec.edge_bits) != {FULL_PRECISION}:
+        raise RecipeError(
+            f"{plan.name} learns blockwise from {plan.start}, which is quantized; start from "
+            "static-32bit or hybrid-32bit."
+        )
+    return reference
 
 
 def _teacher(recipe: Recipe, name: str) -> Network:

@@ -468,7 +468,7 @@ def test_train_ends_in_a_network_that_can_be_evaluated(
         '[[variant]]\nname = "hybrid-2bit"\nepochs = 1\nbatch = 32\nflip = false\ncrop = 0\n'
     )
 
-    words = ("train", str(recipe), "--checkpoints", str(tmp_path / "runs"))
+    words = ("train", str(recipe), "--checkpoints", str(tmp_path / "runs"), "--no-compile")
     trial = run(*words, "--max-images", "64")
     assert trial.exit_code == 0, trial.stderr
     assert trial.stdout == "Trial finished, nothing published: hybrid-2bit.\n"

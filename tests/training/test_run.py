@@ -448,13 +448,13 @@ def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: 
 
     class Seen(Callback):
         def on_train_batch_end(
-            self, _t: object, module: object, _o: object, batch: object, _i: int
+            self, _t: object, module: object, _o: object, batch: object, index: int
         ):
             images = batch[0]
             means = sum(
                 zoo.load(n, bits=32, static=True)(images)[-1].softmax(1) for n in ("wise", "fool")
             )
-            seen.append((module.taught(images), means / 2))
+            seen.append((module.taught(images, index), means / 2))
 
     taught = plan("static-32bit", epochs=3, teacher=both, teacher_weight=1.0)
     train(recipe(taught), TrainingRun(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
