@@ -2,6 +2,7 @@
 
 Run it with the Python the project is installed into: `.venv/bin/python scripts/check.py`.
 Words after it go to pytest: `scripts/check.py -k policy`. Ends with 1 if any step failed.
+The tests end with the slowest 20 of them.
 """
 
 import os
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
+SLOWEST = ("--durations=20", "--durations-min=1")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -24,7 +27,7 @@ def main(pytest_arguments: Sequence[str]) -> int:
         "format": ["ruff", "format", "--check", "."],
         "types": ["mypy"],
         "arrows": ["lint-imports"],
-        "tests": ["pytest", "-n", "auto", "--dist", "loadfile", *pytest_arguments],
+        "tests": ["pytest", *IN_PARALLEL, *SLOWEST, *pytest_arguments],
     }
     failed = [name for name, command in steps.items() if not passes(name, command)]
     print(f"\nFailed: {', '.join(failed)}" if failed else "\nAll steps passed.")

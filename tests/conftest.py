@@ -1,16 +1,19 @@
-"""What every test can count on: where the images lie, what is skipped without them, no threads."""
+"""For every test: where the images are, skips without them, no network, no threads."""
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from hybrid import data
+from tests.offline import offline
 
 ROOT = Path(__file__).resolve().parent.parent
 BESIDE = ROOT.parent / "shared" / "data"
+NOT_HERE = "{name} is not on this machine"
 
 if BESIDE.is_dir():
     os.environ.setdefault("HYBRID_DATA", str(BESIDE))
@@ -25,10 +28,54 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count what drives a browser as slow, before `-m` chooses."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker("slow")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip, and say why, what needs something this machine does not have."""
-    if item.get_closest_marker("cifar") and not data.available("cifar10"):
-        pytest.skip("the CIFAR images are not on this machine (HYBRID_DATA names their folder)")
+    """Skip tests of images that are not on this machine; the marker names their data set."""
+    for marker in item.iter_markers("images"):
+        (name,) = marker.args
+        if not data.available(name):
+            pytest.skip(NOT_HERE.format(name=name))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count, for each data set that is missing, the tests that were skipped without it."""
+    reasons = [
+        report.longrepr[2]
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    ]
+    for name, about in data.DATASETS.items():
+        skipped = sum(reason.endswith(NOT_HERE.format(name=name)) for reason in reasons)
+        if skipped:
+            tests = "1 test" if skipped == 1 else f"{skipped} tests"
+            terminalreporter.write_line(
+                f"{about.title} is not on this machine: {tests} skipped; "
+                f"`hybrid download {name}` or HYBRID_DATA brings it.",
+                yellow=True,
+            )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def refused_connections() -> Iterator[list[str]]:
+    """Keep the whole session off the network, fixtures of every scope included."""
+    with offline() as sentences:
+        yield sentences
+
+
+@pytest.fixture(autouse=True)
+def without_network(refused_connections: list[str]) -> Iterator[None]:
+    """Fail a test that tried the network, also where the code under test went on without it."""
+    refused_connections.clear()
+    yield
+    if refused_connections:
+        pytest.fail(refused_connections[0])
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,8 @@ def test_figures_of_recorded_traces_load_no_torch():
 
 
 def test_all_is_sorted_complete_and_shown_by_dir():
-    offered = set(hybrid._HOMES) | {"__version__"}
+    # what can be loaded late, whether it is listed or not: only this table knows
+    offered = set(hybrid._HOMES) | {"__version__"}  # noqa: SLF001
 
     assert hybrid.__all__ == sorted(offered)
     assert offered <= set(dir(hybrid))

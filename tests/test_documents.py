@@ -45,6 +45,7 @@ def test_every_marker_begins_or_ends_a_block():
     assert markers == 2 * len(documents.BLOCKS)
 
 
+@pytest.mark.slow
 def test_a_block_that_was_edited_by_hand_is_overwritten():
     text = CLI.read_text()
     edited = text.replace("Usage: hybrid ", "Usage: bybrid ")

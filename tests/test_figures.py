@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from hybrid import zoo
@@ -47,6 +48,8 @@ def said_by(command: str) -> Any:
     return {"exit_code": finished.exit_code, "json": json.loads(finished.stdout)}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute of a processor that nothing else needs
 def test_every_figure_is_the_recorded_one():
     recorded = json.loads(RECORDED.read_text())
 

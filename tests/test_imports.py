@@ -85,12 +85,18 @@ def test_pages_are_thin_and_leave_drawing_and_computing_to_the_library(root: Pat
 
 
 def test_every_page_goes_through_app_before_it_draws(root: Path):
-    for page in root.glob("pages/*.py"):
+    pages = sorted(root.glob("pages/*.py"))
+    assert pages
+
+    for page in pages:
         assert "\napp_frame.through_app(__file__)\nmain()\n" in page.read_text("utf-8"), page
 
 
 def test_the_library_knows_neither_the_pages_nor_the_tests(root: Path):
-    for module in root.glob("hybrid/**/*.py"):
+    modules = sorted(root.glob("hybrid/**/*.py"))
+    assert modules
+
+    for module in modules:
         assert packages_imported_by(module).isdisjoint({"app", "pages", "tests"}), module
 
 

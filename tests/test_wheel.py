@@ -24,6 +24,8 @@ from websockets.sync.client import connect
 
 from hybrid import zoo
 
+pytestmark = pytest.mark.slow  # a wheel is built and installed
+
 LARGEST = 100_000_000  # bytes; the package index takes no larger file
 STARTS_WITHIN_S = 120
 FONT = "app/static/fonts/ibm-plex-sans-latin-wght-normal.woff2"
@@ -251,7 +253,6 @@ def test_the_version_is_printed(installed: Path):
     assert run(installed, "hybrid", "--version").stdout == f"hybrid {version('hybrid')}\n"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_dashboard_of_the_wheel_is_that_of_the_clone(installed: Path, root: Path):
     port, clones = free_port(), free_port()

@@ -214,7 +214,7 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
 
 
 def _excess(bar: Bar, points: policy.AllPoints, twin_pj: float) -> NDArray[np.float64]:
-    """By how much each point violations_of the budget and its spare, 0 where it keeps them."""
+    """By how much each point misses the budget and its spare, 0 where it keeps them."""
     spare = 0.0 if bar.bits == 32 else SPARE
     fraction = bar.edge_fraction + spare * (bar.edge_fraction > 0)
     most_pj = bar.energy_uj * 1e6
@@ -266,5 +266,5 @@ def _words(row: PublishedRow) -> tuple[str, ...]:
         f"{point.energy_reduction:.2f}x",
         f"{100 * point.outcome.accuracy:.2f} %",
         f"{100 * row.wanted:.2f} %",
-        "met" if row.met else "violations_of " + ", ".join(row.missed),
+        "met" if row.met else "misses " + ", ".join(row.missed),
     )

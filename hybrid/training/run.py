@@ -312,7 +312,7 @@ def _fit(module: ExitTraining, folder: Path, run: TrainingRun) -> None:
         accelerator="auto",
         devices=1,
         precision=run.precision or precision(),  # type: ignore[arg-type]
-        plugins=[_WholeCheckpoints()],
+        plugins=[WholeCheckpoints()],
         logger=False,
         callbacks=[keep, *run.callbacks],
         enable_model_summary=False,
@@ -324,7 +324,7 @@ def _fit(module: ExitTraining, folder: Path, run: TrainingRun) -> None:
     trainer.fit(module, ckpt_path=resume, weights_only=False)
 
 
-class _WholeCheckpoints(TorchCheckpointIO):
+class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that are written whole or not at all.
 
     Lightning writes to the system's temporary folder first; if that is on another disk, its last

@@ -141,7 +141,7 @@ class Pool:
         """
         with self._lock:
             for other in self._alive:
-                if key and other.key == key and not other.stopping:
+                if key and other.key == key and other.alive and not other.stopping:
                     return other
             waiting = sum(other.state == "waiting" for other in self._alive)
             job = Job(key, wanted)
@@ -157,12 +157,12 @@ class Pool:
     def find(self, key: Key) -> Job | None:
         """The job with this key that has not ended, if there is one."""
         with self._lock:
-            return next((job for job in self._alive if job.key == key), None)
+            return next((job for job in self._alive if job.alive and job.key == key), None)
 
     def alike(self, *start: str) -> list[Job]:
-        """The jobs that have not ended and whose key begins so."""
+        """The jobs that have not ended and whose key begins so; without words, all of them."""
         with self._lock:
-            return [job for job in self._alive if job.key[: len(start)] == start]
+            return [job for job in self._alive if job.alive and job.key[: len(start)] == start]
 
     def before(self, job: Job) -> int:
         """How many waiting jobs come before this one."""

@@ -5,8 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +24,6 @@ ARGUMENTS = [
     "--no-first-run",
     "--disable-gpu",
 ]
-STARTS_WITHIN_S = 120
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,30 +49,32 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def serve(root: Path) -> Iterator[Callable[[Path], str]]:
     """Start a fresh server over a pretrained folder; its address."""
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[subprocess.Popen[str]] = []
 
     def start(folder: Path) -> str:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         options = [f"--server.port={port}", "--server.headless=true", "--server.address=127.0.0.1"]
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "streamlit", "run", "app.py", *options],
-                cwd=root,
-                env=os.environ | {"HYBRID_PRETRAINED": str(folder)},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+        server = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+            cwd=root,
+            env=os.environ | {"HYBRID_PRETRAINED": str(folder), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
+        running.append(server)
         address = f"http://127.0.0.1:{port}"
-        _wait_for(f"{address}/_stcore/health")
+        assert server.stdout is not None
+        # It prints its address once it listens, and a few words later that fit into the pipe.
+        assert any(address in line for line in server.stdout), "the server ended at once"
         return address
 
     yield start
     for server in running:
         server.terminate()
-        server.wait(timeout=20)
+        server.communicate(timeout=20)
 
 
 @pytest.fixture(scope="session")
@@ -106,16 +105,3 @@ def page(chromium: "sync_api.Browser") -> Iterator["sync_api.Page"]:
     yield opened
     context.close()
     assert errors == []
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return

@@ -77,6 +77,7 @@ def test_browser_and_python_count_the_same_samples_at_200_random_thresholds(
         codes.tolist(),
     )
 
+    assert len(counted) == 200
     for thresholds, (exits, right, accuracy, edge, by_class) in zip(codes, counted, strict=True):
         expected = policy.outcome(known, thresholds / 10_000, measure)
         assert tuple(exits) == expected.exit_counts

@@ -5,6 +5,7 @@ from typing import Any
 
 PATIENCE_MS = 120_000
 QUIET_MS = 1_000
+HOVER_MS = 3_000  # then the figure has moved, and the point is looked for again
 
 _QUIET = """([text, quiet]) => {
     const running = document.querySelector('[data-testid=stApp]')?.dataset.testScriptState;
@@ -39,7 +40,7 @@ def said_by_address(page: Any, *parts: str) -> None:
 def click_point(page: Any, figure: str, trace: str) -> list[float]:
     """Click the last point of a figure's trace that stands well inside its axes.
 
-    The figure may move while it is drawn: the point is looked for anew until the figure says that
+    The figure may move while it is drawn: the point is looked for again until the figure says that
     it has one of this trace under the pointer.
 
     Args:
@@ -53,6 +54,8 @@ def click_point(page: Any, figure: str, trace: str) -> list[float]:
     Raises:
         AssertionError: no such point within PATIENCE_MS.
     """
+    from playwright.sync_api import TimeoutError as TookTooLong
+
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while time.monotonic() < deadline:
         page.locator(figure).scroll_into_view_if_needed()
@@ -63,12 +66,15 @@ def click_point(page: Any, figure: str, trace: str) -> list[float]:
         x, y = where
         page.mouse.move(x - 40, y + 20)
         page.mouse.move(x, y, steps=5)
-        for _ in range(30):
-            custom = page.evaluate(_UNDER, [figure, trace, x, y])
-            if custom is not None:
-                page.mouse.click(x, y)
-                return list(custom)
-            page.wait_for_timeout(100)
+        try:
+            under = page.wait_for_function(
+                _UNDER, arg=[figure, trace, x, y], timeout=HOVER_MS, polling=100
+            )
+        except TookTooLong:
+            continue
+        custom = under.json_value()
+        page.mouse.click(x, y)
+        return list(custom)
     raise AssertionError(f"no point of {trace} could be clicked in {figure}")
 
 

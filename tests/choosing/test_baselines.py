@@ -46,6 +46,8 @@ def test_a_point_is_what_evaluate_gives_on_test(found: list[PricedCurves]):
 
 
 def test_a_duel_is_won_by_the_cheapest_hybrid_that_is_as_accurate(found: list[PricedCurves]):
+    assert found
+    assert all(match.statics and match.hybrids for match in found)
     for match in found:
         for static, comparison in zip(match.statics, comparisons(match), strict=True):
             cheapest = float("inf")

@@ -95,6 +95,7 @@ def test_the_bound_without_labels_holds_for_the_accuracy_too() -> None:
     blind = collect_candidates(["trees-toy"], images="mine")
     seeing = collect_candidates(["trees-toy"], images="known")
 
+    assert blind.candidates
     for without, labelled in zip(blind.candidates, seeing.candidates, strict=True):
         at = [0.7] * (without.seen["certify"].classes.shape[1] - 1) + [0.0]
         bounds = [

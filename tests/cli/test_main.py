@@ -409,6 +409,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
     monkeypatch.setattr("hybrid.training.run.train", lambda *_, **__: None)
     monkeypatch.setattr("hybrid.adaptation.adapt.adapt", lambda *_, **__: "digits-vgg")
     monkeypatch.setattr("hybrid.sweep.sweep.plan", ends_well)
+    monkeypatch.setattr("hybrid.data.cifar.download", lambda *_, **__: tmp_path)
     monkeypatch.setattr("hybrid.ui.serve.serve", lambda *_: None)
 
     program, *words = shlex.split(COMMANDS[name].epilog.removeprefix("Example: "))
@@ -513,7 +514,10 @@ def test_evaluate_loads_no_torch(pretrained: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("network", zoo.networks())
 def test_every_variant_that_ships_can_be_evaluated(network: str) -> None:
-    for variant in zoo.card(network).variants.values():
+    variants = zoo.card(network).variants
+    assert variants
+
+    for variant in variants.values():
         words = ["evaluate", network, "--bits", str(variant.bits), "--json"]
         words += ["--static"] if variant.kind == "static" else []
         words += (

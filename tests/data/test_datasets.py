@@ -147,8 +147,10 @@ def test_changed_pixels_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         data.load("cifar10", "test")
 
 
-@pytest.mark.cifar
-@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.images(name)) for name in ("cifar10", "cifar100")],
+)
 def test_the_real_images_are_complete_and_stratified(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ def test_the_images_that_left_last_are_kept_by_exit_the_newest_first(
 ):
     progress = last(network, digits, request_)
 
+    assert len(progress.recent) == 3
     for exit_, recent in enumerate(progress.recent):
         newest = live.order(SAMPLES)[
             np.flatnonzero(progress.exit_taken == exit_)[::-1][: live.SHOWN]

@@ -90,6 +90,7 @@ def test_what_the_exits_say_is_what_the_trace_recorded(position: int) -> None:
     happened = run(position, NOBODY)
 
     classes = zoo.card(NETWORK).classes
+    assert len(happened.said) == recorded.all_exits
     for number, said in enumerate(happened.said):
         assert said.top[0][0] == classes[recorded.classes[position, number]]
         assert said.confidence == pytest.approx(

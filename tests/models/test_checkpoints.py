@@ -115,7 +115,9 @@ def test_a_loaded_network_can_be_trained_on(path: Path):
 
     sum(z.square().mean() for z in network(torch.randn(8, 1, 8, 8))).backward()
 
-    assert all(p.grad is not None for p in network.parameters())
+    parameters = list(network.parameters())
+    assert parameters
+    assert all(parameter.grad is not None for parameter in parameters)
 
 
 def test_the_file_that_the_card_describes_is_taken(path: Path):

@@ -100,6 +100,7 @@ def test_any_stage_can_be_the_cut_and_any_edge_stage_can_carry_an_exit(spec: Spe
 def test_every_stage_has_the_bit_width_it_was_given(spec: Spec):
     network = build(spec)
 
+    assert len(network.stages) > spec.cut
     for index, stage in enumerate(network.stages):
         expected = spec.edge_bits[index] if index <= spec.cut else spec.cloud_bits
         convolutions = {

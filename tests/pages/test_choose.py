@@ -25,9 +25,6 @@ def opened(toy: Path, root: Path) -> Open:
         app = AppTest.from_file(str(root / "app.py"), default_timeout=120)
         for key, value in query.items():
             app.query_params[key] = value
-        app.run()
-        for key, value in query.items():  # a change of page empties the address
-            app.query_params[key] = value
         app.switch_page("pages/choose.py").run()
         assert not app.exception
         return app

@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,10 @@ from hybrid import policy, zoo
 from hybrid.inference import live
 from hybrid.traces import trace
 from hybrid.ui import jobs, running
-from hybrid.ui.jobs import Job
+from tests.ui.waiting import SOON_S, ReportingJob, wait_for_jobs
 
 NETWORK = "digits-vgg"
 SAMPLES = 359
-SOON_S = 60
 
 Open = Callable[..., AppTest]
 
@@ -29,6 +27,7 @@ def folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The shipped digits network; the pool ends with the test."""
     shutil.copytree(root / "pretrained" / NETWORK, tmp_path / NETWORK)
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    monkeypatch.setattr(jobs, "Job", ReportingJob)
     st.cache_resource.clear()
     st.cache_data.clear()
     yield tmp_path
@@ -44,7 +43,6 @@ def opened(folder: Path, root: Path) -> Open:
         app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
         for key, value in ({"network": NETWORK, "bits": "1"} | query).items():
             app.query_params[key] = value
-        app.run()
         app.switch_page("pages/live.py").run()
         assert not app.exception
         return app
@@ -52,7 +50,7 @@ def opened(folder: Path, root: Path) -> Open:
     return run
 
 
-def job_of(app: AppTest) -> Job:
+def job_of(app: AppTest) -> ReportingJob:
     return app.session_state["live_run"].job
 
 
@@ -69,10 +67,7 @@ def start(app: AppTest, batch: int = 64) -> None:
 
 
 def until_it_reports(app: AppTest) -> None:
-    deadline = time.monotonic() + SOON_S
-    while job_of(app).progress is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert job_of(app).reported.wait(SOON_S)
 
 
 def metrics(app: AppTest) -> dict[str, tuple[str, str]]:
@@ -250,8 +245,7 @@ def test_without_a_trace_the_page_records_it_and_can_run_meanwhile(opened: Open,
         assert any("Recording the trace" in m.value for m in app.markdown)
         start(app)
     finish(app)
-    while jobs.pool()._alive:
-        time.sleep(0.01)
+    wait_for_jobs()
     app.run()
 
     assert path.is_file()

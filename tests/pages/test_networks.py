@@ -37,7 +37,6 @@ def page(folder: Path, root: Path) -> AppTest:
     """The page after its first run, at 1 bit."""
     app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
     app.query_params["bits"] = "1"
-    app.run()
     app.switch_page("pages/networks.py").run()
     assert not app.exception
     return app
@@ -139,7 +138,10 @@ def test_a_damaged_card_is_one_sentence_and_not_a_traceback(folder: Path, page: 
 
 
 def test_every_chart_says_in_words_what_it_shows(page: AppTest):
-    assert all(chart.proto.alt for chart in page.get("plotly_chart"))
+    charts = page.get("plotly_chart")
+
+    assert charts
+    assert all(chart.proto.alt for chart in charts)
 
 
 def test_the_chosen_variant_is_in_the_address_and_a_link_opens_it(folder: Path, root: Path):

@@ -25,7 +25,6 @@ def page(root: Path) -> AppTest:
     at = AppTest.from_file(str(root / "app.py"), default_timeout=120)
     at.query_params["network"] = NETWORK
     at.query_params["bits"] = "2"
-    at.run()
     return at.switch_page(str(root / "pages" / "your_data.py")).run()
 
 

@@ -4,7 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -122,6 +122,7 @@ def test_a_sweep_prices_each_threshold_as_an_operating_point_does(drawn: TraceAn
 
     swept = policy.sweep(trace, costs=costs, grid=[0.0, 0.25, 0.5, 0.9999, 1.0])
 
+    assert len(swept.grid) == 5
     for g, value in enumerate(swept.grid):
         point = policy.operating_point(
             trace, [value] * len(limits), costs=costs, twin_energy_pj=1.0, twin_accuracy=None
@@ -259,12 +260,20 @@ def test_an_exit_that_was_not_computed_is_not_taken():
     assert policy.exits_taken([[np.nan, 0.9]], [0.0, 0.5]).tolist() == [1]
 
 
-def test_more_samples_than_one_chunk_are_counted_once(monkeypatch: pytest.MonkeyPatch):
-    trace = synthetic_trace(samples=205)
-    whole = policy.outcome(trace, [0.6, 0.6])
-    monkeypatch.setattr("hybrid.policy.points._CHUNK", 50)
+def test_a_hundred_thousand_samples_are_counted_as_a_few_are():
+    few, times = synthetic_trace(samples=205), 500
+    many = replace(
+        few,
+        labels=np.tile(few.labels, times),
+        classes=np.tile(few.classes, (times, 1)),
+        confidences={name: np.tile(sure, (times, 1)) for name, sure in few.confidences.items()},
+    )
 
-    assert policy.outcome(trace, [0.6, 0.6]) == whole
+    counted, once = policy.outcome(many, [0.6, 0.6]), policy.outcome(few, [0.6, 0.6])
+
+    assert counted.samples == times * once.samples
+    assert counted.exit_counts == tuple(times * count for count in once.exit_counts)
+    assert counted.correct_counts == tuple(times * count for count in once.correct_counts)
 
 
 @given(traces_with_thresholds(), st.integers(4, 6))
@@ -273,6 +282,7 @@ def test_per_class_equals_a_loop_over_samples(drawn: TraceAndThresholds, classes
 
     made = policy.per_class(trace, limits, "entropy", classes=classes)
 
+    assert len(made.samples) == classes
     for c in range(classes):
         members = [s for s in range(trace.samples) if trace.labels[s] == c]
         taken = [exit_of(trace.confidences["entropy"][s], limits) for s in members]

@@ -21,6 +21,7 @@ def test_an_answer_is_that_of_the_first_exit_that_is_sure() -> None:
 
     said = shift.answers(trace, (0.9, 0.7), "margin")
 
+    assert len(said) == trace.samples > 0
     for n in range(trace.samples):
         exit_ = 0 if sure[n, 0] >= np.float32(0.9) else 1 if sure[n, 1] >= np.float32(0.7) else 2
         assert said[n] == trace.classes[n, exit_]

@@ -114,7 +114,9 @@ def test_every_parameter_of_a_convolution_learns(bits: int):
 
     layer(spread(2, 3, 6, 6, scale=0.5)).square().sum().backward()
 
-    for name, parameter in layer.named_parameters():
+    parameters = dict(layer.named_parameters())
+    assert "weight" in parameters
+    for name, parameter in parameters.items():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
 

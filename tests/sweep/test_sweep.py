@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -369,10 +371,10 @@ def test_a_server_that_is_no_ray_is_told_at_once(
 
         def greet() -> None:
             there, _ = server.accept()
-            with there:
+            with there, suppress(ConnectionResetError):
                 there.sendall(greeting)
-                there.recv(1000)
-                time.sleep(0 if greeting else 0.5)
+                while there.recv(1000):
+                    pass  # until the other side hangs up
 
         thread = threading.Thread(target=greet)
         thread.start()
@@ -478,14 +480,28 @@ class Lab:
     def ends(self, seconds: float = 120) -> bool:
         """Whether nothing is left within this time."""
         until = time.monotonic() + seconds
-        while self.running() and time.monotonic() < until:
-            time.sleep(0.2)
-        return not self.running()
+        while running := self.running():
+            for process in running:
+                if not ended(process, within_s=until - time.monotonic()):
+                    return False
+        return True
 
     def clean(self) -> None:
         for process in self.running():
             os.kill(process, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def ended(process: int, *, within_s: float) -> bool:
+    """Wait for a process that need not be a child."""
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], max(0, within_s))[0])
+    finally:
+        os.close(handle)
 
 
 needs_proc = pytest.mark.skipif(

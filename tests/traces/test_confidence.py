@@ -118,6 +118,7 @@ def test_entropy_is_scipys_turned_around(rows: np.ndarray):
 def test_codes_and_confidences_agree_at_every_threshold_nearby(values: np.ndarray):
     codes = confidence.to_codes(values).astype(int)
 
+    assert len(codes) > 0
     for value, code in zip(values, codes, strict=True):
         for step in {0, max(code - 1, 0), code, min(code + 1, CODES), CODES}:
             assert (code >= step) == (value >= np.float32(step / CODES))

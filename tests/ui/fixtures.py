@@ -1,5 +1,6 @@
 """A made-up pretrained folder that the dashboard finds instead of the real one."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from tests.ui.synthetic import write_pretrained
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two networks, one with a bit width that has lost its trace."""
-    write_pretrained(tmp_path, network="trees-toy", exits=2, bits=(1, 2, 4))
-    write_pretrained(tmp_path, network="trees-wide", exits=3, bits=(2, 8))
-    (tmp_path / "trees-wide" / "hybrid-8bit" / "trace-test.parquet").unlink()
+def toy(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Two networks, one with a bit width that has lost its trace; made once, copied for each."""
+    made = tmp_path_factory.getbasetemp() / "toy"
+    if not made.exists():
+        write_pretrained(made, network="trees-toy", exits=2, bits=(1, 2, 4))
+        write_pretrained(made, network="trees-wide", exits=3, bits=(2, 8))
+        (made / "trees-wide" / "hybrid-8bit" / "trace-test.parquet").unlink()
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     st.cache_resource.clear()
     st.cache_data.clear()

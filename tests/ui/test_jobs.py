@@ -1,9 +1,10 @@
 """Long work in the pool: how it ends, how it is stopped, who waits for whom."""
 
+import itertools
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from streamlit import runtime
@@ -26,10 +27,9 @@ def until_stopped(begun: threading.Event) -> Callable[[Report], None]:
     """Work that reports without end."""
 
     def work(report: Report) -> None:
-        for number in range(10**9):
+        for number in itertools.count():
             begun.set()
             report(number)
-            time.sleep(0.001)
 
     return work
 
@@ -168,26 +168,36 @@ def test_waiting_jobs_keep_their_order_and_too_many_are_refused_with_a_sentence(
 
 def test_no_more_jobs_run_at_once_than_there_are_workers():
     pool = Pool(workers=2, waiting=9)
-    lock, most, now = threading.Lock(), 0, 0
+    begun, go_on = threading.Semaphore(0), threading.Event()
 
     def work(report: Report) -> None:
-        nonlocal most, now
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.02)
-        with lock:
-            now -= 1
+        begun.release()
+        assert go_on.wait(SOON_S)
 
     jobs = [pool.start(work) for _ in range(6)]
 
-    assert all(job.wait(SOON_S) for job in jobs)
-    assert most == 2
+    assert begun.acquire(timeout=SOON_S)
+    assert begun.acquire(timeout=SOON_S)
+    assert not begun.acquire(timeout=0.1), "a third has begun"
+    assert [job.state for job in jobs] == ["running"] * 2 + ["waiting"] * 4
+    go_on.set()
+    assert [job.wait(SOON_S) for job in jobs] == [True] * 6
     pool.close()
 
 
-def test_turns_are_given_in_the_order_in_which_they_were_asked_for():
-    turns, order = Turns(), []
+def test_turns_are_given_in_the_order_in_which_they_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked, order = threading.Semaphore(0), []
+
+    class Condition(threading.Condition):
+        def wait_for(self, *arguments: Any) -> bool:
+            asked.release()
+            return super().wait_for(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Condition", Condition)
+        turns = Turns()
 
     def take(number: int) -> None:
         with turns:
@@ -195,10 +205,10 @@ def test_turns_are_given_in_the_order_in_which_they_were_asked_for():
 
     threads = [threading.Thread(target=take, args=(number,)) for number in range(4)]
     with turns:
-        for number, thread in enumerate(threads):
+        assert asked.acquire(timeout=SOON_S)  # by this block
+        for thread in threads:
             thread.start()
-            while turns._drawn < number + 2:  # until it has asked, after the one that is in
-                time.sleep(0.001)
+            assert asked.acquire(timeout=SOON_S)
     for thread in threads:
         thread.join(SOON_S)
 

@@ -81,6 +81,7 @@ def test_every_mark_stands_out_from_the_page_by_three_to_one(root: Path, name: s
     colours = theme(root, name)
     page = luminance(colours["backgroundColor"])
 
+    assert len(colours["chartCategoricalColors"]) >= 7
     for colour in colours["chartCategoricalColors"][:7]:
         high, low = sorted((luminance(colour), page), reverse=True)
         assert (high + 0.05) / (low + 0.05) >= 2.95

@@ -1,7 +1,7 @@
 """A missing trace is recorded where it is missed; a missing data set is offered."""
 
 import shutil
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +16,9 @@ from hybrid.errors import DataMissingError, TraceError
 from hybrid.traces import trace
 from hybrid.ui import jobs, recording, running
 from hybrid.ui.jobs import Job, Turns
+from tests.ui.waiting import SOON_S, ReportingJob, wait_for_jobs
 
 NETWORK, VARIANT = "digits-vgg", "hybrid-4bit"
-SOON_S = 60
 
 
 @pytest.fixture
@@ -53,20 +53,11 @@ def missing(folder: Path) -> Path:
     return folder / NETWORK / VARIANT / "trace-test.parquet"
 
 
-def wait_for_jobs() -> None:
-    for job in list(jobs.pool()._alive):
-        assert job.wait(SOON_S)
-    deadline = time.monotonic() + SOON_S
-    while jobs.pool()._alive:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @contextmanager
 def jobs_held_up() -> Iterator[Callable[[], list[Job]]]:
     """Nothing computes inside the block: it holds the gate; gives what the pool has to do."""
     with running.gate():
-        yield lambda: list(jobs.pool()._alive)
+        yield jobs.pool().alike
 
 
 def labels(app: AppTest) -> list[str]:
@@ -216,21 +207,24 @@ def test_a_missing_data_set_is_offered_with_its_size(without_cifar: None, tmp_pa
 def test_a_download_shows_its_progress_and_can_be_stopped(
     without_cifar: None, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(jobs, "Job", ReportingJob)
+    go_on = threading.Event()
+
     def endless(name: str, *, progress: Callable[[int, int], None]) -> None:
         while True:
             progress(34_100_000, 170_498_071)
-            time.sleep(0.001)
+            assert go_on.wait(SOON_S)
 
     monkeypatch.setattr(data, "download", endless)
     app = AppTest.from_function(missing_cifar, default_timeout=60).run()
 
     app.button(key="download_cifar10").click().run()
-    while jobs.pool().find(("data", "cifar10")).progress is None:
-        time.sleep(0.01)
+    assert jobs.pool().find(("data", "cifar10")).reported.wait(SOON_S)
     app.run()
     assert app.get("progress")[0].proto.text == "34.1 of 170.5 MB"
     assert app.get("progress")[0].proto.value == 20
     app.button(key="stop_cifar10").click().run()
+    go_on.set()
     wait_for_jobs()
     app.run()
 

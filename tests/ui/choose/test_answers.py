@@ -1,6 +1,6 @@
 """A choice that takes long shows how far it is; one that does not shows nothing."""
 
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tests.ui.fixtures import toy
 
 __all__ = ["toy"]
 
+SOON_S = 60
 VIEW = View(network="trees-toy", bits=2, thresholds=(0.9, 0.9))
 
 
@@ -24,9 +25,11 @@ class Place:
 
     def __init__(self) -> None:
         self.shown: list[tuple[float, str]] = []
+        self.showed_progress = threading.Event()
 
     def progress(self, value: float, words: str) -> None:
         self.shown.append((value, words))
+        self.showed_progress.set()
 
     def empty(self) -> None:
         self.shown.append((0.0, "nothing"))
@@ -37,12 +40,12 @@ def place(toy: Path) -> Any:
     return Place()
 
 
-def slow(real: Callable[..., Any]) -> Callable[..., Any]:
-    """The real collect_candidates, which stays at 3 of 4 for a second."""
+def slow(real: Callable[..., Any], place: Place) -> Callable[..., Any]:
+    """The real collect_candidates, which stays at 3 of 4 until that has been shown."""
 
     def run(*networks: Any, progress: Callable[[int, int], None], **rest: Any) -> Any:
         progress(3, 4)
-        time.sleep(1)
+        assert place.showed_progress.wait(SOON_S)
         return real(*networks, **rest)
 
     return run
@@ -51,7 +54,7 @@ def slow(real: Callable[..., Any]) -> Callable[..., Any]:
 def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "collect_candidates", slow(choosing.collect_candidates))
+    monkeypatch.setattr(choosing, "collect_candidates", slow(choosing.collect_candidates, place))
 
     answer = answers.answer(Query(networks=("trees-toy",)), VIEW, place)
 

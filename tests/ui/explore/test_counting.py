@@ -96,6 +96,7 @@ def test_a_sweep_is_the_point_at_each_of_its_thresholds(
     known = made_up(samples, early)
     fixed = known.pop("thresholds")[0]
 
+    assert early > 0
     for number in range(early):
         curve = javascript(
             "([data, exit, fixed]) => {"

@@ -1,4 +1,4 @@
-"""The small pretrained folder with weights that the command's other tests run on."""
+"""The small pretrained folder with weights that the tests of every command run on."""
 
 from tests.cli.test_main import pictures, pretrained, run
 

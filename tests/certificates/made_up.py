@@ -1,0 +1,23 @@
+"""Traces that may be certified from, methods and error rates."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import strategies as st
+
+from hybrid import certificates
+from hybrid.traces.trace import Trace
+from tests.strategies import synthetic_trace
+
+__all__ = ["deltas", "every_method", "made_up", "on_certify"]
+
+deltas = st.floats(1e-6, 0.9)
+every_method = pytest.mark.parametrize("method", list(certificates.METHODS))
+
+
+def on_certify(trace: Trace) -> Trace:
+    return replace(trace, split="certify")
+
+
+def made_up(samples: int = 600, exits: int = 3, seed: int = 0) -> Trace:
+    return synthetic_trace(samples=samples, exits=exits, seed=seed, split="certify")
