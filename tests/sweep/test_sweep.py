@@ -428,7 +428,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(
     result = invoke(weights, tmp_path, "--bits", "4", "--cuts", "d")
 
     assert result.exit_code == 130
-    assert "the same command goes on" in result.stderr
+    assert "run the same command again to resume" in result.stderr
 
 
 @pytest.fixture
