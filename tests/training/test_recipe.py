@@ -94,7 +94,7 @@ def test_a_hybrid_may_be_cut_and_answer_elsewhere(tmp_path: Path):
         ("exits = [1, 2]", "exits = 1", "not iterable"),
         ("cut = 2", "cut = 7", "3 bit widths for 8 edge stages"),
         ("epochs = 3", "epochs = 3\ncut = 1", "static-32bit has no cut and no exits"),
-        ("epochs = 5", "exits = [1, 3]", "Exits .* must lie on edge stages 0 to 2"),
+        ("epochs = 5", "exits = [1, 3]", "Exits .* must be on edge stages 0 to 2"),
         ("[32, 8, 4]", "[32, 8]", "2 bit widths for 3 edge stages"),
         ("[32, 8, 4]", "9", "9 bits are not offered"),
         ("hybrid-4bit", "hybrid-12bit", None),
