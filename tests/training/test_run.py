@@ -467,7 +467,8 @@ def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: 
     train(recipe(taught), TrainingRun(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
 
     assert seen
-    assert all(torch.allclose(*pair, atol=1e-5) for pair in seen)
+    # answers are rounded to float16: half a unit in the last place of 1 is 2^-12
+    assert all(torch.allclose(*pair, atol=2**-11) for pair in seen)
     known = zoo.card("digits-vgg").variants["static-32bit"]
     assert set(known.origins) == set(both)
     assert runs.is_published(recipe(taught), taught)
