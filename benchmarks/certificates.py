@@ -1,19 +1,19 @@
-"""How often a certificate's promise breaks, over random splits of images whose truth is known.
+"""How often a certificate is violated, over random splits of images whose true figure is known.
 
     python -m benchmarks.certificates [bits] [splits]
 
-For each network that ships, the traces of `certify` and `test` are pooled: the pool is the world,
-and what leaving early costs in it is known. A random part, as large as `certify`, certifies at
-95 % confidence; a promise breaks when the pool's own figure lies above the bound. `rest` counts
-the same against the images that were not drawn, which is what a user would see next, their own
-chance included. Methods:
+For each network that ships, the traces of `certify` and `test` are pooled, so the accuracy that
+early exits cost in the pool is known. A random part, as large as `certify`, certifies at 95 %
+confidence. A certificate is violated if the pool's figure is above the bound. `rest` compares the
+bound with the images that were not drawn, which adds their own chance. Methods:
 
     betting, regret, disagreement    one bound at 0.8 for every exit, where the sliders start
-    band                             every point of Explore's grid; one broken point breaks all
-    fixed_sequence                   the last point certified to lose at most 2 points, along a
-                                     path fixed on `tune`; no point certified promises nothing
+    band                             every point of Explore's grid; one violation counts for all
+    fixed_sequence                   the point that `choose` certifies to lose at most 2 points
+                                     against the full-precision twin, on the path that it fixed on
+                                     `tune`; nothing is promised if no point is certified
 
-In at most 5 % of the splits, plus three standard errors (`_se`), may a promise break.
+At most 5 % of the splits may be violated, plus three standard errors (`_se`).
 """
 
 import sys
@@ -24,6 +24,11 @@ import numpy.typing as npt
 
 from benchmarks.rows import format_row, machine
 from hybrid import certificates, zoo
+from hybrid.choosing import Candidate, Limits, collect_candidates
+from hybrid.choosing.candidates import CandidateTrace, see
+from hybrid.choosing.proving import passed
+from hybrid.choosing.rating import rate
+from hybrid.evaluation import Prices
 from hybrid.traces.trace import Trace
 
 DELTA = 0.05
@@ -44,7 +49,7 @@ def main(bits: str = "4", splits: str = "1000") -> None:
         for method in certificates.METHODS:
             row |= of_one_point(world, draws, method)
         row |= of_the_band(world, draws)
-        row |= of_the_sequence(world, draws, zoo.trace(network, variant.name, "tune"))
+        row |= of_the_sequence(network, variant, world, draws)
         print(format_row(row), flush=True)
 
 
@@ -64,13 +69,13 @@ def pooled(network: str, variant: str) -> tuple[Trace, int]:
 
 
 def random_splits(samples: int, size: int, *, count: int) -> Rows:
-    """(count, size): the samples that certify, drawn without putting back."""
+    """(count, size): the samples that certify, drawn without replacement."""
     rng = np.random.default_rng(0)
     return np.stack([rng.permutation(samples)[:size] for _ in range(count)])
 
 
 def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
-    """One bound a split, at thresholds that nobody chose."""
+    """One bound per split, at thresholds that were not chosen on any image."""
     limits = (THRESHOLD,) * (world.all_exits - 1)
     values = {
         "betting": certificates.loss_gaps,
@@ -90,7 +95,7 @@ def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
 
 
 def of_the_band(world: Trace, draws: Rows) -> dict[str, float]:
-    """Bounds on the whole grid; the truth and the bound shown are those where sliders start."""
+    """Bounds on the whole grid; truth and bound are reported at the sliders' start."""
     grid = certificates.slider_grid(world.all_exits - 1)
     table = np.stack([certificates.loss_gaps(world, point) for point in grid.tolist()])
     truths, total = table.mean(axis=1), table.sum(axis=1)
@@ -108,21 +113,26 @@ def of_the_band(world: Trace, draws: Rows) -> dict[str, float]:
     } | broken("band", np.array(failed), np.array(failed_on_rest))
 
 
-def of_the_sequence(world: Trace, draws: Rows, tune: Trace) -> dict[str, float]:
-    """The point that fixed-sequence testing chooses, and what it really loses."""
-    path = certificates.threshold_path(tune)
-    table = np.stack([certificates.loss_gaps(world, point) for point in path])
+def of_the_sequence(
+    network: str, variant: zoo.Variant, world: Trace, draws: Rows
+) -> dict[str, float]:
+    """The point that `choose` certifies for a hybrid, and the loss that it really has."""
+    candidate, twin = entered(network, variant)
+    limits = Limits(max_loss_points=100 * MAX_LOSS, confidence=1 - DELTA)
+    rated = rate(candidate, "max_probability", limits, Prices())
+    whole = see(world, candidate.mode, twin)
     chosen, failed, failed_on_rest = [], [], []
     for rows in draws:
-        last = certificates.fixed_sequence(
-            part_of(world, rows), path, max_loss=MAX_LOSS, delta=DELTA
-        )
-        if last is None:
+        seen = {**candidate.seen, "certify": part_of(whole, rows)}
+        kept = passed(replace(rated, candidate=replace(candidate, seen=seen)), comparisons=1)
+        if not len(kept):
             failed.append(False)
             failed_on_rest.append(False)
             continue
-        rest = (table[last].sum() - table[last, rows].sum()) / (world.samples - len(rows))
-        chosen.append(table[last].mean())
+        thresholds = (*rated.options.thresholds[kept[-1]].tolist(), 0.0)  # the twin is never asked
+        gaps = certificates.loss_gaps(whole.against_reference, thresholds)
+        rest = (gaps.sum() - gaps[rows].sum()) / (world.samples - len(rows))
+        chosen.append(gaps.mean())
         failed.append(chosen[-1] > MAX_LOSS)
         failed_on_rest.append(rest > MAX_LOSS)
     return {
@@ -132,20 +142,33 @@ def of_the_sequence(world: Trace, draws: Rows, tune: Trace) -> dict[str, float]:
     } | broken("fixed_sequence", np.array(failed), np.array(failed_on_rest))
 
 
-def part_of(world: Trace, rows: Rows) -> Trace:
+def entered(network: str, variant: zoo.Variant) -> tuple[Candidate, Trace]:
+    """A hybrid as `choose` sees it, and the pooled trace of its reference."""
+    field = collect_candidates([network])
+    candidate = next(
+        one
+        for one in field.candidates
+        if (one.mode.name, one.variant.name) == ("hybrid", variant.name)
+    )
+    return candidate, pooled(*field.references[candidate.card.dataset])[0]
+
+
+def part_of(world: CandidateTrace, rows: Rows) -> CandidateTrace:
     """Some samples of a trace."""
     return replace(
         world,
         labels=world.labels[rows],
+        correct=world.correct[rows],
         classes=world.classes[rows],
         confidences={name: values[rows] for name, values in world.confidences.items()},
+        reference_classes=world.reference_classes[rows],
     )
 
 
 def broken(
     method: str, on_pool: npt.NDArray[np.bool_], on_rest: npt.NDArray[np.bool_]
 ) -> dict[str, float]:
-    """Fraction of the splits whose promise broke, with its standard error."""
+    """Fraction of the splits whose certificate was violated, with its standard error."""
     rate = float(on_pool.mean())
     error = float(np.sqrt(rate * (1 - rate) / len(on_pool)))
     return {

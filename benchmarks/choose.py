@@ -27,6 +27,7 @@ from benchmarks.rows import format_row, machine, peak_mb
 from hybrid import choosing, policy, zoo
 from hybrid.choosing import Answer, Field, Limits
 from hybrid.choosing.candidates import Candidate, CandidateTrace, candidate
+from hybrid.choosing.modes import modes_of
 from hybrid.evaluation import Prices
 from tests.ui.synthetic import layer
 
@@ -40,7 +41,9 @@ PRICES = Prices()
 def main() -> None:
     """Print one row."""
     traces = made_up()
-    one = next(c for c in field(traces).candidates if c.kind == "hybrid" and c.variant.bits == 4)
+    one = next(
+        c for c in field(traces).candidates if c.mode.name == "hybrid" and c.variant.bits == 4
+    )
     loop_ms = median_ms(lambda: loop(one), runs=3) * NETWORKS * len(WIDTHS)
     ours = choosing.choose(replace(field(traces), candidates=(one,)), OBSERVED, PRICES).best
     found = loop(one)
@@ -91,20 +94,20 @@ def field(traces: Traces) -> Field:
     found = []
     for (network, name), seen in traces.items():
         variant = cards[network].variants[name]
-        kinds = ["edge", "hybrid"] if variant.kind == "hybrid" else ["static", "cloud"]
-        for kind in kinds:
-            own = {split: without_cloud(s) if kind == "edge" else s for split, s in seen.items()}
+        for mode in modes_of(variant):
+            edge = mode.name == "edge"
+            own = {split: without_cloud(s) if edge else s for split, s in seen.items()}
             found.append(
                 candidate(
                     card=cards[network],
-                    kind=kind,
+                    mode=mode,
                     variant=variant,
                     seen=own,
                     measure=MEASURE,
-                    reference=variant.kind == "static",
+                    reference=variant.is_static,
                 )
             )
-    references = {"made up": (next(iter(cards)), "static-32bit")}
+    references = {"made up": (next(iter(cards)), zoo.TWIN)}
     return Field(candidates=tuple(found), references=references, measure=MEASURE, absent=())
 
 
@@ -136,7 +139,7 @@ def made_up() -> Traces:
             right[:, -1] = np.where(rng.random((2, SAMPLES)) < 0.97, twin, right[:, -1])
             key = f"network-{network}", zoo.variant_name(width)
             traces[key] = splits(right, sure, twin)
-        traces[f"network-{network}", "static-32bit"] = splits(
+        traces[f"network-{network}", zoo.TWIN] = splits(
             twin[:, None], np.ones((2, 1, SAMPLES), np.float32), twin
         )
     return traces
@@ -202,7 +205,7 @@ def variant(bits: int, *, early: int) -> zoo.Variant:
         layers=tuple(layers),
         uplink_bytes=2_048 * bits // 8 if early else 0,
         temperatures=(1.0,) * (early + 1),
-        files={"weights.safetensors": "0" * 64},
+        files={zoo.WEIGHTS: "0" * 64},
         accuracy={},
         auroc={},
         history=(),

@@ -16,10 +16,11 @@ import pandas as pd
 
 from benchmarks.rows import format_row, machine, median_ms, peak_mb
 from hybrid import policy
+from hybrid.energy import ExitCosts
 
 EARLY = 3
 THRESHOLDS = (0.9, 0.8, 0.7)
-COSTS = policy.Costs(
+COSTS = ExitCosts(
     energy_pj=(1e7, 2e7, 4e7, 2e8), latency_ms=(1, 2, 4, 60), uplink_bytes=(0, 0, 0, 1026)
 )
 
@@ -84,7 +85,7 @@ def ours_point(samples: Samples) -> policy.OperatingPoint:
 
 def ours_sweep(samples: Samples) -> policy.ThresholdSweep:
     """The middle exit's threshold over 1,001 values."""
-    return policy.sweep(samples, costs=COSTS, exit=1, others=THRESHOLDS)
+    return policy.sweep(samples, exit=1, others=THRESHOLDS)
 
 
 def ours_answer(samples: Samples) -> Answer:

@@ -100,7 +100,7 @@ def operating_point(
     outputs = _Outputs.checked(confidences, correct)
     exits = outputs.correct.shape[1]
     free = (0.0,) * exits
-    costs = policy.Costs(
+    costs = energy.ExitCosts(
         energy_pj=tuple(energy_pj),
         latency_ms=tuple(latency_ms or free),
         uplink_bytes=tuple(uplink_bytes or free),
@@ -129,11 +129,10 @@ def frontier(
     prices, variant = _prices(profile, link, scope), zoo.variant(network, bits)
     tune, test = (zoo.trace(network, variant.name, split) for split in ("tune", "test"))
     costs = evaluation.costs(variant, prices)
-    points = policy.all_points(tune, costs, measure)
-    best = points.thresholds[policy.frontier(points.energy_pj, points.accuracy)]
+    best = policy.frontier_on(policy.all_points(tune, measure), test, costs, measure=measure)
     twin_pj = evaluation.twin_energy_pj(zoo.card(network), variant, prices)
     twin_accuracy = evaluation.twin_accuracy(network, "test")
-    found = [
+    return tuple(
         policy.operating_point(
             test,
             thresholds,
@@ -142,9 +141,8 @@ def frontier(
             twin_energy_pj=twin_pj,
             twin_accuracy=twin_accuracy,
         )
-        for thresholds in best.tolist()
-    ]
-    return tuple(sorted(found, key=lambda point: point.energy_pj))
+        for thresholds in best.thresholds.tolist()
+    )
 
 
 def certify(
@@ -164,8 +162,9 @@ def certify(
         split: certify, or a split of your own, for images like its own.
         confidence: above 0 and below 1.
     """
+    variant = zoo.variant(network, bits)
     return evaluation.certified(
-        network, bits, thresholds, measure=measure, split=split, confidence=confidence
+        network, variant, thresholds, measure=measure, split=split, confidence=confidence
     )
 
 
@@ -327,7 +326,7 @@ def _record(network: str, variants: Iterable[zoo.Variant], splits: Sequence["Use
     from hybrid.inference.record import record_user_split
 
     for variant in variants:
-        loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
+        loaded = zoo.load_variant(network, variant)
         for split in splits:
             record_user_split(
                 loaded, split, variant=variant.name, weights_sha256=variant.files[zoo.WEIGHTS]

@@ -1,6 +1,6 @@
-"""A variant and thresholds to an operating point, from what lies in pretrained/. No torch.
+"""A variant and thresholds to an operating point, from the files in pretrained/. No torch.
 
-Here the census of a card meets the prices of a profile and the counts of a trace.
+Combines the census of a card, the prices of a profile and the counts of a trace.
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,23 @@ __all__ = [
     "costs",
     "disagreement",
     "evaluate",
+    "evaluate_variant",
     "twin_accuracy",
     "twin_energy_pj",
     "twin_layers",
 ]
 
-TWIN = zoo.variant_name(32, static=True)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What energy is counted, and at whose prices."""
+    """Which energy is counted, on which hardware and link."""
 
     profile: Profile = field(default_factory=lambda: energy.load_profile(energy.DEFAULT_PROFILE))
     link: Link = field(default_factory=lambda: energy.load_link(energy.DEFAULT_LINK))
     scope: str = energy.SCOPES[0]
 
     def __post_init__(self) -> None:
-        """Refuse a scope that there is not."""
+        """Refuse an unknown scope."""
         energy.check_scope(self.scope)
 
 
@@ -45,7 +44,7 @@ class Prices:
 class Certified:
     """The certificate at a point, and those of the images that leave at each early exit.
 
-    The overall one is a promise of its own; those by exit hold all at once. None: nobody leaves.
+    Those by exit hold together, with the same confidence. None: no image leaves at that exit.
     """
 
     overall: certificates.Certificate
@@ -59,7 +58,7 @@ class Certified:
 
 
 def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
-    """What one sample pays at each exit of a variant, the final exit last."""
+    """Costs of one sample at each exit of a variant, the final exit last."""
     return energy.costs(
         variant.layers,
         exits=variant.early_exits,
@@ -67,12 +66,12 @@ def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
         profile=prices.profile,
         link=prices.link,
         scope=prices.scope,
-        radio=variant.kind == "hybrid",
+        radio=not variant.is_static,
     )
 
 
 def cloud_costs(card: zoo.Card, twin: zoo.Variant, prices: Prices) -> ExitCosts:
-    """What one sample pays that is sent as a raw image, every layer of the twin in the cloud."""
+    """Costs of one sample that is sent as a raw image, with the whole twin in the cloud."""
     macs = sum(layer.macs for layer in twin.layers)
     compute_ms = macs / prices.profile.cloud_macs_per_second * 1000
     travel_ms = prices.link.round_trip_ms + prices.link.transfer_ms(card.image_bytes)
@@ -97,21 +96,21 @@ def twin_energy_pj(card: zoo.Card, variant: zoo.Variant, prices: Prices) -> floa
 def twin_layers(card: zoo.Card, variant: zoo.Variant) -> tuple[energy.Layer, ...]:
     """The census of the twin that a variant is compared with.
 
-    Without the twin's own the variant's layers stand in, all at 32 bits and without heads: the
+    Without a trained twin the variant's own layers are used, at 32 bits and without heads: the
     architecture is the same.
     """
-    layers = card.variants.get(TWIN, variant).layers
+    layers = card.variants.get(zoo.TWIN, variant).layers
     return tuple(
         replace(layer, weight_bits=32, activation_bits=32) for layer in layers if layer.exit is None
     )
 
 
 def twin_accuracy(network: str, split: str) -> float | None:
-    """The full-precision twin's accuracy on a split; None where no trace or no label is here."""
-    if TWIN not in zoo.card(network).variants:
+    """The full-precision twin's accuracy on a split; None without a trace or labels."""
+    if zoo.TWIN not in zoo.card(network).variants:
         return None
     try:
-        recorded = zoo.trace(network, TWIN, split)
+        recorded = zoo.trace(network, zoo.TWIN, split)
     except DataMissingError:
         return None
     return float(recorded.correct[:, -1].mean()) if recorded.labelled else None
@@ -123,6 +122,27 @@ def evaluate(
     thresholds: Sequence[float] | str,
     *,
     static: bool = False,
+    measure: str = "max_probability",
+    split: str = "test",
+    prices: Prices | None = None,
+) -> policy.OperatingPoint:
+    """The operating point at a bit width; see `evaluate_variant`.
+
+    Args:
+        static: the static network of that bit width, which takes no threshold.
+
+    Raises:
+        UnknownNameError, BitWidthError: no such network or bit width.
+    """
+    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
+    return evaluate_variant(card, variant, thresholds, measure=measure, split=split, prices=prices)
+
+
+def evaluate_variant(
+    card: zoo.Card,
+    variant: zoo.Variant,
+    thresholds: Sequence[float] | str,
+    *,
     cloud: bool = False,
     measure: str = "max_probability",
     split: str = "test",
@@ -131,25 +151,23 @@ def evaluate(
     """The operating point of a variant at these thresholds.
 
     Args:
+        card: of the variant's network.
         thresholds: one per early exit, as numbers or as text with commas.
-        static: the static network of that bit width, which takes no threshold.
-        cloud: where it runs: in the cloud, on raw images, and not on the device. Of the static
-            32-bit network only.
+        cloud: it runs in the cloud on raw images and not on the device; only for the static
+            32-bit network.
         measure: a name in `hybrid.traces.confidence.MEASURES`.
 
     Raises:
-        UnknownNameError, BitWidthError, ThresholdError: for what there is not.
+        UnknownNameError, ThresholdError: an unknown split or measure, or bad thresholds.
         PointError: another variant in the cloud.
-        DataMissingError, TraceError: where the split has no trace here, or a damaged one.
+        DataMissingError, TraceError: the split has no trace here, or a damaged one.
     """
-    prices = prices or Prices()
+    prices, network = prices or Prices(), card.network
     if split not in zoo.splits(network):
         raise UnknownNameError("split", split, zoo.splits(network))
-    variant = zoo.variant(network, bits, static=static)
-    card = zoo.card(network)
-    if cloud and variant.name != TWIN:
+    if cloud and variant.name != zoo.TWIN:
         raise PointError(
-            f"{variant.name} does not run in the cloud alone; only {TWIN} is sent raw images."
+            f"{variant.name} does not run in the cloud alone; only {zoo.TWIN} is sent raw images."
         )
     paid = cloud_costs(card, variant, prices) if cloud else costs(variant, prices)
     return policy.operating_point(
@@ -163,38 +181,36 @@ def evaluate(
 
 
 def disagreement(trace: Trace, thresholds: Sequence[float], measure: str) -> float:
-    """Fraction of the images whose answer, at the exit taken, is not the final exit's.
+    """Fraction of the images whose answer at the exit taken differs from the final exit's.
 
-    It needs no label, and no accuracy is lost by leaving early beyond it.
+    It needs no labels, and early exits cost at most this much accuracy.
     """
     return 1 - policy.outcome(trace.against_final, thresholds, measure).accuracy
 
 
 def certified(
     network: str,
-    bits: int,
+    variant: zoo.Variant,
     thresholds: Sequence[float],
     *,
-    static: bool = False,
     measure: str = "max_probability",
     split: str = "test",
     confidence: float = 0.95,
 ) -> Certified:
-    """What leaving early costs at most at thresholds that were fixed beforehand.
+    """Upper bounds on the accuracy that early exits cost, at thresholds fixed beforehand.
 
     Args:
-        split: a split of the user's own certifies for images like its own; every other choice
-            is certified by `certify`. Without labels the disagreement is bounded instead.
+        split: one of the user's own splits certifies for images like its own; for any other split
+            `certify` is used. Without labels the disagreement is bounded instead.
         confidence: above 0 and below 1.
 
     Raises:
-        CertificateError: a network without early exits, or what `hybrid.certificates` refuses.
-        DataMissingError, TraceError: where the split has no trace here, or a damaged one.
+        CertificateError: a network without early exits, or as in `hybrid.certificates`.
+        DataMissingError, TraceError: the split has no trace here, or a damaged one.
     """
-    variant = zoo.variant(network, bits, static=static)
     if not variant.early_exits:
         raise CertificateError(
-            f"Nobody leaves {network} {variant.name} early, so there is nothing to certify; name "
+            f"{network} {variant.name} has no early exits, so there is nothing to certify; name "
             "a bit width that has early exits."
         )
     own = split not in zoo.SPLITS

@@ -1,6 +1,6 @@
-"""What lies in pretrained/: cards, traces and weights by name. Torch only inside `load`.
+"""The files in pretrained/: cards, traces and weights by name. Torch only inside `load`.
 
-A network's splits are those of its data set and the user's own, which lie elsewhere: see
+A network's splits are those of its data set and the user's own, which are kept elsewhere: see
 `hybrid.data.user_splits`.
 """
 
@@ -38,6 +38,7 @@ __all__ = [
     "images",
     "load",
     "load_card",
+    "load_variant",
     "networks",
     "pretrained_folder",
     "save_card",
@@ -56,7 +57,7 @@ TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
 def exit_labels(early: int) -> list[str]:
-    """What a network's exits are called: the early ones by number, the final one by where it runs.
+    """Names of a network's exits: the early ones by number, the final one by where it runs.
 
     >>> exit_labels(2), exit_labels(0)
     (['Exit 1', 'Exit 2', 'Cloud'], ['Final exit'])
@@ -74,19 +75,19 @@ class Variant:
         name: "hybrid-4bit" or "static-4bit".
         kind: "hybrid" or "static".
         bits: bit width of the edge stages (of all stages, where static).
-        spec: what `hybrid.models.Spec.from_dict` reads.
+        spec: for `hybrid.models.Spec.from_dict`.
         exit_stages: stage of each early exit.
         exit_names: of every exit, final last.
         layers: the census.
-        uplink_bytes: sent for a sample that goes on: packed features and header; 0 where static.
+        uplink_bytes: per sample sent to the cloud: packed features and header; 0 if static.
         temperatures: of every exit, final last.
         files: file name to SHA-256.
         accuracy: split to accuracy of every exit, final last.
-        auroc: split to AUROC of every exit's max_probability for right against wrong.
+        auroc: split to AUROC of every exit's max_probability, correct against incorrect.
         history: one row per epoch.
-        recipe: the plan it was trained after.
+        recipe: the plan it was trained with.
         epochs, hours, device: of this variant alone.
-        versions: of what trained it.
+        versions: of the packages that trained it.
         origins: SHA-256 of the weights that it started from and was taught by, by the names that
             the plan gives them; those that were not in pretrained/ are left out.
     """
@@ -116,10 +117,15 @@ class Variant:
         """Number of early exits."""
         return len(self.exit_stages)
 
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a static network: no early exit, all layers on one machine."""
+        return self.kind == "static"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A network with everything that was trained of it."""
+    """A network with all its trained variants."""
 
     network: str
     title: str
@@ -133,6 +139,20 @@ class Card:
     stage_names: tuple[str, ...]
     seed: int
     variants: Mapping[str, Variant] = field(default_factory=dict)
+
+    @property
+    def hybrids(self) -> tuple[Variant, ...]:
+        """The variants that are cut, by rising bit width."""
+        return self._of_kind("hybrid")
+
+    @property
+    def statics(self) -> tuple[Variant, ...]:
+        """The static networks, by rising bit width; the full-precision twin comes last."""
+        return self._of_kind("static")
+
+    def _of_kind(self, kind: str) -> tuple[Variant, ...]:
+        found = (one for one in self.variants.values() if one.kind == kind)
+        return tuple(sorted(found, key=lambda one: one.bits))
 
     @property
     def image_bytes(self) -> int:
@@ -159,8 +179,8 @@ def card(network: str) -> Card:
     """The card of a network.
 
     Raises:
-        UnknownNameError: where no network has that name.
-        WeightsError: where its card cannot be read.
+        UnknownNameError: no network has that name.
+        WeightsError: its card cannot be read.
     """
     if network not in networks():
         raise UnknownNameError("network", network, networks())
@@ -184,15 +204,15 @@ def variant_name(bits: int, *, static: bool = False) -> str:
 
 def bit_widths(network: str, *, static: bool = False) -> list[int]:
     """Bit widths on offer, ascending."""
-    kind = "static" if static else "hybrid"
-    return sorted(v.bits for v in card(network).variants.values() if v.kind == kind)
+    known = card(network)
+    return [one.bits for one in (known.statics if static else known.hybrids)]
 
 
 def variant(network: str, bits: int, *, static: bool = False) -> Variant:
     """The variant at a bit width.
 
     Raises:
-        BitWidthError: where that bit width was not trained.
+        BitWidthError: that bit width was not trained.
     """
     variants = card(network).variants
     name = variant_name(bits, static=static)
@@ -210,9 +230,9 @@ def images(network: str, split: str) -> data.Dataset:
     """The images of a split, whole, at the network's size.
 
     Raises:
-        UnknownNameError: neither a split of the data set nor an own one.
+        UnknownNameError: neither a split of the data set nor one of the user's own.
         DataMissingError: the data set is not on this machine.
-        SourceError: the images of an own split are damaged.
+        SourceError: the images of the user's split are damaged.
     """
     known = card(network)
     if split in data.SPLITS:
@@ -221,7 +241,7 @@ def images(network: str, split: str) -> data.Dataset:
 
 
 def trace_path(network: str, variant: str, split: str) -> Path:
-    """Where the trace of a split lies, or would lie; of an own split, with the user's."""
+    """Path of the trace of a split, recorded or not; the user's splits have their own folder."""
     if split in data.SPLITS:
         return pretrained_folder() / network / variant / f"trace-{split}.parquet"
     weights = card(network).variants[variant].files[WEIGHTS]
@@ -229,7 +249,7 @@ def trace_path(network: str, variant: str, split: str) -> Path:
 
 
 def weights_path(network: str, variant: str) -> Path:
-    """Where the weights lie."""
+    """Path of the weights."""
     return pretrained_folder() / network / variant / WEIGHTS
 
 
@@ -237,9 +257,9 @@ def trace(network: str, variant: str, split: str = "test") -> Trace:
     """The recorded trace of a variant on a split.
 
     Raises:
-        UnknownNameError: for an unknown network, variant or split.
-        DataMissingError: where it was not recorded here.
-        TraceError: where the file is damaged or of other weights.
+        UnknownNameError: an unknown network, variant or split.
+        DataMissingError: it was not recorded here.
+        TraceError: the file is damaged or of other weights.
     """
     variants = card(network).variants
     if variant not in variants:
@@ -261,9 +281,17 @@ def load(network: str, *, bits: int, static: bool = False) -> "Network":
     Raises:
         UnknownNameError, BitWidthError, WeightsError: see `card`, `variant`, `load_network`.
     """
+    return load_variant(network, variant(network, bits, static=static))
+
+
+def load_variant(network: str, chosen: Variant) -> "Network":
+    """The network of a variant, ready for `infer`.
+
+    Raises:
+        WeightsError: its weights are missing, damaged or not those of its card.
+    """
     from hybrid.models.checkpoints import load_network  # torch: only where a network is really run
 
-    chosen = variant(network, bits, static=static)
     path = weights_path(network, chosen.name)
     return load_network(path, expect_sha256=chosen.files[WEIGHTS])
 
@@ -280,7 +308,7 @@ def load_card(path: Path) -> Card:
     """Read a card: the twin first, then hybrids and then static networks from wide to narrow.
 
     Raises:
-        WeightsError: where it is damaged or of another format.
+        WeightsError: it is damaged or of another format.
     """
     try:
         values = tomllib.loads(path.read_text("utf-8"))
@@ -294,8 +322,7 @@ def load_card(path: Path) -> Card:
 
 
 def _place(variant: Variant) -> tuple[bool, bool, int]:
-    is_static = variant.kind == "static"
-    return is_static and variant.bits < 32, not is_static, -variant.bits
+    return variant.is_static and variant.bits < 32, not variant.is_static, -variant.bits
 
 
 def _variant(row: dict[str, Any]) -> Variant:
@@ -316,7 +343,7 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_none(value: Any) -> Any:
-    """TOML knows no None: leave such keys out."""
+    """TOML has no None: leave such keys out."""
     if isinstance(value, dict):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
     return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value

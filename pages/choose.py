@@ -240,7 +240,7 @@ def take_along(
     best = answer.best
     with st.container(horizontal=True):
         if best is not None:
-            open_in_explore(view, best.network, best.kind, best.bits, best.thresholds)
+            open_in_explore(view, best.network, best.mode, best.bits, best.thresholds)
             st.download_button(
                 "operating-point.toml",
                 to_toml(point_file(answer)),
@@ -265,10 +265,10 @@ def take_along(
 
 
 def open_in_explore(
-    view: View, network: str, kind: str, bits: int, thresholds: Sequence[float]
+    view: View, network: str, mode: str, bits: int, thresholds: Sequence[float]
 ) -> None:
     """A link to Explore with the sliders at this point; in a tab of its own, this page stays."""
-    cut = kind in {"hybrid", "edge"}
+    cut = mode in {"hybrid", "edge"}
     there = replace(
         view,
         network=network,
@@ -357,12 +357,12 @@ def marked(points: Sequence[dict[str, list[float]]], seen: Sequence[ParetoSet], 
     thresholds = one.thresholds[row].tolist()
     at = choice.thresholds(thresholds) or "no threshold"
     with st.container(horizontal=True, vertical_alignment="center", key="choose_marked"):
-        st.text(f"Marked: {one.network}, {one.kind} {one.bits} bit at {at}")
-        open_in_explore(view, one.network, one.kind, one.bits, thresholds)
+        st.text(f"Marked: {one.network}, {one.mode} {one.bits} bit at {at}")
+        open_in_explore(view, one.network, one.mode, one.bits, thresholds)
 
 
 def under_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
-    """Whether the choice check_profiles another energy model."""
+    """Whether the choice stays the same under other energy models."""
     if answer.best is None or len(others) < 2:
         return
     st.subheader("Under other energy models")

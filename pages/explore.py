@@ -198,7 +198,6 @@ def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint
         policy.sweep(
             data.trace,
             measure=view.measure,
-            costs=data.prices.costs,
             exit=number,
             others=view.thresholds,
             grid=data.together.grid,
@@ -235,9 +234,7 @@ def downloads(view: View) -> None:
             st.download_button(
                 "This point (JSON)",
                 lambda: json.dumps(
-                    now["view"].write()
-                    | now["point"].to_dict()
-                    | certification.export(now["view"]),
+                    now["view"].write() | now["point"].as_row() | certification.export(now["view"]),
                     indent=2,
                 ),
                 file_name=f"{view.network}-{view.variant}-point.json",

@@ -4,6 +4,7 @@ import streamlit as st
 
 from hybrid import energy
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
 from hybrid.ui.networks import cards, figures
@@ -12,7 +13,6 @@ from hybrid.ui.session import View
 from hybrid.zoo import Card, Variant
 
 STILL = {"displayModeBar": False}
-FULL_PRECISION = 32
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid import data
+from hybrid import data, zoo
 from hybrid.data import archives, images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
@@ -18,7 +18,6 @@ from hybrid.errors import HybridError
 from hybrid.inference.single import ExitSaid, ImageRun
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, running, session
-from hybrid.ui.networks import cards
 from hybrid.ui.session import View
 from hybrid.ui.try_image import figures
 from hybrid.zoo import Card
@@ -354,10 +353,10 @@ def fact(label: str, value: str, beside: str, words: str | None = None) -> None:
 
 def ask_twin(one: Given, card: Card, view: View) -> ImageRun | None:
     """What the full-precision twin answers; None where it is not here or cannot be read."""
-    if cards.TWIN not in card.variants:
+    if zoo.TWIN not in card.variants:
         return None
     try:
-        return running.image_run(one.pixels, view.network, cards.TWIN, (), view.measure)
+        return running.image_run(one.pixels, view.network, zoo.TWIN, (), view.measure)
     except HybridError as error:
         st.warning(str(error), icon=":material/error:")
         return None

@@ -18,7 +18,7 @@ from hybrid import energy, evaluation, zoo
 from hybrid.choosing import published as paper
 from hybrid.choosing.baselines import Comparison, PricedCurves, comparisons, priced_curves
 from hybrid.cli.main import app
-from hybrid.evaluation import evaluate
+from hybrid.evaluation import evaluate_variant
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
 from hybrid.ui.networks import cards
@@ -53,7 +53,7 @@ def overview() -> str:
 
 
 def _overview_row(network: str) -> list[str]:
-    named = (evaluation.TWIN, f"hybrid-{OVERVIEW_BITS}bit", f"static-{OVERVIEW_BITS}bit")
+    named = (zoo.TWIN, f"hybrid-{OVERVIEW_BITS}bit", f"static-{OVERVIEW_BITS}bit")
     variants = zoo.card(network).variants
     points = [_point(network, variants[name]) if name in variants else None for name in named]
     twin, hybrid, static = map(_accuracy_and_energy, points)
@@ -123,7 +123,7 @@ def _compared(network: str) -> list[Comparison]:
 
 
 def _quantized(compared: Iterable[Comparison]) -> list[Comparison]:
-    return [one for one in compared if one.static != evaluation.TWIN]
+    return [one for one in compared if one.static != zoo.TWIN]
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -171,9 +171,9 @@ def _epochs(network: str) -> str:
     counted = [
         f"{cards.variant_title(one)} {_epochs_from_twin(one, variants)}"
         for one in variants.values()
-        if one.name != evaluation.TWIN
+        if one.name != zoo.TWIN
     ]
-    twin = variants[evaluation.TWIN]
+    twin = variants[zoo.TWIN]
     return f"Epochs of training, after the {twin.epochs} of the twin: {', '.join(counted)}.\n"
 
 
@@ -183,11 +183,11 @@ def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant])
     If a start was trained again later, some of the epochs were those of weights that are gone.
     """
     epochs, older = 0, False
-    while variant.name != evaluation.TWIN:
+    while variant.name != zoo.TWIN:
         epochs += variant.epochs
         start = variants[variant.recipe["start"]]
         kept = variant.origins.get(start.name)
-        older = older or kept not in {None, start.files["weights.safetensors"]}
+        older = older or kept not in {None, start.files[zoo.WEIGHTS]}
         variant = start
     return f"{epochs} and those of an earlier start" if older else str(epochs)
 
@@ -253,14 +253,14 @@ def _certificate_row(row: dict[str, str], kind: str, name: str) -> list[str]:
 
 
 def _point(network: str, variant: zoo.Variant) -> OperatingPoint:
-    static = variant.kind == "static"
-    return evaluate(network, variant.bits, (THRESHOLD,) * variant.early_exits, static=static)
+    thresholds = (THRESHOLD,) * variant.early_exits
+    return evaluate_variant(zoo.card(network), variant, thresholds)
 
 
 def _point_row(network: str, variant: zoo.Variant) -> list[str]:
     point = _point(network, variant)
     weights = sum(layer.packed_bytes for layer in variant.layers)
-    cells = _point_words(point, static=variant.kind == "static")
+    cells = _point_words(point, static=variant.is_static)
     return [cards.variant_title(variant), *cells, numbers.kilobytes(weights)]
 
 

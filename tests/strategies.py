@@ -8,7 +8,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from hybrid.policy import Costs
+from hybrid.energy import ExitCosts
 from hybrid.traces import trace as traces_of
 from hybrid.traces.confidence import CODES, MEASURES
 from hybrid.traces.trace import Trace
@@ -56,9 +56,9 @@ def trace_of(*, confidences: npt.ArrayLike, correct: npt.ArrayLike) -> Trace:
     )
 
 
-def costs_of(exits: int) -> Costs:
+def costs_of(exits: int) -> ExitCosts:
     """Costs that rise from exit to exit; only the final exit needs the uplink."""
-    return Costs(
+    return ExitCosts(
         energy_pj=tuple(1e5 * 3.7**i for i in range(exits)),
         latency_ms=tuple(0.3 + 1.1 * i for i in range(exits)),
         uplink_bytes=(0.0,) * (exits - 1) + (1026.0,),

@@ -6,7 +6,14 @@ import pytest
 
 from hybrid import energy, policy, zoo
 from hybrid.errors import PointError, UnknownNameError
-from hybrid.evaluation import Prices, costs, evaluate, twin_accuracy, twin_energy_pj
+from hybrid.evaluation import (
+    Prices,
+    costs,
+    evaluate,
+    evaluate_variant,
+    twin_accuracy,
+    twin_energy_pj,
+)
 
 # A network whose training is under way may have no hybrid yet.
 every_network = pytest.mark.parametrize("network", list(filter(zoo.bit_widths, zoo.networks())))
@@ -75,5 +82,7 @@ def test_a_scope_and_a_split_that_do_not_exist_are_refused() -> None:
 
 
 def test_only_the_twin_is_asked_in_the_cloud_alone():
+    card = zoo.card("digits-vgg")
+
     with pytest.raises(PointError, match="hybrid-4bit does not run in the cloud alone"):
-        evaluate("digits-vgg", 4, "0.8,0.8", cloud=True)
+        evaluate_variant(card, card.variants["hybrid-4bit"], "0.8,0.8", cloud=True)

@@ -31,7 +31,7 @@ def commands() -> Iterator[str]:
 
 
 def _evaluations(start: str, variant: zoo.Variant) -> Iterator[str]:
-    if variant.kind == "static":
+    if variant.is_static:
         yield f"{start} --static"
         return
     yield f"{start} --thresholds {','.join(['0.8'] * variant.early_exits)} --certify"

@@ -36,7 +36,7 @@ def entry(network: str, name: str) -> zoo.Variant:
 @cache
 def loaded(network: str, name: str) -> "zoo.Network":
     variant = entry(network, name)
-    return zoo.load(network, bits=variant.bits, static=variant.kind == "static")
+    return zoo.load_variant(network, variant)
 
 
 def test_there_is_a_network_to_look_at():

@@ -80,7 +80,7 @@ def _useful_or_gone(network: str) -> Iterator[None]:
         yield
     finally:  # also on an interrupt
         known = zoo.card(network).variants.values() if network in zoo.networks() else ()
-        if not foreign and not any(variant.kind == "hybrid" for variant in known):
+        if not foreign and not any(not variant.is_static for variant in known):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,16 +1,16 @@
-"""Upper bounds, at a stated confidence, of the accuracy that leaving early costs.
+"""Upper bounds, at a stated confidence, on the accuracy that early exits cost.
 
-Arrays in, numbers out. A sample's gap is D = f - e in {-1, 0, 1}: right at the final exit minus
-right at the exit it takes, so the mean gap is the accuracy lost against always asking the final
-exit. What is certified holds for images drawn like those of the trace, with probability 1 - delta
-over the draw, for thresholds that were fixed before anyone looked at its labels.
+Arrays in, numbers out. A sample's gap is D = f - e in {-1, 0, 1}: correct at the final exit minus
+correct at the exit it takes, so the mean gap is the accuracy lost compared with the final exit. A
+bound holds for images drawn like those of the trace, with probability 1 - delta over the draw, for
+thresholds that were fixed before anyone looked at the labels.
 
     certify          one bound at thresholds that were fixed beforehand
     fixed_sequence   how far along a path of thresholds, itself fixed on `tune`, a limit holds
-    band             bounds on a grid for a free slider, all of them at once
+    band             bounds on a grid for a free slider, which all hold together
 
-Nothing is certified from `train`, `tune` or `test`: the first two were chosen on, the third is
-there to check what was promised.
+Nothing is certified from `train`, `tune` or `test`: the first two were used for choosing, and the
+third checks the certificates.
 """
 
 from hybrid.certificates.bounds import (
@@ -39,7 +39,6 @@ from hybrid.certificates.simultaneous import (
     fixed_sequence,
     nearest,
     slider_grid,
-    threshold_path,
 )
 
 __all__ = [
@@ -64,5 +63,4 @@ __all__ = [
     "regrets",
     "rounded_up",
     "slider_grid",
-    "threshold_path",
 ]

@@ -1,4 +1,4 @@
-"""Upper bounds of a mean from independent samples. Arrays in, numbers out; no trace here."""
+"""Upper bounds of a mean from independent samples. Arrays in, numbers out; knows no trace."""
 
 import math
 from bisect import bisect_left
@@ -24,7 +24,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-NO_SAMPLES = "No certificate comes from no samples; give a trace with images."
+NO_SAMPLES = "A certificate needs samples; give a trace with images."
 _HALVINGS = 21  # of a bracket of at most 1 in m: 5e-7, so 1e-6 in the gap
 _RUN = 16
 _MOST_SAMPLES = 1_000_000
@@ -38,8 +38,8 @@ def betting_bound(gaps: npt.ArrayLike, *, delta: float, seed: int = 0) -> float:
     mu_t = (1/2 + sum x) / (t + 1), s2_t = (1/4 + sum (x - mu)^2) / (t + 1), s2_0 = 1/4;
     nu_t = min(1, sqrt(2 ln(1/delta) / (n s2_(t-1))));  K_t(m) = prod (1 - nu_s (x_s - m)).
     The bound is the largest m with max_t K_t(m) < 1/delta, as the gap 2m - 1, to 1e-6 upwards.
-    K_t(m) rises with m, so halving finds it. An unlucky order can put that m below the mean seen;
-    then the mean is the bound, which is larger and so holds as well.
+    K_t(m) rises with m, so bisection finds it. An unlucky order can put that m below the observed
+    mean. Then the mean is the bound; it is larger, so it holds as well.
 
     Source: Waudby-Smith & Ramdas, "Estimating means of bounded random variables by betting",
     JRSS B 2024 (arXiv 2010.09686), the predictable plug-in bets of their section 4.
@@ -67,7 +67,7 @@ def betting_p_values(
 ) -> Floats:
     """p-values, (k,), that the mean gap of each row of (k, n) gaps exceeds max_loss.
 
-    1 / max_t K_t(m) at m = (max_loss + 1) / 2, and 1 where the mean seen exceeds it already. The
+    1 / max_t K_t(m) at m = (max_loss + 1) / 2, and 1 if the observed mean exceeds it. The
     bets are those for this delta, so p <= delta exactly where the betting bound is <= max_loss.
     """
     table = _checked_gaps(gaps)
@@ -84,9 +84,9 @@ def betting_p_values(
 
 @cache
 def fewest_samples(max_loss: float, *, delta: float) -> int | None:
-    """The least number of samples whose betting bound can be max_loss: where none lost anything.
+    """The least number of samples, with no loss among them, whose betting bound is max_loss.
 
-    None where even a million are too few, and for a loss of 0, which no sample proves.
+    None if a million are too few, and for a loss of 0, which no number of samples proves.
     """
 
     def enough(samples: int) -> bool:
@@ -164,7 +164,7 @@ def _parts(table: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
 
 
 def _bounds(gaps: npt.NDArray[Any], level: float) -> Floats:
-    """(k,): the bounds of rows in the order in which they are bet on; level = ln(1/delta)."""
+    """(k,): the bounds of rows, which are in betting order; level = ln(1/delta)."""
     x = (gaps + 1) / 2
     game = _Game.of(x, level)
     low, high = x.mean(axis=1), np.ones(len(x))
@@ -177,7 +177,7 @@ def _bounds(gaps: npt.NDArray[Any], level: float) -> Floats:
 
 
 def _bets(x: Floats, level: float) -> Floats:
-    """(k, n): nu_t, which knows only what came before t."""
+    """(k, n): nu_t, from the samples before t only."""
     steps = np.arange(2, x.shape[1] + 2)
     means = (0.5 + np.cumsum(x, axis=1)) / steps
     variances = (0.25 + np.cumsum((x - means) ** 2, axis=1)) / steps
@@ -188,16 +188,16 @@ def _bets(x: Floats, level: float) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Game:
-    """Rows of samples with the bets on them, ready to be played at any m.
+    """Rows of samples with the bets on them, for any m.
 
-    Sixteen samples in a row are a run: within it wealth is multiplied, and only its logarithm is
-    added up over the runs. That is ten times as fast as a logarithm for every sample, and what
-    lies between 1e-7 and 2 sixteen times can neither overflow nor vanish.
+    Wealth is multiplied within runs of sixteen samples, and its logarithm is added up over the
+    runs. That is ten times as fast as a logarithm for every sample. A product of sixteen factors
+    between 1e-7 and 2 neither overflows nor vanishes.
 
-    | field | shape         |                                                   |
-    |-------|---------------|---------------------------------------------------|
-    | x     | (16, k, runs) | the samples, in [0, 1]                            |
-    | bets  | (16, k, runs) | nu; 0 behind the last sample, where nothing moves |
+    | field | shape         |                                    |
+    |-------|---------------|------------------------------------|
+    | x     | (16, k, runs) | the samples, in [0, 1]             |
+    | bets  | (16, k, runs) | nu; 0 after the last sample        |
     """
 
     x: Floats

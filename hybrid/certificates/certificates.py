@@ -1,4 +1,4 @@
-"""One bound at thresholds that were fixed beforehand: what a certificate says, and of whom."""
+"""One bound at thresholds that were fixed beforehand, as a certificate in words and numbers."""
 
 import math
 from collections.abc import Sequence
@@ -39,20 +39,20 @@ __all__ = [
 Gaps = npt.NDArray[np.int8]
 
 METHODS = {
-    "betting": "accuracy lost by leaving early",
-    "regret": "images that the final exit answers rightly and the exit taken wrongly",
+    "betting": "accuracy lost to early exits",
+    "regret": "images that the final exit answers correctly and the exit taken incorrectly",
     "disagreement": "images that the exit taken and the final exit answer differently",
 }
 _CHOSEN_ON = ("train", "tune", "test")
-_OWN_TUNE = "-tune"  # how the half of a user's own images ends that is there to choose on
+_OWN_TUNE = "-tune"  # suffix of the half of a user's own images that is for choosing
 
 
 class Answered(TraceLike, Protocol):
-    """What a certificate reads of a trace."""
+    """The parts of a trace that a certificate reads."""
 
     @property
     def split(self) -> str:
-        """The split the samples are of."""
+        """The split of the samples."""
 
     @property
     def classes(self) -> npt.NDArray[np.int64]:
@@ -61,13 +61,13 @@ class Answered(TraceLike, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """With probability 1 - delta, what it bounds is at most `bound` on images like these.
+    """With probability 1 - delta, the bounded quantity is at most `bound` on images like these.
 
     Args:
         method: a name of METHODS.
-        bounds: what is bounded, in words.
-        bound: fraction of the images, at most 1; negative where leaving early is sure to gain.
-        delta: chance that this bound, or any other of the `comparisons`, does not hold.
+        bounds: the bounded quantity, in words.
+        bound: fraction of the images, at most 1; negative if early exits gain accuracy.
+        delta: chance that any of the `comparisons`, this bound included, does not hold.
         comparisons: how many bounds share delta.
         samples: labelled images that it was computed from.
         observed: the same fraction on these images.
@@ -90,7 +90,7 @@ class Certificate:
 
     @property
     def sentence(self) -> str:
-        """The promise in words; the bound is rounded up, so that what is read holds too."""
+        """The certificate in words. The bound is rounded up, so that the number shown holds."""
         return (
             f"With {_percent(self.confidence)} confidence, {self.claim}, on images like these "
             f"({self.samples:,} images)."
@@ -98,16 +98,16 @@ class Certificate:
 
     @property
     def claim(self) -> str:
-        """What is promised, without confidence and samples."""
+        """The certificate without confidence and samples."""
         points = rounded_up(self.bound)
         if self.method == "disagreement":
-            return f"at most {points:.1f} % are answered otherwise than by its own final exit"
-        against = "against always going on to its own final exit"
+            return f"at most {points:.1f} % of the answers differ from the network's final exit"
+        against = "compared with sending every image through the whole network"
         if points > 0:
-            return f"leaving early costs at most {points:.1f} points {against}"
+            return f"early exits cost at most {points:.1f} points of accuracy, {against}"
         if points < 0:
-            return f"leaving early gains at least {-points:.1f} points {against}"
-        return f"leaving early costs nothing {against}"
+            return f"early exits gain at least {-points:.1f} points of accuracy, {against}"
+        return f"early exits cost no accuracy, {against}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -127,7 +127,7 @@ class Certificate:
 def loss_gaps(
     trace: TraceLike, thresholds: Sequence[float], measure: str = "max_probability"
 ) -> Gaps:
-    """D = f - e of every sample, (n,) in {-1, 0, 1}; its mean is the accuracy that is lost.
+    """D = f - e of every sample, (n,) in {-1, 0, 1}; its mean is the accuracy lost.
 
     Args and errors as in `hybrid.policy.outcome`.
     """
@@ -138,14 +138,14 @@ def loss_gaps(
 def regrets(
     trace: TraceLike, thresholds: Sequence[float], measure: str = "max_probability"
 ) -> npt.NDArray[np.bool_]:
-    """(n,): right at the final exit and wrong at the exit it takes; D clipped at 0."""
+    """(n,): correct at the final exit and incorrect at the exit taken; D clipped at 0."""
     return loss_gaps(trace, thresholds, measure) > 0
 
 
 def disagreements(
     trace: Answered, thresholds: Sequence[float], measure: str = "max_probability"
 ) -> npt.NDArray[np.bool_]:
-    """(n,): another class at the exit it takes than at the final exit. No label is read."""
+    """(n,): whether the exit taken and the final exit differ. No label is read."""
     return _disagree(trace.classes, _taken(trace, thresholds, measure))
 
 
@@ -159,18 +159,18 @@ def certify(
     comparisons: int = 1,
     seed: int = 0,
 ) -> Certificate:
-    """The certificate of leaving early at these thresholds.
+    """The certificate of the early exits at these thresholds.
 
     Args:
-        trace: of the split `certify`, or of one of the user's own that nothing was chosen on.
+        trace: of the split `certify`, or of the user's own images that were not used for choosing.
         thresholds: one per early exit, fixed before anyone looked at the trace's labels.
-        delta: in (0, 1): the chance of a wrong bound that is accepted, over all comparisons.
+        delta: in (0, 1): the accepted chance of a wrong bound, over all comparisons.
         method: a name of METHODS; `disagreement` reads no labels.
         comparisons: how many bounds share delta, this one among them.
         seed: of the order in which the betting bound reads the samples.
 
     Raises:
-        CertificateError: a split that was chosen on, no labels, or a delta outside.
+        CertificateError: a split used for choosing, no labels, or a delta outside 0 to 1.
         ThresholdError, UnknownNameError: as in `hybrid.policy.outcome`.
     """
     check_trace(trace, method)
@@ -198,10 +198,10 @@ def certify_exits(
     comparisons: int = 1,
     seed: int = 0,
 ) -> tuple[Certificate | None, ...]:
-    """A certificate of those that leave at each early exit; None where nobody does.
+    """A certificate for the images that leave at each early exit; None if none does.
 
-    It says what they lose against the final exit's answer, as a fraction of those that leave
-    there. All hold at once: delta is shared by the early exits, and by the comparisons.
+    It bounds the accuracy that they lose compared with the final exit, as a fraction of the images
+    that leave there. All hold together: early exits and comparisons share delta.
 
     Args and errors as in `certify`.
     """
@@ -213,13 +213,12 @@ def certify_exits(
     found: list[Certificate | None] = []
     for number in range(early):
         here = values[taken == number]
-        if not len(here):
-            found.append(None)
-            continue
         found.append(
-            Certificate(
+            None
+            if not len(here)
+            else Certificate(
                 method=method,
-                bounds=f"{METHODS[method]}, of those that leave at exit {number}",
+                bounds=f"{METHODS[method]}, of the images that leave at exit {number}",
                 bound=float(upper_bounds(here[None], method, share, seed)[0]),
                 delta=delta,
                 comparisons=shared,
@@ -241,30 +240,30 @@ def rounded_up(fraction: float) -> float:
 
 
 def check_trace(trace: Answered, method: str) -> None:
-    """Refuse what no certificate may come from.
+    """Refuse a trace that must not certify.
 
     Raises:
-        CertificateError: a split that was chosen on or only reports, or labels that are missing.
-        UnknownNameError: a method that there is not.
+        CertificateError: a split used for choosing or reporting, or missing labels.
+        UnknownNameError: an unknown method.
     """
     if method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
     if trace.split in _CHOSEN_ON or trace.split.endswith(_OWN_TUNE):
         raise CertificateError(
-            f"The {trace.split} split certifies nothing; give a trace of certify, or of a split "
-            "of your own that nothing was chosen on."
+            f"The {trace.split} split certifies nothing; give a trace of certify, or of your own "
+            "images that were not used for choosing."
         )
     if not len(trace.classes):
         raise CertificateError(NO_SAMPLES)
     if method != "disagreement" and (trace.labels < 0).any():
         raise CertificateError(
-            "These images have no labels, so the accuracy lost cannot be bounded; ask for the "
-            "method disagreement, which needs none."
+            "These images have no labels, so the accuracy lost cannot be bounded; use the method "
+            "disagreement, which needs none."
         )
 
 
 def check_comparisons(comparisons: int) -> int:
-    """How many bounds share a delta, if it is at least one."""
+    """The number of bounds that share a delta, checked."""
     if comparisons < 1:
         raise CertificateError(f"{comparisons} comparisons cannot share a delta; give 1 or more.")
     return comparisons
@@ -273,7 +272,7 @@ def check_comparisons(comparisons: int) -> int:
 def value_table(
     trace: Answered, points: Sequence[Sequence[float]], method: str, measure: str
 ) -> Gaps:
-    """(k, n): what a method takes the mean of, at each of many thresholds."""
+    """(k, n): the values whose mean a method bounds, at each of many thresholds."""
     return np.stack([_values(trace, _taken(trace, one, measure), method) for one in points])
 
 
@@ -305,7 +304,7 @@ def _disagree(
 
 
 def _values(trace: Answered, taken: npt.NDArray[np.int64], method: str) -> Gaps:
-    """(n,): what a method takes the mean of."""
+    """(n,): the values whose mean a method bounds."""
     if method == "disagreement":
         return _disagree(trace.classes, taken).astype(np.int8)
     gaps = _gaps(trace.correct, taken)
@@ -313,7 +312,7 @@ def _values(trace: Answered, taken: npt.NDArray[np.int64], method: str) -> Gaps:
 
 
 def _percent(fraction: float) -> str:
-    """As few digits as say it.
+    """A percentage without needless digits.
 
     >>> _percent(0.95), _percent(0.999)
     ('95 %', '99.9 %')

@@ -1,4 +1,4 @@
-"""Many thresholds with one promise: a path that is walked down, and the grid of a free slider."""
+"""Bounds at many thresholds together: along a path, and on the grid of a free slider."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +22,10 @@ from hybrid.certificates.certificates import (
     value_table,
 )
 from hybrid.errors import CertificateError
-from hybrid.policy import threshold_grid
-from hybrid.policy.points import early_confidences
 
-__all__ = ["Band", "band", "fixed_sequence", "nearest", "slider_grid", "threshold_path"]
+__all__ = ["Band", "band", "fixed_sequence", "nearest", "slider_grid"]
 
-# Round thresholds, closer together near 1 where confidences crowd; no data decides them.
+# Round thresholds, closer together near 1, where most confidences are; chosen without data.
 _AXES = {
     1: (0.3, *(i / 100 for i in range(40, 100, 2)), 0.99, 0.995, 0.999),
     2: (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.999),
@@ -38,7 +36,7 @@ _FEW = (0.6, 0.8, 0.95)  # for each of four exits and more
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Band:
-    """Bounds on a grid of thresholds that hold all at once, for whoever moves among them freely.
+    """Bounds on a grid of thresholds, which all hold together, so that any point may be chosen.
 
     | field      | shape      |                                             |
     |------------|------------|---------------------------------------------|
@@ -58,7 +56,7 @@ class Band:
     split: str
 
     def certificate(self, thresholds: Sequence[float]) -> Certificate | None:
-        """The certificate at these thresholds; None between the points of the grid."""
+        """The certificate at these thresholds; None if they are not on the grid."""
         same = np.flatnonzero((abs(self.thresholds - np.asarray(thresholds)) < 1e-9).all(axis=1))
         return self.at(int(same[0])) if len(same) else None
 
@@ -76,33 +74,6 @@ class Band:
         )
 
 
-def threshold_path(
-    trace: Answered, points: int = 50, measure: str = "max_probability"
-) -> tuple[tuple[float, ...], ...]:
-    """A path of thresholds from where hardly anybody leaves to where everybody does.
-
-    One threshold for all exits, lowered so that each step lets about as many more leave.
-
-    Args:
-        trace: of `tune`; the path must be fixed before anyone looks at the labels of `certify`.
-        points: at most so many, at least 3.
-
-    Raises:
-        CertificateError: a trace of `certify` or `test`.
-    """
-    if trace.split in {"certify", "test"}:
-        raise CertificateError(
-            f"A path of thresholds is fixed before {trace.split} is looked at; give the trace of "
-            "tune."
-        )
-    confidences = early_confidences(trace, measure)
-    early = confidences.shape[1]
-    if not early:
-        return ((),)
-    falling = threshold_grid(confidences.max(axis=1), points)[::-1]
-    return tuple((value,) * early for value in falling.tolist())
-
-
 def fixed_sequence(
     trace: Answered,
     path: Sequence[Sequence[float]],
@@ -115,13 +86,13 @@ def fixed_sequence(
 ) -> int | None:
     """Index of the last point of a path that is certified to lose at most max_loss, or None.
 
-    The points are tested in the path's order, each at delta, until one fails; that one is not
-    certified, nor any after it, however good. So no correction is needed and no monotonicity.
+    The points are tested in the path's order, each at delta, until one fails. That point and all
+    after it are not certified. So neither a correction nor monotonicity is needed.
 
     Source: Angelopoulos et al., "Learn then Test" (arXiv 2110.01052), fixed sequence testing.
 
     Args:
-        path: thresholds fixed before anyone looked at the trace's labels, as `threshold_path`.
+        path: thresholds fixed before anyone looked at the trace's labels.
         max_loss: fraction of the images, as 0.01 for one point.
 
     Raises:
@@ -129,20 +100,15 @@ def fixed_sequence(
     """
     check_trace(trace, method)
     check_delta(delta)
-    if not 0 <= max_loss <= 1:
-        raise CertificateError(
-            f"A largest loss of {max_loss} is none; give a fraction from 0 to 1, such as 0.01 for "
-            "one point."
-        )
+    _check_max_loss(max_loss)
     if not len(path):
         return None
     table = value_table(trace, path, method, measure)
     if method == "betting":
         p_values = betting_p_values(table, max_loss=max_loss, delta=delta, seed=seed)
     else:
-        p_values = clopper_pearson_p_values(
-            table.sum(axis=1, dtype=np.int64), table.shape[1], max_rate=max_loss
-        )
+        failures = table.sum(axis=1, dtype=np.int64)
+        p_values = clopper_pearson_p_values(failures, table.shape[1], max_rate=max_loss)
     failed = np.flatnonzero(~(p_values <= delta))
     last = int(failed[0]) - 1 if len(failed) else len(path) - 1
     return last if last >= 0 else None
@@ -151,7 +117,7 @@ def fixed_sequence(
 def slider_grid(exits: int) -> Floats:
     """(k, exits): the round thresholds at which a slider's point is certified; 0.8 among them.
 
-    No data decides them, so they are fixed before anyone looks.
+    They depend on no data, so they are fixed before anyone looks.
     """
     axis = _AXES.get(exits, _FEW)
     if not exits:
@@ -169,12 +135,12 @@ def band(
     measure: str = "max_probability",
     seed: int = 0,
 ) -> Band:
-    """Bounds at every point of a grid, each at delta / (k * offers), so that all hold at once.
+    """Bounds at every point of a grid, each at delta / (k * offers), so that all hold together.
 
     Args:
         grid: (k, early) thresholds, fixed before anyone looked at the trace's labels.
-        offers: how many such grids one chooses among: every network, bit width and measure that
-            is on offer counts, looked at or not.
+        offers: number of such grids to choose among: every network, bit width and measure on
+            offer counts, looked at or not.
 
     Raises:
         CertificateError, ThresholdError, UnknownNameError: as `certify`.
@@ -197,7 +163,7 @@ def band(
 
 
 def nearest(of: Band, thresholds: Sequence[float], *, together: bool = False) -> tuple[float, ...]:
-    """The band's point nearest to thresholds; of equally near ones the most careful.
+    """The band's point nearest to thresholds; of equally near ones the highest.
 
     Args:
         together: only among the points whose thresholds are all the same.
@@ -208,3 +174,11 @@ def nearest(of: Band, thresholds: Sequence[float], *, together: bool = False) ->
     apart = np.round(((points - np.asarray(thresholds)) ** 2).sum(axis=1), 12)
     first = np.lexsort((-points.sum(axis=1), apart))[0]
     return tuple(points[first].tolist())
+
+
+def _check_max_loss(max_loss: float) -> None:
+    if not 0 <= max_loss <= 1:
+        raise CertificateError(
+            f"A largest loss of {max_loss} is outside 0 to 1; give a fraction, such as 0.01 for "
+            "one point."
+        )

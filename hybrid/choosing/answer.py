@@ -1,6 +1,6 @@
-"""What choosing says: a point with its figures, what came after it, and why the rest was left out.
+"""The answer of a choice: the best point, its runners-up, and why the rest was left out.
 
-Values only; every one of them goes into JSON by `to_dict`.
+Values only; each class has a `to_dict` for JSON.
 """
 
 import math
@@ -15,7 +15,7 @@ __all__ = ["Answer", "Figures", "Point", "ProfileCheck", "Proof", "RankedCandida
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a point comes to on one split, means per image. days: None where no battery is known."""
+    """Figures of a point on one split, means per image. days: None if no battery is described."""
 
     split: str
     samples: int
@@ -30,7 +30,7 @@ class Figures:
 
     @property
     def edge_fraction(self) -> float:
-        """Fraction that never asks the cloud."""
+        """Fraction of the images answered without the cloud."""
         return 1 - self.exit_fractions[-1]
 
     @property
@@ -47,17 +47,17 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A variant in one manner of use, at thresholds.
+    """A variant in one deployment mode, at thresholds.
 
     Args:
-        kind: a name of `MODES`.
+        mode: a name in `MODES`.
         thresholds: one per early exit of the variant; none for `static` and `cloud`.
-        tune: the figures it was chosen by; of own images those of their half for it.
-        test: the same on images that decided nothing; None where there is no such trace.
+        tune: the figures it was chosen by; for your own images, on their tune half.
+        test: the same on images that were not used for choosing; None if there is no such trace.
     """
 
     network: str
-    kind: str
+    mode: str
     variant: str
     bits: int
     thresholds: tuple[float, ...]
@@ -68,30 +68,30 @@ class Point:
 
     @property
     def candidate(self) -> tuple[str, str, str]:
-        """What it is a point of."""
-        return self.network, self.kind, self.variant
+        """Network, mode and variant."""
+        return self.network, self.mode, self.variant
 
     @property
     def shown(self) -> Figures:
-        """The figures to report: those of test, where there are any."""
+        """The figures to report: those on test if there are any."""
         return self.test or self.tune
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; None for what is not finite."""
+        """For JSON; None for values that are not finite."""
         return _plain(asdict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankedCandidate:
-    """The best a candidate has, and the limits that it breaks; none if it keeps them all."""
+    """The best point of a candidate, and the limits that it violates; none if it meets them all."""
 
     point: Point
     violations: tuple[Violation, ...]
-    miss: float  # the largest share by which it goes beyond a limit; 0 if it keeps all
+    miss: float  # the largest share by which it exceeds a limit; 0 if it meets all
 
     @property
     def kept(self) -> bool:
-        """True if every limit is kept."""
+        """True if every limit is met."""
         return not self.violations
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,11 +105,11 @@ class Proof:
     """With this confidence the point loses at most `bound_points` against the reference.
 
     Args:
-        bound_points: percentage points; the limit itself where it was certified as a limit.
-        comparisons: how many candidates shared what may go wrong.
+        bound_points: percentage points; the limit itself if the limit was certified.
+        comparisons: how many candidates share the risk of error.
         samples: labelled images of `certify`.
-        observed_points: the loss on these images.
-        reference: network and variant that is asked for every image.
+        observed_points: the loss measured on these images.
+        reference: network and variant that losses are relative to.
     """
 
     bound_points: float
@@ -122,15 +122,15 @@ class Proof:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What was asked, the best point or none, and where every candidate stands.
+    """The limits, the best point or none, and the ranking of all candidates.
 
     Args:
-        ranking: one per candidate: those that keep all limits by rising energy, then the others
-            by how little they miss.
-        runners_up: at most three, from other variants where those keep the limits.
+        ranking: one per candidate: those that meet all limits by rising energy, then the others,
+            the nearest miss first.
+        runners_up: at most three, from other variants if those meet the limits.
         references: data set to the network and variant that its losses are counted against.
-        comparisons: candidates that a certificate was asked for.
-        absent: one sentence for each variant that could not compete.
+        comparisons: how many candidates needed a certificate.
+        absent: one sentence for each variant that could not take part.
         images, labelled: as in `Field`.
     """
 
@@ -153,16 +153,16 @@ class Answer:
 
     @property
     def left_out(self) -> tuple[RankedCandidate, ...]:
-        """The rejected candidate of each kind that misses by the least, nearest first."""
+        """The rejected candidate of each mode that misses by the least, nearest first."""
         nearest: dict[str, RankedCandidate] = {}
         for ranked in self.ranking:
             if not ranked.kept:
-                nearest.setdefault(ranked.point.kind, ranked)
+                nearest.setdefault(ranked.point.mode, ranked)
         return tuple(nearest.values())
 
     @property
     def nearest_miss(self) -> RankedCandidate | None:
-        """What comes nearest where nobody keeps the limits."""
+        """The candidate that comes nearest if none meets the limits."""
         return None if self.best else self.ranking[0]
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,8 +199,8 @@ class ProfileCheck:
     Args:
         profile: its name.
         own: the first choice's point at this profile's prices.
-        violations: the limits that it breaks there.
-        best: what would have been chosen there; None where nobody keeps the limits.
+        violations: the limits that it violates there.
+        best: the choice at this profile's prices; None if no candidate meets the limits.
     """
 
     profile: str
@@ -209,8 +209,8 @@ class ProfileCheck:
     best: Point | None
 
     @property
-    def check_profiles(self) -> bool:
-        """True if the same candidate is chosen and the first choice keeps every limit."""
+    def agrees(self) -> bool:
+        """True if the same candidate is chosen and the first choice meets every limit."""
         same = self.best is not None and self.best.candidate == self.own.candidate
         return same and not self.violations
 
@@ -226,7 +226,7 @@ class ProfileCheck:
         best = self.best.to_dict() if self.best else None
         excess, kept = self.excess_energy, not self.violations
         return _plain(
-            {"profile": self.profile, "check_profiles": self.check_profiles, "keeps_limits": kept}
+            {"profile": self.profile, "agrees": self.agrees, "keeps_limits": kept}
             | {"excess_energy": excess, "own": self.own.to_dict(), "best": best}
         )
 
@@ -236,7 +236,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """The same with lists for tuples and None for what is not finite."""
+    """The same with lists for tuples and None for values that are not finite."""
     if isinstance(value, Mapping):
         return _plain(value)
     if isinstance(value, Sequence) and not isinstance(value, str):

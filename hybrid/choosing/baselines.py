@@ -1,8 +1,8 @@
 """A network's hybrids beside its static networks, scope by scope and profile by profile. No torch.
 
-A hybrid's best thresholds are found on `tune` and make a curve of figures of `test`, which is read
-at the accuracy that a static network has there. No point is chosen by it for use: `hybrid.choosing`
-does that, and looks at `test` not at all.
+A hybrid's best thresholds are found on `tune` and reported on `test`, where they are compared at
+the accuracy of a static network. This chooses no point for use: `hybrid.choosing` does, and it
+never reads `test`.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
 from hybrid import energy, policy, zoo
-from hybrid.evaluation import Prices, costs, evaluate
+from hybrid.evaluation import Prices, costs, evaluate_variant
 from hybrid.traces.trace import Trace
 
 __all__ = [
@@ -34,22 +33,13 @@ PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
 GRID = 41  # thresholds per exit whose combinations are tried on tune
 WITHIN = 0.005  # accuracy that counts as equal: half a point, one standard error of 2,500 images
 POINTS = 40  # of each hybrid's frontier that are read off test
-FIGURES = ("energy_pj", "latency_ms", "uplink_bytes")
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Curve:
-    """One variant on test: a hybrid's points by rising energy, a static network's one point.
-
-    energy_pj, accuracy: (m,). thresholds: (m, early).
-    """
+class Curve(policy.Frontier):
+    """One variant on test: a hybrid's frontier, or the single point of a static network."""
 
     variant: zoo.Variant
-    energy_pj: Floats
-    accuracy: Floats
-    thresholds: Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +57,7 @@ class Comparison:
     """A static network against the cheapest hybrid point that is as accurate within half a point.
 
     Args:
-        hybrid: variant of that point; empty where no hybrid is as accurate.
+        hybrid: variant of that point; empty if no hybrid is as accurate.
         hybrid_energy_pj: of that point; infinite likewise.
         hybrid_thresholds: of that point, one per early exit; empty likewise.
     """
@@ -87,18 +77,15 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedPoint:
-    """One side of a comparison on test, with all that may decide: means of an image.
+    """One side of a comparison on test, with all figures that can decide it.
 
-    energy_pj: in the scope asked for. device_energy_pj: the battery's share, radio included.
+    point: in the scope asked for. device_energy_pj: the battery's share per image, radio included.
     edge_bytes: weights that the device holds, exit heads included.
     """
 
     variant: zoo.Variant
-    accuracy: float
-    energy_pj: float
+    point: policy.OperatingPoint
     device_energy_pj: float
-    latency_ms: float
-    uplink_bytes: float
     edge_bytes: int
 
 
@@ -135,42 +122,39 @@ def comparisons_at(network: str, prices: Prices) -> list[Comparison]:
 def compared_points(
     network: str, comparison: Comparison, prices: Prices
 ) -> tuple[ComparedPoint, ComparedPoint | None]:
-    """The static network of a comparison and the hybrid point beside it, None where there is none.
+    """The static network of a comparison and the hybrid point beside it, or None.
 
     Args:
         network: whose comparison it is.
         comparison: of `comparisons`.
         prices: profile, link and scope of the energy that is compared.
     """
-    static = _compared_point(network, comparison.static, (), prices)
+    card = zoo.card(network)
+    static = _compared_point(card, card.variants[comparison.static], (), prices)
     if not comparison.hybrid:
         return static, None
-    return static, _compared_point(network, comparison.hybrid, comparison.hybrid_thresholds, prices)
+    hybrid = card.variants[comparison.hybrid]
+    return static, _compared_point(card, hybrid, comparison.hybrid_thresholds, prices)
 
 
 def _compared_point(
-    network: str, name: str, thresholds: Sequence[float], prices: Prices
+    card: zoo.Card, variant: zoo.Variant, thresholds: Sequence[float], prices: Prices
 ) -> ComparedPoint:
-    variant = zoo.card(network).variants[name]
-    static = variant.kind == "static"
     point, radio = (
-        evaluate(network, variant.bits, thresholds, static=static, prices=one)
+        evaluate_variant(card, variant, thresholds, prices=one)
         for one in (prices, replace(prices, scope="device"))
     )
     return ComparedPoint(
         variant=variant,
-        accuracy=point.outcome.accuracy,
-        energy_pj=point.energy_pj,
+        point=point,
         device_energy_pj=radio.energy_pj,
-        latency_ms=point.latency_ms,
-        uplink_bytes=point.uplink_bytes,
         edge_bytes=energy.edge_weight_bytes(variant.layers),
     )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Counted:
-    """Who leaves where on tune at every combination of thresholds; no price is in it."""
+    """Counts on tune at every combination of thresholds, without prices."""
 
     variant: zoo.Variant
     points: policy.AllPoints
@@ -181,10 +165,9 @@ def _count(network: str, variant: zoo.Variant) -> _Counted:
     tune = zoo.trace(network, variant.name, "tune")
     sure = tune.confidences["max_probability"]
     grids = [policy.threshold_grid(sure[:, i], GRID) for i in range(variant.early_exits)]
-    free = policy.Costs(**dict.fromkeys(FIGURES, (0.0,) * (variant.early_exits + 1)))
     return _Counted(
         variant=variant,
-        points=policy.all_points(tune, free, grid=grids),
+        points=policy.all_points(tune, grid=grids),
         test=zoo.trace(network, variant.name, "test"),
     )
 
@@ -194,25 +177,15 @@ def _priced_curves(counted: Sequence[_Counted], prices: Prices) -> PricedCurves:
     return PricedCurves(
         scope=prices.scope,
         profile=prices.profile.name,
-        hybrids=tuple(c for c in curves if c.variant.kind == "hybrid"),
-        statics=tuple(c for c in curves if c.variant.kind == "static"),
+        hybrids=tuple(c for c in curves if not c.variant.is_static),
+        statics=tuple(c for c in curves if c.variant.is_static),
     )
 
 
 def _curve(counted: _Counted, prices: Prices) -> Curve:
-    priced, points = costs(counted.variant, prices), counted.points
-    energy_pj = policy.mean_cost(points.exit_counts, priced.energy_pj)
-    best = policy.frontier(energy_pj, points.accuracy)
-    some = np.unique(np.linspace(0, len(best) - 1, POINTS).round().astype(int))
-    chosen = points.thresholds[best[some]]
-    outcomes = [policy.outcome(counted.test, thresholds) for thresholds in chosen.tolist()]
-    counts = np.array([one.exit_counts for one in outcomes])
-    return Curve(
-        variant=counted.variant,
-        energy_pj=policy.mean_cost(counts, priced.energy_pj),
-        accuracy=np.array([one.accuracy for one in outcomes]),
-        thresholds=chosen,
-    )
+    paid = costs(counted.variant, prices)
+    found = policy.frontier_on(counted.points, counted.test, paid, most=POINTS)
+    return Curve(variant=counted.variant, **vars(found))
 
 
 def _compare(static: Curve, hybrids: Sequence[Curve]) -> Comparison:

@@ -1,9 +1,4 @@
-"""What competes: each variant in each manner of use, with its traces and the points it offers.
-
-A manner of use is a kind: the cut network as it is, the same with the cloud never asked, a static
-network on the device, or the raw image sent to the full-precision network in the cloud. All are
-seen alike, as exits that a sample may take, so all are counted, priced and certified alike.
-"""
+"""The candidates of a choice: each variant in each deployment mode, with its traces and points."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,47 +7,40 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import energy, evaluation, zoo
+from hybrid import zoo
+from hybrid.choosing.modes import Mode, modes_of
 from hybrid.choosing.search import Options, Steps, options, steps
 from hybrid.data import user_splits
-from hybrid.energy import ExitCosts, Layer
+from hybrid.energy import ExitCosts
 from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError
 from hybrid.evaluation import Prices
 from hybrid.traces.confidence import MEASURES
 from hybrid.traces.trace import Trace
 
 __all__ = [
-    "MODES",
     "Candidate",
     "CandidateTrace",
     "Field",
     "candidate",
     "collect_candidates",
-    "edge_memory_bytes",
     "taken_from",
 ]
 
-MODES = {
-    "cloud": "send every image to the cloud",
-    "edge": "everything at the edge",
-    "hybrid": "leave early or ask the cloud",
-    "static": "static network on the device",
-}
-
 LoadTrace = Callable[[str, str, str], Trace]  # network, variant, split
+Traces = Mapping[tuple[str, str, str], Trace]  # network, variant, purpose
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CandidateTrace:
-    """A trace as a kind sees it, the reference's answers at hand.
+    """A trace in one deployment mode, with the reference's answers.
 
     | field             | shape      |                                                 |
     |-------------------|------------|-------------------------------------------------|
     | labels            | (n,)       | the true class                                  |
-    | correct           | (n, exits) | the exits that this kind has                    |
-    | classes           | (n, exits) | what they answer                                |
+    | correct           | (n, exits) | where an exit of this mode is correct           |
+    | classes           | (n, exits) | the answers of these exits                      |
     | confidences       | (n, exits) | by measure                                      |
-    | reference_classes | (n,)       | what the full-precision reference answers       |
+    | reference_classes | (n,)       | the answers of the full-precision reference     |
     """
 
     split: str
@@ -69,19 +57,19 @@ class CandidateTrace:
 
     @cached_property
     def reference_right(self) -> int:
-        """How many samples the reference answers rightly."""
+        """How many samples the reference answers correctly."""
         return int(np.count_nonzero(self.reference_classes == self.labels))
 
     def loss_points(self, right: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Accuracy lost against the reference, in percentage points, where so many are right."""
+        """Accuracy lost against the reference, in percentage points, if so many are correct."""
         return 100 * (self.reference_right - np.asarray(right, np.int64)) / self.samples
 
     @cached_property
     def against_reference(self) -> "CandidateTrace":
-        """The same with the reference as its final exit, which nobody takes.
+        """The same with the reference as its final exit, which no sample takes.
 
-        The last exit of its own becomes an early one that every threshold lets leave. So what
-        certifies leaving early against the final exit certifies any kind against the reference.
+        The mode's own last exit becomes an early one that every sample may leave at. So a
+        certificate of early exits against the final exit holds for any mode against the reference.
         """
         classes = np.column_stack([self.classes, self.reference_classes])
         sure = {
@@ -100,17 +88,17 @@ class CandidateTrace:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate:
-    """One variant in one manner of use.
+    """One variant in one deployment mode.
 
     Args:
-        seen: split to its trace; a split that was not recorded is not there, tune always is.
-        options: threshold combinations, counted on tune; of an `edge` without the last exit's.
-        moves: what refining them needs.
+        seen: split to its trace; a split that was not recorded is missing, tune never is.
+        options: threshold combinations that decide in this mode, counted on tune.
+        moves: the thresholds and orders that refining them needs.
         reference: its answers are the reference's own, so it loses nothing by definition.
     """
 
     network: str
-    kind: str
+    mode: Mode
     variant: zoo.Variant
     card: zoo.Card
     seen: Mapping[str, CandidateTrace]
@@ -120,46 +108,35 @@ class Candidate:
 
     @property
     def early_exits(self) -> int:
-        """Early exits of the variant; it takes one threshold for each."""
+        """Early exits of the variant, with one threshold each."""
         return self.variant.early_exits
 
     def costs(self, prices: Prices) -> ExitCosts:
-        """What one sample pays at each exit that this kind has."""
-        if self.kind == "cloud":
-            return evaluation.cloud_costs(self.card, self.variant, prices)
-        paid = evaluation.costs(self.variant, prices)
-        if self.kind != "edge":
-            return paid
-        return ExitCosts(
-            energy_pj=paid.energy_pj[:-1],
-            latency_ms=paid.latency_ms[:-1],
-            uplink_bytes=paid.uplink_bytes[:-1],
-        )
+        """Costs of one sample at each exit of this mode."""
+        return self.mode.costs(self, prices)
 
     @cached_property
     def edge_memory_kib(self) -> float:
-        """KiB that the device needs; where it only sends, those of the image."""
-        if self.kind == "cloud":
-            return self.card.image_bytes / 1024
-        return edge_memory_bytes(self.variant.layers) / 1024
+        """KiB that the device needs; if it only sends, those of the image."""
+        return self.mode.memory_bytes(self) / 1024
 
     def all_thresholds(self, searched: Sequence[float]) -> tuple[float, ...]:
-        """One per early exit of the variant: an `edge` lets everybody leave at the last one."""
-        return (*map(float, searched), *([0.0] if self.kind == "edge" else []))
+        """One per early exit of the variant."""
+        return tuple(self.mode.all_thresholds(np.array([searched], np.float64))[0].tolist())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Field:
-    """All that competes, before any price or limit is known.
+    """All candidates of a choice, before any price or limit is known.
 
     Args:
         references: data set to (network, variant) that the loss of its networks is counted
             against: the full-precision twin that is the most accurate on tune.
-        absent: one sentence for each variant that cannot compete.
+        absent: one sentence for each variant that cannot take part.
         images: as in `collect_candidates`.
-        labelled: whether the images have labels. Without them the reference's answers are taken
-            for right: what is lost against it is then how often another answer is given, and no
-            loss of accuracy can be larger.
+        labelled: whether the images have labels. Without labels the reference's answers count as
+            correct. The loss is then the share of answers that differ from it, and no loss of
+            accuracy can be larger.
     """
 
     candidates: tuple[Candidate, ...]
@@ -178,19 +155,19 @@ def collect_candidates(
     load: LoadTrace = zoo.trace,
     progress: Callable[[int, int], None] | None = None,
 ) -> Field:
-    """Everything that these networks can be used as.
+    """All candidates that these networks offer.
 
     Args:
         networks: names, as `zoo.networks` lists them.
-        images: a name of the user's own images, recorded in two halves, `<images>-tune` to choose
-            on and `<images>-certify`; empty for the splits of the networks' data sets.
+        images: name of the user's own images, recorded in two halves, `<images>-tune` and
+            `<images>-certify`; empty for the splits of the networks' data sets.
         measure: a name in `hybrid.traces.confidence.MEASURES`.
         load: network, variant and split to a trace.
         progress: called with the variants done and their total.
 
     Raises:
         LimitError: no network, or none with a trace to choose on.
-        UnknownNameError: a network or a measure that there is not.
+        UnknownNameError: an unknown network or measure.
     """
     if measure not in MEASURES:
         raise UnknownNameError("confidence measure", measure, MEASURES)
@@ -200,25 +177,15 @@ def collect_candidates(
     cards = [card for card in named if not images or images in user_splits.halved(card.network)]
     absent = [_without(card.network, images) for card in named if card not in cards]
     traces = _traces(cards, images, load, absent)
-    references = {
-        dataset: _reference(dataset, cards, traces)
-        for dataset in dict.fromkeys(card.dataset for card in cards)
-        if any((c.network, v, "tune") in traces for c in cards for v in c.variants)
-    }
-    jobs = [
-        (card, kind, variant)
-        for card in cards
-        for variant in card.variants.values()
-        for kind in _modes(variant)
-        if (card.network, variant.name, "tune") in traces
-    ]
+    references = _references(cards, traces)
     found = []
-    for done, (card, kind, variant) in enumerate(jobs):
+    entries = _entries(cards, traces)
+    for done, (card, mode, variant) in enumerate(entries):
         if progress:
-            progress(done, len(jobs))
-        found.append(_entered(card, kind, variant, traces, references[card.dataset], measure))
+            progress(done, len(entries))
+        found.append(_entered(card, mode, variant, traces, references[card.dataset], measure))
     if not found:
-        raise LimitError(f"Nothing can be chosen: {' '.join(absent)}")
+        raise LimitError(f"There is nothing to choose among: {' '.join(absent)}")
     return Field(
         candidates=tuple(found),
         references=references,
@@ -230,7 +197,7 @@ def collect_candidates(
 
 
 def taken_from(images: str) -> dict[str, str]:
-    """Purpose to the split that serves it; of own images none is left to report on.
+    """Purpose to its split; your own images have none to report on.
 
     >>> taken_from("mine")
     {'tune': 'mine-tune', 'certify': 'mine-certify'}
@@ -243,7 +210,7 @@ def taken_from(images: str) -> dict[str, str]:
 def candidate(
     *,
     card: zoo.Card,
-    kind: str,
+    mode: Mode,
     variant: zoo.Variant,
     seen: Mapping[str, CandidateTrace],
     measure: str,
@@ -251,41 +218,16 @@ def candidate(
 ) -> Candidate:
     """A candidate with the points it offers, searched on tune."""
     moves = steps(seen["tune"], measure)
-    found = options(seen["tune"], measure, moves)
-    if kind == "hybrid" and (asks := found.exit_counts[:, -1] > 0).any():
-        found = found.take(asks)  # the others are points of an `edge`
     return Candidate(
         network=card.network,
-        kind=kind,
+        mode=mode,
         variant=variant,
         card=card,
         seen=seen,
-        options=found,
+        options=mode.offered(options(seen["tune"], measure, moves)),
         moves=moves,
         reference=reference,
     )
-
-
-def edge_memory_bytes(layers: Sequence[Layer]) -> float:
-    """Bytes that the device needs: packed weights, and the most that one layer holds.
-
-    A layer holds its inputs and its outputs at its activations' width. What a shortcut keeps
-    beside them, biases and the program are in no census and are not counted.
-    """
-    own = [layer for layer in layers if layer.segment != "cloud"]
-    largest = max((_numbers(e) * e.activation_bits / 8 for e in own), default=0.0)
-    return energy.edge_weight_bytes(layers) + largest
-
-
-def _numbers(layer: Layer) -> int:
-    return layer.inputs + layer.outputs
-
-
-def _modes(variant: zoo.Variant) -> list[str]:
-    """Of equally good points the earlier kind's wins: what needs no cloud comes first."""
-    if variant.kind == "hybrid":
-        return ["edge", "hybrid"] if variant.early_exits else ["hybrid"]
-    return ["static", "cloud"] if variant.name == evaluation.TWIN else ["static"]
 
 
 def _without(network: str, images: str) -> str:
@@ -313,13 +255,29 @@ def _traces(
     return traces
 
 
-def _reference(
-    dataset: str, cards: Sequence[zoo.Card], traces: Mapping[tuple[str, str, str], Trace]
-) -> tuple[str, str]:
-    """The most accurate twin; where none has a trace, the most accurate variant to its end."""
+def _entries(cards: Sequence[zoo.Card], traces: Traces) -> list[tuple[zoo.Card, Mode, zoo.Variant]]:
+    """Each variant that has a trace to choose on, in each mode it can be deployed in."""
+    return [
+        (card, mode, variant)
+        for card in cards
+        for variant in card.variants.values()
+        for mode in modes_of(variant)
+        if (card.network, variant.name, "tune") in traces
+    ]
+
+
+def _references(cards: Sequence[zoo.Card], traces: Traces) -> dict[str, tuple[str, str]]:
+    """Data set to the network and variant that losses are relative to."""
+    recorded = any((c.network, v, "tune") in traces for c in cards for v in c.variants)
+    datasets = dict.fromkeys(card.dataset for card in cards) if recorded else {}
+    return {dataset: _reference(dataset, cards, traces) for dataset in datasets}
+
+
+def _reference(dataset: str, cards: Sequence[zoo.Card], traces: Traces) -> tuple[str, str]:
+    """The most accurate twin; if none has a trace, the variant with the best final exit."""
     own = {card.network for card in cards if card.dataset == dataset}
     known = [key for key in traces if key[0] in own and key[2] == "tune"]
-    twins = [key for key in known if key[1] == evaluation.TWIN]
+    twins = [key for key in known if key[1] == zoo.TWIN]
     accuracy = {
         (card.network, v.name): v.accuracy for card in cards for v in card.variants.values()
     }
@@ -327,7 +285,7 @@ def _reference(
     def right(key: tuple[str, str, str]) -> float:
         if traces[key].labelled:
             return float(traces[key].correct[:, -1].mean())
-        # what its card says of the data set's images: these cannot tell
+        # from its card, on the data set's images: these have no labels
         return accuracy[key[:2]].get("tune", (0.0,))[-1]
 
     return max(twins or known, key=right)[:2]
@@ -335,9 +293,9 @@ def _reference(
 
 def _entered(
     card: zoo.Card,
-    kind: str,
+    mode: Mode,
     variant: zoo.Variant,
-    traces: Mapping[tuple[str, str, str], Trace],
+    traces: Traces,
     reference: tuple[str, str],
     measure: str,
 ) -> Candidate:
@@ -346,22 +304,22 @@ def _entered(
         own = traces.get((card.network, variant.name, purpose))
         asked = traces.get((*reference, purpose))
         if own is not None and asked is not None:
-            seen[purpose] = see(own, kind, asked)
+            seen[purpose] = see(own, mode, asked)
     return candidate(
         card=card,
-        kind=kind,
+        mode=mode,
         variant=variant,
         seen=seen,
         measure=measure,
-        reference=(card.network, variant.name) == reference and kind in {"static", "cloud"},
+        reference=(card.network, variant.name) == reference and variant.is_static,
     )
 
 
-def see(trace: Trace, kind: str, reference: Trace) -> CandidateTrace:
-    """A trace as a kind sees it; without labels the reference's answers are the right ones.
+def see(trace: Trace, mode: Mode, reference: Trace) -> CandidateTrace:
+    """A trace in a deployment mode; without labels the reference's answers count as correct.
 
     Raises:
-        TraceError: where the reference's trace is of other images.
+        TraceError: the reference's trace is of other images.
     """
     if not np.array_equal(trace.labels, reference.labels):
         raise TraceError(
@@ -369,7 +327,7 @@ def see(trace: Trace, kind: str, reference: Trace) -> CandidateTrace:
             f"{reference.variant} on {trace.split} are not of the same images; record both again "
             "with `hybrid trace`."
         )
-    kept = slice(0, trace.all_exits - 1 if kind == "edge" else trace.all_exits)
+    kept = slice(0, mode.exits(trace.all_exits))
     labels = trace.labels if trace.labelled else reference.classes[:, -1]
     return CandidateTrace(
         split=trace.split,

@@ -1,7 +1,7 @@
 """A chosen point as `operating-point.toml`: written once, read by every tool that runs a network.
 
-The file says what was chosen, at which prices, what was promised of it and for which weights; a
-point read back for other weights is refused, because its thresholds and certificate are of these.
+The file holds the choice, its prices, its certificate and the hash of its weights. A point is
+refused for other weights, because thresholds and certificate are valid for its own only.
 """
 
 import tomllib
@@ -14,37 +14,36 @@ import tomli_w
 
 from hybrid import zoo
 from hybrid.choosing.answer import Answer, Point, Proof
-from hybrid.choosing.candidates import MODES
+from hybrid.choosing.modes import MODES
 from hybrid.data import SPLITS
 from hybrid.energy import SCOPES
 from hybrid.errors import PointError, ThresholdError
-from hybrid.evaluation import TWIN
 from hybrid.files import replacing
 from hybrid.policy import check_thresholds
 from hybrid.traces.confidence import MEASURES
 
 __all__ = ["FORMAT", "PointFile", "load_point", "point_file", "save_point", "to_toml"]
 
-FORMAT = 1
+FORMAT = 2
 _AGAIN = "choose again with `hybrid choose`"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointFile:
-    """What stands in an operating-point file.
+    """The contents of an operating-point file.
 
     Args:
-        kind: a name of `MODES`; a `cloud` point sends the raw image and runs its variant there.
+        mode: a name in `MODES`; a `cloud` point sends the raw image and runs its variant there.
         profile, link: names, or paths of a user's own TOML files.
-        certificate: bound, confidence and images; empty where nothing was certified.
-        limits: what was asked for.
+        certificate: bound, confidence and images; empty if nothing was certified.
+        limits: those it was chosen for.
         figures: purpose, tune or test, to means per image.
-        images: of the user's own that it was chosen on; empty for the data set's.
+        images: name of the user's own images that it was chosen on; empty for the data set's.
     """
 
     network: str
     variant: str
-    kind: str
+    mode: str
     bits: int
     thresholds: tuple[float, ...]
     measure: str
@@ -59,19 +58,19 @@ class PointFile:
 
     @property
     def static(self) -> bool:
-        """True where the variant has no early exit."""
+        """True if the variant has no early exit."""
         return self.variant.startswith("static-")
 
     @property
     def answers(self) -> tuple[str, str, tuple[float, ...], str]:
-        """All that decides what an image is answered; another has not been chosen or certified."""
+        """All that decides an answer; if any of it changes, the certificate is void."""
         return self.network, self.variant, self.thresholds, self.measure
 
     def check_unseen(self, split: str) -> None:
-        """That a certificate of `evaluate`, with the split it is asked for, has fresh images.
+        """Check that a new certificate would come from images that did not choose this point.
 
-        Of many points that were tried on the same images one is the luckiest: its bound, counted
-        again as if nothing else had been tried, would promise too much.
+        Among many points tried on the same images, the best one is partly luck. A bound that
+        ignored the others would be too low.
 
         Raises:
             PointError: the images that would certify are those it was chosen with.
@@ -83,8 +82,8 @@ class PointFile:
         if certifying in seen:
             raise PointError(
                 f"This point was chosen with the images of {certifying}, which cannot certify it "
-                "once more; its own certificate stands in its file. Name other images of your own "
-                "with --split."
+                "once more; its certificate is in its file. Name other images of your own with "
+                "--split."
             )
 
 
@@ -92,18 +91,20 @@ def point_file(answer: Answer, *, profile: str | None = None, link: str | None =
     """The file of an answer's best point.
 
     Args:
-        profile, link: what the user called them, where that is a path and not a name.
+        profile, link: as the user named them, if by path.
 
     Raises:
-        PointError: where nobody keeps the limits, so that there is no point.
+        PointError: no candidate meets the limits, so there is no point.
     """
     if answer.best is None:
-        raise PointError("Nobody keeps these limits, so there is no operating point to write.")
+        raise PointError(
+            "No candidate meets these limits, so there is no operating point to write."
+        )
     best = answer.best
     return PointFile(
         network=best.network,
         variant=best.variant,
-        kind=best.kind,
+        mode=best.mode,
         bits=best.bits,
         thresholds=best.thresholds,
         measure=best.measure,
@@ -125,7 +126,7 @@ def save_point(point: PointFile, path: Path) -> None:
 
 
 def to_toml(point: PointFile) -> str:
-    """A point as TOML; what is None is left out."""
+    """A point as TOML; None is left out."""
     return tomli_w.dumps({"format": FORMAT} | _listed(asdict(point)))
 
 
@@ -150,7 +151,9 @@ def load_point(path: Path) -> PointFile:
         check_thresholds(point.thresholds, variant.early_exits)
     except ThresholdError as error:
         raise PointError(f"{path} does not fit its network: {error}") from None
-    own = variant.files.get("weights.safetensors", "")
+    if not MODES[point.mode].takes(variant):
+        raise PointError(f"{path}: {point.variant} has no deployment mode {point.mode}; {_AGAIN}.")
+    own = variant.files.get(zoo.WEIGHTS, "")
     if own != point.weights_sha256:
         raise PointError(
             f"{path} was chosen for other weights of {point.network} {point.variant} "
@@ -168,30 +171,22 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
     try:
         point = PointFile(**values | {"thresholds": tuple(values["thresholds"])})
     except (KeyError, TypeError) as error:
-        raise PointError(f"{path} is no operating point ({error}); {_AGAIN}.") from None
-    known = {"kind": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
+        raise PointError(f"{path} is not an operating point ({error}); {_AGAIN}.") from None
+    known = {"mode": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
     texts = ("network", "variant", "weights_sha256", "profile", "link")
     for key, allowed in known.items():
         if getattr(point, key) not in allowed:
             raise PointError(
-                f"{path} says {key} = {getattr(point, key)!r}; it is one of {', '.join(allowed)}."
+                f"{path} has {key} = {getattr(point, key)!r}; allowed are {', '.join(allowed)}."
             )
     if not all(isinstance(getattr(point, key), str) for key in texts):
         raise PointError(f"{path} needs text for {', '.join(texts)}; {_AGAIN}.")
     if point.variant != zoo.variant_name(point.bits, static=point.static):
-        raise PointError(f"{path} says {point.variant} and {point.bits} bits; {_AGAIN}.")
+        raise PointError(f"{path} names {point.variant} but {point.bits} bits; {_AGAIN}.")
     proof = {one.name for one in fields(Proof)}
     if point.certificate and set(point.certificate) != proof:
         raise PointError(f"{path} has a certificate without {', '.join(sorted(proof))}; {_AGAIN}.")
-    if not _may_be(point.kind, point.variant):
-        raise PointError(f"{path} says {point.variant} is of kind {point.kind}; {_AGAIN}.")
     return point
-
-
-def _may_be(kind: str, variant: str) -> bool:
-    if kind == "cloud":
-        return variant == TWIN
-    return variant.startswith("static-") == (kind == "static")
 
 
 def _figures(point: Point) -> dict[str, Any]:
@@ -200,7 +195,7 @@ def _figures(point: Point) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> Any:
-    """TOML knows no None and no tuple."""
+    """TOML has no None and no tuples."""
     if isinstance(value, dict):
         return {key: _listed(inner) for key, inner in value.items() if inner is not None}
     return [_listed(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -1,4 +1,4 @@
-"""What an engineer cannot go beyond, and by how much a figure breaks it. Knows no network."""
+"""Limits on figures, and by how much a figure exceeds them. Knows no network."""
 
 import math
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ _SECONDS_PER_HOUR = 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits on means per image; None leaves a figure free.
+    """Limits on means per image; None sets no limit.
 
     Args:
-        max_loss_points: accuracy that may be lost, in percentage points, against asking the
-            full-precision reference for every image.
-        confidence: of the certificate that holds the loss to its limit, between 0 and 1; None
-            holds only the loss observed on `tune`.
+        max_loss_points: accuracy that may be lost, in percentage points, compared with running
+            the full-precision reference on every image.
+        confidence: of the certificate for the limit of loss, between 0 and 1; None limits only
+            the loss measured on `tune`.
         max_edge_memory_kib: packed weights of the edge and its largest activations.
-        images_per_day, battery_mah, battery_volts: together they say how many days it lasts.
-        min_days: how many it must last.
+        images_per_day, battery_mah, battery_volts: the battery life in days follows from all three.
+        min_days: how long the battery must last.
 
     Raises:
-        LimitError: a number that no limit can be.
+        LimitError: a number that cannot be a limit.
     """
 
     max_loss_points: float | None = None
@@ -46,7 +46,7 @@ class Limits:
     min_days: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no limit, and a lifetime that nothing is known about."""
+        """Refuse numbers that cannot be limits, and a battery life without a battery."""
         for entry in fields(self):
             value = getattr(self, entry.name)
             if entry.name == "confidence":
@@ -57,12 +57,12 @@ class Limits:
 
     @property
     def certified(self) -> bool:
-        """True where the loss has a limit that a certificate must hold."""
+        """True if the loss has a limit that must be certified."""
         return self.max_loss_points is not None and self.confidence is not None
 
     @property
     def battery_joules(self) -> float | None:
-        """What the battery holds; None where none is described."""
+        """Energy of the battery; None if no battery is described."""
         if self.battery_mah is None or self.battery_volts is None:
             return None
         return self.battery_mah / 1000 * _SECONDS_PER_HOUR * self.battery_volts
@@ -102,13 +102,14 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """A limit that a point breaks.
+    """A limit that a point violates.
 
     Args:
         limit: a key of `Limits.on_figures`.
         certified: the value is an upper bound, not an observation.
-        samples: images that the bound is from.
-        fewest: how many it takes at least, where none loses anything; None where no number does.
+        samples: images that the bound comes from.
+        fewest: the least number of images that can certify the limit, with no errors among them;
+            None if no number can.
     """
 
     limit: str
@@ -125,7 +126,7 @@ class Violation:
 
 
 def days_of_battery(energy_pj: Floats, limits: Limits) -> Floats:
-    """Days until the battery is empty; infinite where an image costs nothing.
+    """Days until the battery is empty; infinite if an image costs nothing.
 
     Args:
         energy_pj: of one image in the scope `device`; nothing is counted for idling.
@@ -134,18 +135,18 @@ def days_of_battery(energy_pj: Floats, limits: Limits) -> Floats:
     >>> days_of_battery(np.array([0.036e12]), one_day)  # 100 images of 36 mJ
     array([1.])
     """
-    assert limits.battery_joules is not None  # who asks has looked
+    assert limits.battery_joules is not None  # callers check it
     assert limits.images_per_day is not None
     with np.errstate(divide="ignore"):
         return limits.battery_joules / (limits.images_per_day * energy_pj * 1e-12)
 
 
 def excess_share(figures: Mapping[str, Floats], limits: Limits) -> Floats:
-    """(m,): the largest share by which a point goes beyond one of its limits; 0 where it keeps all.
+    """(m,): the largest share by which a point exceeds one of its limits; 0 if it meets all.
 
     A share and not an amount, so that microjoules and bytes can be compared: 0.5 is half as much
-    again as is allowed. Of days it is the share of those wanted that is missing. A limit of 0 is
-    missed by the figure itself.
+    again as allowed. For days it is the missing share of the days required. For a limit of 0 it is
+    the figure itself.
 
     >>> excess_share({"energy_uj": np.array([10.0, 30.0])}, Limits(max_energy_uj=20))
     array([0. , 0.5])
@@ -156,7 +157,7 @@ def excess_share(figures: Mapping[str, Floats], limits: Limits) -> Floats:
 
 
 def violations_of(figures: Mapping[str, float], limits: Limits) -> tuple[Violation, ...]:
-    """The limits that one point breaks."""
+    """The limits that one point violates."""
     return tuple(
         Violation(limit=name, value=figures[name], allowed=allowed)
         for name, allowed in limits.on_figures.items()

@@ -1,4 +1,4 @@
-"""The published figures of early exit, and what the networks of pretrained/ reach beside them.
+"""Published figures of early-exit networks, and what the networks of pretrained/ reach.
 
 A row of the table is a bar: a budget (edge exits, energy) and the accuracy that goes with it.
 Thresholds and variant are chosen on `tune`, the figures are those of `test`. No torch.
@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import policy, zoo
-from hybrid.evaluation import TWIN, Prices, costs, evaluate, twin_accuracy, twin_energy_pj
+from hybrid.evaluation import Prices, costs, evaluate_variant, twin_accuracy, twin_energy_pj
 
 __all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
 
-# Chosen on 2,500 images, read off 10,000 others: a budget is kept with this much to spare.
+Floats = NDArray[np.float64]
+
+# Chosen on 2,500 images and reported on 10,000 others: this share of a budget is kept in reserve.
 SPARE = 0.01
 PAPER = "Long, Chakraborty, Roy, arXiv 2005.10851, abstract"
 LEAPLAB = "LeapLabTHU/L2W-DEN, plot, energy from its MACs in purdue-45nm"
@@ -26,7 +28,7 @@ MODELS = "chenyaofo/pytorch-cifar-models, ResNet-20 to 56"
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A budget, the accuracy wanted within it, and who published what.
+    """A budget, the accuracy required within it, and the published result.
 
     Args:
         title: names the bar.
@@ -34,10 +36,10 @@ class Bar:
         paper: True for the paper's ResNet-32, False for the project's own networks.
         bits: the most bits of the edge; 32 for the twin alone.
         edge_fraction: the least that stays at the edge, 0 for any.
-        energy_reduction: against the network's own twin, at least; 0 for any.
-        energy_uj: mean energy an image at most; infinite for any.
+        energy_reduction: at least, relative to the network's own twin; 0 for any.
+        energy_uj: mean energy per image at most; infinite for any.
         accuracy: the least, as a fraction; relative to the twin's where `to_twin`.
-        published, source: what it is measured against.
+        published, source: the published result and where it is from.
     """
 
     title: str
@@ -59,8 +61,8 @@ class Bar:
     def admits(self, variant: zoo.Variant) -> bool:
         """Whether a variant of such a network may answer the bar."""
         if self.bits == 32:
-            return variant.name == TWIN
-        return variant.kind == "hybrid" and variant.bits <= self.bits
+            return variant.name == zoo.TWIN
+        return not variant.is_static and variant.bits <= self.bits
 
 
 BARS = (
@@ -117,11 +119,11 @@ BARS = (
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRow:
-    """A bar and the operating point that answers it; no point where no network is there for it.
+    """A bar and the operating point for it; no point if there is no such network.
 
     Attributes:
-        wanted: the accuracy that the bar asks for, relative ones turned absolute.
-        missed: what falls short, in words; empty where the bar is met.
+        wanted: the accuracy required, as an absolute value.
+        missed: the shortfalls in words; empty if the bar is met.
     """
 
     bar: Bar
@@ -133,12 +135,12 @@ class PublishedRow:
 
     @property
     def met(self) -> bool:
-        """Whether the test split keeps budget and accuracy."""
+        """Whether budget and accuracy are met on test."""
         return self.point is not None and not self.missed
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        figures = self.point.to_dict() if self.point else {}
+        figures = self.point.as_row() if self.point else {}
         return {
             "bar": self.bar.title,
             "published": self.bar.published,
@@ -152,7 +154,7 @@ class PublishedRow:
 
 
 def rows(bars: Sequence[Bar] = BARS) -> list[PublishedRow]:
-    """What the networks of pretrained/ reach at each bar, in `compute` and `purdue-45nm`."""
+    """The best result in pretrained/ for each bar, in `compute` and `purdue-45nm`."""
     choices: dict[Bar, list[_Choice]] = {bar: [] for bar in bars}
     for card in (zoo.card(name) for name in zoo.networks()):
         for variant in card.variants.values():
@@ -164,12 +166,12 @@ def rows(bars: Sequence[Bar] = BARS) -> list[PublishedRow]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
-    """A variant with thresholds, and how it does on tune."""
+    """A variant with thresholds, and its result on tune."""
 
     card: zoo.Card
     variant: zoo.Variant
     thresholds: tuple[float, ...]
-    excess: float  # by which the budget is missed, 0 where it is kept
+    excess: float  # by which the budget is exceeded, 0 if it is met
     accuracy: float
 
 
@@ -177,13 +179,12 @@ def _row(bar: Bar, choices: Sequence[_Choice]) -> PublishedRow:
     if not choices:
         return PublishedRow(bar=bar)
     best = min(choices, key=lambda one: (one.excess, -one.accuracy))
-    static = best.variant.kind == "static"
-    network = best.card.network
-    point = evaluate(network, best.variant.bits, best.thresholds, static=static, split="test")
-    wanted = bar.accuracy + ((twin_accuracy(network, "test") or 0.0) if bar.to_twin else 0.0)
+    point = evaluate_variant(best.card, best.variant, best.thresholds, split="test")
+    twin = twin_accuracy(best.card.network, "test") if bar.to_twin else None
+    wanted = bar.accuracy + (twin or 0.0)
     return PublishedRow(
         bar=bar,
-        network=network,
+        network=best.card.network,
         variant=best.variant.name,
         point=point,
         wanted=wanted,
@@ -196,12 +197,11 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
     if not bars:
         return
     prices = Prices()
-    points = policy.all_points(
-        zoo.trace(card.network, variant.name, "tune"), costs(variant, prices)
-    )
+    points = policy.all_points(zoo.trace(card.network, variant.name, "tune"))
+    energy_pj = points.mean(costs(variant, prices).energy_pj)
     twin_pj = twin_energy_pj(card, variant, prices)
     for bar in bars:
-        excess = _excess(bar, points, twin_pj)
+        excess = _excess(bar, points.edge_fraction, energy_pj, twin_pj)
         least = excess.min()
         best = np.where(excess == least, points.accuracy, -1).argmax()
         yield _Choice(
@@ -213,17 +213,16 @@ def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> 
         )
 
 
-def _excess(bar: Bar, points: policy.AllPoints, twin_pj: float) -> NDArray[np.float64]:
-    """By how much each point misses the budget and its spare, 0 where it keeps them."""
+def _excess(bar: Bar, edge_fraction: Floats, energy_pj: Floats, twin_pj: float) -> Floats:
+    """By how much each point exceeds the budget less its spare; 0 if it does not."""
     spare = 0.0 if bar.bits == 32 else SPARE
     fraction = bar.edge_fraction + spare * (bar.edge_fraction > 0)
     most_pj = bar.energy_uj * 1e6
     if bar.energy_reduction:
         most_pj = min(most_pj, twin_pj / bar.energy_reduction)
-    short = np.maximum(fraction - points.edge_fraction, 0)
-    over = np.maximum(points.energy_pj / (most_pj * (1 - spare)) - 1, 0)
-    excess: NDArray[np.float64] = short + over
-    return excess
+    short = np.maximum(fraction - edge_fraction, 0)
+    over = np.maximum(energy_pj / (most_pj * (1 - spare)) - 1, 0)
+    return np.asarray(short + over)
 
 
 def _missed(bar: Bar, point: policy.OperatingPoint, wanted: float) -> Iterator[str]:

@@ -1,16 +1,16 @@
-"""A trace to the threshold combinations worth having. Arrays in, arrays out; knows no price.
+"""A trace to its useful threshold combinations. Arrays in, arrays out; knows no price.
 
-Two thresholds between which no confidence lies decide alike, so a trace has only so many different
-outcomes, and one threshold per outcome stands for all: the one with the fewest digits.
+Two thresholds with no confidence between them decide alike. So a trace has a finite number of
+outcomes, and one threshold per outcome is enough: the one with the fewest digits.
 
-What is exact:
+How complete the search is:
 
-- one early exit: every outcome is there;
-- several: every outcome, where there are at most `COMBINATIONS` of them; else every outcome of a
-  threshold that all exits share, and every combination of a grid that halves no group of samples
-  finer than it must;
-- `refined` moves one exit's threshold at a time over every outcome it has, so what it returns can
-  be bettered by no change of a single threshold.
+- one early exit: every outcome;
+- several early exits: every outcome, if there are at most `COMBINATIONS` of them; otherwise every
+  outcome of a threshold that all exits share, and all combinations of a grid that divides the
+  samples of each exit evenly;
+- `refined` moves one exit's threshold at a time over all its outcomes, so no change of a single
+  threshold improves its result.
 """
 
 import math
@@ -24,7 +24,16 @@ from hybrid import policy
 from hybrid.policy import TraceLike
 from hybrid.policy.points import early_confidences
 
-__all__ = ["COMBINATIONS", "Options", "Steps", "cuts", "joined", "options", "refined", "steps"]
+__all__ = [
+    "COMBINATIONS",
+    "Options",
+    "Steps",
+    "distinct_thresholds",
+    "joined",
+    "options",
+    "refined",
+    "steps",
+]
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -37,15 +46,15 @@ _ROUNDS = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Options:
-    """Threshold combinations and what they come to on one trace.
+    """Threshold combinations and their counts on one trace.
 
-    | field       | shape      |                                      |
-    |-------------|------------|--------------------------------------|
-    | thresholds  | (m, early) |                                      |
-    | exit_counts | (m, exits) | samples that take exit i             |
-    | right       | (m,)       | samples that are right where they go |
+    | field       | shape      |                                                |
+    |-------------|------------|------------------------------------------------|
+    | thresholds  | (m, early) |                                                |
+    | exit_counts | (m, exits) | samples that take exit i                       |
+    | right       | (m,)       | samples that are correct at the exit they take |
 
-    exact: every outcome that there is stands among them.
+    exact: every possible outcome is among them.
     """
 
     thresholds: Floats
@@ -65,17 +74,17 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steps:
-    """What moving thresholds over a trace needs each time: per early exit its cuts and an order.
+    """Per early exit, its thresholds and its samples in order: needed each time one moves.
 
-    cuts: see `cuts`; orders: (n,) the samples by rising confidence.
+    thresholds: see `distinct_thresholds`; orders: (n,) the samples by rising confidence.
     """
 
-    cuts: tuple[Floats, ...]
+    thresholds: tuple[Floats, ...]
     orders: tuple[Counts, ...]
 
 
 def steps(trace: TraceLike, measure: str) -> Steps:
-    """The cuts and orders of every early exit.
+    """The thresholds and orders of every early exit.
 
     Raises:
         UnknownNameError: a measure that the trace does not have.
@@ -83,23 +92,25 @@ def steps(trace: TraceLike, measure: str) -> Steps:
     """
     sure = early_confidences(trace, measure)
     return Steps(
-        cuts=tuple(cuts(column) for column in sure.T),
+        thresholds=tuple(distinct_thresholds(column) for column in sure.T),
         orders=tuple(np.argsort(column) for column in sure.T),
     )
 
 
 def options(trace: TraceLike, measure: str, moves: Steps) -> Options:
-    """The combinations worth having; see the module for what is exact."""
-    distinct = moves.cuts
+    """The useful combinations; see the module for how complete they are."""
+    distinct = moves.thresholds
     if math.prod(len(some) for some in distinct) <= COMBINATIONS:
         return _all(trace, measure, distinct, exact=True)
     size = int(COMBINATIONS ** (1 / len(distinct)))
-    grid = _all(trace, measure, [_thinned(some, size) for some in distinct], exact=False)
+    grid = _all(
+        trace, measure, [some[policy.evenly(len(some), size)] for some in distinct], exact=False
+    )
     return joined(_together(trace, measure, np.unique(np.concatenate(distinct))), grid)
 
 
 def joined(*some: Options) -> Options:
-    """All rows of several; exact where the first is."""
+    """All rows of several; exact if the first is."""
     return Options(
         thresholds=np.concatenate([o.thresholds for o in some]),
         exit_counts=np.concatenate(
@@ -110,17 +121,17 @@ def joined(*some: Options) -> Options:
     )
 
 
-def cuts(confidences: npt.NDArray[np.float32]) -> Floats:
+def distinct_thresholds(confidences: npt.NDArray[np.float32]) -> Floats:
     """One threshold per outcome that a single exit can have, rising, each as short as can be.
 
     Args:
         confidences: any shape, float32 in [0, 1].
 
     Returns:
-        (g,) from 0, where all leave, up to where only the surest leave, and 1, where nobody does
-        (unless somebody's confidence is 1: a threshold cannot be more).
+        (g,) from 0, where all samples leave, up to 1, where none does (or only those with a
+        confidence of 1: no threshold is larger).
 
-    >>> cuts(np.array([0.7312, 0.7344, 0.9], np.float32))
+    >>> distinct_thresholds(np.array([0.7312, 0.7344, 0.9], np.float32))
     array([0.   , 0.734, 0.8  , 1.   ])
     """
     values = np.unique(np.asarray(confidences, np.float32))
@@ -147,10 +158,10 @@ def refined(
 
     Args:
         start: one threshold per early exit.
-        best: samples by exit (g, exits) and right ones (g,) to the row of the best of them.
+        best: from samples by exit (g, exits) and correct samples (g,) to the best row.
 
     Returns:
-        The combinations that were passed on the way, the best one last.
+        The combinations on the way, the best one last.
     """
     now = np.array(start, np.float64)
     sure = trace.confidences[measure]
@@ -160,7 +171,7 @@ def refined(
         counts, right = _moved(sure, trace.correct, now, exit_, moves)
         row = best(counts, right)
         moved = now.copy()
-        moved[exit_] = moves.cuts[exit_][row]
+        moved[exit_] = moves.thresholds[exit_][row]
         passed.append((moved, counts[row], int(right[row])))
         if turn >= len(now) and all((moved == old[0]).all() for old in passed[-len(now) :]):
             break  # a whole round changed nothing
@@ -175,7 +186,7 @@ def refined(
 
 
 def _all(trace: TraceLike, measure: str, grids: Sequence[Floats], *, exact: bool) -> Options:
-    found = policy.all_points(trace, _free(trace), measure, grids)
+    found = policy.all_points(trace, measure, grids)
     return Options(
         thresholds=found.thresholds,
         exit_counts=found.exit_counts,
@@ -185,7 +196,7 @@ def _all(trace: TraceLike, measure: str, grids: Sequence[Floats], *, exact: bool
 
 
 def _together(trace: TraceLike, measure: str, grid: Floats) -> Options:
-    found = policy.sweep(trace, measure=measure, costs=_free(trace), grid=grid)
+    found = policy.sweep(trace, measure=measure, grid=grid)
     early = trace.correct.shape[1] - 1
     return Options(
         thresholds=np.repeat(found.grid[:, None], early, axis=1),
@@ -198,10 +209,10 @@ def _together(trace: TraceLike, measure: str, grid: Floats) -> Options:
 def _moved(
     sure: npt.NDArray[np.float32], correct: Bools, now: Floats, exit_: int, moves: Steps
 ) -> tuple[Counts, Counts]:
-    """Counts (g, exits) and right ones (g,) when one exit's threshold takes each of its cuts.
+    """Samples by exit (g, exits) and correct ones (g,) for each value of one exit's threshold.
 
-    Those who reach the exit, by rising confidence: at each threshold a first part of them stays,
-    and goes where the later exits send it.
+    Of the samples that reach the exit, sorted by confidence, those below the threshold continue to
+    later exits.
     """
     early = len(now)
     limits = now.astype(np.float32)
@@ -209,7 +220,7 @@ def _moved(
     later = exit_ + 1 + policy.exits_taken(sure[:, exit_ + 1 : early], limits[exit_ + 1 :])
     order = moves.orders[exit_]
     here = order[before[order] == exit_]
-    grid = moves.cuts[exit_].astype(np.float32)
+    grid = moves.thresholds[exit_].astype(np.float32)
     staying = np.searchsorted(sure[here, exit_], grid, side="left")
     counts = np.empty((len(grid), early + 1), np.int64, order="F")
     counts[:, :exit_] = np.bincount(before, minlength=early + 1)[:exit_]
@@ -225,13 +236,3 @@ def _moved(
 def _running(some: Bools) -> Counts:
     """(n + 1,): how many of the first 0, 1, … n are true."""
     return np.concatenate([[0], np.cumsum(some)])
-
-
-def _thinned(values: Floats, size: int) -> Floats:
-    places = np.linspace(0, len(values) - 1, min(size, len(values))).round().astype(np.int64)
-    return values[places]
-
-
-def _free(trace: TraceLike) -> policy.Costs:
-    nothing = (0.0,) * trace.correct.shape[1]
-    return policy.Costs(energy_pj=nothing, latency_ms=nothing, uplink_bytes=nothing)

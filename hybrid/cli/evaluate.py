@@ -68,7 +68,7 @@ def evaluate(
     """
     from hybrid import policy, zoo
     from hybrid.certificates import check_delta
-    from hybrid.evaluation import Prices, certified, disagreement, evaluate
+    from hybrid.evaluation import Prices, certified, disagreement, evaluate_variant
 
     check_delta(1 - confidence)
     prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
@@ -77,12 +77,11 @@ def evaluate(
     chosen = _unchanged(point, (network, variant.name, limits, measure))
     if chosen is not None and certify:
         chosen.check_unseen(split)
-    found = evaluate(
-        network,
-        bits,
+    found = evaluate_variant(
+        zoo.card(network),
+        variant,
         limits,
-        static=static,
-        cloud=chosen is not None and chosen.kind == "cloud",
+        cloud=chosen is not None and chosen.mode == "cloud",
         measure=measure,
         split=split,
         prices=prices,
@@ -94,13 +93,7 @@ def evaluate(
     made = None
     if certify:
         made = certified(
-            network,
-            bits,
-            limits,
-            static=static,
-            measure=measure,
-            split=split,
-            confidence=confidence,
+            network, variant, limits, measure=measure, split=split, confidence=confidence
         )
     if as_json:
         priced = {"scope": scope, "profile": prices.profile.name}

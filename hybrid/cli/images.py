@@ -72,7 +72,7 @@ def trace(
     if split not in (known := (*data.SPLITS, *user_splits.names(network))):
         raise UnknownNameError("split", split, known)
     variant = zoo.variant(network, bits, static=static)
-    loaded = zoo.load(network, bits=bits, static=static)
+    loaded = zoo.load_variant(network, variant)
     if split in user_splits.names(network):
         _record_user_split(network, variant, split, out)
         return
@@ -83,7 +83,7 @@ def trace(
             samples,
             name=network,
             variant=variant.name,
-            weights_sha256=variant.files["weights.safetensors"],
+            weights_sha256=variant.files[zoo.WEIGHTS],
             progress=progress,
         )
     path = out or zoo.trace_path(network, variant.name, split)
@@ -195,7 +195,7 @@ def predict(
         except ImageError as error:
             refused.append(str(error))
             continue
-        loaded = loaded or zoo.load(network, bits=bits, static=static)
+        loaded = loaded or zoo.load_variant(network, variant)
         answer = loaded.infer(_batch(seen, card), limits, measure=measure)
         rows.append({"image": str(path)} | output.answer_json(answer, card, variant))
     if as_json and rows:
@@ -236,7 +236,7 @@ def _record_user_split(
     from hybrid.inference.record import record_user_split
 
     about = user_splits.split(network, split)
-    loaded = zoo.load(network, bits=variant.bits, static=variant.kind == "static")
+    loaded = zoo.load_variant(network, variant)
     with output.progress(f"{network} {variant.name} on {split}") as progress:
         path = record_user_split(
             loaded,

@@ -101,8 +101,8 @@ def network_json(card: "Card") -> dict[str, Any]:
         "network": card.network,
         "title": card.title,
         "dataset": card.dataset,
-        "bits": sorted(v.bits for v in card.variants.values() if v.kind == "hybrid"),
-        "static_bits": sorted(v.bits for v in card.variants.values() if v.kind == "static"),
+        "bits": [one.bits for one in card.hybrids],
+        "static_bits": [one.bits for one in card.statics],
         "accuracy": {v.name: v.accuracy for v in card.variants.values()},
     }
 
@@ -125,7 +125,7 @@ def point_json(
     about: dict[str, Any], point: "OperatingPoint", priced: dict[str, str]
 ) -> dict[str, Any]:
     """An operating point with the keys that other programs rely on."""
-    values = point.to_dict()
+    values = point.as_row()
     counted = ("samples", "thresholds", "measure", "exit_fractions", "edge_fraction")
     right = ("accuracy", "final_exit_accuracy", "twin_accuracy")
     spent = ("energy_pj", "twin_energy_pj", "energy_reduction", "uplink_bytes")

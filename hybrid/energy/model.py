@@ -6,8 +6,8 @@ A sample that leaves at exit e pays for the stages and all exit heads up to e; o
 final exit pays for every layer. Scopes:
 
     compute           MACs on both sides of the cut, at the prices of one hardware profile
-    compute + memory  besides, each layer reads its weights and inputs once, writes its outputs once
-    device            edge compute + memory + radio; what the cloud spends is free to the battery
+    compute + memory  also, each layer reads its weights and inputs once, writes its outputs once
+    device            edge compute + memory + radio; the cloud costs the battery nothing
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class ExitCosts:
-    """What one sample pays that takes exit i; one number per exit, the final exit last."""
+    """Costs of one sample by the exit it takes; one number per exit, the final exit last."""
 
     energy_pj: tuple[float, ...]
     latency_ms: tuple[float, ...]
@@ -107,7 +107,7 @@ def layer_energy_pj(layer: Layer, profile: Profile, scope: str) -> float:
 
 
 def edge_weight_bytes(layers: Sequence[Layer]) -> int:
-    """Packed weights that the device holds, edge layers and heads; one that runs twice, once."""
+    """Packed weights that the device holds, edge layers and heads; each layer counts once."""
     return sum({one.name: one.packed_bytes for one in layers if one.segment != "cloud"}.values())
 
 
@@ -121,13 +121,13 @@ def costs(
     scope: str,
     radio: bool,
 ) -> ExitCosts:
-    """What one sample pays at each exit.
+    """Costs of one sample at each exit.
 
     Args:
         layers: the census of the whole network.
         exits: number of early exits.
-        uplink_bytes: payload and header of a sample that goes on to the cloud.
-        radio: False where nothing is sent: a static network, whose layers are all edge layers.
+        uplink_bytes: payload and header of a sample that is sent to the cloud.
+        radio: False if nothing is sent: a static network, whose layers are all edge layers.
     """
     payload = float(uplink_bytes) if radio else 0.0
     energy_pj, latency_ms = [], []
@@ -182,7 +182,7 @@ def by_part(
 def twin_energy_pj(
     layers: Sequence[Layer], *, profile: Profile, link: Link, scope: str, image_bytes: float
 ) -> float:
-    """Energy per sample of what the point is compared with.
+    """Energy per sample of the baseline.
 
     In the compute scopes the full-precision twin, every layer at 32 bits and no early exit. In
     `device` it is sending the raw image and computing nothing at the edge.

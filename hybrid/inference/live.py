@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from hybrid import data, policy, zoo
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
-from hybrid.energy import Layer
-from hybrid.policy import CostsLike
+from hybrid.energy import ExitCosts, Layer
 from hybrid.traces.trace import Trace
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def load(request: LiveRequest) -> tuple["Network", Dataset]:
     card = zoo.card(request.network)
     variant = card.variants[request.variant]
     images = data.load(card.dataset, request.split, size=card.size, channels=card.channels)
-    network = zoo.load(request.network, bits=variant.bits, static=variant.kind == "static")
+    network = zoo.load_variant(request.network, variant)
     return network, images
 
 
@@ -243,7 +242,7 @@ def against_trace(progress: Progress, trace: Trace, request: LiveRequest) -> Aga
 
 
 def against_everything(
-    progress: Progress, layers: Sequence[Layer], costs: CostsLike
+    progress: Progress, layers: Sequence[Layer], costs: ExitCosts
 ) -> AgainstEverything:
     """The run compared with running every image to its end.
 

@@ -11,13 +11,11 @@ from hybrid.policy.curves import (
     AllPoints,
     ThresholdSweep,
     all_points,
-    frontier,
     sweep,
     threshold_grid,
 )
+from hybrid.policy.frontiers import Frontier, evenly, frontier, frontier_on
 from hybrid.policy.points import (
-    Costs,
-    CostsLike,
     OperatingPoint,
     Outcome,
     PerClass,
@@ -32,8 +30,7 @@ from hybrid.policy.thresholds import check_thresholds, exits_taken
 __all__ = [
     "GRID",
     "AllPoints",
-    "Costs",
-    "CostsLike",
+    "Frontier",
     "OperatingPoint",
     "Outcome",
     "PerClass",
@@ -41,8 +38,10 @@ __all__ = [
     "TraceLike",
     "all_points",
     "check_thresholds",
+    "evenly",
     "exits_taken",
     "frontier",
+    "frontier_on",
     "mean_cost",
     "operating_point",
     "outcome",

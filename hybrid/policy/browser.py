@@ -1,4 +1,4 @@
-"""What a browser needs of a trace to count operating points by itself, to the last sample."""
+"""A trace in the form that a browser counts operating points from, exactly."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def payload(trace: TraceLike, measure: str) -> dict[str, Any]:
     counts[i] * cost[i], divided by samples: the same float64 as `mean_cost`.
 
     Raises:
-        UnknownNameError: a measure that the trace does not have.
+        UnknownNameError: the trace does not have this measure.
     """
     codes = to_codes(early_confidences(trace, measure).T)
     return {

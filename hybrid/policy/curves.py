@@ -1,20 +1,20 @@
 """Many thresholds at once: sweeps of one, grids of all, and the frontier. Exact like one point.
 
-A sample's confidence becomes its rank: how many thresholds of the grid it reaches. Who leaves at
-which threshold then follows from histograms of ranks and their running sums, so the cost hardly
-depends on how many thresholds are asked for.
+A sample's confidence becomes its rank: the number of grid thresholds it reaches. Exits taken at
+each threshold then follow from histograms of ranks and their running sums, so the cost hardly
+depends on the number of thresholds.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from hybrid.errors import ThresholdError
 from hybrid.policy.points import (
-    CostsLike,
     Counts,
     Floats,
     TraceLike,
@@ -29,7 +29,6 @@ __all__ = [
     "AllPoints",
     "ThresholdSweep",
     "all_points",
-    "frontier",
     "sweep",
     "threshold_grid",
 ]
@@ -39,56 +38,62 @@ _MOST_POINTS = 4_000_000  # 100 MB of counts for three exits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ThresholdSweep:
+class _Counted:
+    """Counts at many thresholds, before any price is known.
+
+    | field                   | shape      |                                      |
+    |-------------------------|------------|--------------------------------------|
+    | exit_counts             | (m, exits) | samples that take exit i             |
+    | correct_counts          | (m, exits) | how many of those are correct there  |
+    | edge_fraction, accuracy | (m,)       | fractions of all samples             |
+    """
+
+    exit_counts: Counts
+    correct_counts: Counts
+
+    @cached_property
+    def edge_fraction(self) -> Floats:
+        """Fraction of the samples that leave early."""
+        return np.asarray(self.exit_counts[:, :-1].sum(axis=-1) / self.exit_counts.sum(axis=-1))
+
+    @cached_property
+    def accuracy(self) -> Floats:
+        """Fraction of the samples that are correct at the exit they take."""
+        return np.asarray(self.correct_counts.sum(axis=-1) / self.exit_counts.sum(axis=-1))
+
+    def mean(self, per_exit: Sequence[float]) -> Floats:
+        """(m,): mean cost per sample; see `mean_cost`."""
+        return mean_cost(self.exit_counts, per_exit)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ThresholdSweep(_Counted):
     """One threshold moved over a grid, the others held; or all moved together.
 
-    | field          | shape      |                                                 |
-    |----------------|------------|-------------------------------------------------|
-    | exit           |            | the early exit whose threshold moves; None: all |
-    | grid           | (g,)       | the thresholds it takes, rising                 |
-    | exit_counts    | (g, exits) | samples that take exit i                        |
-    | correct_counts | (g, exits) | of those, who is right there                    |
-    | edge_fraction, accuracy | (g,) | fractions of all samples                     |
-    | energy_pj, latency_ms, uplink_bytes | (g,) | means per sample                 |
+    | field | shape |                                                 |
+    |-------|-------|-------------------------------------------------|
+    | exit  |       | the early exit whose threshold moves; None: all |
+    | grid  | (m,)  | the thresholds it takes, rising                 |
     """
 
     exit: int | None
     grid: Floats
-    exit_counts: Counts
-    correct_counts: Counts
-    edge_fraction: Floats
-    accuracy: Floats
-    energy_pj: Floats
-    latency_ms: Floats
-    uplink_bytes: Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AllPoints:
+class AllPoints(_Counted):
     """Every combination of thresholds on a grid, the last exit's threshold varying fastest.
 
-    | field          | shape      |                              |
-    |----------------|------------|------------------------------|
-    | thresholds     | (m, early) |                              |
-    | exit_counts    | (m, exits) | samples that take exit i     |
-    | correct_counts | (m, exits) | of those, who is right there |
-    | edge_fraction, accuracy | (m,) | fractions of all samples  |
-    | energy_pj      | (m,)       | mean per sample              |
+    thresholds: (m, early).
     """
 
     thresholds: Floats
-    exit_counts: Counts
-    correct_counts: Counts
-    edge_fraction: Floats
-    accuracy: Floats
-    energy_pj: Floats
 
 
 def sweep(
     trace: TraceLike,
     *,
     measure: str = "max_probability",
-    costs: CostsLike,
     exit: int | None = None,  # noqa: A002  # the design's word
     others: Sequence[float] = (),
     grid: npt.ArrayLike = GRID,
@@ -103,7 +108,7 @@ def sweep(
 
     Raises:
         ThresholdError: no early exit of this index, or see `check_thresholds`.
-        UnknownNameError: a measure that the trace does not have.
+        UnknownNameError: the trace does not have this measure.
     """
     confidences = early_confidences(trace, measure)
     early = confidences.shape[1]
@@ -118,23 +123,11 @@ def sweep(
         ranks = [(confidences[:, i] >= held[i]) * len(values) for i in range(early)]
         ranks[exit] = _ranks(confidences[:, exit], values)
     counts = _count_moving(ranks, trace.correct, len(values))
-    edge_fraction, accuracy = _fractions(counts)
-    return ThresholdSweep(
-        exit=exit,
-        grid=values,
-        exit_counts=counts[0],
-        correct_counts=counts[1],
-        edge_fraction=edge_fraction,
-        accuracy=accuracy,
-        energy_pj=mean_cost(counts[0], costs.energy_pj),
-        latency_ms=mean_cost(counts[0], costs.latency_ms),
-        uplink_bytes=mean_cost(counts[0], costs.uplink_bytes),
-    )
+    return ThresholdSweep(exit=exit, grid=values, exit_counts=counts[0], correct_counts=counts[1])
 
 
 def all_points(
     trace: TraceLike,
-    costs: CostsLike,
     measure: str = "max_probability",
     grid: Floats | Sequence[Floats] | None = None,
 ) -> AllPoints:
@@ -146,7 +139,7 @@ def all_points(
 
     Raises:
         ThresholdError: more than 4 million combinations, or see `check_thresholds`.
-        UnknownNameError: a measure that the trace does not have.
+        UnknownNameError: the trace does not have this measure.
     """
     confidences = early_confidences(trace, measure)
     grids = _grids(confidences, grid)
@@ -158,43 +151,18 @@ def all_points(
         )
     counts = _count_all(confidences, trace.correct, grids)
     counts = counts.reshape(2, combinations, -1)  # (2, m, exits)
-    edge_fraction, accuracy = _fractions(counts)
     axes = np.meshgrid(*grids, indexing="ij")
     return AllPoints(
         thresholds=np.stack([a.ravel() for a in axes], axis=1) if axes else np.empty((1, 0)),
         exit_counts=counts[0],
         correct_counts=counts[1],
-        edge_fraction=edge_fraction,
-        accuracy=accuracy,
-        energy_pj=mean_cost(counts[0], costs.energy_pj),
     )
-
-
-def frontier(energy_pj: npt.ArrayLike, accuracy: npt.ArrayLike) -> Counts:
-    """Indices of the points that no other beats, by rising energy and rising accuracy.
-
-    A point beats another when it is at least as good on both axes and better on one. Of points
-    that are equal on both axes the first stands for all.
-
-    Args:
-        energy_pj: (m,), lower is better.
-        accuracy: (m,), higher is better.
-
-    >>> frontier([3.0, 1.0, 2.0, 2.0], [0.9, 0.5, 0.4, 0.8])
-    array([1, 3, 0])
-    """
-    spent, right = np.asarray(energy_pj, np.float64), np.asarray(accuracy, np.float64)
-    order = np.lexsort((-right, spent))  # cheapest first, the most accurate of equals first
-    best_so_far = np.maximum.accumulate(right[order])
-    better = np.ones(len(order), np.bool_)
-    better[1:] = right[order][1:] > best_so_far[:-1]
-    return order[better]
 
 
 def threshold_grid(confidences: npt.NDArray[np.float32], size: int = 101) -> Floats:
     """Thresholds T / 10,000 that split one exit's samples into parts of about equal size.
 
-    Confidences crowd near 1, where an even grid would see none of the trade.
+    Most confidences are close to 1, where an even grid would be too coarse.
 
     Args:
         confidences: (n,) float32 in [0, 1], n > 0.
@@ -239,7 +207,7 @@ def _ranks(confidences: npt.NDArray[np.float32], grid: Floats) -> Counts:
 
 
 def _staying(ranks: Counts, right: npt.NDArray[np.bool_], thresholds: int) -> Counts:
-    """(2, thresholds): samples, and right ones, with rank <= g."""
+    """(2, thresholds): samples, and correct ones, with rank <= g."""
     histograms = [np.bincount(some, minlength=thresholds + 1) for some in (ranks, ranks[right])]
     return np.cumsum(histograms, axis=1)[:, :thresholds]
 
@@ -247,7 +215,7 @@ def _staying(ranks: Counts, right: npt.NDArray[np.bool_], thresholds: int) -> Co
 def _count_moving(
     ranks: Sequence[Counts], correct: npt.NDArray[np.bool_], thresholds: int
 ) -> Counts:
-    """(2, thresholds, exits): samples, and right ones, by exit, from the ranks at every exit.
+    """(2, thresholds, exits): samples, and correct ones, by exit, from the ranks at every exit.
 
     With R_i the highest rank at exits 0 to i, a sample takes exit i where R_(i-1) <= g < R_i.
     """
@@ -267,7 +235,7 @@ def _count_all(
     correct: npt.NDArray[np.bool_],
     grids: Sequence[Floats],
 ) -> Counts:
-    """(2, g₀, g₁, …, exits): samples, and right ones, by exit, for every combination."""
+    """(2, g₀, g₁, …, exits): samples, and correct ones, by exit, for every combination."""
     sizes = tuple(len(grid) for grid in grids)
     counts = np.empty((2, *sizes, len(sizes) + 1), np.int64)
     cells = np.zeros(len(correct), np.int64)  # row-major in the ranks at the exits so far
@@ -280,7 +248,7 @@ def _count_all(
             table = _histogram(some, shape)
             for axis in range(len(shape)):
                 table = _running(table, axis, leaving=axis == i)
-            # later thresholds change nothing for who has left
+            # later thresholds do not affect samples that have left
             counts[kind, ..., i] = table.reshape(shape + (1,) * (len(sizes) - len(shape)))
     return counts
 
@@ -295,9 +263,3 @@ def _running(table: Counts, axis: int, *, leaving: bool) -> Counts:
     staying = np.cumsum(table, axis=axis)
     below = np.take(staying, range(table.shape[axis] - 1), axis=axis)
     return np.take(staying, [-1], axis=axis) - below if leaving else below
-
-
-def _fractions(counts: Counts) -> tuple[Floats, Floats]:
-    """(..., exits) counts of samples and right ones to the edge fraction and the accuracy."""
-    samples = counts[0].sum(axis=-1)
-    return counts[0, ..., :-1].sum(axis=-1) / samples, counts[1].sum(axis=-1) / samples

@@ -1,4 +1,4 @@
-"""Thresholds and a trace to one operating point: who leaves where, how right, at what cost."""
+"""Thresholds and a trace to one operating point: exits taken, accuracy and costs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hybrid.energy import ExitCosts
 from hybrid.errors import TraceError, UnknownNameError
 from hybrid.policy.thresholds import check_thresholds, exits_taken
 
 __all__ = [
-    "Costs",
-    "CostsLike",
     "OperatingPoint",
     "Outcome",
     "PerClass",
@@ -33,59 +32,34 @@ _CHUNK = 1 << 16
 
 
 class TraceLike(Protocol):
-    """What a policy reads of a trace."""
+    """The parts of a trace that a policy reads."""
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """(n,): the true class; -1 throughout where it is not known."""
+        """(n,): the true class; all -1 if unknown."""
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """(n, exits): where an exit is right, the final exit last."""
+        """(n, exits): whether an exit is correct, the final exit last."""
 
     @property
     def confidences(self) -> Mapping[str, npt.NDArray[np.float32]]:
         """(n, exits) in [0, 1], by measure."""
 
 
-class CostsLike(Protocol):
-    """What one sample pays that takes exit i: one number per exit, the final exit last."""
-
-    @property
-    def energy_pj(self) -> tuple[float, ...]:
-        """Energy of one sample."""
-
-    @property
-    def latency_ms(self) -> tuple[float, ...]:
-        """Time until one sample has its answer."""
-
-    @property
-    def uplink_bytes(self) -> tuple[float, ...]:
-        """What one sample sends to the cloud."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What one sample pays that takes exit i: one number per exit, the final exit last."""
-
-    energy_pj: tuple[float, ...]
-    latency_ms: tuple[float, ...]
-    uplink_bytes: tuple[float, ...]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Who leaves where and how many of them are right; whole numbers, one per exit, final last.
+    """How many samples take each exit and are correct there; one number per exit, final last.
 
-    Without labels nothing counts as right, and every accuracy is NaN.
+    Without labels nothing counts as correct, and every accuracy is NaN.
     """
 
     samples: int
     thresholds: tuple[float, ...]
     measure: str
     exit_counts: tuple[int, ...]
-    correct_counts: tuple[int, ...]  # of those who take exit i, how many are right there
-    final_exit_correct: int  # of all samples, how many the final exit would answer rightly
+    correct_counts: tuple[int, ...]  # of the samples that take exit i, how many are correct
+    final_exit_correct: int  # of all samples, how many the final exit answers correctly
     labelled: bool = True
 
     @property
@@ -100,12 +74,12 @@ class Outcome:
 
     @property
     def accuracy(self) -> float:
-        """Fraction that is right at the exit it takes."""
+        """Fraction that is correct at the exit it takes."""
         return sum(self.correct_counts) / self.samples if self.labelled else math.nan
 
     @property
     def final_exit_accuracy(self) -> float:
-        """What the accuracy would be if nobody left early."""
+        """The accuracy without early exits."""
         return self.final_exit_correct / self.samples if self.labelled else math.nan
 
 
@@ -118,7 +92,7 @@ class OperatingPoint:
     latency_ms: float
     uplink_bytes: float
     twin_energy_pj: float
-    twin_accuracy: float | None  # None where the twin has no trace
+    twin_accuracy: float | None  # None if the twin has no trace
 
     @property
     def energy_reduction(self) -> float:
@@ -127,11 +101,11 @@ class OperatingPoint:
 
     @property
     def accuracy_difference(self) -> float | None:
-        """Accuracy minus the twin's: negative where the twin is better."""
+        """Accuracy minus the twin's: negative if the twin is better."""
         return None if self.twin_accuracy is None else self.outcome.accuracy - self.twin_accuracy
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: means per sample, lists for tuples, None for what is not finite."""
+    def as_row(self) -> dict[str, Any]:
+        """All figures by name, for JSON and tables: lists for tuples, None if not finite."""
         return {
             "samples": self.outcome.samples,
             "thresholds": list(self.outcome.thresholds),
@@ -157,9 +131,9 @@ class PerClass:
     | field              | shape            |                                            |
     |--------------------|------------------|--------------------------------------------|
     | samples            | (classes,)       | samples of the class                       |
-    | exit_counts        | (classes, exits) | of those, who takes exit i                 |
-    | correct_counts     | (classes, exits) | of those, who is right there               |
-    | final_exit_correct | (classes,)       | whom the final exit would answer rightly   |
+    | exit_counts        | (classes, exits) | of those, how many take exit i             |
+    | correct_counts     | (classes, exits) | of those, how many are correct there       |
+    | final_exit_correct | (classes,)       | how many the final exit answers correctly  |
     """
 
     samples: Counts
@@ -193,7 +167,7 @@ class PerClass:
 def outcome(
     trace: TraceLike, thresholds: Sequence[float], measure: str = "max_probability"
 ) -> Outcome:
-    """Count who leaves where, and who is right there.
+    """Count how many samples take each exit, and how many are correct there.
 
     Args:
         thresholds: one per early exit.
@@ -201,7 +175,7 @@ def outcome(
 
     Raises:
         ThresholdError: see `check_thresholds`.
-        UnknownNameError: a measure that the trace does not have.
+        UnknownNameError: the trace does not have this measure.
         TraceError: a trace without samples.
     """
     confidences = early_confidences(trace, measure)
@@ -229,7 +203,7 @@ def operating_point(
     thresholds: Sequence[float],
     *,
     measure: str = "max_probability",
-    costs: CostsLike,
+    costs: ExitCosts,
     twin_energy_pj: float,
     twin_accuracy: float | None,
 ) -> OperatingPoint:

@@ -1,6 +1,6 @@
-"""How the images of a split differ from another's, as a network sees them: traces to numbers.
+"""How the images of two splits differ, as a network sees them: traces to numbers.
 
-No pixel is compared: what counts is how sure the exits are and what they answer.
+No pixels are compared, only the confidences and answers of the exits.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def answers(trace: Trace, thresholds: Sequence[float], measure: str = "max_probability") -> Counts:
-    """The class that each sample (n,) is answered with, at the exit it takes."""
+    """The answer to each sample (n,), at the exit it takes."""
     checked = policy.check_thresholds(thresholds, trace.all_exits - 1)
     taken = policy.exits_taken(trace.confidences[measure][:, :-1], checked)
     said: Counts = trace.classes[np.arange(trace.samples), taken]
@@ -32,7 +32,7 @@ def confusion(labels: npt.ArrayLike, said: npt.ArrayLike, classes: int) -> Count
     """How often a sample of class r is answered with class c: (classes, classes), row by label.
 
     Args:
-        labels, said: (n,), 0 to classes - 1; samples without a label count nowhere.
+        labels, said: (n,), 0 to classes - 1; samples without a label are left out.
     """
     truth, answered = np.asarray(labels), np.asarray(said)
     known = truth != UNLABELLED
@@ -58,9 +58,7 @@ def shares(classes_of: npt.ArrayLike, classes: int) -> Floats:
 
 
 def variation(one: Floats, other: Floats) -> float:
-    """How far two lists of shares are apart: the share that would have to move, 0 to 1.
-
-    The total variation distance, half the sum of the differences.
+    """The total variation distance of two lists of shares, 0 to 1: half the sum of differences.
 
     >>> variation(np.array([0.5, 0.5]), np.array([0.8, 0.2]))
     0.3

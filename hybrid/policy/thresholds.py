@@ -1,4 +1,4 @@
-"""Thresholds as users give them, checked, and the leaving rule that they decide."""
+"""Thresholds as users give them, checked, and the rule for leaving at an exit."""
 
 import math
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def check_thresholds(values: object, exits: int) -> tuple[float, ...]:
 
     Args:
         values: numbers or texts, or one text with commas such as "0.9,0.8".
-        exits: how many early exits the network has; it takes one threshold for each.
+        exits: how many early exits the network has, each with one threshold.
 
     Raises:
         ThresholdError: not numbers, NaN, outside 0 to 1, too many or too few.
@@ -44,7 +44,7 @@ def exits_taken(confidences: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.ND
     """The exit each sample takes: the first whose confidence is >= its threshold, as float32.
 
     Args:
-        confidences: (n, early); NaN, where an exit was not computed, never leaves.
+        confidences: (n, early); NaN, if an exit was not computed, never leaves.
         thresholds: (early,) in [0, 1].
 
     Returns:
@@ -66,7 +66,9 @@ def _split(values: object) -> list[object]:
         return list(values.split(",")) if values.strip() else []
     if isinstance(values, Iterable):
         return list(values)
-    raise ThresholdError(f"{values!r} is no list of thresholds; give one per exit, as in 0.9,0.8.")
+    raise ThresholdError(
+        f"{values!r} is not a list of thresholds; give one per exit, as in 0.9,0.8."
+    )
 
 
 def _check_threshold(value: object) -> float:
@@ -77,11 +79,13 @@ def _check_threshold(value: object) -> float:
             f"Threshold {shown} is not a number; give one from 0 to 1, such as 0.9."
         )
     if math.isnan(number):
-        raise ThresholdError("A threshold is NaN, which nothing exceeds; give one from 0 to 1.")
+        raise ThresholdError(
+            "A threshold is NaN, which no confidence reaches; give one from 0 to 1."
+        )
     if not 0 <= number <= 1:
         raise ThresholdError(
-            f"Threshold {shown} lies outside 0 to 1; 0 lets every sample leave, 1 only the "
-            "certain ones."
+            f"Threshold {shown} is outside 0 to 1; at 0 every sample leaves, at 1 only those with "
+            "a confidence of 1."
         )
     return number
 

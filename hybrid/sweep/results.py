@@ -25,7 +25,7 @@ RULE = (
     f"the least energy among thresholds that lose at most {MAX_LOSS_POINTS:g} point of accuracy "
     "on tune against the model as given; if none do, the thresholds with the smallest loss"
 )
-_MODEL = ("static", 32)  # kind and bits of the model as given
+_MODEL = ("static", 32)  # mode and bits of the model as given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def row(network: str, bits: int, *, seed: int) -> SweepRow:
     field = collect_candidates([network])
     limits = Limits(max_loss_points=MAX_LOSS_POINTS, confidence=None)
     standings = choose(field, limits, Prices()).ranking
-    found = {(one.point.kind, one.point.bits): one for one in standings}
+    found = {(one.point.mode, one.point.bits): one for one in standings}
     hybrid, static, model = (found[key] for key in (("hybrid", bits), ("static", bits), _MODEL))
     point, figures = hybrid.point, _test(hybrid.point)
     names, right = _exits(card, point)

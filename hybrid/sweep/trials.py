@@ -25,7 +25,6 @@ from hybrid.errors import HybridError, SweepError, WeightsError
 from hybrid.files import replacing, sha256_of
 from hybrid.models.user_models import ANYTHING, in_words
 from hybrid.quant.levels import FULL_PRECISION
-from hybrid.zoo import TWIN
 
 __all__ = [
     "Made",
@@ -160,7 +159,7 @@ def is_finished(trial: Trial) -> bool:
         _check_same(trial, asked, itself=variant == trial.variants[0])
     if card is None or trial.variants[0] not in record:
         return False
-    return all(_is_whole(folder, card, name) for name in (TWIN, *trial.variants))
+    return all(_is_whole(folder, card, name) for name in (zoo.TWIN, *trial.variants))
 
 
 def publish(trial: Trial, draft: Path) -> str:
@@ -175,15 +174,15 @@ def publish(trial: Trial, draft: Path) -> str:
         path.write_text(json.dumps({"format": FORMAT, "variants": record}, indent=1), "utf-8")
     variants = dict(made.variants)
     if kept is not None:
-        twin_kept = _is_whole(folder, kept, TWIN)
-        variants = dict(kept.variants) | {n: v for n, v in variants.items() if n != TWIN}
+        twin_kept = _is_whole(folder, kept, zoo.TWIN)
+        variants = dict(kept.variants) | {n: v for n, v in variants.items() if n != zoo.TWIN}
         if not twin_kept:
-            variants[TWIN] = made.variants[TWIN]
+            variants[zoo.TWIN] = made.variants[zoo.TWIN]
     for name, variant in variants.items():
         if variant is made.variants.get(name):
             shutil.rmtree(folder / name, ignore_errors=True)
             (draft / trial.network / name).replace(folder / name)
-    order = sorted(variants.values(), key=lambda one: (one.name != TWIN, one.bits, one.kind))
+    order = sorted(variants.values(), key=lambda one: (one.name != zoo.TWIN, one.bits, one.kind))
     zoo.save_card(replace(made, variants={v.name: v for v in order}), folder / "card.toml")
     shutil.rmtree(draft, ignore_errors=True)
     hybrid = made.variants[trial.variants[0]]

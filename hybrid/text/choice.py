@@ -1,4 +1,4 @@
-"""What choosing says, in words: names, reasons, certificates; for page, report and command line."""
+"""A choice in words: names, reasons and certificates, for page, report and command line."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -47,43 +47,43 @@ FIGURES = {
     "edge_memory_kib": "Edge memory",
     "days": "Battery lasts",
 }
-_KINDS = {
+_MODES = {
     "cloud": "every image to the cloud",
-    "edge": "hybrid {bits} bit, everything at the edge",
+    "edge": "hybrid {bits} bit, edge only",
     "hybrid": "hybrid {bits} bit",
     "static": "static {bits} bit on the device",
 }
 _BATTERY_YEARS = 20
 _BATTERY = (
-    "The battery is counted for these images alone: what the device draws while it waits, its "
-    "camera and the battery's own discharge shorten its life, often to a fraction."
+    "The battery life covers these images only. Standby, the camera and self-discharge shorten it, "
+    "often to a fraction."
 )
 _UNLABELLED = (
-    "These images have no labels: every answer that is not the full-precision twin's counts as "
-    "lost, and the accuracy lost is at most that."
+    "These images have no labels, so every answer that differs from the full-precision twin's "
+    "counts as lost. The accuracy lost is at most that share."
 )
 _WINS = {
-    "cloud": "Nothing is computed on the device: every raw image is sent, and the full-precision "
+    "cloud": "Nothing is computed on the device: it sends every raw image, and the full-precision "
     "network in the cloud answers.",
-    "edge": "The cloud is never asked: the last exit of the edge answers whatever no earlier exit "
-    "has.",
-    "hybrid": "Who is sure leaves early; the others ask the cloud.",
-    "static": "No early exit and no cloud: the static network on the device needs less than any "
-    "cut network that keeps the limits.",
+    "edge": "The cloud is never used: the last exit on the device answers all images that no "
+    "earlier exit has answered.",
+    "hybrid": "Confident images are answered on the device, the others in the cloud.",
+    "static": "No early exits and no cloud: the static network on the device needs less energy "
+    "than any cut network that meets the limits.",
 }
 
 
 def name(point: Point) -> str:
     """What a point is called.
 
-    A bit width of 32 in the cloud is the full-precision network, so it is not said there.
+    In the cloud mode the bit width is always 32, so it is left out.
     """
-    return f"{point.network}, {_KINDS[point.kind].format(bits=point.bits)}"
+    return f"{point.network}, {_MODES[point.mode].format(bits=point.bits)}"
 
 
 def how(point: Point) -> str:
-    """One sentence on who answers."""
-    return _WINS[point.kind]
+    """One sentence on what answers where."""
+    return _WINS[point.mode]
 
 
 def thresholds(values: Sequence[float]) -> str:
@@ -113,7 +113,7 @@ def figure(key: str, value: float) -> str:
 def days(value: float) -> str:
     """How long a battery lasts; whole days, rounded down, from ten on.
 
-    No battery keeps its charge for decades: beyond them a number would say nothing.
+    No battery keeps its charge for decades, so beyond 20 years no number is given.
 
     >>> days(214.9), days(2.55), days(1e6)
     ('214 days', '2.5 days', '20+ years')
@@ -133,11 +133,11 @@ def asked(limits: Limits) -> str:
         parts[0] += f" ({_percent(limits.confidence)} confidence)"
     if limits.min_days is not None:
         parts.append(f"battery lasts ≥ {days(limits.min_days)}")
-    return ", ".join(parts) or "no limit"
+    return ", ".join(parts) or "no limits"
 
 
 def on_images(answer: Answer) -> str:
-    """Which images decide, which certify and which report."""
+    """Which images were used to choose, to certify and to report."""
     splits = taken_from(answer.images)
     report = f", reported on {splits['test']}" if "test" in splits else ""
     return f"Chosen on {splits['tune']}, certified on {splits['certify']}{report}."
@@ -148,73 +148,80 @@ def headline(answer: Answer) -> str:
     if answer.best is None:
         assert answer.nearest_miss is not None
         miss = answer.nearest_miss
-        return f"Nobody keeps these limits; the nearest miss is {name(miss.point)}: {reason(miss)}."
+        return (
+            f"No candidate meets all limits. The nearest miss is {name(miss.point)}: "
+            f"{reason(miss)}."
+        )
     best = answer.best
     at = f" at thresholds {thresholds(best.thresholds)}" if best.thresholds else ""
     spent = numbers.energy(best.tune.energy_pj)
     lasts = "" if best.tune.days is None else f", and the battery lasts {days(best.tune.days)}"
     return (
-        f"{name(best)}{at}: {spent} per image ({answer.scope}), the least of all that keep the "
-        f"limits{lasts}."
+        f"{name(best)}{at}: {spent} per image ({answer.scope}), the least of all candidates that "
+        f"meet the limits{lasts}."
     )
 
 
 def certificate(proof: Proof, best: Point, limits: Limits) -> str:
-    """The promise in words; a bound is rounded up, so that what is read holds too."""
-    sure = _percent(proof.confidence)
+    """The certificate in words. A bound is rounded up, so that the printed number holds too."""
+    confidence = _percent(proof.confidence)
     network, variant = proof.reference
-    against = f"asking {variant} of {network} for every image"
+    against = f"running {variant} of {network} on every image"
     if (best.network, best.variant) == proof.reference:
-        return f"It loses nothing: {against} is what the loss is counted against."
+        return f"It loses nothing: losses are relative to {against}."
     bound = proof.bound_points if limits.certified else rounded_up(proof.bound_points / 100)
     images = f"({numbers.count(proof.samples)} images)"
     if bound < 0:
-        claim = f"it is at least {numbers.fixed(-bound, 1)} points better than {against}"
+        claim = f"it gains at least {numbers.fixed(-bound, 1)} points of accuracy"
     else:
         points = "point" if bound == 1 else "points"
-        claim = f"it loses at most {_short(bound)} {points} against {against}"
+        claim = f"it loses at most {_short(bound)} {points} of accuracy"
     shared = (
         ""
         if proof.comparisons == 1
-        else f" {proof.comparisons} candidates were tested and share what may go wrong."
+        else f" The {_percent(1 - proof.confidence)} risk of error is divided among the "
+        f"{proof.comparisons} candidates tested."
     )
-    return f"With {sure} confidence, {claim}, on images like these {images}.{shared}"
+    return (
+        f"With {confidence} confidence, {claim} compared with {against}, on images like these "
+        f"{images}.{shared}"
+    )
 
 
 def reason(ranked: RankedCandidate) -> str:
-    """Why a ranked was left out: each limit that it breaks, and by how much."""
-    return "; ".join(_broken(violation) for violation in ranked.violations) or "it keeps all limits"
+    """Why a candidate was left out: each limit that it violates."""
+    return "; ".join(map(_violated, ranked.violations)) or "meets all limits"
 
 
 def place(ranked: RankedCandidate, answer: Answer) -> str:
-    """Where a candidate stands beside the choice."""
+    """A candidate compared with the choice."""
     point = ranked.point
     if answer.best is not None and point == answer.best:
         return "the choice"
     if not ranked.kept:
         return f"left out: {reason(ranked)}"
-    assert answer.best is not None  # somebody keeps the limits
+    assert answer.best is not None  # this candidate meets the limits
     more = point.tune.energy_pj - answer.best.tune.energy_pj
     if more == 0:
-        return "keeps every limit at the same energy, and is no more accurate"
-    return f"keeps every limit, and needs {numbers.energy(more)} more"
+        return "meets all limits at the same energy, and is not more accurate"
+    return f"meets all limits, needs {numbers.energy(more)} more"
 
 
 def on_test(answer: Answer) -> str:
-    """What the images say that decided nothing, and which limit they see broken."""
+    """Figures on images that were not used for choosing, and the limits violated there."""
     point = answer.best
     assert point is not None
     limits = answer.limits
     if point.test is None:
         return (
-            "All these images served to choose or to certify; none is left to report on."
+            "All these images were used to choose or to certify; none are left to report on."
             if answer.images
-            else "There is no trace of test here to report it on."
+            else "There is no trace of the test split to report on."
         )
     seen = point.test
-    said = (
-        f"On {numbers.count(seen.samples)} images of test, which decided nothing: "
-        f"{numbers.percent(seen.accuracy, 2)} right, {figure('loss_points', seen.loss_points)} "
+    found = (
+        f"On the {numbers.count(seen.samples)} test images, which were not used for choosing: "
+        f"{numbers.percent(seen.accuracy, 2)} correct, {figure('loss_points', seen.loss_points)} "
         f"lost, {numbers.energy(seen.energy_pj)} per image"
     )
     broken = [
@@ -223,24 +230,24 @@ def on_test(answer: Answer) -> str:
         if (seen.by_limit[key] < allowed if key == "days" else seen.by_limit[key] > allowed)
     ]
     return (
-        f"{said}; there it goes beyond a limit: {' and '.join(broken)}."
+        f"{found}. Violated there: {' and '.join(broken)}."
         if broken
-        else (f"{said}; every limit holds there too.")
+        else f"{found}. All limits are met there too."
     )
 
 
 def counted(answer: Answer) -> str:
-    """What was searched, and how exactly."""
-    exact = (
-        "every outcome of every threshold"
+    """How many settings were tried, how completely, and the rule of the choice."""
+    tried = (
+        "all that can differ"
         if answer.exact
-        else "every outcome of a common threshold, a grid of the others, refined one at a time"
+        else "all common thresholds, a grid of separate ones, then one threshold at a time"
     )
-    several = len(answer.ranking)
+    candidates = len(answer.ranking)
     return (
-        f"{numbers.count(answer.settings)} settings of {several} candidates ({exact}), chosen "
-        f"on {taken_from(answer.images)['tune']}; of those that keep the limits the one of least "
-        "energy, of equals the more accurate."
+        f"{numbers.count(answer.settings)} threshold settings of {candidates} candidates were "
+        f"tried on {taken_from(answer.images)['tune']}: {tried}. Of those that meet the limits, "
+        "the one with the least energy was chosen; of equals, the most accurate."
     )
 
 
@@ -250,20 +257,20 @@ def apart(answer: Answer) -> str:
         return ""
     *others, last = answer.references
     return (
-        f"{', '.join(others)} and {last} are different questions, and the least energy goes to the "
-        "easiest of them: choose among networks of one data set. Each loss is counted against the "
-        "best twin of its own."
+        f"{', '.join(others)} and {last} are different tasks, and the easiest one needs the least "
+        "energy. Choose among networks of one data set. Each loss is relative to the best twin of "
+        "its own data set."
     )
 
 
 def notes(answer: Answer) -> tuple[str, ...]:
-    """What a reader must know besides."""
-    said = answer.absent
+    """Notes that belong to every answer like this one."""
+    found = answer.absent
     if answer.limits.images_per_day is not None:
-        said = (_BATTERY, *said)
+        found = (_BATTERY, *found)
     if not answer.labelled:
-        said = (_UNLABELLED, *said)
-    return said
+        found = (_UNLABELLED, *found)
+    return found
 
 
 def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
@@ -289,51 +296,54 @@ def short(point: Point) -> str:
 
 
 def verdict(one: ProfileCheck) -> str:
-    """What another energy model says of a choice."""
+    """A choice under another energy model."""
     if one.best is None:
-        return "nobody keeps the limits"
-    if one.check_profiles:
+        return "no candidate meets the limits"
+    if one.agrees:
         return f"the same choice, {numbers.energy(one.own.tune.energy_pj)} per image"
     instead = f"{name(one.best)} is chosen, {numbers.energy(one.best.tune.energy_pj)} per image"
     first = f"the first choice needs {numbers.energy(one.own.tune.energy_pj)}"
-    broken = "; ".join(_broken(violation) for violation in one.violations)
-    return f"{instead}; {first}" + (f" and breaks a limit: {broken}" if broken else "")
+    violated = "; ".join(map(_violated, one.violations))
+    return f"{instead}; {first}" + (f" and violates a limit: {violated}" if violated else "")
 
 
 def survival(found: Sequence[ProfileCheck], first: Point) -> str:
     """One sentence: under how many energy models the choice stays the choice."""
-    kept = sum(one.check_profiles for one in found)
+    kept = sum(one.agrees for one in found)
     if kept == len(found):
         return f"Under all {kept} energy models the choice is {name(first)}."
-    others = ", ".join(one.profile for one in found if not one.check_profiles)
+    others = ", ".join(one.profile for one in found if not one.agrees)
     return (
-        f"Under {kept} of {len(found)} energy models the choice is {name(first)}; not under "
+        f"Under {kept} of {len(found)} energy models the choice is {name(first)}, but not under "
         f"{others}."
     )
 
 
-def _broken(violation: Violation) -> str:
-    words, allowed = FIGURES[violation.limit].lower(), figure(violation.limit, violation.allowed)
+def _violated(violation: Violation) -> str:
+    allowed = figure(violation.limit, violation.allowed)
     if violation.limit == "days":
-        return f"{words} {days(violation.value)}, {days(violation.excess)} short of {allowed}"
+        return f"the battery lasts {days(violation.value)} (at least {allowed} required)"
     if math.isinf(violation.value):
-        return f"{words} is not certified, because there is no trace of certify"
-    more = f"{figure(violation.limit, violation.excess)} over the limit of {allowed}"
+        return "the accuracy lost cannot be certified: there is no trace of the certify split"
+    value = figure(violation.limit, violation.value)
+    if value == allowed:  # both rounded
+        value = f"just over {value}"
     if violation.certified:
-        said = f"{words} is certified to at most {figure(violation.limit, violation.value)}, {more}"
-        return said + _too_few(violation)
-    return f"{words} {figure(violation.limit, violation.value)}, {more}"
+        return f"can be certified to lose at most {value} (limit {allowed}){_too_few(violation)}"
+    if violation.limit == "loss_points":
+        return f"loses {value} (limit {allowed})"
+    return f"{FIGURES[violation.limit].lower()} {value} (limit {allowed})"
 
 
 def _too_few(violation: Violation) -> str:
-    """What no point could have been promised from so few images."""
+    """Why no point could have been certified on so few images."""
     if violation.fewest is None:
-        return " (so small a loss cannot be certified from any number of images)"
+        return "; no number of images can certify so small a loss"
     if violation.samples >= violation.fewest:
         return ""
     return (
-        f" (of {numbers.count(violation.samples)} images nothing better can come: it takes "
-        f"{numbers.count(violation.fewest)}, if none of them loses anything)"
+        f"; {numbers.count(violation.samples)} images are too few: certifying this loss takes at "
+        f"least {numbers.count(violation.fewest)}, even with no errors"
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hybrid.policy import CostsLike, OperatingPoint, Outcome
+from hybrid.energy import ExitCosts
+from hybrid.policy import OperatingPoint, Outcome
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 
 __all__ = [
@@ -41,7 +43,6 @@ SPOKEN = (
 SPOKEN_UNLABELLED = (
     "{edge_fraction:percent} answered at the edge, accuracy unknown, {energy_pj:energy} per image"
 )
-_FULL_PRECISION = 32
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
 
@@ -73,7 +74,7 @@ def against(scope: str) -> str:
 
 
 def headline_templates(
-    costs: CostsLike,
+    costs: ExitCosts,
     *,
     twin_energy_pj: float,
     twin_accuracy: float | None,
@@ -138,7 +139,7 @@ def headline_templates(
 
 def headlines(
     point: OperatingPoint,
-    costs: CostsLike,
+    costs: ExitCosts,
     *,
     scope: str,
     image_bytes: int,
@@ -243,7 +244,7 @@ def _unbeaten(baselines: Sequence[Baseline], *, scope: str, labelled: bool) -> s
         return UNLABELLED
     if not baselines:
         return "No static network is recorded here to compare this point with."
-    if all(baseline.bits == _FULL_PRECISION for baseline in baselines):
+    if all(baseline.bits == FULL_PRECISION for baseline in baselines):
         return (
             "The full-precision twin does not beat this point on both accuracy and energy "
             f"({scope}). A static network with fewer bits might, but none is recorded here."

@@ -1,8 +1,8 @@
-"""Logits to confidences in [0, 1], their temperature, and how far they can be believed.
+"""Logits to confidences in [0, 1], their temperature and their calibration.
 
 The leaving rule, the same everywhere: a sample leaves at the first exit whose confidence, as
 float32, is >= its threshold, as float32. `to_codes` turns confidences into whole numbers that
-decide identically for every threshold T / 10,000, for a browser that counts without floats.
+decide identically for every threshold T / 10,000, for a browser that counts with whole numbers.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 CODES = 10_000  # steps of the threshold grid: thresholds T / CODES for T = 0 … CODES
 _GRID = (np.arange(CODES + 1) / CODES).astype(np.float32)
-_TEMPERATURES = (0.05, 20.0)  # where fit_temperature looks
+_TEMPERATURES = (0.05, 20.0)  # range of fit_temperature
 
 
 def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> Floats:
@@ -132,7 +132,7 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         labels: (n,), 0 to classes - 1.
 
     Returns:
-        T from 0.05 to 20 (an end of the range where the loss still falls there); 1 where no
+        T from 0.05 to 20 (an end of the range where the loss still falls there); 1 if no
         temperature changes anything.
     """
     scores = np.asarray(logits, np.float64)
@@ -156,7 +156,7 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def auroc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
-    """How often a right answer is surer than a wrong one, over all pairs; ties count half.
+    """How often a correct answer has more confidence than an incorrect one; ties count half.
 
     This is the area under the ROC curve of failure prediction (the Mann-Whitney statistic).
 
@@ -165,7 +165,7 @@ def auroc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
         correct: (n,) bool.
 
     Returns:
-        0 to 1; NaN where all answers are right or all are wrong.
+        0 to 1; NaN if all answers are correct or all are incorrect.
     """
     hits = np.asarray(correct, bool)
     values, rank = np.unique(np.asarray(confidence), return_inverse=True)
@@ -174,7 +174,7 @@ def auroc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     pairs = int(right.sum()) * int(wrong.sum())
     if not pairs:
         return float("nan")
-    surer = np.cumsum(wrong) - wrong  # wrong answers strictly below each value
+    surer = np.cumsum(wrong) - wrong  # incorrect answers strictly below each value
     return float(right @ (2 * surer + wrong)) / (2 * pairs)
 
 

@@ -1,6 +1,6 @@
-"""What every exit said about every sample of a split: built from logits, kept as Parquet.
+"""The answer and confidence of every exit for every sample of a split, stored as Parquet.
 
-Arrays in, so nothing here knows torch or a network. One row a sample, columns `sample`, `label`
+Arrays in; knows neither torch nor a network. One row per sample, columns `sample`, `label`
 and, for exit i (the last is the final exit), `exit<i>_class` and one `exit<i>_<measure>` for each
 confidence measure; the file's metadata, under the key `hybrid`, is one JSON object.
 """
@@ -33,18 +33,18 @@ _AGAIN = "record it again with `hybrid trace`"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trace:
-    """What every exit of one variant said about every sample of one split.
+    """The answer and confidence of every exit of a variant for every sample of a split.
 
     | field              | shape      |                                                       |
     |--------------------|------------|-------------------------------------------------------|
-    | labels             | (n,)       | int64, the true class; -1 throughout where not known  |
+    | labels             | (n,)       | int64, the true class; all -1 if unknown              |
     | classes            | (n, exits) | int64, each exit's answer, the final exit last        |
     | confidences        | (n, exits) | float32 in [0, 1] by measure, after the temperature   |
     | temperatures       | (exits,)   | what each exit's logits were divided by               |
     | reliability_before | (exits,)   | of max_probability before the temperature             |
 
-    The arrays are read-only, and each exit's column lies in one piece of memory, so that a
-    threshold reads only what it needs.
+    The arrays are read-only. Each exit's column is contiguous in memory, so that a threshold
+    reads only what it needs.
 
     Raises:
         TraceError: arrays that do not fit together, or no sample at all.
@@ -80,12 +80,12 @@ class Trace:
 
     @property
     def labelled(self) -> bool:
-        """Whether the true classes are known; where not, no exit counts as right."""
+        """Whether the true classes are known; if not, no exit counts as correct."""
         return bool(self.labels[0] != UNLABELLED)
 
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """(n, exits): where an exit's answer is the label."""
+        """(n, exits): whether an exit's answer is the label."""
         right: npt.NDArray[np.bool_] = _frozen(self.classes == self.labels[:, None], np.bool_)
         return right
 
@@ -93,8 +93,8 @@ class Trace:
     def against_final(self) -> "Trace":
         """The same trace with the final exit's answers as labels.
 
-        Its accuracy is the share that is answered as the final exit would, and what is lost
-        against that exit is the disagreement, which no loss of accuracy exceeds.
+        Its accuracy is the share answered as the final exit would answer. The loss compared with
+        that exit is the disagreement, and no loss of accuracy is larger.
         """
         return replace(self, labels=self.classes[:, -1])
 
@@ -156,7 +156,7 @@ def build_in_parts(
         raise TraceError(_EMPTY)
     classes = np.concatenate([part.classes for part in said])
     before = np.concatenate([part.before for part in said])
-    # No label, nothing right: how far an exit can be believed is then not known either.
+    # Without labels nothing counts as correct, so the calibration is unknown too.
     diagrams = [reliability(before[:, i], classes[:, i] == truth) for i in range(before.shape[1])]
     known = bool((truth != UNLABELLED).any())
     return Trace(
@@ -175,7 +175,7 @@ def build_in_parts(
 
 
 def save(trace: Trace, path: Path | str) -> None:
-    """Write the trace as Parquet; a killed run never leaves half a file under this name."""
+    """Write the trace as Parquet, atomically."""
     with replacing(Path(path)) as draft:
         _write(_table(trace), draft)
 
@@ -183,7 +183,7 @@ def save(trace: Trace, path: Path | str) -> None:
 def load(
     path: Path | str, *, expect_sha256: str | None = None, expect_network: str | None = None
 ) -> Trace:
-    """Read a trace and check that it is whole and belongs to these weights.
+    """Read a trace and check that it is intact and of these weights.
 
     Args:
         expect_sha256: of the weights file the trace must have been recorded with.
@@ -211,7 +211,7 @@ def load(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Said:
-    """What some samples' logits come to; `before` is max_probability without a temperature."""
+    """Answers and confidences of some samples; `before` is max_probability at temperature 1."""
 
     classes: npt.NDArray[np.int64]
     confidences: Mapping[str, npt.NDArray[np.float32]]
@@ -225,7 +225,7 @@ def _said(logits: Sequence[npt.ArrayLike], temperatures: Sequence[float], whose:
     for number, exit_logits in enumerate(scores):
         if not np.isfinite(exit_logits).all():
             raise TraceError(
-                f"Exit {number} of {whose} answered with numbers that are not finite; "
+                f"Exit {number} of {whose} gave values that are not finite; "
                 "its weights are damaged or its training diverged."
             )
     tempered = [softmax(z, t) for z, t in zip(scores, temperatures, strict=True)]
@@ -247,16 +247,22 @@ def _without_labels(diagram: Reliability) -> Reliability:
 def _check(trace: Trace) -> None:
     shape = trace.classes.shape
     if trace.labels.ndim != 1 or len(shape) != 2 or shape[0] != trace.samples:
-        raise TraceError(f"{trace.labels.shape} labels do not fit to answers of shape {shape}.")
+        raise TraceError(
+            f"Labels of shape {trace.labels.shape} do not match answers of shape {shape}."
+        )
     if not trace.samples or not trace.all_exits:
         raise TraceError(_EMPTY)
     if (trace.labels == UNLABELLED).any() and (trace.labels != UNLABELLED).any():
-        raise TraceError("Some samples have a label and some have none; keep them apart.")
+        raise TraceError(
+            "Some samples have a label and some have none; record them as separate splits."
+        )
     if not len(trace.temperatures) == len(trace.reliability_before) == trace.all_exits:
         raise TraceError(f"{trace.all_exits} exits need as many temperatures and reliabilities.")
     for measure, values in trace.confidences.items():
         if values.shape != shape:
-            raise TraceError(f"{measure} of shape {values.shape} does not fit to {shape} answers.")
+            raise TraceError(
+                f"{measure} of shape {values.shape} does not match answers of shape {shape}."
+            )
         if not ((values >= 0) & (values <= 1)).all():
             raise TraceError(f"{measure} has values outside 0 to 1.")
 
@@ -312,13 +318,13 @@ def _read(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise TraceError(f"There is no trace at {path}; record one with `hybrid trace`.") from None
     except (pa.ArrowException, OSError, ValueError) as error:  # damage can make a name no UTF-8
-        raise TraceError(f"{path} is no readable Parquet file; {_AGAIN}.") from error
+        raise TraceError(f"{path} is not a readable Parquet file; {_AGAIN}.") from error
 
 
 def _metadata(table: pa.Table, path: Path) -> dict[str, Any]:
     written = (table.schema.metadata or {}).get(_KEY)
     if written is None:
-        raise TraceError(f"{path} is a Parquet file but no trace; name one from `hybrid trace`.")
+        raise TraceError(f"{path} is a Parquet file but not a trace; name one from `hybrid trace`.")
     try:
         about = dict(json.loads(written))
     except (TypeError, ValueError) as error:

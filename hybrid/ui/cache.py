@@ -78,9 +78,8 @@ def offers() -> Offers:
     """What can be chosen on this machine."""
     exits, splits = {}, {}
     for network in zoo.networks():
-        hybrids = [v for v in zoo.card(network).variants.values() if v.kind == "hybrid"]
-        if hybrids:
-            exits[network] = {v.bits: v.early_exits for v in sorted(hybrids, key=lambda v: v.bits)}
+        if hybrids := zoo.card(network).hybrids:
+            exits[network] = {variant.bits: variant.early_exits for variant in hybrids}
             splits[network] = tuple(user_splits.names(network))
     return Offers(early_exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
 
@@ -343,7 +342,7 @@ def _prices(
             _part_name(part, known): tuple(parts[part] for parts in by_exit) for part in by_exit[0]
         },
         twin_energy_pj=twin_energy_pj,
-        twin_accuracy=_accuracy(network, zoo.variant_name(32, static=True), split),
+        twin_accuracy=_accuracy(network, zoo.TWIN, split),
         twin_parts={_part_name(part, known): spent for part, spent in twin_parts.items()},
     )
 
@@ -354,12 +353,11 @@ def _statics(
 ) -> tuple[Static, ...]:
     del changed  # only in the key
     found, asked = [], _asked(profile, link, scope)
-    for bits in zoo.bit_widths(network, static=True):
-        accuracy = _accuracy(network, zoo.variant_name(bits, static=True), split)
+    for variant in zoo.card(network).statics:
+        accuracy = _accuracy(network, variant.name, split)
         if accuracy is not None:
-            variant = zoo.variant(network, bits, static=True)
             energy_pj = evaluation.costs(variant, asked).energy_pj[0]
-            found.append(Static(bits=bits, accuracy=accuracy, energy_pj=energy_pj))
+            found.append(Static(bits=variant.bits, accuracy=accuracy, energy_pj=energy_pj))
     return tuple(found)
 
 
@@ -367,30 +365,17 @@ def _statics(
 def _frontiers(view: View, split: str, changed: tuple[int, ...]) -> tuple[Frontier, ...]:
     del changed  # only in the key
     found = []
-    for bits in zoo.bit_widths(view.network):
+    for variant in zoo.card(view.network).hybrids:
         try:
-            searched = counted(view.network, zoo.variant_name(bits), split)
-            shown = counted(view.network, zoo.variant_name(bits), view.split)
+            searched = counted(view.network, variant.name, split)
+            shown = counted(view.network, variant.name, view.split)
         except HybridError:
             continue  # this bit width has no trace; the others are shown without it
-        costs = prices(replace(view, bits=bits)).costs
+        costs = prices(replace(view, bits=variant.bits)).costs
         grids = _slider_grids(searched, view.measure)
-        points = policy.all_points(searched, costs, view.measure, grids)
-        best = policy.frontier(points.energy_pj, points.accuracy)
-        thresholds = points.thresholds[best]
-        outcomes = [policy.outcome(shown, some, view.measure) for some in thresholds.tolist()]
-        counts = np.array([one.exit_counts for one in outcomes])
-        energy_pj = policy.mean_cost(counts, costs.energy_pj)
-        order = np.argsort(energy_pj, kind="stable")
-        found.append(
-            Frontier(
-                bits=bits,
-                thresholds=thresholds[order],
-                energy_pj=energy_pj[order],
-                accuracy=np.array([one.accuracy for one in outcomes])[order],
-                edge_fraction=np.array([one.edge_fraction for one in outcomes])[order],
-            )
-        )
+        points = policy.all_points(searched, view.measure, grids)
+        best = policy.frontier_on(points, shown, costs, measure=view.measure)
+        found.append(Frontier(bits=variant.bits, **vars(best)))
     return tuple(found)
 
 
@@ -399,7 +384,7 @@ def _sweep(view: View, changed: tuple[int, ...]) -> policy.ThresholdSweep:
     del changed  # only in the key
     recorded = counted(view.network, view.variant, view.split)
     grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
-    return policy.sweep(recorded, measure=view.measure, costs=prices(view).costs, grid=grid)
+    return policy.sweep(recorded, measure=view.measure, grid=grid)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

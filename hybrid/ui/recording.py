@@ -101,7 +101,7 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
     jobs.spare_a_core()
     card = zoo.card(network)
     chosen = card.variants[variant]
-    loaded = zoo.load(network, bits=chosen.bits, static=chosen.kind == "static")
+    loaded = zoo.load_variant(network, chosen)
 
     def step(done: int, total: int) -> None:
         with gate.paused():
@@ -122,7 +122,7 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
             images,
             name=network,
             variant=variant,
-            weights_sha256=chosen.files["weights.safetensors"],
+            weights_sha256=chosen.files[zoo.WEIGHTS],
             progress=step,
         )
     path = zoo.trace_path(network, variant, split)

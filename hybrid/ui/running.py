@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["gate", "image_run", "network"]
 
-WEIGHTS = "weights.safetensors"
-
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def gate() -> Turns:
@@ -38,7 +36,7 @@ def network(name: str, variant: str) -> "Network":
     Raises:
         UnknownNameError, WeightsError: as `zoo.load`.
     """
-    return _network(name, variant, zoo.card(name).variants[variant].files[WEIGHTS])
+    return _network(name, variant, zoo.card(name).variants[variant].files[zoo.WEIGHTS])
 
 
 def image_run(
@@ -53,7 +51,7 @@ def image_run(
     Args:
         pixels: (h, w, channels), what the network sees.
     """
-    sha256 = zoo.card(name).variants[variant].files[WEIGHTS]
+    sha256 = zoo.card(name).variants[variant].files[zoo.WEIGHTS]
     return _trial(pixels.tobytes(), pixels.shape, name, variant, sha256, thresholds, measure)
 
 
@@ -63,7 +61,7 @@ def _network(name: str, variant: str, sha256: str) -> "Network":  # noqa: ARG001
 
     spare_a_core()
     chosen = zoo.card(name).variants[variant]
-    loaded = zoo.load(name, bits=chosen.bits, static=chosen.kind == "static")
+    loaded = zoo.load_variant(name, chosen)
     spec = loaded.spec
     with gate():
         blank = torch.zeros(1, spec.channels, spec.size, spec.size)

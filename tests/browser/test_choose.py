@@ -49,7 +49,7 @@ def expected(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     limits = Limits(max_loss_points=12.0, confidence=0.9, max_energy_uj=12.0)
     best = choose(collect_candidates(["trees-toy"]), limits).best
     assert best is not None
-    assert best.kind in {"hybrid", "edge"}
+    assert best.mode in {"hybrid", "edge"}
     return best
 
 

@@ -92,7 +92,6 @@ def test_the_curves_the_browser_draws_are_the_sweeps_that_python_computes(
 ) -> None:
     open_explore(page, address, "network=trees-wide&bits=4", follower_js)
     known = recorded(pretrained, "trees-wide", 4)
-    costs = policy.Costs(energy_pj=(1,) * 4, latency_ms=(1,) * 4, uplink_bytes=(0,) * 4)
 
     for number in range(3):
         drawn = page.evaluate(
@@ -101,7 +100,7 @@ def test_the_curves_the_browser_draws_are_the_sweeps_that_python_computes(
             number,
         )
         expected = policy.sweep(
-            known, costs=costs, exit=number, others=(0.9, 0.7, 0.4), grid=np.arange(201) / 200
+            known, exit=number, others=(0.9, 0.7, 0.4), grid=np.arange(201) / 200
         )
         np.testing.assert_allclose(drawn[0], 100 * expected.accuracy, rtol=1e-12)
         np.testing.assert_allclose(drawn[1], 100 * expected.edge_fraction, rtol=1e-12)

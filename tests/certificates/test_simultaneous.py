@@ -1,15 +1,13 @@
 """A path walked down and a grid for a free slider: bounds that hold together."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hybrid import certificates, policy
-from hybrid.errors import CertificateError
+from hybrid import certificates
 from hybrid.traces.trace import Trace
 from tests.certificates.made_up import deltas, every_method, made_up, on_certify
 from tests.strategies import trace_of
@@ -58,7 +56,7 @@ def test_all_points_up_to_the_last_certified_keep_the_limit_and_the_next_does_no
     method: str, seed: int, limit: float, delta: float
 ):
     trace = made_up(200, seed=seed)
-    path = certificates.threshold_path(replace(trace, split="tune"), points=12)
+    path = [(value, value) for value in np.linspace(1, 0, 12).tolist()]
 
     last = certificates.fixed_sequence(trace, path, max_loss=limit, delta=delta, method=method)
 
@@ -66,24 +64,6 @@ def test_all_points_up_to_the_last_certified_keep_the_limit_and_the_next_does_no
     assume(min(abs(bound - limit) for bound in bounds) > 2e-6)
     kept = [bound <= limit for bound in [*bounds, math.inf]]
     assert last == (kept.index(False) - 1 if kept[0] else None)
-
-
-def test_a_path_goes_from_the_certain_ones_to_everybody_in_even_steps():
-    trace = replace(made_up(2000), split="tune")
-
-    path = certificates.threshold_path(trace, points=22)
-
-    assert path[0] == (1.0, 1.0)
-    assert path[-1] == (0.0, 0.0)
-    assert len(path) == 22
-    leaving = [policy.outcome(trace, one).edge_fraction for one in path]
-    # the first and the last step are those beyond the samples
-    assert np.diff(leaving[1:-1]) == pytest.approx(1 / 19, abs=0.01)
-
-
-def test_a_path_cannot_be_fixed_on_the_split_that_certifies():
-    with pytest.raises(CertificateError, match="fixed before certify is looked at"):
-        certificates.threshold_path(made_up())
 
 
 # A grid for a free slider

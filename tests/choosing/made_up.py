@@ -8,6 +8,7 @@ import numpy as np
 
 from hybrid import zoo
 from hybrid.choosing.candidates import Candidate, Field, candidate, see
+from hybrid.choosing.modes import modes_of
 from hybrid.energy import ExitCosts, Layer
 from hybrid.traces.trace import Trace
 from tests.strategies import SHA256
@@ -46,7 +47,7 @@ def variant_of(name: str, *, exits: int) -> zoo.Variant:
         layers=layers_of(kind, int(bits), exits),
         uplink_bytes=600 if early else 0,
         temperatures=(1.0,) * (early + 1),
-        files={"weights.safetensors": SHA256},
+        files={zoo.WEIGHTS: SHA256},
         history=(),
         epochs=1,
         hours=0.0,
@@ -91,21 +92,20 @@ def candidates_of(
     """
     card = card_of(exits=tune.all_exits - 1)
     found: list[Candidate] = []
-    for kind in ["edge", "hybrid"] if tune.all_exits > 1 else ["hybrid"]:
-        own = {"tune": see(tune, kind, twins[0]), "certify": see(certify, kind, twins[1])}
-        variant = card.variants["hybrid-4bit"]
-        found.append(candidate(card=card, kind=kind, variant=variant, seen=own, measure=measure))
-    for kind in ("static", "cloud"):
-        seen = {t.split: see(t, kind, t) for t in twins}
-        twin = card.variants["static-32bit"]
+    variant, twin = card.variants["hybrid-4bit"], card.variants[zoo.TWIN]
+    for mode in modes_of(variant):
+        own = {"tune": see(tune, mode, twins[0]), "certify": see(certify, mode, twins[1])}
+        found.append(candidate(card=card, mode=mode, variant=variant, seen=own, measure=measure))
+    for mode in modes_of(twin):
+        seen = {t.split: see(t, mode, t) for t in twins}
         found.append(
             candidate(
-                card=card, kind=kind, variant=twin, seen=seen, measure=measure, reference=True
+                card=card, mode=mode, variant=twin, seen=seen, measure=measure, reference=True
             )
         )
     return Field(
         candidates=tuple(found),
-        references={"trees": (card.network, "static-32bit")},
+        references={"trees": (card.network, zoo.TWIN)},
         measure=measure,
         absent=(),
     )

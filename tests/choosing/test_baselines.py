@@ -70,8 +70,9 @@ def test_the_sides_of_a_duel_are_what_evaluate_gives_at_its_points(found: list[P
     assert fought == expected
     for comparison in fought:
         static, hybrid = compared_points(NETWORK, comparison, prices)
-        assert (static.accuracy, static.uplink_bytes) == (comparison.accuracy, 0)
-        assert static.energy_pj == pytest.approx(comparison.static_energy_pj)
+        assert static.point.outcome.accuracy == comparison.accuracy
+        assert static.point.uplink_bytes == 0
+        assert static.point.energy_pj == pytest.approx(comparison.static_energy_pj)
         if hybrid is None:
             continue
         point = evaluate(
@@ -80,10 +81,12 @@ def test_the_sides_of_a_duel_are_what_evaluate_gives_at_its_points(found: list[P
             comparison.hybrid_thresholds,
             prices=Prices(scope="device"),
         )
-        assert hybrid.accuracy == point.outcome.accuracy >= comparison.accuracy - WITHIN
-        assert hybrid.energy_pj == pytest.approx(comparison.hybrid_energy_pj)
+        assert hybrid.point.outcome == point.outcome
+        assert point.outcome.accuracy >= comparison.accuracy - WITHIN
+        assert hybrid.point.energy_pj == pytest.approx(comparison.hybrid_energy_pj)
         assert hybrid.device_energy_pj == point.energy_pj
-        assert (hybrid.latency_ms, hybrid.uplink_bytes) == (point.latency_ms, point.uplink_bytes)
+        assert hybrid.point.latency_ms == point.latency_ms
+        assert hybrid.point.uplink_bytes == point.uplink_bytes
     assert any(comparison.hybrid for comparison in fought)
 
 
@@ -94,6 +97,7 @@ def test_a_static_network_that_no_hybrid_reaches_wins():
         return Curve(
             variant=variants[name],
             energy_pj=np.array([spent]),
+            edge_fraction=np.array([1.0]),
             accuracy=np.array([right]),
             thresholds=np.zeros((1, variants[name].early_exits)),
         )

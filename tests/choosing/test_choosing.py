@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from hybrid import certificates, choosing, energy, evaluation
-from hybrid.choosing import Answer, Field, Limits, search
+from hybrid.choosing import MODES, Answer, Field, Limits, search
 from hybrid.choosing.candidates import Candidate, see
 from hybrid.choosing.choosing import pareto_sets
 from hybrid.evaluation import Prices
@@ -49,8 +49,8 @@ def drawn(samples: int, exits: int, *, seed: int = 0) -> Field:
     return candidates_of(splits[0], splits[1], twins)
 
 
-def by_kind(field: Field) -> dict[str, Candidate]:
-    return {candidate.kind: candidate for candidate in field.candidates}
+def by_mode(field: Field) -> dict[str, Candidate]:
+    return {candidate.mode.name: candidate for candidate in field.candidates}
 
 
 def best_of_the_loop(trace: Trace, twin: Trace, limits: Limits, prices: Prices) -> Any:
@@ -149,7 +149,7 @@ def test_a_search_that_is_not_exact_never_breaks_a_limit_nor_beats_the_loop(
 def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None:
     field = drawn(400, 3)
     limits, prices = Limits(max_loss_points=1.5, **OBSERVED), Prices()
-    hybrid = by_kind(field)["hybrid"]
+    hybrid = by_mode(field)["hybrid"]
     assert not hybrid.options.exact
 
     answer = choosing.choose(replace(field, candidates=(hybrid,)), limits, prices)
@@ -159,21 +159,21 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
     costs = hybrid.costs(prices)
     allowed = seen.reference_right - 0.015 * seen.samples
     for exit_ in range(2):
-        for cut in search.cuts(seen.confidences[MEASURE][:, exit_]):
+        for value in search.distinct_thresholds(seen.confidences[MEASURE][:, exit_]):
             moved = list(best.thresholds)
-            moved[exit_] = float(cut)
+            moved[exit_] = float(value)
             right, _, pj, *_ = looped(seen, moved, MEASURE, costs)  # type: ignore[arg-type]
             assert right < allowed or pj >= best.tune.energy_pj * (1 - 1e-12)
 
 
 @given(random_traces(max_samples=10, max_exits=2))
-def test_the_cuts_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
+def test_the_thresholds_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
     assume(trace.all_exits == 2)
     sure = trace.confidences[MEASURE][:, 0]
 
-    cuts = search.cuts(sure)
+    found = search.distinct_thresholds(sure)
 
-    leaving = [int((sure >= np.float32(cut)).sum()) for cut in cuts]
+    leaving = [int((sure >= np.float32(value)).sum()) for value in found]
     values = np.unique(sure)
     expected = [int((sure >= value).sum()) for value in values] + ([] if values[-1] == 1 else [0])
     assert leaving == expected
@@ -181,7 +181,7 @@ def test_the_cuts_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
 
 def test_an_edge_ends_at_its_last_exit_and_sends_nothing() -> None:
     field = drawn(120, 3)
-    edge = by_kind(field)["edge"]
+    edge = by_mode(field)["edge"]
 
     answer = choosing.choose(replace(field, candidates=(edge,)), Limits())
 
@@ -195,7 +195,7 @@ def test_an_edge_ends_at_its_last_exit_and_sends_nothing() -> None:
 
 def test_every_image_to_the_cloud_costs_what_the_raw_image_costs_over_the_link() -> None:
     field = drawn(60, 2)
-    cloud = by_kind(field)["cloud"]
+    cloud = by_mode(field)["cloud"]
     prices = Prices(scope="device")
 
     best = choosing.choose(replace(field, candidates=(cloud,)), Limits(), prices).best
@@ -210,7 +210,7 @@ def test_every_image_to_the_cloud_costs_what_the_raw_image_costs_over_the_link()
 
 
 def test_edge_memory_is_packed_weights_and_the_largest_activations() -> None:
-    hybrid = by_kind(drawn(20, 3))["hybrid"]
+    hybrid = by_mode(drawn(20, 3))["hybrid"]
 
     # stem at 32 bits, two stages at 4, two heads at 32; a layer holds 2,000 + 1,000 numbers
     weights = 36_000 + 2 * 4_500 + 2 * 36_000
@@ -219,7 +219,7 @@ def test_edge_memory_is_packed_weights_and_the_largest_activations() -> None:
 
 def test_the_battery_lasts_by_what_the_device_alone_spends() -> None:
     field = drawn(60, 2)
-    static = by_kind(field)["static"]
+    static = by_mode(field)["static"]
     limits = Limits(images_per_day=1000, battery_mah=220, battery_volts=3.0)
     alone = replace(field, candidates=(static,))
 
@@ -263,7 +263,7 @@ def test_runners_up_are_of_other_variants_first_and_the_left_out_say_what_they_b
             assert (
                 ranked.point.tune.by_limit[violation.limit] == violation.value > violation.allowed
             )
-    broken = {s.point.kind: [b.limit for b in s.violations] for s in answer.left_out}
+    broken = {s.point.mode: [b.limit for b in s.violations] for s in answer.left_out}
     assert broken == {"static": ["energy_uj"], "cloud": ["energy_uj"], "edge": ["loss_points"]}
 
 
@@ -274,8 +274,8 @@ def test_limits_that_nobody_can_keep_name_the_nearest_miss() -> None:
     assert answer.proof is None
     assert answer.runners_up == ()
     assert answer.nearest_miss is not None
-    violations_of = [ranked.miss for ranked in answer.ranking]
-    assert answer.nearest_miss.miss == min(violations_of) > 0
+    misses = [ranked.miss for ranked in answer.ranking]
+    assert answer.nearest_miss.miss == min(misses) > 0
     assert answer.nearest_miss.violations[0].allowed == 0.001
 
 
@@ -285,9 +285,9 @@ def test_what_is_certified_is_what_the_fixed_sequence_certifies_of_a_path_fixed_
 
     answer = choosing.choose(field, limits)
 
-    hybrid = by_kind(field)["hybrid"]
+    hybrid = by_mode(field)["hybrid"]
     assert answer.comparisons == 2  # edge and hybrid; the twin loses nothing by definition
-    ranked = next(s for s in answer.ranking if s.point.kind == "hybrid")
+    ranked = next(s for s in answer.ranking if s.point.mode == "hybrid")
     assert ranked.kept
     seen = hybrid.seen["certify"]
     early = exits_of(seen, ranked.point.thresholds)
@@ -312,8 +312,8 @@ def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound
     answer = choosing.choose(candidates_of(tune, wrong, twins), Limits(max_loss_points=5.0))
 
     assert answer.best is not None
-    assert answer.best.kind in {"static", "cloud"}
-    left = {s.point.kind: s for s in answer.left_out}
+    assert answer.best.mode in {"static", "cloud"}
+    left = {s.point.mode: s for s in answer.left_out}
     assert left["hybrid"].violations[0].certified
     assert left["hybrid"].violations[0].value == pytest.approx(100)  # all wrong, the twin all right
 
@@ -321,14 +321,14 @@ def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound
 def test_a_loss_that_so_few_images_cannot_promise_is_left_out_with_how_many_could() -> None:
     answer = choosing.choose(drawn(40, 2), Limits(max_loss_points=5.0, confidence=0.9))
 
-    left = {s.point.kind: s for s in answer.left_out}
+    left = {s.point.mode: s for s in answer.left_out}
     violation = left["hybrid"].violations[0]
     delta = 0.1 / answer.comparisons
     assert (violation.samples, violation.fewest) == (
         40,
         certificates.fewest_samples(0.05, delta=delta),
     )
-    assert f"of 40 images nothing better can come: it takes {violation.fewest}, if none" in (
+    assert f"40 images are too few: certifying this loss takes at least {violation.fewest}" in (
         reason(left["hybrid"])
     )
 
@@ -339,9 +339,9 @@ def test_without_labels_to_certify_on_a_certified_limit_is_kept_by_the_reference
 
     answer = choosing.choose(replace(field, candidates=tuple(bare)), Limits(max_loss_points=1.0))
 
-    assert {s.point.kind for s in answer.ranking if s.kept} == {"static", "cloud"}
-    assert all(np.isinf(s.violations[0].value) for s in answer.left_out if s.point.kind == "hybrid")
-    left = {said["point"]["kind"]: said for said in answer.to_dict()["left_out"]}
+    assert {s.point.mode for s in answer.ranking if s.kept} == {"static", "cloud"}
+    assert all(np.isinf(s.violations[0].value) for s in answer.left_out if s.point.mode == "hybrid")
+    left = {said["point"]["mode"]: said for said in answer.to_dict()["left_out"]}
     assert left["hybrid"]["violations"][0]["value"] is None
 
 
@@ -357,7 +357,7 @@ def test_the_promise_is_broken_no_more_often_than_it_may_be() -> None:
     """200 fields from one population: how often does the certified choice lose more than said?"""
     exits, limit, delta, rounds = 2, 3.0, 0.1, 200
     pool = synthetic_trace(samples=40_000, exits=exits, seed=9)
-    truth = see(pool, "hybrid", twin_of(pool, pool.classes[:, -1]))
+    truth = see(pool, MODES["hybrid"], twin_of(pool, pool.classes[:, -1]))
     rng = np.random.default_rng(0)
     broken = chosen = 0
     for _ in range(rounds):
@@ -394,7 +394,7 @@ def test_a_choice_is_compared_under_every_profile() -> None:
     found = choosing.check_profiles(field, limits, prices, best, profiles)
 
     assert [one.profile for one in found] == energy.profile_names()
-    assert found[0].check_profiles
+    assert found[0].agrees
     assert found[0].own == best
     assert found[0].excess_energy == 0
     assert all(one.excess_energy is not None and one.excess_energy >= 0 for one in found)

@@ -43,20 +43,20 @@ def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path)
     [
         ({"weights_sha256": "1" * 64}, "was chosen for other weights"),
         ({"thresholds": (0.5,)}, "Too few thresholds"),
-        ({"thresholds": (0.5, 1.5)}, "lies outside 0 to 1"),
-        ({"kind": "pigeon"}, "says kind = 'pigeon'; it is one of cloud, edge, hybrid, static"),
-        ({"measure": "mood"}, "says measure = 'mood'"),
-        ({"scope": "galaxy"}, "says scope = 'galaxy'"),
-        ({"bits": 4}, "says hybrid-2bit and 4 bits"),
-        ({"kind": "cloud"}, "says hybrid-2bit is of kind cloud"),
-        ({"kind": "static"}, "says hybrid-2bit is of kind static"),
+        ({"thresholds": (0.5, 1.5)}, "is outside 0 to 1"),
+        ({"mode": "pigeon"}, "has mode = 'pigeon'; allowed are edge, hybrid, static, cloud"),
+        ({"measure": "mood"}, "has measure = 'mood'"),
+        ({"scope": "galaxy"}, "has scope = 'galaxy'"),
+        ({"bits": 4}, "names hybrid-2bit but 4 bits"),
+        ({"mode": "cloud"}, "hybrid-2bit has no deployment mode cloud"),
+        ({"mode": "static"}, "hybrid-2bit has no deployment mode static"),
         ({"certificate": {"confidence": 0.95}}, "has a certificate without bound_points"),
     ],
 )
 def test_a_point_that_does_not_fit_is_refused(
     point: PointFile, tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
-    hybrid = replace(point, kind="hybrid", variant="hybrid-2bit", bits=2, thresholds=(0.5, 0.5))
+    hybrid = replace(point, mode="hybrid", variant="hybrid-2bit", bits=2, thresholds=(0.5, 0.5))
     save_point(replace(hybrid, **change), tmp_path / "point.toml")  # type: ignore[arg-type]
 
     with pytest.raises(PointError, match=words):
@@ -66,9 +66,9 @@ def test_a_point_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     "content, words",
     [
-        ("format = 2", "is of format 2, and this version reads format 1"),
-        ("format = 1", "is no operating point"),
-        ("format = 1\nthresholds = 3", "is no operating point"),
+        ("format = 1", "is of format 1, and this version reads format 2"),
+        ("format = 2", "is not an operating point"),
+        ("format = 2\nthresholds = 3", "is not an operating point"),
         ("format =", "cannot be read as TOML"),
     ],
 )
@@ -120,5 +120,5 @@ def test_a_point_of_a_network_that_is_not_here_says_so(point: PointFile, tmp_pat
 def test_limits_that_nobody_keeps_have_no_file(point: PointFile) -> None:
     nobody = choose(collect_candidates(["trees-toy"]), Limits(max_energy_uj=0))
 
-    with pytest.raises(PointError, match="Nobody keeps these limits"):
+    with pytest.raises(PointError, match="No candidate meets these limits"):
         point_file(nobody)

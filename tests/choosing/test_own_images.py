@@ -159,7 +159,7 @@ def test_the_command_chooses_on_own_images() -> None:
     assert said["best"]["tune"]["split"] == "mine-tune"
     assert said["best"]["test"] is None
     words = run("--images", "mine", "--max-loss", "30", "--uncertified")
-    assert "none is left to report on" in " ".join(words.split())
+    assert "none are left to report on" in " ".join(words.split())
 
 
 def test_the_report_names_the_images(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_network_that_nobody_leaves_has_nothing_to_certify(evaluate: Evaluate)
     refused = evaluate("--bits", "4", "--static", "--certify")
 
     assert refused.exit_code == 2
-    assert "Nobody leaves trees-toy static-4bit early" in refused.stderr
+    assert "trees-toy static-4bit has no early exits" in refused.stderr
 
 
 def test_without_a_trace_of_certify_it_says_how_to_get_one(
@@ -96,8 +96,8 @@ def test_without_a_trace_of_certify_it_says_how_to_get_one(
 @pytest.mark.parametrize(
     "labels, words, method",
     [
-        ((), "leaving early ", "betting"),
-        (("--no-labels",), "answered otherwise than by its own", "disagreement"),
+        ((), "early exits ", "betting"),
+        (("--no-labels",), "of the answers differ from", "disagreement"),
     ],
 )
 def test_a_split_of_ones_own_certifies_for_images_like_its_own(

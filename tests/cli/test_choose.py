@@ -35,7 +35,7 @@ def test_choose_compares_the_choice_under_every_profile(run: Run) -> None:
     said = parsed(run("choose", "digits-vgg", "--every-profile", "--json"))
 
     assert {one["profile"] for one in said["profiles"]} == set(energy.profile_names())
-    assert said["profiles"][0]["check_profiles"]
+    assert said["profiles"][0]["agrees"]
 
 
 def test_choose_says_in_words_what_it_says_in_json(run: Run) -> None:

@@ -426,7 +426,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
         (["evaluate", "digits-vg", "--bits", "4"], "Did you mean digits-vgg?"),
         (["evaluate", "digits-vgg", "--bits", "5"], "5 bits are not offered here; choose one of 4"),
         ([*EVALUATE[:-1], "0.9"], "Too few thresholds"),
-        ([*EVALUATE[:-1], "0.9,1.5"], "lies outside 0 to 1"),
+        ([*EVALUATE[:-1], "0.9,1.5"], "is outside 0 to 1"),
         ([*EVALUATE[:-1], "0.9,sure"], "'sure' is not a number"),
         ([*EVALUATE, "--measure", "hope"], "No confidence measure is called 'hope'"),
         ([*EVALUATE, "--split", "train"], "No split is called 'train'"),
@@ -519,7 +519,7 @@ def test_every_variant_that_ships_can_be_evaluated(network: str) -> None:
 
     for variant in variants.values():
         words = ["evaluate", network, "--bits", str(variant.bits), "--json"]
-        words += ["--static"] if variant.kind == "static" else []
+        words += ["--static"] if variant.is_static else []
         words += (
             ["--thresholds", ",".join(["0.9"] * variant.early_exits)] if variant.early_exits else []
         )

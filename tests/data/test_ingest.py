@@ -107,8 +107,8 @@ def test_a_split_without_labels_knows_disagreement_and_no_accuracy(network: Netw
     taken = [next((i for i in (0, 1) if sure[i] >= np.float32(0.9)), 2)
              for sure in found.confidences["max_probability"]]  # fmt: skip
     differs = [c[e] != c[2] for c, e in zip(found.classes, taken, strict=True)]
-    assert point.to_dict()["accuracy"] is None
-    assert point.to_dict()["twin_accuracy"] is None
+    assert point.as_row()["accuracy"] is None
+    assert point.as_row()["twin_accuracy"] is None
     assert point.outcome.exit_counts == tuple(taken.count(e) for e in (0, 1, 2))
     assert point.energy_pj > 0
     disagreement = evaluation.disagreement(found, limits, "max_probability")

@@ -11,11 +11,10 @@ import torch
 from hybrid import data, zoo
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
-from hybrid.energy import Layer
+from hybrid.energy import ExitCosts, Layer
 from hybrid.inference import live, record
 from hybrid.inference.live import LiveRequest, Progress
 from hybrid.models import Network, Spec, build
-from hybrid.policy import Costs
 from hybrid.traces.trace import Trace
 
 SAMPLES = 50
@@ -266,7 +265,9 @@ def test_what_leaving_early_saved_by_hand(network: Network, digits: Dataset, req
         layer("three", 3, 4000),
         layer("classifier", -1, 9),
     )
-    costs = Costs(energy_pj=(1.0, 2.0, 5.0), latency_ms=(0.0,) * 3, uplink_bytes=(0.0, 0.0, 80.0))
+    costs = ExitCosts(
+        energy_pj=(1.0, 2.0, 5.0), latency_ms=(0.0,) * 3, uplink_bytes=(0.0, 0.0, 80.0)
+    )
 
     against = live.against_everything(progress, layers, costs)
 

@@ -40,7 +40,7 @@ def test_where_the_sliders_start_the_certificate_stands_beside_the_accuracy(
 
     made = certificate(0.8, 0.8)
     assert made.sentence in captions(app)
-    assert made.sentence.startswith("With 95 % confidence, leaving early costs at most ")
+    assert made.sentence.startswith("With 95 % confidence, early exits cost at most ")
     assert made.sentence.endswith("on images like these (500 images).")
     assert not [button for button in app.button if button.key == "explore_certified"]
 
@@ -108,7 +108,7 @@ def test_a_damaged_trace_of_certify_is_said_and_all_else_works(explore: Explore,
 
     app = explore(**TOY)
 
-    assert "is no readable Parquet file" in captions(app)
+    assert "is not a readable Parquet file" in captions(app)
     assert len(app.metric) == 6
 
 

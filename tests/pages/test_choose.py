@@ -54,7 +54,7 @@ def test_the_answer_is_the_librarys(opened: Open) -> None:
     assert ", ".join(f"{t:g}" for t in point.thresholds) in said(app)
     assert metric(app, "Accuracy") == f"{100 * point.tune.accuracy:.2f} %"
     assert "With 90 % confidence, it loses at most 20 points" in app.info[0].value
-    assert "of test, which decided nothing" in said(app)
+    assert "test images, which were not used for choosing" in said(app)
 
 
 def test_a_limit_moves_the_answer(opened: Open) -> None:
@@ -75,7 +75,7 @@ def test_a_battery_says_how_many_days_it_lasts(opened: Open) -> None:
     ).tune.days
     assert days is not None
     assert metric(app, "Battery lasts") == f"{int(days):,} days"
-    assert any("what the device draws while it waits" in one.value for one in app.caption)
+    assert any("covers these images only" in one.value for one in app.caption)
 
 
 def test_what_was_left_out_stands_with_its_reason(opened: Open) -> None:
@@ -85,13 +85,13 @@ def test_what_was_left_out_stands_with_its_reason(opened: Open) -> None:
     assert list(table.columns) == ["Left out", "Why"]
     row = table[table["Left out"].str.contains("every image to the cloud")].iloc[0]
     # 20.496 µJ of MACs at 3.2 pJ: 400,000 + 3 × 2,000,000 + 5,000
-    assert row["Why"] == "energy per image 20.5 µJ, 10.5 µJ over the limit of 10.0 µJ"
+    assert row["Why"] == "energy per image 20.5 µJ (limit 10.0 µJ)"
 
 
 def test_limits_that_nobody_keeps_name_the_nearest_miss(opened: Open) -> None:
     app = opened(network="trees-toy", loss="0", energy_uj="0.5")
 
-    assert "Nobody keeps these limits; the nearest miss is trees-toy" in app.warning[0].value
+    assert "No candidate meets all limits. The nearest miss is trees-toy" in app.warning[0].value
     assert not app.metric
     assert [b.proto.label for b in app.get("download_button")] == ["Report (HTML)"]
 
@@ -200,7 +200,7 @@ def test_the_point_can_be_downloaded_and_every_chart_says_what_it_shows(opened: 
     assert len(charts) == 3
     assert all(chart.proto.alt for chart in charts)
     lines = json.loads(charts[1].proto.spec)["data"][0]
-    assert [d["label"] for d in lines["dimensions"]][:3] == ["Kind", "Bits", "Lost (points)"]
+    assert [d["label"] for d in lines["dimensions"]][:3] == ["Mode", "Bits", "Lost (points)"]
 
 
 def test_the_choice_links_to_explore_at_its_point(opened: Open) -> None:

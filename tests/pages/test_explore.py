@@ -205,7 +205,7 @@ def test_a_damaged_trace_is_said_and_another_bit_width_still_works(
 
     app = explore(network="trees-toy", bits="1")
 
-    assert "is no readable Parquet file" in app.warning[0].value
+    assert "is not a readable Parquet file" in app.warning[0].value
     app.segmented_control(key="bits").set_value(2).run()
     assert len(app.metric) == 6
 

@@ -125,7 +125,7 @@ def test_a_damaged_trace_is_one_sentence(folder: Path, page: AppTest):
     page.run()
 
     assert not page.exception
-    assert re.search("no readable Parquet file; record it again", page.warning[0].value)
+    assert re.search("not a readable Parquet file; record it again", page.warning[0].value)
 
 
 def test_a_damaged_card_is_one_sentence_and_not_a_traceback(folder: Path, page: AppTest):

@@ -101,7 +101,7 @@ def test_without_labels_accuracy_is_unknown_and_the_rest_is_shown(
         f"Same as cloud {numbers.percent(1 - apart)}",
         f"Different {numbers.percent(apart)}",
     ]
-    assert app.session_state["explore_point"]["point"].to_dict()["accuracy"] is None
+    assert app.session_state["explore_point"]["point"].as_row()["accuracy"] is None
 
 
 def test_a_split_that_is_not_divided_certifies_nothing(explore: Explore, toy: object) -> None:
@@ -128,7 +128,7 @@ def test_without_labels_the_disagreement_is_certified(explore: Explore, toy: obj
 
     app = explore(**TOY, split="mine-certify")
 
-    assert "are answered otherwise than by its own final exit" in said(app)
+    assert "of the answers differ from the network's final exit" in said(app)
     assert "on images like these (200 images)" in said(app)
 
 

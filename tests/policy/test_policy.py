@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid import policy
+from hybrid.energy import ExitCosts
 from hybrid.errors import ThresholdError, TraceError, UnknownNameError
-from hybrid.policy import Costs
 from hybrid.traces.confidence import CODES, MEASURES
 from hybrid.traces.trace import Trace
 from tests.strategies import (
@@ -102,7 +102,6 @@ def test_a_sweep_equals_the_outcome_at_each_threshold(
     swept = policy.sweep(
         trace,
         measure=measure,
-        costs=costs_of(trace.all_exits),
         exit=moving,
         others=limits,
         grid=grid,
@@ -120,7 +119,7 @@ def test_a_sweep_prices_each_threshold_as_an_operating_point_does(drawn: TraceAn
     trace, limits = drawn
     costs = costs_of(trace.all_exits)
 
-    swept = policy.sweep(trace, costs=costs, grid=[0.0, 0.25, 0.5, 0.9999, 1.0])
+    swept = policy.sweep(trace, grid=[0.0, 0.25, 0.5, 0.9999, 1.0])
 
     assert len(swept.grid) == 5
     for g, value in enumerate(swept.grid):
@@ -129,20 +128,20 @@ def test_a_sweep_prices_each_threshold_as_an_operating_point_does(drawn: TraceAn
         )
         assert swept.edge_fraction[g] == point.outcome.edge_fraction
         assert swept.accuracy[g] == point.outcome.accuracy
-        assert swept.energy_pj[g] == point.energy_pj
-        assert swept.latency_ms[g] == point.latency_ms
-        assert swept.uplink_bytes[g] == point.uplink_bytes
+        assert swept.mean(costs.energy_pj)[g] == point.energy_pj
+        assert swept.mean(costs.latency_ms)[g] == point.latency_ms
+        assert swept.mean(costs.uplink_bytes)[g] == point.uplink_bytes
 
 
 def test_a_sweep_without_a_grid_takes_1001_thresholds():
-    swept = policy.sweep(synthetic_trace(), costs=costs_of(3))
+    swept = policy.sweep(synthetic_trace())
 
     assert swept.grid.tolist() == [step / 1000 for step in range(1001)]
 
 
 @given(trace=random_traces(), grid=grids)
 def test_all_points_equal_the_outcome_of_each_combination(trace: Trace, grid: np.ndarray):
-    points = policy.all_points(trace, costs_of(trace.all_exits), "entropy", grid)
+    points = policy.all_points(trace, "entropy", grid)
 
     combinations = list(itertools.product(sorted(grid.tolist()), repeat=trace.all_exits - 1))
     assert [tuple(row) for row in points.thresholds.tolist()] == combinations
@@ -155,11 +154,11 @@ def test_all_points_equal_the_outcome_of_each_combination(trace: Trace, grid: np
 def test_every_exit_can_have_a_grid_of_its_own():
     trace, costs = synthetic_trace(), costs_of(3)
 
-    points = policy.all_points(trace, costs, grid=[np.array([0.3, 0.6, 0.9]), np.array([0.5])])
+    points = policy.all_points(trace, grid=[np.array([0.3, 0.6, 0.9]), np.array([0.5])])
 
     assert points.thresholds.tolist() == [[0.3, 0.5], [0.6, 0.5], [0.9, 0.5]]
     for limits, counts, energy in zip(
-        points.thresholds, points.exit_counts, points.energy_pj, strict=True
+        points.thresholds, points.exit_counts, points.mean(costs.energy_pj), strict=True
     ):
         point = policy.operating_point(
             trace, limits, costs=costs, twin_energy_pj=1.0, twin_accuracy=None
@@ -172,7 +171,7 @@ def test_every_exit_can_have_a_grid_of_its_own():
 def test_all_points_of_the_default_grid_are_outcomes(exits: int):
     trace = synthetic_trace(exits=exits, samples=60)
 
-    points = policy.all_points(trace, costs_of(exits), "margin")
+    points = policy.all_points(trace, "margin")
 
     assert len(points.accuracy) <= 4_000_000
     for m in np.linspace(0, len(points.accuracy) - 1, 15).astype(int):
@@ -320,7 +319,7 @@ def test_a_class_without_samples_has_no_accuracy():
     assert np.isnan(made.exit_fractions[2]).all()
 
 
-COSTS = Costs(
+COSTS = ExitCosts(
     energy_pj=(10.0, 20.0, 70.0), latency_ms=(1.0, 2.0, 30.0), uplink_bytes=(0.0, 0.0, 100.0)
 )
 # Two samples leave at exit 0, one at exit 1, one goes on; three of them are right.
@@ -349,7 +348,7 @@ def test_an_operating_point_by_hand():
 
 
 def test_an_operating_point_becomes_json():
-    written = json.loads(json.dumps(four().to_dict(), allow_nan=False))
+    written = json.loads(json.dumps(four().as_row(), allow_nan=False))
 
     assert written == {
         "samples": 4,
@@ -373,37 +372,18 @@ def test_without_a_twins_trace_there_is_no_difference_to_it():
     point = four(twin_accuracy=None)
 
     assert point.accuracy_difference is None
-    assert point.to_dict()["twin_accuracy"] is None
+    assert point.as_row()["twin_accuracy"] is None
 
 
 def test_a_point_that_costs_nothing_reduces_without_bound_and_is_still_json():
-    free = Costs(energy_pj=(0.0, 0.0, 0.0), latency_ms=(0.0,) * 3, uplink_bytes=(0.0,) * 3)
+    free = ExitCosts(energy_pj=(0.0, 0.0, 0.0), latency_ms=(0.0,) * 3, uplink_bytes=(0.0,) * 3)
 
     point = policy.operating_point(
         FOUR, [0.5, 0.5], costs=free, twin_energy_pj=1.0, twin_accuracy=None
     )
 
     assert point.energy_reduction == math.inf
-    assert point.to_dict()["energy_reduction"] is None
-
-
-@dataclass(frozen=True)
-class ExitCosts:
-    """Costs from elsewhere: only the names of the fields matter."""
-
-    energy_pj: tuple[float, ...]
-    latency_ms: tuple[float, ...]
-    uplink_bytes: tuple[float, ...]
-
-
-def test_costs_are_accepted_by_their_fields():
-    costs = ExitCosts(COSTS.energy_pj, COSTS.latency_ms, COSTS.uplink_bytes)
-
-    point = policy.operating_point(
-        FOUR, [0.5, 0.5], costs=costs, twin_energy_pj=110.0, twin_accuracy=0.875
-    )
-
-    assert point == four()
+    assert point.as_row()["energy_reduction"] is None
 
 
 def test_costs_of_another_network_are_refused():
@@ -480,17 +460,17 @@ def test_thresholds_come_as_numbers_or_text(
         ([None], 1, "Threshold None is not a number"),
         ([True], 1, "Threshold True is not a number"),
         ([[0.5]], 1, r"Threshold \[0.5\] is not a number"),
-        (["nan"], 1, "A threshold is NaN, which nothing exceeds"),
-        ([1.5], 1, "Threshold 1.5 lies outside 0 to 1"),
-        (["-0.1"], 1, "Threshold '-0.1' lies outside 0 to 1"),
-        ([math.inf], 1, "Threshold inf lies outside 0 to 1"),
-        ([10**400], 1, "Threshold 10+ lies outside 0 to 1"),
+        (["nan"], 1, "A threshold is NaN, which no confidence reaches"),
+        ([1.5], 1, "Threshold 1.5 is outside 0 to 1"),
+        (["-0.1"], 1, "Threshold '-0.1' is outside 0 to 1"),
+        ([math.inf], 1, "Threshold inf is outside 0 to 1"),
+        ([10**400], 1, "Threshold 10+ is outside 0 to 1"),
         ([0.5] * 3, 2, "Too many thresholds: 3 given, and this network has 2 early exits"),
         ([0.5], 2, "Too few thresholds: 1 given, and this network has 2 early exits"),
         ("", 1, "Too few thresholds: 0 given, and this network has 1 early exit; give"),
         ([0.5], 0, "This network has no early exit and takes no threshold; leave out the 1"),
-        (0.5, 1, "0.5 is no list of thresholds"),
-        (None, 1, "None is no list of thresholds"),
+        (0.5, 1, "0.5 is not a list of thresholds"),
+        (None, 1, "None is not a list of thresholds"),
     ],
 )
 def test_thresholds_that_cannot_be_used_are_refused_in_one_sentence(
@@ -509,23 +489,23 @@ def test_an_unknown_measure_names_the_known_ones():
 
 def test_a_sweep_of_an_exit_that_does_not_exist_is_refused():
     with pytest.raises(ThresholdError, match="There is no early exit 2; this network has 2"):
-        policy.sweep(synthetic_trace(), costs=costs_of(3), exit=2, others=[0.5, 0.5])
+        policy.sweep(synthetic_trace(), exit=2, others=[0.5, 0.5])
 
 
 @pytest.mark.parametrize("grid", [[], [0.5, np.nan], [-0.1], [1.1], 0.5])
 def test_a_grid_that_is_no_list_of_thresholds_is_refused(grid: object):
     with pytest.raises(ThresholdError, match="at least one, each from 0 to 1"):
-        policy.sweep(synthetic_trace(), costs=costs_of(3), grid=grid)
+        policy.sweep(synthetic_trace(), grid=grid)
 
 
 def test_a_grid_for_every_exit_is_needed():
     with pytest.raises(ThresholdError, match="1 grids of thresholds were given for 2 early exits"):
-        policy.all_points(synthetic_trace(), costs_of(3), grid=[np.array([0.5])])
+        policy.all_points(synthetic_trace(), grid=[np.array([0.5])])
 
 
 def test_more_combinations_than_can_be_listed_are_refused():
     with pytest.raises(ThresholdError, match="1,003,003,001 combinations of thresholds are"):
-        policy.all_points(synthetic_trace(exits=4), costs_of(4), grid=policy.GRID)
+        policy.all_points(synthetic_trace(exits=4), grid=policy.GRID)
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,7 @@ def test_a_row_is_the_choice_on_tune_and_the_figures_of_test(
         collect_candidates([network]), Limits(max_loss_points=1.0, confidence=None)
     ).ranking
     assert row.energy_pj == next(
-        s.point.test.energy_pj for s in best if s.point.kind == "hybrid" and s.point.test
+        s.point.test.energy_pj for s in best if s.point.mode == "hybrid" and s.point.test
     )
 
 

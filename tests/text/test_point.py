@@ -1,10 +1,11 @@
 """Sentences about an operating point."""
 
 from hybrid import policy
+from hybrid.energy import ExitCosts
 from hybrid.text import point
 from hybrid.ui.explore.data import Static
 
-COSTS = policy.Costs(energy_pj=(1e6, 4e6), latency_ms=(1.0, 60.0), uplink_bytes=(0.0, 1000.0))
+COSTS = ExitCosts(energy_pj=(1e6, 4e6), latency_ms=(1.0, 60.0), uplink_bytes=(0.0, 1000.0))
 COUNTED = policy.Outcome(
     samples=10_000,
     thresholds=(0.8,),

@@ -191,7 +191,7 @@ def test_a_truncated_file_is_refused(written: Path, keep: float):
     data = written.read_bytes()
     written.write_bytes(data[: int(len(data) * keep) if isinstance(keep, float) else keep])
 
-    with pytest.raises(TraceError, match="no readable Parquet file; record it again"):
+    with pytest.raises(TraceError, match="not a readable Parquet file; record it again"):
         trace.load(written)
 
 
@@ -212,14 +212,14 @@ def test_a_byte_changed_in_the_data_never_changes_what_is_read(written: Path):
 
 
 def test_a_folder_is_no_trace(tmp_path: Path):
-    with pytest.raises(TraceError, match="no readable Parquet file"):
+    with pytest.raises(TraceError, match="not a readable Parquet file"):
         trace.load(tmp_path)
 
 
 def test_a_parquet_file_without_our_metadata_is_no_trace(tmp_path: Path):
     pq.write_table(pa.table({"sample": [0]}), tmp_path / "other.parquet")
 
-    with pytest.raises(TraceError, match="is a Parquet file but no trace"):
+    with pytest.raises(TraceError, match="is a Parquet file but not a trace"):
         trace.load(tmp_path / "other.parquet")
 
 
@@ -291,7 +291,7 @@ def test_confidences_outside_0_to_1_are_refused(value: float):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_logits_of_a_network_that_diverged_are_refused(value: float):
-    with pytest.raises(TraceError, match="Exit 1 of n v answered with numbers that are not finite"):
+    with pytest.raises(TraceError, match="Exit 1 of n v gave values that are not finite"):
         trace.build(
             logits=[np.zeros((1, 2)), np.array([[0, value]])],
             labels=[0],
@@ -309,7 +309,7 @@ def test_a_trace_without_samples_is_refused():
 
 
 def test_labels_that_do_not_fit_to_the_answers_are_refused():
-    with pytest.raises(TraceError, match=r"\(199,\) labels do not fit to answers of shape"):
+    with pytest.raises(TraceError, match=r"Labels of shape \(199,\) do not match answers of shape"):
         replace(synthetic_trace(), labels=np.zeros(199, np.int64))
 
 
@@ -317,7 +317,7 @@ def test_confidences_that_do_not_fit_to_the_answers_are_refused():
     made = synthetic_trace()
     wrong = dict(made.confidences) | {"margin": np.zeros((200, 2))}
 
-    with pytest.raises(TraceError, match=r"margin of shape \(200, 2\) does not fit"):
+    with pytest.raises(TraceError, match=r"margin of shape \(200, 2\) does not match"):
         replace(made, confidences=wrong)
 
 

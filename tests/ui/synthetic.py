@@ -102,7 +102,7 @@ def _variant(bits: int, *, exits: int, stages: int, is_static: bool) -> zoo.Vari
         layers=_layers(bits, exits=exits, stages=stages, is_static=is_static),
         uplink_bytes=0 if is_static else 256 * bits + 24,
         temperatures=(1.0,) * (exits + 1),
-        files={"weights.safetensors": SHA256},
+        files={zoo.WEIGHTS: SHA256},
         accuracy={},
         auroc={},
         history=(),

@@ -149,7 +149,7 @@ def test_a_damaged_trace_is_only_replaced_when_asked(opened: Callable[[], AppTes
 
     app = opened()
 
-    assert "is no readable Parquet file" in app.warning[0].value
+    assert "is not a readable Parquet file" in app.warning[0].value
     assert missing(folder).read_bytes() == b"no Parquet"
     app.button(key="record_trace").click().run()
     wait_for_jobs()

@@ -15,11 +15,11 @@ from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
 from hybrid.text import choice, numbers
 from hybrid.ui import palette
 
-__all__ = ["KIND_COLOURS", "axes", "profiles", "trade"]
+__all__ = ["MODE_COLOURS", "axes", "profiles", "trade"]
 
 Floats = npt.NDArray[np.float64]
 
-KIND_COLOURS = {
+MODE_COLOURS = {
     "hybrid": palette.exit_colour(0),
     "edge": palette.exit_colour(1),
     "static": palette.TWIN,
@@ -42,7 +42,7 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     figure = _figure(height=420)
     for number, one in enumerate(pareto_sets):
         figure.add_trace(_candidate(one, number, scale_pj, unit))
-    figure.add_traces([_key(kind) for kind in sorted({one.kind for one in pareto_sets})])
+    figure.add_traces([_key(mode) for mode in sorted({one.mode for one in pareto_sets})])
     if answer.best is not None:
         figure.add_trace(_ring(answer.best, scale_pj))
     limits = answer.limits
@@ -68,10 +68,10 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     Blue keeps every limit that tune can see; the choice is red.
     """
     scale_pj, unit = _unit(pareto_sets)
-    kinds = [kind for kind in KIND_COLOURS if any(one.kind == kind for one in pareto_sets)]
+    modes = [mode for mode in MODE_COLOURS if any(one.mode == mode for one in pareto_sets)]
     bits = sorted({one.bits for one in pareto_sets})
     columns: list[dict[str, Any]] = [
-        _named("Kind", [kinds.index(one.kind) for one in pareto_sets], pareto_sets, kinds),
+        _named("Mode", [modes.index(one.mode) for one in pareto_sets], pareto_sets, modes),
         _named("Bits", [bits.index(one.bits) for one in pareto_sets], pareto_sets, bits),
         _axis("Lost (points)", _column(pareto_sets, "loss_points")),
         _axis(f"Energy ({unit})", _column(pareto_sets, "energy_uj") * 1e6 / scale_pj, log=True),
@@ -104,7 +104,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
                 "cmax": 2,
                 "colorscale": [
                     [0, palette.LINE], [0.25, palette.LINE],
-                    [0.25, KIND_COLOURS["hybrid"]], [0.75, KIND_COLOURS["hybrid"]],
+                    [0.25, MODE_COLOURS["hybrid"]], [0.75, MODE_COLOURS["hybrid"]],
                     [0.75, palette.WRONG], [1, palette.WRONG],
                 ],
             },
@@ -159,31 +159,31 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     return figure
 
 
-def _key(kind: str) -> go.Scatter:
-    """A kind's entry in the legend, drawn as what keeps the limits."""
-    marker = {"symbol": _SYMBOLS[kind], "size": 8, "color": KIND_COLOURS[kind]}
-    return go.Scatter(x=[None], y=[None], name=kind.capitalize(), mode="markers", marker=marker)
+def _key(name: str) -> go.Scatter:
+    """A mode's entry in the legend, drawn like a point that meets the limits."""
+    marker = {"symbol": _SYMBOLS[name], "size": 8, "color": MODE_COLOURS[name]}
+    return go.Scatter(x=[None], y=[None], name=name.capitalize(), mode="markers", marker=marker)
 
 
 def _candidate(one: ParetoSet, number: int, scale_pj: float, unit: str) -> go.Scatter:
-    colour = KIND_COLOURS[one.kind]
+    colour = MODE_COLOURS[one.mode]
     keeps = one.over == 0
     where = [choice.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
-    bits = "" if one.kind == "cloud" else f" {one.bits} bit"
+    bits = "" if one.mode == "cloud" else f" {one.bits} bit"
     return go.Scatter(
         x=one.figures["energy_uj"] * 1e6 / scale_pj,
         y=one.figures["loss_points"],
         customdata=[[number, row, at] for row, at in enumerate(where)],
-        name=one.kind.capitalize(),
+        name=one.mode.capitalize(),
         showlegend=False,
         mode="lines+markers",
         line={"color": palette.faint(colour, 0.35), "width": 1},
         marker={
-            "symbol": _SYMBOLS[one.kind],
+            "symbol": _SYMBOLS[one.mode],
             "size": np.where(keeps, 8, 5),
             "color": [colour if kept else palette.faint(colour, 0.3) for kept in keeps],
         },
-        hovertemplate=f"{one.network}, {one.kind}{bits}<br>%{{customdata[2]}}<br>"
+        hovertemplate=f"{one.network}, {one.mode}{bits}<br>%{{customdata[2]}}<br>"
         f"%{{x:,.3~r}} {unit}, %{{y:.2f}} points lost<extra></extra>",
         cliponaxis=False,
     )
@@ -222,7 +222,7 @@ def _chosen_rows(pareto_sets: Sequence[ParetoSet], best: Point | None) -> npt.ND
     rows = [np.zeros(len(one.over), np.bool_) for one in pareto_sets]
     if best is not None:
         for one, mask in zip(pareto_sets, rows, strict=True):
-            if (one.network, one.kind, one.variant) == best.candidate:
+            if (one.network, one.mode, one.variant) == best.candidate:
                 apart = np.abs(one.figures["energy_uj"] - best.tune.energy_pj / 1e6)
                 mask[int(np.argmin(apart))] = True
     return np.concatenate(rows)

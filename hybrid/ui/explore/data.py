@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from hybrid import energy, policy
 from hybrid.text import numbers
@@ -49,18 +48,14 @@ class Static:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Frontier:
+class Frontier(policy.Frontier):
     """The Pareto-optimal points of one bit width on the split they were searched on.
 
-    thresholds (m, early); energy_pj (rising), accuracy, edge_fraction (m,), all three measured on
-    the split that is shown. The search used another split if there was one.
+    The figures are those of the split that is shown. The search used another split if there was
+    one.
     """
 
     bits: int
-    thresholds: npt.NDArray[np.float64]
-    energy_pj: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-    edge_fraction: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from hybrid import policy
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text.point import flow_labels
 from hybrid.ui import palette
 from hybrid.ui.explore.data import Frontier, Static
@@ -19,7 +20,6 @@ from hybrid.zoo import exit_labels
 
 __all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
 
-_FULL_PRECISION = 32
 
 Floats = npt.NDArray[np.float64]
 Figure = go.Figure
@@ -52,7 +52,7 @@ def tradeoff(
     figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8})
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
         figure.add_trace(_frontier(frontier, scale_pj, unit, present=frontier.bits == bits))
-    widest = max((s.bits for s in statics if s.bits < _FULL_PRECISION), default=0)
+    widest = max((s.bits for s in statics if s.bits < FULL_PRECISION), default=0)
     for static in statics:
         figure.add_trace(_static(static, scale_pj, unit, named=static.bits == widest))
     figure.add_trace(
@@ -291,7 +291,7 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) 
     colour = palette.INK if present else palette.LINE
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
     # At the low ends, which are furthest apart; only the widest has room for more than a number.
-    label = words if frontier.bits == _FULL_PRECISION else str(frontier.bits)
+    label = words if frontier.bits == FULL_PRECISION else str(frontier.bits)
     labels = [label] + [""] * (len(frontier.energy_pj) - 1)
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
     where = ", ".join(f"%{{customdata[{i + 1}]:.4f}}" for i in range(clicks.shape[1] - 1))
@@ -315,7 +315,7 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) 
 
 def _static(static: Static, scale_pj: float, unit: str, *, named: bool) -> go.Scatter:
     """A diamond. Of several close together only one is labelled with the full name."""
-    twin = static.bits == _FULL_PRECISION
+    twin = static.bits == FULL_PRECISION
     name = "Twin" if twin else f"Static {static.bits} bit"
     return go.Scatter(
         x=np.array([static.energy_pj / scale_pj]),

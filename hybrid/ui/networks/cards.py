@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from hybrid import zoo
 from hybrid.choosing.baselines import ComparedPoint, Comparison, compared_points, comparisons_at
 from hybrid.energy import Profile, layer_energy_pj
 from hybrid.evaluation import Prices
@@ -32,8 +33,6 @@ __all__ = [
     "variant_title",
     "variants_table",
 ]
-
-TWIN = "static-32bit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +74,7 @@ def cut(card: Card) -> str:
     others = [
         f"{card.stage_names[place]} at {_bits(variant.bits)}"
         for variant in card.variants.values()
-        if variant.kind == "hybrid"
-        and (place := int(variant.spec.get("cut", card.cut))) != card.cut
+        if not variant.is_static and (place := int(variant.spec.get("cut", card.cut))) != card.cut
     ]
     return ", ".join([card.stage_names[card.cut], *others])
 
@@ -86,17 +84,17 @@ def variant_title(variant: Variant) -> str:
 
     The static 32-bit network is the full-precision twin that the others are compared with.
     """
-    if variant.name == TWIN:
+    if variant.name == zoo.TWIN:
         return "Full-precision twin"
-    kind = "Hybrid" if variant.kind == "hybrid" else "Static"
+    kind = "Static" if variant.is_static else "Hybrid"
     return f"{kind} {variant.bits} bit"
 
 
 def describe(variant: Variant) -> str:
     """One sentence: what runs where, at how many bits."""
-    if variant.name == TWIN:
+    if variant.name == zoo.TWIN:
         return "Every layer at 32 bits, no early exit: what the hybrids are compared with."
-    if variant.kind == "static":
+    if variant.is_static:
         return (
             f"Every layer but the first, shortcuts and the classifier at {variant.bits} bits, no "
             "early exit; it runs wholly on the device."
@@ -156,11 +154,11 @@ def _beside(static: ComparedPoint, hybrid: ComparedPoint | None) -> dict[str, st
     return {
         "Static network": variant_title(static.variant),
         "Hybrid as accurate": variant_title(hybrid.variant) if hybrid else "none",
-        "Accuracy": both(lambda one: numbers.percent(one.accuracy)),
-        "Energy": both(lambda one: numbers.energy(one.energy_pj)),
+        "Accuracy": both(lambda one: numbers.percent(one.point.outcome.accuracy)),
+        "Energy": both(lambda one: numbers.energy(one.point.energy_pj)),
         "Battery, with radio": both(lambda one: numbers.energy(one.device_energy_pj)),
-        "Latency": both(lambda one: numbers.latency(one.latency_ms)),
-        "Uplink": both(lambda one: f"{one.uplink_bytes:,.0f} B"),
+        "Latency": both(lambda one: numbers.latency(one.point.latency_ms)),
+        "Uplink": both(lambda one: f"{one.point.uplink_bytes:,.0f} B"),
         "Weights on the device": both(lambda one: numbers.kilobytes(one.edge_bytes)),
     }
 

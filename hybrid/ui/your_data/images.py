@@ -260,7 +260,7 @@ def promise(samples: int) -> str:
 def variants(card: Card, first: str) -> list[str]:
     """The variants that can be recorded here: the present one, the twin, then the others."""
     here = [name for name in card.variants if zoo.weights_path(card.network, name).is_file()]
-    return sorted(here, key=lambda name: (name != first, name != cards.TWIN, here.index(name)))
+    return sorted(here, key=lambda name: (name != first, name != zoo.TWIN, here.index(name)))
 
 
 def start(
@@ -425,7 +425,7 @@ def _record(
 
     number, steps = place
     for variant in chosen:
-        network = zoo.load(kept[0].network, bits=variant.bits, static=variant.kind == "static")
+        network = zoo.load_variant(kept[0].network, variant)
         for about in kept:
             words = f"{cards.variant_title(variant)} on {about.name}"
             step = _reporter(report, words, number, steps)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
+from hybrid.energy import ExitCosts
 from hybrid.text import numbers, point
 from hybrid.traces.trace import Trace
 from hybrid.ui import palette
@@ -27,7 +28,7 @@ class PricesLike(Protocol):
     """Prices as the payload reads them."""
 
     @property
-    def costs(self) -> policy.CostsLike: ...
+    def costs(self) -> ExitCosts: ...
     @property
     def parts(self) -> Mapping[str, tuple[float, ...]]: ...
     @property
