@@ -1,12 +1,12 @@
-"""Images per second of a network that stops at its exits, against the same one run to its end.
+"""Images per second of a network with early exits, compared with the same run to its end.
 
     python -m benchmarks.conditional [network] [bits] [images]
 
 Both run the same loaded weights on one thread. The plain run computes stages and classifier, but
 no exit head and no confidence; ours pays for both. Thresholds are chosen on tune: one value for
-all exits, the lowest of the grid that costs at most a point against always asking the final exit.
-Beside each ratio of times stands the one that the multiply-accumulates promise at the exits that
-the timed images really took. Rounds alternate, so that whatever else the machine does meets both.
+all exits, the lowest of a grid that loses at most a point compared with the final exit alone.
+Next to each ratio of times is the one expected from the multiply-accumulates of the exits that
+the timed images took. Rounds alternate, so that other load on the machine affects both.
 """
 
 import sys
@@ -67,7 +67,7 @@ def compare(
     *,
     size: int,
 ) -> dict[str, float]:
-    """Images per second at this batch size, their ratio, and the ratio that MACs promise."""
+    """Images per second at this batch size, their ratio, and the ratio expected from MACs."""
     batches = images.split(size)
     taken = np.concatenate([network.infer(batch, limits).exit_taken for batch in batches])
     ours, plain = alternating_seconds(
@@ -85,7 +85,7 @@ def compare(
 
 @torch.inference_mode()
 def run_to_the_end(network: Network, images: Tensor) -> Tensor:
-    """Classes by the final exit; no head, no confidence."""
+    """The final exit's classes; no head, no confidence."""
     features = images
     for stage in network.stages[: network.cut + 1]:
         features = stage(features)
@@ -106,7 +106,7 @@ def promised(layers: tuple[Layer, ...], taken: np.ndarray, *, exits: int) -> flo
 
 
 def alternating_seconds(*runs: Callable[[], object]) -> tuple[float, ...]:
-    """Median wall-clock time of each, round by round, after one that is not counted."""
+    """Median wall-clock time of each, in alternating rounds after a warm-up round."""
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(ROUNDS + 1):
         for run, own in zip(runs, times, strict=True):

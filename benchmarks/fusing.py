@@ -1,9 +1,9 @@
-"""Seconds of a training step with compiled quantizers, against plain ones.
+"""Seconds per training step with compiled quantizers, compared with plain ones.
 
     python -m benchmarks.fusing [architecture] [bits] [batch]
 
 Forward and backward of all exits on random images of 32 pixels, one thread, bfloat16 autocast:
-`hybrid train --compile` against `hybrid train`. Rounds alternate after both have warmed up.
+`hybrid train --compile` compared with `hybrid train`. Rounds alternate after both warmed up.
 """
 
 import sys
@@ -16,7 +16,7 @@ from torch.nn import functional
 from benchmarks.rows import format_row, machine
 from hybrid.models import Network, Spec, build
 from hybrid.quant.fusing import fused
-from hybrid.quant.quantizers import calibrating
+from hybrid.quant.layers import calibrating
 from hybrid.training.recipe import load_recipe
 
 ROUNDS = 4

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hybrid import choosing, energy, evaluation, policy, zoo
 from hybrid.choosing import Answer, Limits
-from hybrid.data import archives
+from hybrid.data import archives, label_table
 from hybrid.data import ingest as ingesting
 from hybrid.data.labels import class_table, match
 from hybrid.errors import ModelError, TraceError
@@ -223,11 +223,11 @@ def ingest(
     """
     card = zoo.card(network)
     variants = card.variants.values() if bits is None else [zoo.variant(network, bits)]
-    table_bytes = None if labels is None else archives.table_bytes(Path(labels))
+    table_bytes = None if labels is None else label_table.table_bytes(Path(labels))
     with archives.opened(Path(images), labels=table_bytes) as source:
         words = archives.label_words(source, card.classes) if labelled else ()
         table = class_table(match(words, card.classes), map_labels or {}, card.classes)
-        whole = ingesting.plan(
+        whole = ingesting.plan_ingest(
             source,
             card,
             name=name,
@@ -236,7 +236,7 @@ def ingest(
             inverted=invert,
         )
         plans = ingesting.divided(whole) if tune_certify else (whole,)
-        made = tuple(ingesting.collect(plan, source.read) for plan in plans)
+        made = tuple(ingesting.ingest(plan, source.read) for plan in plans)
     _record(network, variants, made)
     return made
 
@@ -275,8 +275,8 @@ def adapt(
     Returns:
         The new network's card.
     """
-    from hybrid.adaptation.adapt import AdaptRequest
     from hybrid.adaptation.adapt import adapt as run
+    from hybrid.adaptation.preparing import AdaptRequest
 
     request = AdaptRequest(
         model=model if isinstance(model, str) else _reference(model),

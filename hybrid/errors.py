@@ -1,28 +1,28 @@
-"""Every error a user can cause, as one tree; each class builds its own sentence.
+"""Every error that a user can cause, as one tree; its message is one sentence.
 
-The sentence says what was given, what is allowed and what to do. Pages, command line and
+The sentence names what was given, what is allowed and what to do. Pages, command line and
 services each translate `HybridError` in exactly one place.
 
     HybridError
     ├── BitWidthError       a bit width that is not offered
     ├── ThresholdError      thresholds outside [0, 1], not numbers, too many, too few
-    ├── UnknownNameError    a name that does not exist (did you mean …)
+    ├── UnknownNameError    a name that does not exist, with the nearest match
     ├── ProfileError        a hardware or link profile that cannot be read
     ├── DataMissingError    a data set that is not on this machine
-    ├── ImageError          a file that is no image we can use
-    ├── SourceError         a folder, zip or table of own images that makes no split
-    ├── WeightsError        weights that are damaged, foreign or not safetensors
-    ├── ModelError          a model of one's own that cannot be loaded, followed or cut
-    ├── SweepError          trials that cannot be listed or kept where they should be
-    ├── ClusterError        no Ray installed, or none that answers
-    ├── TraceError          a trace that is damaged, older or of another network
-    ├── CertificateError    what cannot be certified: a split, a delta, a limit
-    ├── LimitError          a limit that is none, or nothing to choose among
+    ├── ImageError          a file that is not a usable image
+    ├── SourceError         a folder, zip or table of labels that cannot become a split
+    ├── WeightsError        weights that are missing, damaged or do not fit
+    ├── ModelError          a user's model that cannot be loaded, traced or cut
+    ├── SweepError          a sweep without trials, or a folder it cannot write to
+    ├── ClusterError        Ray is not installed or does not answer
+    ├── TraceError          a trace that is damaged, outdated or of another network
+    ├── CertificateError    a split, delta or limit that cannot be certified
+    ├── LimitError          an invalid limit, or no candidates to choose from
     ├── PointError          an operating-point file that cannot be used
     ├── AddressError        an address or a port that the dashboard cannot listen on
-    ├── RecipeError         a training recipe that cannot be followed
-    ├── NetworkError        an architecture description that makes no network
-    └── PayloadError        bytes from the link that are no whole payload
+    ├── RecipeError         a training recipe that is not valid
+    ├── NetworkError        a description that is not a valid network
+    └── PayloadError        received bytes that are not an intact payload
 """
 
 import difflib
@@ -53,7 +53,7 @@ __all__ = [
 
 
 class HybridError(Exception):
-    """Something the user gave cannot be used; the message is one sentence that says what to do."""
+    """Something the user gave cannot be used; the message is one sentence with advice."""
 
 
 class BitWidthError(HybridError):
@@ -70,7 +70,7 @@ class ThresholdError(HybridError):
 
 
 class UnknownNameError(HybridError):
-    """A name that does not exist; the sentence lists what there is and the nearest match."""
+    """A name that does not exist; the sentence lists the known names and the nearest match."""
 
     def __init__(self, kind: str, given: object, known: Iterable[str]) -> None:
         names = sorted(known)
@@ -81,7 +81,7 @@ class UnknownNameError(HybridError):
 
 
 class LimitError(HybridError):
-    """A limit that is none, or nothing to choose among."""
+    """An invalid limit, or no candidates to choose from."""
 
 
 class PointError(HybridError):
@@ -115,44 +115,44 @@ class DataMissingError(HybridError):
 
 
 class ImageError(HybridError):
-    """A file that is no image we can use."""
+    """A file that is not a usable image."""
 
 
 class SourceError(HybridError):
-    """A folder, a zip or a table of a user's own images that makes no split."""
+    """A folder, zip or table of labels that cannot become a split."""
 
 
 class WeightsError(HybridError):
-    """Weights that are damaged, foreign or not safetensors."""
+    """Weights that are missing, damaged or do not fit."""
 
 
 class ModelError(HybridError):
-    """A model of a user's own that cannot be loaded, followed or cut where they say."""
+    """A user's model that cannot be loaded, traced or cut."""
 
 
 class SweepError(HybridError):
-    """Trials of a sweep that cannot be listed, or not be kept where they should be."""
+    """A sweep without trials, or a folder it cannot write to."""
 
 
 class ClusterError(HybridError):
-    """No Ray is installed, or none that answers at an address."""
+    """Ray is not installed or does not answer."""
 
 
 class TraceError(HybridError):
-    """A trace that is damaged, older or of another network."""
+    """A trace that is damaged, outdated or of another network."""
 
 
 class CertificateError(HybridError):
-    """What cannot be certified: a split that was chosen on, a delta of 0 or 1, no samples."""
+    """A split, delta or limit that cannot be certified."""
 
 
 class RecipeError(HybridError):
-    """A training recipe that cannot be followed."""
+    """A training recipe that is not valid."""
 
 
 class NetworkError(HybridError):
-    """An architecture description that makes no network."""
+    """A description that is not a valid network."""
 
 
 class PayloadError(HybridError):
-    """Bytes from the link that are no whole payload."""
+    """Received bytes that are not an intact payload."""

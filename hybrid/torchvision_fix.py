@@ -1,9 +1,9 @@
-"""Lets `import torchvision` succeed beside a torch it was not compiled for.
+"""Makes `import torchvision` work with a torch that it was not compiled for.
 
-The CPU build of torch next to the torchvision wheel of the package index (compiled for CUDA)
-cannot load torchvision's compiled half; then its Python half stops at import, because it
-describes two operators that nobody declared. Nothing here calls them: to declare their
-signatures is enough. Where the compiled half loads, nothing is changed.
+With the CPU build of torch, the torchvision wheel from the package index (compiled for CUDA)
+cannot load its compiled half; then its Python half fails at import, because it describes two
+operators that are not declared. We never call them, so declaring their signatures is enough. If
+the compiled half loads, nothing is changed.
 """
 
 import functools
@@ -19,15 +19,15 @@ _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
-_libraries: list[torch.library.Library] = []  # one that is collected takes its operators along
+_libraries: list[torch.library.Library] = []  # kept alive, and their operators with them
 
 
 @functools.cache
 def declare_operators() -> tuple[str, ...]:
-    """Declare what torchvision's Python half misses; call it before the first import of that.
+    """Declare the operators that torchvision lacks; call this before importing torchvision.
 
     Returns:
-        the names declared; empty where torchvision is not installed or its compiled half loads.
+        The names declared; empty if torchvision is not installed or its compiled half loads.
     """
     compiled = _compiled_half()
     if compiled is None or _loads(compiled):
@@ -41,7 +41,7 @@ def declare_operators() -> tuple[str, ...]:
 
 
 def _compiled_half() -> Path | None:
-    """The shared library torchvision loads when imported; only Linux has builds that differ."""
+    """The shared library that torchvision loads on import; only Linux has builds that differ."""
     spec = importlib.util.find_spec("torchvision")
     folders = (spec.submodule_search_locations if spec else None) or []
     return next((path for folder in folders for path in Path(folder).glob("_C*.so")), None)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from hybrid import energy, zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
-from hybrid.quant.packing import FULL_PRECISION
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metric

@@ -1,9 +1,9 @@
-"""What an exit after each stage of a full-precision twin would be worth, as a Markdown table.
+"""Accuracy and AUROC of an exit after each stage of a full-precision twin, as a Markdown table.
 
     python -m scripts.exit_points cifar10-resnet32
 
 A head after every stage is trained on the twin's frozen features, as in the second step of Long,
-Chakraborty and Roy, with their head and their places marked. Nothing is published.
+Chakraborty and Roy, with their head; their exits are marked. Nothing is published.
 """
 
 import sys
@@ -29,14 +29,14 @@ def main(name: str) -> None:
     every = replace(recipe, exits=tuple(range(1, recipe.stages - 1)), cut=recipe.stages - 2)
     whole = len(data.load(recipe.dataset, "train").labels)
     with tempfile.TemporaryDirectory() as folder:
-        # a run of so many images is a trial, which leaves pretrained/ alone
+        # a run with a limit is a trial run, which does not touch pretrained/
         run = TrainingRun(folder=Path(folder), limit=whole)
         network = train_variant(every, every.plan("hybrid-32bit"), run)
     print("\n".join(table(every, recipe, network)))
 
 
 def table(every: Recipe, shipped: Recipe, network: Network) -> list[str]:
-    """The lines of the table, one row an exit, the final one last."""
+    """The lines of the table, a row per exit, the final one last."""
     splits = {name: data.load(every.dataset, name) for name in ("tune", "test")}
     logits = {name: exit_logits(network, split) for name, split in splits.items()}
     shares = _shares(network)
@@ -47,7 +47,7 @@ def table(every: Recipe, shipped: Recipe, network: Network) -> list[str]:
     ]
     for index, stage in enumerate((*every.exits, None)):
         right = {n: logits[n][index].argmax(1) == s.labels for n, s in splits.items()}
-        sure = softmax(logits["tune"][index]).max(1)
+        area = auroc(softmax(logits["tune"][index]).max(1), right["tune"])
         where = "final" if stage is None else network.stage_names[stage]
         notes = [
             *(["the authors'"] if where in authors else []),
@@ -55,13 +55,13 @@ def table(every: Recipe, shipped: Recipe, network: Network) -> list[str]:
         ]
         lines.append(
             f"| {where} | {shares[index]:.0%} | {right['tune'].mean():.1%} | "
-            f"{right['test'].mean():.1%} | {auroc(sure, right['tune']):.3f} | {', '.join(notes)} |"
+            f"{right['test'].mean():.1%} | {area:.3f} | {', '.join(notes)} |"
         )
     return lines
 
 
 def _shares(network: Network) -> list[float]:
-    """The share of all MACs but the heads' that is done at each exit, final last."""
+    """The share of all MACs, heads excluded, computed up to each exit, final last."""
     layers = [layer for layer in census(network) if layer.segment != "head"]
     everything = sum(layer.macs for layer in layers)
     done = [

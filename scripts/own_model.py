@@ -3,7 +3,7 @@
     python scripts/own_model.py resnet18.safetensors
 
 The 8×8 digits come with scikit-learn, so nothing is downloaded; they are enlarged to 32 pixels.
-Another name of torchvision may follow, mobilenet_v3_small for one.
+Another torchvision model may be named after it, such as mobilenet_v3_small.
 """
 
 import sys
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hybrid import data
 from hybrid.data.preprocess import normalise
-from hybrid.models.tracing import load_model
+from hybrid.models.user_models import load_model
 
 SIZE, EPOCHS, BATCH, RATE = 32, 12, 64, 1e-3
 
@@ -30,7 +30,7 @@ def images(split: data.Dataset) -> torch.Tensor:
 
 
 def main(path: Path, name: str = "resnet18") -> None:
-    """Train, say how good it is on tune, and write the weights."""
+    """Train, print the accuracy on tune, and write the weights."""
     torch.manual_seed(0)
     started = time.monotonic()
     train, tune = data.load("digits", "train"), data.load("digits", "tune")

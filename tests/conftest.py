@@ -86,7 +86,7 @@ def root() -> Path:
 
 @pytest.fixture
 def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for own splits."""
+    """An empty folder for user splits."""
     folder = tmp_path / "traces"
     monkeypatch.setenv("HYBRID_TRACES", str(folder))
     return folder

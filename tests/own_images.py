@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,10 +13,21 @@ from PIL import Image
 from hybrid import data, zoo
 from hybrid.data import Dataset, user_splits
 from hybrid.data.labels import UNLABELLED
-from hybrid.data.user_splits import Part, UserSplit
+from hybrid.data.split_parts import Part, save_part
+from hybrid.data.user_splits import UserSplit
 from hybrid.traces import trace
 
-__all__ = ["digits", "png", "pngs", "write_folder", "write_halves", "write_user_split", "zipped"]
+__all__ = [
+    "digits",
+    "encoded",
+    "photograph",
+    "png",
+    "pngs",
+    "write_folder",
+    "write_halves",
+    "write_user_split",
+    "zipped",
+]
 
 
 def digits(count: int = 60) -> Dataset:
@@ -45,11 +57,26 @@ def pngs(some: Dataset, folders: Mapping[int, str] | None = None) -> dict[str, b
     }
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photograph(width: int = 48, height: int = 40) -> Image.Image:
+    """Red on the left, blue on the right, with some noise so that it does not compress away."""
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[:, : width // 2, 0] = 240
+    pixels[:, width // 2 :, 2] = 240
+    noise = np.random.default_rng(0).integers(0, 15, pixels.shape, dtype=np.uint8)
+    return Image.fromarray(pixels + noise)
+
+
+def zipped(files: Mapping[str, bytes], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
     return buffer.getvalue()
 
 
@@ -94,9 +121,7 @@ def write_user_split(
     grey = np.full((samples, card.size, card.size, card.channels), 127, np.uint8)
     names = tuple(f"{i}.png" for i in range(samples))
     draft = user_splits.draft_path(network, name, "made-up")
-    user_splits.save_part(
-        draft, 0, Part(images=grey, labels=labels, names=names, skipped=(), entries=samples)
-    )
+    save_part(draft, 0, Part(images=grey, labels=labels, names=names, skipped=(), entries=samples))
     user_splits.keep(draft, about)
     for variant in card.variants:
         whole = zoo.trace(network, variant)

@@ -14,8 +14,10 @@ TORCH_FREE = [
     "hybrid",
     "hybrid.api",
     "hybrid.evaluation",
+    "hybrid.quant.levels",
     "hybrid.quant.packing",
     "hybrid.quant.payload",
+    "hybrid.sweep.results",
     "hybrid.zoo",
     *(
         module.name

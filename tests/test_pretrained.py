@@ -11,7 +11,7 @@ from hybrid.files import sha256_of
 from hybrid.inference import record
 from hybrid.models.census import census
 from hybrid.models.checkpoints import base_of
-from hybrid.models.tracing import is_reference
+from hybrid.models.user_models import is_reference
 from hybrid.quant.packing import packed_bytes
 from hybrid.traces import confidence
 from hybrid.training.recipe import load_recipe, recipe_names

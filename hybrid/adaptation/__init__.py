@@ -1,1 +1,1 @@
-"""A model of the user's own to a network with a cut, a quantized edge and exits."""
+"""A user's model to a network with a cut, a quantized edge and exits."""

@@ -1,10 +1,9 @@
-"""Fitting a user's own model: quantizers set from images, exits trained, edge and exits tuned.
+"""Fitting a user's model: quantizers set from images, exits trained, edge and exits tuned.
 
 Datasets and networks in, history rows out; nothing here publishes.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -18,8 +17,7 @@ from hybrid.data.preprocess import normalise
 from hybrid.inference.record import exit_logits
 from hybrid.models import Network
 from hybrid.models.blocks import PooledHead
-from hybrid.quant.packing import FULL_PRECISION
-from hybrid.quant.quantizers import QuantConv2d, calibrating
+from hybrid.quant.layers import calibrating, unquantized
 
 __all__ = [
     "BATCH",
@@ -32,12 +30,12 @@ __all__ = [
     "train_heads",
 ]
 
-HEAD_EPOCHS = 30  # over features that are kept, so each takes a moment
+HEAD_EPOCHS = 30  # over features in memory, so each takes a moment
 BATCH, HEAD_BATCH = 64, 256
 HEAD_RATE = 1e-2
-NORM_IMAGES = 1_280  # from which batch norms are corrected
+NORM_IMAGES = 1_280  # used to correct batch norms
 LEAST_NORM_IMAGES = 32
-CALIBRATION_PIXELS = 500 * 32 * 32  # steps are set from so many, at least 32 images
+CALIBRATION_PIXELS = 500 * 32 * 32  # used to set steps, from at least 32 images
 
 Row = dict[str, float]
 
@@ -48,11 +46,11 @@ def pixels(split: Dataset, rows: np.ndarray) -> Tensor:
 
 
 def quantize(network: Network, train: Dataset) -> None:
-    """Set the quantizers from images and correct the quantized stages' norms where that helps.
+    """Set the quantizers from images and correct the quantized stages' norms if that helps.
 
-    Whether to correct nothing, the means, or means and variances is measured: that stays whose
-    final answers are nearest to those without quantizers. Mostly it is the last, but 4-bit inputs
-    can silence a depthwise channel, whose variance then says nothing.
+    Nothing, the means, or means and variances are corrected, whichever brings the final answers
+    nearest to those without quantizers. Mostly it is the last, but 4-bit inputs can silence a
+    depthwise channel, whose variance is then meaningless.
     """
     side = network.spec.size
     wanted = max(32, CALIBRATION_PIXELS // side**2)
@@ -84,7 +82,7 @@ def train_heads(network: Network, train: Dataset, tune: Dataset, *, seed: int) -
 
 
 class _Regression:
-    """The heads' linear layers on standardised features that are kept in memory."""
+    """The heads' linear layers on standardised features in memory."""
 
     def __init__(self, network: Network, train: Dataset, *, seed: int) -> None:
         features = _features(network, train)
@@ -118,13 +116,13 @@ class _Regression:
 
     @torch.no_grad()
     def right(self, features: list[Tensor], labels: Tensor) -> list[float]:
-        """The share that each exit answers rightly."""
+        """Each exit's accuracy."""
         pairs = zip(self.linears, features, strict=True)
         return [float((linear(f).argmax(1) == labels).float().mean()) for linear, f in pairs]
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Put what standardised the features into the weights."""
+        """Move the standardisation of the features into the weights."""
         for linear, mean, spread in zip(self.linears, self.means, self.spreads, strict=True):
             linear.weight.div_(spread)
             linear.bias.sub_(linear.weight @ mean)
@@ -141,14 +139,14 @@ def fine_tune(
     exit_weight: float,
     seed: int,
 ) -> Iterator[Row]:
-    """Edge and exits together, the final exit towards the twin; norms and cloud stay as they are.
+    """Train edge and exits together, the final exit towards the twin; norms and cloud are frozen.
 
     Args:
-        twin: its logits on train, (n, classes), to which half of the final exit's loss goes.
+        twin: its logits on train, (n, classes), the target of half of the final exit's loss.
         exit_weight: of each early exit's loss.
 
     Yields:
-        a history row after each epoch, counted from 1.
+        A history row after each epoch, counted from 1.
     """
     network.requires_grad_(False)
     for part in (network.stages[: network.cut + 1], network.heads, network.uplink):
@@ -191,7 +189,7 @@ def _batches(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Move:
-    """What quantizing does to what a norm sees, beside the mean and variance that it has."""
+    """How quantizing changes a norm's inputs, with the mean and variance that it has."""
 
     norm: nn.BatchNorm2d
     kept: tuple[Tensor, Tensor]
@@ -199,7 +197,7 @@ class _Move:
     ratio: Tensor
 
     def apply(self, *, means: bool, variances: bool) -> None:
-        """Set mean and variance, moved or as they were."""
+        """Set mean and variance, each corrected or as it was."""
         mean, variance = self.kept
         state = {
             "running_mean": mean + self.difference if means else mean,
@@ -210,8 +208,8 @@ class _Move:
 
 @torch.no_grad()
 def _correct_norms(network: Network, moves: Sequence[_Move], images: Tensor) -> None:
-    """Move the norms in the way that brings the final answers nearest to the unquantized ones."""
-    with _unquantized(network):
+    """Correct the norms in the way that brings the final answers nearest to the unquantized."""
+    with unquantized(network):
         wanted = network(images)[-1]
     errors: dict[tuple[bool, bool], float] = {}
     for how in ((False, False), (True, False), (True, True)):
@@ -231,11 +229,11 @@ def _move(network: Network, moves: Sequence[_Move], images: Tensor, how: tuple[b
 
 @torch.no_grad()
 def _norm_moves(network: Network, train: Dataset) -> list[_Move]:
-    """How the batch norms of the quantized stages would be moved; none where images are few.
+    """Corrections for the batch norms of the quantized stages; none if there are few images.
 
-    The same images run with quantizers and without, each norm with its batches' own statistics,
-    and the difference of the means and the ratio of the variances is what quantizing does. What
-    these images have of their own, unlike those that the model was trained on, falls out.
+    The same images run with and without quantizers, each norm with its batches' own statistics;
+    quantizing changes the means by their difference and the variances by their ratio. Differences
+    between these images and those that the model was trained on cancel.
     """
     quantized = network.stages[1 : network.cut + 1]
     norms = [m for m in quantized.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -244,7 +242,7 @@ def _norm_moves(network: Network, train: Dataset) -> list[_Move]:
         return []
     rows = np.random.default_rng(0).permutation(len(train.labels))[:NORM_IMAGES]
     narrow = _batch_statistics(network, norms, train, rows)
-    with _unquantized(network):
+    with unquantized(network):
         wide = _batch_statistics(network, norms, train, rows)
     return [
         _Move(
@@ -260,7 +258,7 @@ def _norm_moves(network: Network, train: Dataset) -> list[_Move]:
 def _batch_statistics(
     network: Network, norms: Sequence[nn.BatchNorm2d], train: Dataset, rows: np.ndarray
 ) -> list[tuple[Tensor, Tensor]]:
-    """Mean and variance that each norm sees, averaged over whole batches; it stays as it was."""
+    """Mean and variance of each norm's inputs, averaged over whole batches; changes nothing."""
     whole = len(rows) // BATCH * BATCH or len(rows)
     before = [(norm.momentum, deepcopy(norm.state_dict())) for norm in norms]
     try:
@@ -284,23 +282,9 @@ def _mean_and_variance(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return norm.running_mean.clone(), norm.running_var.clone()
 
 
-@contextmanager
-def _unquantized(network: Network) -> Iterator[None]:
-    """Within, quantized convolutions compute with their weights and inputs as they are."""
-    layers = [m for m in network.stages.modules() if isinstance(m, QuantConv2d)]
-    widths = [layer.weight_bits for layer in layers]
-    try:
-        for layer in layers:
-            layer.weight_bits = layer.activation.bits = FULL_PRECISION
-        yield
-    finally:
-        for layer, bits in zip(layers, widths, strict=True):
-            layer.weight_bits = layer.activation.bits = bits
-
-
 @torch.inference_mode()
 def _features(network: Network, split: Dataset) -> list[Tensor]:
-    """What every head's linear layer sees of a split, each (n, inputs)."""
+    """The inputs of every head's linear layer for a split, each (n, inputs)."""
     rows: list[list[Tensor]] = [[] for _ in network.exit_stages]
     for images, _ in _batches(split, np.arange(len(split.labels))):
         x = images

@@ -129,7 +129,7 @@ def import_images(
     suggested, not used: confirm them with --map-label.
     """
     from hybrid import zoo
-    from hybrid.data import archives, ingest
+    from hybrid.data import archives, ingest, label_table
     from hybrid.data.labels import match
 
     card = zoo.card(network)
@@ -138,12 +138,12 @@ def import_images(
         if bits is None
         else (zoo.variant(network, bits, static=static),)
     )
-    table_of_labels = None if labels is None else archives.table_bytes(labels)
+    table_of_labels = None if labels is None else label_table.table_bytes(labels)
     with archives.opened(images, labels=table_of_labels) as source:
         words = () if no_labels else archives.label_words(source, card.classes)
         found = match(words, card.classes)
         table = _match_table(found, map_label or (), card)
-        whole = ingest.plan(
+        whole = ingest.plan_ingest(
             source,
             card,
             name=name,
@@ -154,7 +154,7 @@ def import_images(
         plans = ingest.divided(whole) if tune_certify else (whole,)
         for plan in plans:
             with output.progress(f"Reading {plan.about.name}") as progress:
-                about = ingest.collect(plan, source.read, progress=progress)
+                about = ingest.ingest(plan, source.read, progress=progress)
             output.say_collected(about)
     output.say_left_out(found, table)
     for plan in plans:
@@ -269,15 +269,13 @@ def _match_table(
 
 def _pixels(path: Path, card: "Card") -> Any:
     """A file as the network sees it: uint8 (size, size, channels)."""
-    from hybrid.data.images import read_image
-    from hybrid.data.preprocess import preprocess
+    from hybrid.data.preprocess import read_input
 
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be read ({error.strerror}); name an image file.") from None
-    picture = read_image(path.name, content, size=card.size)
-    return preprocess(picture, card.size, card.channels)
+    return read_input(path.name, content, size=card.size, channels=card.channels)
 
 
 def _batch(pixels: Any, card: "Card") -> Any:

@@ -13,8 +13,8 @@ from hybrid.cli.options import AsJson
 if TYPE_CHECKING:
     from hybrid.models.cutting import Cut
     from hybrid.models.tracing import Outline
+    from hybrid.sweep.results import SweepRow
     from hybrid.sweep.sweep import Kept, SweepPlan
-    from hybrid.sweep.swept import SweepRow
 
 __all__ = ["add_to"]
 
@@ -87,11 +87,11 @@ def cuts(
 
     This runs the code of the module you name.
     """
-    from hybrid.models import cutting, tracing
-    from hybrid.quant.quantizers import check_bits
+    from hybrid.models import cutting, tracing, user_models
+    from hybrid.quant.levels import check_bits
 
     check_bits(bits)
-    loaded = tracing.load_model(model, classes=classes)
+    loaded = user_models.load_model(model, classes=classes)
     outline = tracing.trace(loaded, shape=(channels, size, size), reference=model)
     found = cutting.cuts(outline)
     shown = found if every else cutting.worthwhile(found)
@@ -136,8 +136,8 @@ def adapt(
     you name, now and whenever the network's weights are loaded.
     """
     from hybrid import zoo
-    from hybrid.adaptation.adapt import AdaptRequest
     from hybrid.adaptation.adapt import adapt as run
+    from hybrid.adaptation.preparing import AdaptRequest
 
     request = AdaptRequest(
         model=model,
@@ -218,9 +218,9 @@ def sweep(
 
     Exit code 1 if a trial failed. This runs the code of the module you name.
     """
-    from hybrid.sweep import on_ray, sweep, swept
+    from hybrid.sweep import cluster, results, sweep
 
-    on_ray.check_installed()
+    cluster.check_installed()
     asked = sweep.Sweep(
         model=model,
         weights=weights,
@@ -252,7 +252,7 @@ def sweep(
         )
         raise typer.Exit(130) from None
     rows = sweep.rows(kept)
-    found = swept.write(rows, out, about=sweep.about(planned, kept))
+    found = results.write(rows, out, about=sweep.about(planned, kept))
     if as_json:
         output.print_json(found)
     else:
@@ -268,14 +268,14 @@ _SWEPT = (
 
 
 def _print_sweep(planned: "SweepPlan", kept: "Kept", rows: Sequence["SweepRow"], out: Path) -> None:
-    from hybrid.sweep import swept
+    from hybrid.sweep import results
 
     if rows:
         output.print_wide_table(_SWEPT, [_swept_cells(row) for row in rows])
-        prices = swept.priced()
+        prices = results.priced()
         typer.echo(
             f"On test; energy per image with {prices['profile']}, scope {prices['scope']}. "
-            f"Thresholds: {swept.RULE} (*). The model as given: "
+            f"Thresholds: {results.RULE} (*). The model as given: "
             f"{100 * rows[0].model_accuracy:.2f} %, {output.joules(rows[0].model_energy_pj)}."
         )
     for made in kept.failed:

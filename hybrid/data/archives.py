@@ -1,20 +1,19 @@
-"""A folder or a zip of a user's own images as a list of entries, read one at a time.
+"""Folders and zips of a user's images: `opened` lists them, `read_upload` reads a small one whole.
 
-    with sources.opened(Path("photos.zip")) as source:
-        words = sources.label_words(source, classes)     # one per entry: its folder, or its row
-        picture = read_image(entry.name, source.read(entry))
+    with archives.opened(Path("photos.zip")) as source:
+        words = archives.label_words(source, classes)  # one per entry: its folder or its row
+        pixels = read_input(entry.name, source.read(entry), size=32, channels=3)
 
-Nothing is unpacked to disk, no name is trusted, no network is known. An entry is an image by its
-suffix until it is read; what cannot be read costs no other.
+Nothing is unpacked to disk and no name is trusted. An entry counts as an image by its suffix
+until it is read; a file that cannot be read does not stop the others.
 """
 
-import csv
 import io
 import os
+import re
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -22,30 +21,20 @@ from typing import BinaryIO
 from hybrid.data.images import (
     MAX_FILE_BYTES,
     SUFFIXES,
+    Picture,
     Rejected,
-    is_clutter,
-    member_bytes,
-    points_outside,
+    read_image,
     shown_name,
 )
+from hybrid.data.label_table import LABELS_FILE, MAX_LABELS_BYTES, labels_by_file, read_labels
 from hybrid.data.labels import alike
 from hybrid.errors import ImageError, SourceError
 
-__all__ = [
-    "LABELS_FILE",
-    "Entry",
-    "Source",
-    "label_words",
-    "opened",
-    "read_labels",
-    "table_bytes",
-]
+__all__ = ["MAX_FILES", "Entry", "Source", "is_clutter", "label_words", "opened", "read_upload"]
 
-MAX_ENTRIES = 1_000_000
-MAX_LABELS_BYTES = 64_000_000
-LABELS_FILE = "labels.csv"  # read where it lies at the top of the folder or zip
-_FILE_HEADINGS = ("file", "filename", "file_name", "image", "path", "name")
-_LABEL_HEADINGS = ("label", "class", "category", "truth")
+MAX_ENTRIES = 1_000_000  # of a folder or zip that becomes a split
+MAX_FILES = 200  # of a zip that is read at once
+MAX_UNPACKED_BYTES = 200_000_000  # of the same, all files together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +46,7 @@ class Entry:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders it lies in, outermost first."""
+        """The folders it is in, outermost first."""
         return PurePosixPath(self.name).parts[:-1]
 
 
@@ -66,12 +55,12 @@ class Source:
     """Where a user's images come from.
 
     Args:
-        title: what a reader calls it, safe to print.
-        entries: the files that are images by their suffix, sorted by name.
-        refused: files that will not be read, each with the sentence that says why.
-        others: how many files are no images by their suffix.
-        table: file to label, of a labels file; None where there is none.
-        read: the bytes of an entry; ImageError where there are none.
+        title: its name, safe to print.
+        entries: the files with an image's suffix, sorted by name.
+        refused: files that will not be read, each with the reason.
+        others: how many files do not have an image's suffix.
+        table: file to label, from a labels file; None if there is none.
+        read: the bytes of an entry; raises ImageError if there are none.
     """
 
     title: str
@@ -89,12 +78,12 @@ def opened(
     """A folder, a zip or the bytes of a zip as a source, for as long as the block lasts.
 
     Args:
-        title: what to call it; of a path, its last part.
-        labels: the content of a table of file and label; without it, `labels.csv` at the top of
-            the source is read where there is one.
+        title: its name; by default the last part of the path.
+        labels: the content of a table of file and label; by default `labels.csv` at the top of
+            the source, if there is one.
 
     Raises:
-        SourceError: no such folder or zip, a damaged one, no image in it, or a table that cannot
+        SourceError: no such folder or zip, a damaged zip, no image in it, or a table that cannot
             be read.
     """
     shown = shown_name(title or (given.resolve().name if isinstance(given, Path) else "The zip"))
@@ -106,14 +95,35 @@ def opened(
         yield _checked(_of_zip(archive, shown, table))
 
 
-def label_words(source: Source, classes: Sequence[str]) -> tuple[str | None, ...]:
-    """What each entry is called: its row in the table, else the folder it lies in; None without.
+def read_upload(name: str, data: bytes, *, size: int = 0) -> list[Picture | Rejected]:
+    """The pictures of an uploaded image or zip, in order; bad files are named in their place.
 
-    Of nested folders that level counts whose names fit most files to classes, so that
-    `photos/train/cat/1.jpg` is a cat; where none fits, the innermost.
+    Args:
+        size: input size of the largest network that will see them, as for `read_image`.
+    """
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return list(_read_zip(name, data, size))
+    return [_read(name, data, size)]
+
+
+def is_clutter(name: str) -> bool:
+    """Whether systems add a file of this name to a folder or zip without being asked."""
+    path = PurePosixPath(name)
+    return (
+        path.parts[:1] == ("__MACOSX",)
+        or path.name.startswith(".")
+        or path.name in {"Thumbs.db", "desktop.ini"}
+    )
+
+
+def label_words(source: Source, classes: Sequence[str]) -> tuple[str | None, ...]:
+    """The label of each entry: its row in the table, else its folder; None if it has neither.
+
+    With nested folders, the level whose names match classes for the most files counts, so that
+    `photos/train/cat/1.jpg` is a cat; if no level matches, the innermost.
     """
     if source.table is not None:
-        return _table_words(source.entries, source.table)
+        return labels_by_file([entry.name for entry in source.entries], source.table)
     known = {alike(name) for name in classes}
     # From the inside: where two levels fit equally well, the one nearer to the file is meant.
     depth = max((len(entry.folders) for entry in source.entries), default=0)
@@ -131,124 +141,75 @@ def label_words(source: Source, classes: Sequence[str]) -> tuple[str | None, ...
     )
 
 
-def table_bytes(path: Path) -> bytes:
-    """The content of a table of file and label, for `opened`.
-
-    Raises:
-        SourceError: a file that cannot be read.
-    """
+def _read(name: str, data: bytes, size: int) -> Picture | Rejected:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}); name a CSV file.") from None
+        return Picture(name=shown_name(name), image=read_image(name, data, size=size))
+    except ImageError as error:
+        return Rejected(name=shown_name(name), sentence=str(error))
 
 
-def read_labels(data: bytes) -> dict[str, str]:
-    """A table of file and label: commas, semicolons or tabs, with or without headings.
-
-    Raises:
-        SourceError: no text, a line without two columns, or two that contradict each other; the
-            sentence names the line.
-    """
-    if len(data) > MAX_LABELS_BYTES:
-        raise SourceError(
-            f"The table of labels is larger than {MAX_LABELS_BYTES // 1_000_000} MB; divide it."
-        )
-    text = _decoded(data)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+def _read_zip(name: str, data: bytes, size: int) -> Iterator[Picture | Rejected]:
+    shown = shown_name(name)
     try:
-        rows = [row for row in lines if row]
-    except csv.Error as error:
-        raise SourceError(
-            f"Line {lines.line_num} of the table of labels cannot be read ({error}); write it anew."
-        ) from error
-    if not rows:
-        raise SourceError(
-            "The table of labels is empty; give a line with file and label per image."
+        with _zip(data, shown) as archive:
+            yield from _read_members(archive, shown, size)
+    except SourceError as error:
+        yield Rejected(name=shown, sentence=str(error))
+
+
+def _read_members(archive: zipfile.ZipFile, shown: str, size: int) -> Iterator[Picture | Rejected]:
+    members = [member for member in archive.infolist() if _is_wanted(member)]
+    if not members:
+        yield Rejected(name=shown, sentence=f"{shown} holds no files; pack images into it.")
+    left_bytes = MAX_UNPACKED_BYTES
+    for member in members[:MAX_FILES]:
+        result, used_bytes = _read_member(archive, member, left_bytes, size)
+        left_bytes -= used_bytes
+        yield result
+    if len(members) > MAX_FILES:
+        sentence = (
+            f"{shown} holds {len(members):,} files and only the first {MAX_FILES} were read; "
+            "pack the others into another zip."
         )
-    file, label = _columns(rows[0])
-    table: dict[str, str] = {}
-    for number, row in enumerate(rows[0 if (file, label) == (-1, -1) else 1 :], start=1):
-        if len(row) <= max(file, label, 1):
-            raise SourceError(
-                f"Row {number} of the table of labels has no file and label, but "
-                f"{shown_name(delimiter.join(row))!r}; give both, with a comma between."
-            )
-        name, word = _plain(row[max(file, 0)]), row[label if label >= 0 else 1].strip()
-        if table.setdefault(name, word) != word:
-            raise SourceError(
-                f"Row {number} of the table of labels says {shown_name(word)!r} of "
-                f"{shown_name(name)}, and a row above says {shown_name(table[name])!r}; leave one."
-            )
-    return table
+        yield Rejected(name=shown, sentence=sentence)
 
 
-def _decoded(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    else:  # what spreadsheets save that do not ask
-        encodings = ["utf-8-sig"] if b"\0" in data else ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
-        with suppress(UnicodeDecodeError):
-            text = data.decode(encoding)
-            if "\0" not in text:
-                return text
-    raise SourceError("The table of labels is no text; save it as CSV in UTF-8.")
-
-
-def _columns(heading: Sequence[str]) -> tuple[int, int]:
-    """Positions of file and label where the first row names them; (-1, -1) where it does not.
-
-    Raises:
-        SourceError: it names one of the two.
-    """
-    words = [word.strip().lower() for word in heading]
-    files = [i for i, word in enumerate(words) if word in _FILE_HEADINGS]
-    labels = [i for i, word in enumerate(words) if word in _LABEL_HEADINGS]
-    heads = not any("." in word for word in words)  # a file has a suffix
-    if heads and bool(files) != bool(labels):
-        missing, wanted = ("label", _LABEL_HEADINGS) if files else ("file", _FILE_HEADINGS)
-        raise SourceError(
-            f"The table of labels has headings and none for the {missing}; call that column "
-            f"{', '.join(sorted(wanted))}."
+def _read_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, left_bytes: int, size: int
+) -> tuple[Picture | Rejected, int]:
+    """One file of a zip and how many bytes it unpacked to."""
+    shown = shown_name(member.filename)
+    if left_bytes <= 0:
+        sentence = (
+            f"{shown} was not read: its zip unpacks to more than "
+            f"{MAX_UNPACKED_BYTES // 1_000_000} MB; split the zip."
         )
-    return (files[0], labels[0]) if files and labels else (-1, -1)
+        return Rejected(name=shown, sentence=sentence), 0
+    if _points_outside(member.filename):
+        return _outside(member.filename), 0
+    try:
+        data = _member_bytes(archive, member)
+    except ImageError as error:
+        return Rejected(name=shown, sentence=str(error)), 0
+    return _read(member.filename, data, size), len(data)
 
 
-def _plain(name: str) -> str:
-    return str(PurePosixPath(name.strip().replace("\\", "/")))
-
-
-def _table_words(entries: Sequence[Entry], table: Mapping[str, str]) -> tuple[str | None, ...]:
-    """Each entry's row, by its whole path or by its end; a row that several claim is none's."""
-    rows = [_row(entry, table) for entry in entries]
-    claimed = Counter(rows)
-    return tuple(
-        (table[row] or None)
-        if row is not None and (claimed[row] == 1 or row == entry.name)
-        else None
-        for entry, row in zip(entries, rows, strict=True)
-    )
-
-
-def _row(entry: Entry, table: Mapping[str, str]) -> str | None:
-    parts = PurePosixPath(entry.name).parts
-    ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((end for end in ends if end in table), None)
+def _is_wanted(member: zipfile.ZipInfo) -> bool:
+    """Whether to report on it; a name that points outside is reported, but never read."""
+    outside = _points_outside(member.filename)
+    return outside or not (member.is_dir() or is_clutter(member.filename))
 
 
 def _checked(source: Source) -> Source:
     if len(source.entries) > MAX_ENTRIES:
         raise SourceError(
             f"{source.title} holds {len(source.entries):,} images, and {MAX_ENTRIES:,} are read "
-            "at most; divide it."
+            "at most; split it."
         )
     if not source.entries:
         why = f" ({source.refused[0].sentence})" if source.refused else ""
         raise SourceError(
-            f"{source.title} holds no image{why}; give PNG, JPEG, WebP, GIF, BMP or TIFF files."
+            f"{source.title} holds no images{why}; give PNG, JPEG, WebP, GIF, BMP or TIFF files."
         )
     return source
 
@@ -276,7 +237,7 @@ def _of_folder(folder: Path, title: str, table: Mapping[str, str] | None) -> Sou
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every plain file below a folder; links to folders are not followed, they may be circles."""
+    """Every plain file below a folder; links to folders may be circular and are not followed."""
     for where, inner, names in os.walk(folder):
         inner[:] = sorted(name for name in inner if not is_clutter(name))
         for name in names:
@@ -286,13 +247,14 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _file_bytes(path: Path, *, limit: int) -> bytes:
-    """At most one byte more than the limit, so that who reads it sees that there was more."""
+    """At most one byte more than the limit, so that the reader can tell there was more."""
     try:
         with path.open("rb") as file:
             return file.read(limit + 1)
     except OSError as error:
         raise ImageError(
-            f"{shown_name(path.name)} cannot be read ({error.strerror}); allow it or copy it again."
+            f"{shown_name(path.name)} cannot be read ({error.strerror}); "
+            "allow reading it, or copy it again."
         ) from error
 
 
@@ -304,9 +266,8 @@ def _zip(given: Path | bytes, title: str) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(file)
     except Exception as error:  # a damaged directory raises more than BadZipFile
-        raise SourceError(
-            f"{title} is no folder and no whole zip; pack the images into a zip again."
-        ) from error
+        wanted = "an intact zip" if isinstance(given, bytes) else "a folder or an intact zip"
+        raise SourceError(f"{title} is not {wanted}; pack the images into a zip again.") from error
     with archive:
         yield archive
 
@@ -316,14 +277,14 @@ def _of_zip(archive: zipfile.ZipFile, title: str, table: Mapping[str, str] | Non
     refused: list[Rejected] = []
     others = 0
     for member in archive.infolist():
-        if points_outside(member.filename):
-            refused.append(_refused(member.filename, "points outside its zip", "a plain name"))
+        if _points_outside(member.filename):
+            refused.append(_outside(member.filename))
         elif member.is_dir() or is_clutter(member.filename):
             continue
         elif not _is_image(member.filename):
             others += 1
         elif member.filename in members:
-            refused.append(_refused(member.filename, "is in the zip twice", "names of their own"))
+            refused.append(_refused(member.filename, "is in the zip twice", "different names"))
         else:
             members[member.filename] = member
     if table is None and LABELS_FILE in archive.namelist():
@@ -337,7 +298,7 @@ def _of_zip(archive: zipfile.ZipFile, title: str, table: Mapping[str, str] | Non
         refused=tuple(refused),
         others=others,
         table=table,
-        read=lambda entry: member_bytes(archive, members[entry.name]),
+        read=lambda entry: _member_bytes(archive, members[entry.name]),
     )
 
 
@@ -345,7 +306,7 @@ def _labels_inside(archive: zipfile.ZipFile, title: str) -> bytes:
     try:
         with archive.open(LABELS_FILE) as file:
             return file.read(MAX_LABELS_BYTES + 1)
-    except Exception as error:  # each compression method has errors of its own
+    except Exception as error:  # each compression method has its own errors
         raise SourceError(f"{LABELS_FILE} in {title} is damaged; pack the zip again.") from error
 
 
@@ -354,5 +315,33 @@ def _refused(name: str, what: str, better: str) -> Rejected:
     return Rejected(name=shown, sentence=f"{shown} {what}; pack it under {better}.")
 
 
+def _outside(name: str) -> Rejected:
+    return _refused(name, "points outside its zip", "a plain name")
+
+
 def _is_image(name: str) -> bool:
     return PurePosixPath(name).suffix[1:].lower() in SUFFIXES
+
+
+def _member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of one file of a zip, unpacked in memory; its stated size is not trusted.
+
+    A file that is too large is cut off at a length that `read_image` refuses.
+
+    Raises:
+        ImageError: a password or damage; the sentence names the file.
+    """
+    shown = shown_name(member.filename)
+    if member.flag_bits & 1:
+        raise ImageError(f"{shown} is encrypted; pack it without a password.")
+    try:
+        with archive.open(member) as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except Exception as error:  # each compression method has its own errors
+        raise ImageError(f"{shown} is damaged inside its zip; pack it again.") from error
+
+
+def _points_outside(name: str) -> bool:
+    """Whether a name inside a zip leads out of the folder it would be unpacked to."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))

@@ -1,8 +1,8 @@
-"""CIFAR-10 and CIFAR-100 from disk or from their home page to arrays; knows no splits.
+"""CIFAR-10 and CIFAR-100, from disk or their home page, to arrays; knows no splits.
 
-Three layouts are understood, in this order of preference:
+Three layouts can be read, in this order of preference:
 
-    <folder>/cifar10/<part>/<class>.webp     lossless grids of 32x32 tiles, row by row, one a class
+    <folder>/cifar10/<part>/<class>.webp     lossless grids of 32x32 tiles by row, one per class
     <folder>/cifar-10-batches-py/            the original batches, as torchvision unpacks them
     <folder>/cifar-10-python.tar.gz          the original archive, as torchvision downloads it
 """
@@ -35,7 +35,7 @@ Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """The original archive: where it comes from, what lies in it and under which keys."""
+    """The original archive: its source, the files in it and their keys."""
 
     url: str
     md5: str
@@ -46,7 +46,7 @@ class Archive:
 
     @property
     def file_name(self) -> str:
-        """The archive's name on disk, the one torchvision gives it too."""
+        """The archive's name on disk, the same that torchvision gives it."""
         return self.url.rsplit("/", 1)[1]
 
 
@@ -90,8 +90,8 @@ def read(name: str, source: Path, part: str) -> Part:
     """Every image of one part ("train" or "test") in the order of its source.
 
     Returns:
-        images uint8 (n, 32, 32, 3) RGB and labels int64 (n,), numbered by the classes' names
-        in alphabetical order, as the original archives number them.
+        images uint8 (n, 32, 32, 3) RGB and labels int64 (n,), numbered by the alphabetical order
+        of the classes' names, as in the original archives.
 
     Raises:
         DataMissingError: the source is damaged or incomplete.
@@ -117,7 +117,7 @@ def download(
     progress: Callable[[int, int], None] | None = None,
     open_url: Callable[[str], IO[bytes]] | None = None,
 ) -> Path:
-    """Fetch the original archive into `folder`; it gets its real name only when its MD5 is right.
+    """Fetch the original archive into `folder`; it gets its name only if its MD5 is right.
 
     Args:
         progress: called with (bytes so far, bytes in all) after each chunk; an exception raised
@@ -125,7 +125,7 @@ def download(
         open_url: opens an address for reading; `urllib` unless given.
 
     Raises:
-        DataMissingError: no connection, no room, or other bytes than the archive's.
+        DataMissingError: no connection, a full disk, or other bytes than the archive's.
     """
     archive = ARCHIVES[name]
     opener = open_url or _open_url
@@ -136,7 +136,7 @@ def download(
                 digest = _copy(stream, file, archive.archive_bytes, progress)
             if digest != archive.md5:
                 raise DataMissingError(
-                    f"What {archive.url} sent is not the archive of {name}; try again later."
+                    f"{archive.url} did not send the archive of {name}; try again later."
                 )
     except OSError as error:  # urllib's errors are among them
         raise DataMissingError(
@@ -205,9 +205,9 @@ def _join(parts: list[Part]) -> Part:
 
 
 class _BatchUnpickler(pickle.Unpickler):
-    """Reads a batch, a pickle of Python 2, without letting it run anything.
+    """Reads a batch, a pickle from Python 2, without letting it run anything.
 
-    Only the three names an array needs are resolved; every other name is an error.
+    Only the three names that an array needs are resolved; any other name is an error.
     """
 
     _ARRAY: ClassVar[dict[str, Any]] = {

@@ -1,20 +1,18 @@
-"""Names and folders to splits of images: uint8 arrays in, nothing about networks.
+"""Names and folders to splits of images as uint8 arrays; knows no network.
 
 Every split is a list of positions in the data set's canonical order: by class, then by the
-SHA-1 of the pixels. So every source of the same images gives the same split, whatever order
-its files have. The positions are written down in `hybrid/data/splits/`.
+SHA-1 of the pixels. So every source of the same images gives the same split, in whatever order
+its files are. The positions are stored in `hybrid/data/splits/`.
 """
 
 import functools
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,7 @@ from hybrid.data import cifar, image_folders
 from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.data.images import Rejected
 from hybrid.errors import DataMissingError, SourceError, UnknownNameError
-from hybrid.files import replacing
+from hybrid.files import load_arrays, save_arrays
 
 __all__ = [
     "DATASETS",
@@ -41,7 +39,7 @@ __all__ = [
 
 SPLITS = ("train", "tune", "certify", "test")
 FORMAT = 1
-_MOST_KEPT_BYTES = 4_000_000_000  # of an image folder in the cache; a larger one is read each time
+_MOST_KEPT_BYTES = 4_000_000_000  # of a cached image folder; a larger one is read each time
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -51,7 +49,7 @@ Labels = NDArray[np.int64]
 class Dataset:
     """One split: `images` (n, h, w, channels), `labels` (n,) as positions in `classes`.
 
-    Of an image folder, `skipped` are the files of the whole pool that could not be read.
+    For an image folder, `skipped` lists the files of the whole pool that could not be read.
     """
 
     name: str
@@ -64,7 +62,7 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class DataInfo:
-    """A data set known by name. `fractions` divides the pool that is not divided already."""
+    """A data set known by name. `fractions` divides the part that has no splits yet."""
 
     title: str
     source: str
@@ -111,13 +109,12 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
     Args:
         name: a name in `DATASETS`, or an image folder or zip (`<class>/<image>`, or the same
             below `train/` and `test/`). A picture that cannot be read is skipped.
-        size, channels: what an image folder's pictures are brought to; the named data sets
-            have their own.
+        size, channels: of the pixels of an image folder; the named data sets have their own.
 
     Raises:
-        UnknownNameError: no such split, and neither a data set nor a folder of that name.
-        DataMissingError: the data set is not on this machine, damaged or too small; the folder or
-            zip holds no classes that can be told from one another.
+        UnknownNameError: no such split, or neither a data set nor a folder of that name.
+        DataMissingError: the data set is not on this machine, damaged or too small, or the folder
+            or zip has no usable classes.
     """
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
@@ -127,7 +124,7 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
         return _load_folder(Path(name), split, size=size, channels=channels)
     name = str(name)
     source = _source(name)
-    written = _written(name)
+    written = stored_splits(name)
     images, labels = _cached(name, split, written.key) or _build(name, split, source, written)
     return Dataset(name=name, split=split, images=images, labels=labels, classes=written.classes)
 
@@ -150,12 +147,12 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
 
 
 def data_folder() -> Path:
-    """Where data sets lie: `HYBRID_DATA`, else `data/` in the cache folder."""
+    """The folder of the data sets: `HYBRID_DATA`, else `data/` in the cache folder."""
     return Path(os.environ.get("HYBRID_DATA") or cache_folder() / "data").expanduser()
 
 
 def cache_folder() -> Path:
-    """`hybrid/` in the user's cache folder; unpacked splits are kept there."""
+    """`hybrid/` in the user's cache folder, where unpacked splits are kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hybrid"
 
 
@@ -174,7 +171,7 @@ def canonical_order(images: Images, labels: Labels) -> NDArray[np.int64]:
 def draw_splits(
     labels: Labels, fractions: Mapping[str, float], *, rng: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
-    """Stratified positions for each name in `fractions`, ascending; together they are all.
+    """Stratified positions for each name in `fractions`, ascending; together they cover all.
 
     >>> parts = draw_splits(np.array([0, 0, 0, 0, 1, 1, 1, 1]), {"train": 0.75, "test": 0.25},
     ...                     rng=np.random.default_rng(0))
@@ -192,8 +189,8 @@ def draw_splits(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Written:
-    """A file of `hybrid/data/splits/`: class names, pixels' checksums by part, positions."""
+class StoredSplits:
+    """A file of `hybrid/data/splits/`: class names, checksums of pixels by part, positions."""
 
     key: str
     classes: tuple[str, ...]
@@ -202,11 +199,12 @@ class _Written:
 
 
 @functools.cache
-def _written(name: str) -> _Written:
+def stored_splits(name: str) -> StoredSplits:
+    """The stored splits of a data set."""
     text = (resources.files("hybrid.data") / "splits" / f"{name}.json").read_bytes()
     content = json.loads(text)
     assert content["format"] == FORMAT  # the files ship with this module
-    return _Written(
+    return StoredSplits(
         key=hashlib.sha256(text).hexdigest()[:12],
         classes=tuple(content["classes"]),
         pixels_sha256=content["pixels_sha256"],
@@ -221,18 +219,20 @@ def _source(name: str) -> Path | None:
     if source is None:
         raise DataMissingError(
             f"{name} is not in {data_folder()}; fetch it with `hybrid download {name}` or on a "
-            "page of the dashboard, or name the folder it lies in with HYBRID_DATA."
+            "page of the dashboard, or set HYBRID_DATA to the folder it is in."
         )
     return source
 
 
-def _build(name: str, split: str, source: Path | None, written: _Written) -> tuple[Images, Labels]:
+def _build(
+    name: str, split: str, source: Path | None, written: StoredSplits
+) -> tuple[Images, Labels]:
     """Read the part that holds `split`, put it in order, keep all its splits in the cache."""
     part = "test" if split == "test" and source is not None else "train"
     images, labels = _read_digits() if source is None else cifar.read(name, source, part)
     order = canonical_order(images, labels)
     images, labels = images[order], labels[order]
-    if _pixels_sha256(images, labels) != written.pixels_sha256[part]:
+    if pixels_sha256(images, labels) != written.pixels_sha256[part]:
         raise DataMissingError(
             f"{name} in {source} is incomplete or changed; delete it and download it again."
         )
@@ -246,7 +246,7 @@ def _build(name: str, split: str, source: Path | None, written: _Written) -> tup
 def _divide(
     images: Images, labels: Labels, positions: Mapping[str, NDArray[np.int64]], *, rest: str
 ) -> dict[str, tuple[Images, Labels]]:
-    """The splits at `positions`; the split `rest` is all that no other names."""
+    """The splits at `positions`; the split `rest` has all other images."""
     left = np.ones(len(labels), dtype=bool)
     for chosen in positions.values():
         left[chosen] = False
@@ -254,14 +254,15 @@ def _divide(
     return {name: (images[chosen], labels[chosen]) for name, chosen in every.items()}
 
 
-def _pixels_sha256(images: Images, labels: Labels) -> str:
+def pixels_sha256(images: Images, labels: Labels) -> str:
+    """SHA-256 of all pixels and labels in this order."""
     digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
     digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()
 
 
 def _read_digits() -> tuple[Images, Labels]:
-    from sklearn.datasets import load_digits  # takes a second; the cache spares the next time
+    from sklearn.datasets import load_digits  # takes a second; the next time the cache has it
 
     bunch = load_digits()
     images = np.minimum(bunch.images * 16, 255).astype(np.uint8)[..., None]  # (n, 8, 8, 1)
@@ -269,7 +270,7 @@ def _read_digits() -> tuple[Images, Labels]:
 
 
 def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Dataset:
-    """A split of an image folder: divided in four, or in three where `test/` is set apart."""
+    """A split of an image folder: one of four, or of three if there is a separate `test/`."""
     where = where.resolve()
     try:
         with image_folders.opened(where) as found:
@@ -281,8 +282,7 @@ def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Datase
         raise DataMissingError(str(error)) from error
     if not len(pixels.labels):
         raise DataMissingError(
-            f"{where} has too few images for the split {split}; put more into a folder for each "
-            "class."
+            f"{where} has too few images for the split {split}; add more to each class's folder."
         )
     return Dataset(
         name=str(where),
@@ -318,8 +318,8 @@ def _divide_folder(
 
 
 def _cached_folder(name: str, split: str, key: str) -> Pixels | None:
-    """The kept split of an image folder; None where there is none or its file is damaged."""
-    kept = _read_cache(name, split, key)
+    """The cached split of an image folder; None if its file is missing or damaged."""
+    kept = load_arrays(_cache_path(name, split, key))
     try:
         skipped = json.loads(str(kept["skipped"]))
         return Pixels(
@@ -336,27 +336,14 @@ def _cache_path(name: str, split: str, key: str) -> Path:
 
 
 def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
-    """The kept split; None where there is none or its file is damaged."""
-    kept = _read_cache(name, split, key)
+    """The cached split; None if its file is missing or damaged."""
+    kept = load_arrays(_cache_path(name, split, key))
     return (kept["images"], kept["labels"]) if kept.keys() >= {"images", "labels"} else None
 
 
-def _read_cache(name: str, split: str, key: str) -> dict[str, NDArray[Any]]:
-    """What is kept of a split; nothing where its file is damaged or not there."""
-    try:
-        with (
-            _cache_path(name, split, key).open("rb") as file,  # numpy leaves a damaged one open
-            np.load(file, allow_pickle=False) as kept,
-        ):
-            return dict(kept)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return {}
-
-
 def _keep(name: str, split: str, key: str, images: Images, labels: Labels, **more: str) -> None:
-    """Write a split to the cache, whole or not at all; a full or read-only disk is no error."""
+    """Write a split to the cache, whole or not at all; a full or read-only disk is not an error."""
     try:
-        with replacing(_cache_path(name, split, key)) as draft, draft.open("wb") as file:
-            np.savez(file, images=images, labels=labels, allow_pickle=False, **more)
+        save_arrays(_cache_path(name, split, key), images=images, labels=labels, **more)
     except OSError:
         return

@@ -1,11 +1,11 @@
-"""A folder or zip with a folder for each class to arrays; what cannot be read is listed.
+"""A folder or zip with a folder per class to arrays; files that cannot be read are listed.
 
     with image_folders.opened(Path("photos")) as found:
         pixels = image_folders.read(found, found.pool("train"), size=224, channels=3)
 
-`<class>/<image>` or the same below `train/` and `test/`, all of it in one folder more if need be,
-as zips often have it; where a `labels.csv` lies at the top, its rows say the classes instead. No
-torch.
+Files are `<class>/<image>`, or the same below `train/` and `test/`, possibly all inside one outer
+folder, as in many zips. With a `labels.csv` at the top, its rows give the classes instead.
+No torch.
 """
 
 import hashlib
@@ -19,29 +19,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.data import archives
-from hybrid.data.archives import LABELS_FILE, Entry, Source
-from hybrid.data.images import Rejected, is_clutter, read_image, shown_name
-from hybrid.data.preprocess import preprocess
+from hybrid.data.archives import Entry, Source, is_clutter
+from hybrid.data.images import Rejected, shown_name
+from hybrid.data.label_table import LABELS_FILE
+from hybrid.data.preprocess import read_input
 from hybrid.errors import ImageError, SourceError
 
 __all__ = ["ClassFolders", "Pixels", "opened", "read"]
 
 _APART = ("train", "test")
-_WHOLE = ""  # the pool of a source that is not divided
+_WHOLE = ""  # the only pool, if there is no train/ and test/
 
 Labelled = tuple[tuple[Entry, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassFolders:
-    """What lies in the folders of classes.
+    """The images in folders of classes.
 
     Args:
-        title: what a reader calls it.
-        classes: sorted; a folder without an image is one too.
-        pools: entries with their classes, by "train" and "test" where these are apart.
-        refused: files that will not be read, each with the sentence that says why.
-        read: the bytes of an entry; ImageError where there are none.
+        title: its name, safe to print.
+        classes: sorted; a folder without an image counts too.
+        pools: entries with their classes, by "train" and "test" if these are separate.
+        refused: files that will not be read, each with the reason.
+        read: the bytes of an entry; raises ImageError if there are none.
     """
 
     title: str
@@ -52,15 +53,15 @@ class ClassFolders:
 
     @property
     def apart(self) -> bool:
-        """Whether the test split was set apart by whoever made it."""
+        """Whether the source has a test split of its own."""
         return _WHOLE not in self.pools
 
     def pool(self, split: str) -> str:
-        """Which of the pools a split is drawn from."""
+        """The pool that a split is drawn from."""
         return ("test" if split == "test" else "train") if self.apart else _WHOLE
 
     def key(self, pool: str) -> str:
-        """The same as long as no file of the pool was added, changed or taken away."""
+        """The same as long as no file of the pool is added, changed or removed."""
         digest = hashlib.sha256(repr((self.classes, pool)).encode(errors="replace"))
         for entry, label in self.pools[pool]:
             digest.update(f"{entry.name}\0{entry.stamp}\0{label}\n".encode(errors="replace"))
@@ -81,8 +82,8 @@ def opened(where: Path) -> Iterator[ClassFolders]:
     """A folder or zip of classes, for as long as the block lasts.
 
     Raises:
-        SourceError: no image in it, no whole zip, two folders for one class, or a test folder of
-            no class.
+        SourceError: no image in it, a damaged zip, two folders for one class, or a test folder
+            that is not a class.
     """
     with archives.opened(where) as source:
         if source.table is not None:
@@ -103,17 +104,17 @@ def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
     except MemoryError as error:
         raise SourceError(
             f"The {len(entries):,} images of {found.title} do not fit into memory at {size} "
-            "pixels; give fewer, or a smaller size."
+            "pixels; use fewer, or a smaller size."
         ) from error
     labels: list[int] = []
     skipped = list(found.refused)
     for entry, label in entries:
         try:
-            picture = read_image(entry.name, found.read(entry), size=size)
+            pixels = read_input(entry.name, found.read(entry), size=size, channels=channels)
         except ImageError as error:
             skipped.append(Rejected(name=shown_name(entry.name), sentence=str(error)))
         else:
-            images[len(labels)] = preprocess(picture, size, channels)
+            images[len(labels)] = pixels
             labels.append(label)
     return Pixels(
         images=images[: len(labels)],
@@ -133,7 +134,7 @@ def _by_table(source: Source) -> ClassFolders:
         refused=(
             *source.refused,
             *(
-                _refused(entry, f"has no row of its own in {LABELS_FILE}; add one")
+                _refused(entry, f"has no row in {LABELS_FILE}; add one")
                 for entry, word in zip(source.entries, words, strict=True)
                 if word is None
             ),
@@ -146,10 +147,10 @@ def _by_folders(source: Source, empty: Callable[[bool], Sequence[str]]) -> Class
     """Classes are folders.
 
     Args:
-        empty: the names of folders that may be classes without an image; given whether they lie
-            in `train/`.
+        empty: names of all folders, which may be classes without an image; its argument chooses
+            between those at the top and those in `train/`.
     """
-    divided = set(empty(False)) >= set(_APART)  # even where one of the two has no image
+    divided = set(empty(False)) >= set(_APART)  # even if one of them has no image
     around = 1 if not divided and _is_around([entry.folders for entry in source.entries]) else 0
     tops = {e.folders[around] for e in source.entries if len(e.folders) > around}
     apart = divided or tops >= set(_APART)
@@ -161,8 +162,8 @@ def _by_folders(source: Source, empty: Callable[[bool], Sequence[str]]) -> Class
     refused = list(source.refused)
     for entry, place in places.items():
         if place is None:
-            where = "neither train/ nor test/ and a class" if apart else "no folder of a class"
-            refused.append(_refused(entry, f"lies in {where}; move it into one"))
+            where = "a class of train/ or test/" if apart else "a class's folder"
+            refused.append(_refused(entry, f"is not in {where}; move it into one"))
         else:
             pools[place[0]].append((entry, _position(place[1], classes, source.title)))
     return ClassFolders(
@@ -175,13 +176,13 @@ def _by_folders(source: Source, empty: Callable[[bool], Sequence[str]]) -> Class
 
 
 def _is_around(paths: Sequence[tuple[str, ...]]) -> bool:
-    """Whether one folder holds all the others, as a zip of a folder has it."""
+    """Whether one outer folder holds all others, as in a zip of a folder."""
     tops = {path[:1] for path in paths if path}
     return len(tops) == 1 and len({path[1] for path in paths if len(path) > 1}) > 1
 
 
 def _place(folders: tuple[str, ...], *, apart: bool) -> tuple[str, str] | None:
-    """Pool and class of a file in these folders; None where they say none."""
+    """Pool and class of a file in these folders; None if they do not determine one."""
     if not apart:
         return (_WHOLE, folders[0]) if folders else None
     return (folders[0], folders[1]) if len(folders) > 1 and folders[0] in _APART else None
@@ -198,7 +199,7 @@ def _folders_in(where: Path) -> Callable[[bool], Sequence[str]]:
 
 
 def _checked(names: Iterable[str], title: str) -> tuple[str, ...]:
-    """Classes in order; two that only differ in case are one that was spelled in two ways."""
+    """Classes in order; refuses two that differ only in case."""
     classes = tuple(sorted(names))
     spelled: dict[str, str] = {}
     for name in classes:
@@ -212,11 +213,11 @@ def _checked(names: Iterable[str], title: str) -> tuple[str, ...]:
 
 
 def _position(name: str, classes: Sequence[str], title: str) -> int:
-    """Of the class that a folder is named after, in another case if need be."""
+    """Position of the class that a folder is named after, ignoring case."""
     folded = [_folded(one) for one in classes]
     if _folded(name) not in folded:
         raise SourceError(
-            f"test/{shown_name(name)} in {title} is no class of train/, which has "
+            f"test/{shown_name(name)} in {title} is not a class of train/, which has "
             f"{', '.join(map(shown_name, classes[:10]))}; rename it."
         )
     return folded.index(_folded(name))

@@ -1,9 +1,9 @@
-"""A user's images to an own split of a network, streaming and resumable. No torch.
+"""A user's images to a split of a network, streaming and resumable. No torch.
 
-    plan = ingest.plan(source, card, name="mine", words=words, table=table)
-    ingest.collect(plan, source.read, progress=print)
+    plan = plan_ingest(source, card, name="mine", words=words, table=table)
+    ingest(plan, source.read, progress=print)
 
-A killed run goes on from its last part. What cannot be read is listed, not fatal.
+A killed run continues from its last part. Files that cannot be read are listed, not fatal.
 """
 
 import hashlib
@@ -19,15 +19,24 @@ from numpy.typing import NDArray
 
 from hybrid.data import draw_splits, user_splits
 from hybrid.data.archives import Entry, Source
-from hybrid.data.images import Rejected, read_image, shown_name
+from hybrid.data.images import Rejected, shown_name
 from hybrid.data.labels import LEFT_OUT, UNLABELLED, labels
-from hybrid.data.preprocess import preprocess
-from hybrid.data.user_splits import Part, UserSplit
+from hybrid.data.preprocess import read_input
+from hybrid.data.split_parts import Part, load_part, save_part
+from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError, SourceError
 
-__all__ = ["IngestPlan", "collect", "discard", "divided", "drafts", "pixels_of", "plan"]
+__all__ = [
+    "IngestPlan",
+    "discard",
+    "divided",
+    "drafts",
+    "ingest",
+    "pixels_of",
+    "plan_ingest",
+]
 
-BATCH = 250  # the images that a network is given at once when a trace is recorded
+BATCH = 250  # images a network runs at once when a trace is recorded
 _PART_BYTES = 32_000_000
 _PART_BATCHES = 4
 
@@ -35,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 
 class TakesImages(Protocol):
-    """What ingesting reads of a network's card."""
+    """The fields of a network's card that ingesting reads."""
 
     @property
     def network(self) -> str: ...
@@ -51,7 +60,7 @@ class TakesImages(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IngestPlan:
-    """What becomes a split. `labels` (entries,), all UNLABELLED where nothing is known."""
+    """A split before its images are read. `labels` (entries,), all UNLABELLED if unknown."""
 
     about: UserSplit
     entries: tuple[Entry, ...]
@@ -60,7 +69,7 @@ class IngestPlan:
 
     @property
     def key(self) -> str:
-        """The same for the same files, labels and network, so that a killed run is known again."""
+        """The same for the same files, labels and network, so that a killed run can be resumed."""
         digest = hashlib.sha256(repr(replace(self.about, source="")).encode())
         for entry, label in zip(self.entries, self.labels.tolist(), strict=True):
             digest.update(f"{entry.name}\0{entry.stamp}\0{label}\n".encode(errors="replace"))
@@ -68,11 +77,11 @@ class IngestPlan:
 
     @property
     def draft(self) -> Path:
-        """Where the parts lie until all are there."""
+        """The folder of the parts until all are there."""
         return user_splits.draft_path(self.about.network, self.about.name, self.key)
 
 
-def plan(
+def plan_ingest(
     source: Source,
     card: TakesImages,
     *,
@@ -81,15 +90,15 @@ def plan(
     table: Mapping[str, str | None] | None = None,
     inverted: bool = False,
 ) -> IngestPlan:
-    """What a source becomes for a network.
+    """The split that a source becomes for a network.
 
     Args:
-        words: what each entry is called, from `sources.label_words`.
+        words: the label of each entry, from `archives.label_words`.
         table: word → class or None; without it, the split has no labels.
         inverted: exchange light and dark.
 
     Raises:
-        SourceError: a name that cannot be, or no image whose word has a class.
+        SourceError: a name that is not allowed, or no image whose word has a class.
     """
     user_splits.check_name(name)
     if table is None:
@@ -125,7 +134,7 @@ def divided(whole: IngestPlan, *, seed: int = 0) -> tuple[IngestPlan, IngestPlan
     Thresholds that were chosen on images must not be certified on the same ones.
 
     Raises:
-        SourceError: a class with a single image, or a name that cannot be or is another split's.
+        SourceError: a class with a single image, or a name that is not allowed or already taken.
     """
     counts = Counter(whole.labels.tolist())
     lonely = [label for label, count in sorted(counts.items()) if count == 1]
@@ -139,23 +148,23 @@ def divided(whole: IngestPlan, *, seed: int = 0) -> tuple[IngestPlan, IngestPlan
     )
     key = f"{whole.key}-{seed}"
     tune, certify = (_half(whole, half, halves[half], division=key) for half in ("tune", "certify"))
-    for half in (tune, certify):  # both before either is kept: what is left of two is no pair
+    for half in (tune, certify):  # both before either is saved: one half alone is useless
         _check_free(half)
     return tune, certify
 
 
-def collect(
+def ingest(
     plan: IngestPlan, read: Callable[[Entry], bytes], *, progress: Progress | None = None
 ) -> UserSplit:
-    """Read the images into parts on disk and give them their name when all are there.
+    """Read the images into parts on disk; when all are there, publish them as a split.
 
     Args:
-        read: the bytes of an entry; ImageError where it has none.
-        progress: called with entries done and entries in all; what it raises ends the run, and
-            another with the same plan goes on from the last part.
+        read: the bytes of an entry; raises ImageError if it has none.
+        progress: called with entries done and entries in all; an exception in it ends the run,
+            and another run with the same plan continues from the last part.
 
     Returns:
-        What the split is; at once where it is kept already, made of the same.
+        The split; at once if it is already saved, made from the same images.
 
     Raises:
         SourceError: the name is taken, not one image could be read, or the folder cannot be
@@ -182,37 +191,37 @@ def collect(
         return about
     except OSError as error:
         raise SourceError(
-            f"The images cannot be kept in {user_splits.folder()} ({error.strerror}); make room or "
-            "name another folder in HYBRID_TRACES. What was read stays and the next run goes on "
-            "from there."
+            f"The images cannot be saved in {user_splits.folder()} ({error.strerror}); free some "
+            "space or name another folder in HYBRID_TRACES. The images read so far are kept, and "
+            "the next run continues from there."
         ) from error
 
 
 def pixels_of(entry: Entry, data: bytes, about: UserSplit) -> NDArray[np.uint8]:
-    """What the network sees of an image: uint8 (size, size, channels).
+    """An image as the network sees it: uint8 (size, size, channels).
 
     Raises:
-        ImageError: the bytes are no image; the sentence names the file.
+        ImageError: the bytes are not an image; the sentence names the file.
     """
-    pixels = preprocess(read_image(entry.name, data, size=about.size), about.size, about.channels)
+    pixels = read_input(entry.name, data, size=about.size, channels=about.channels)
     return 255 - pixels if about.inverted else pixels
 
 
 def drafts(network: str) -> list[Path]:
-    """Recordings of a network that were begun and are not finished."""
+    """Unfinished splits of a network."""
     return sorted((user_splits.folder() / network).glob(".*.draft"))
 
 
 def discard(draft: Path) -> None:
-    """Take an unfinished recording away."""
+    """Delete an unfinished split."""
     shutil.rmtree(draft, ignore_errors=True)
 
 
 def _check_free(plan: IngestPlan) -> UserSplit | None:
-    """The split that was made of the same plan already, if it was.
+    """The split that was already made from the same plan, if there is one.
 
     Raises:
-        SourceError: the plan's name is that of another split.
+        SourceError: another split has the plan's name.
     """
     network, name = plan.about.network, plan.about.name
     if name in user_splits.names(network):
@@ -238,16 +247,16 @@ def _half(
 def _write_parts(
     plan: IngestPlan, read: Callable[[Entry], bytes], progress: Progress | None
 ) -> tuple[list[Rejected], list[int]]:
-    """All that was skipped, and how many images are in each part."""
+    """The files that were skipped, and how many images are in each part."""
     skipped: list[Rejected] = []
     part_samples: list[int] = []
     start = 0
     while start < len(plan.entries):
         number = len(part_samples)
-        part = user_splits.load_part(plan.draft, number)
+        part = load_part(plan.draft, number)
         if part is None:
             part = _read_part(plan, read, start, () if number else plan.refused, progress)
-            user_splits.save_part(plan.draft, number, part)
+            save_part(plan.draft, number, part)
         skipped += part.skipped
         part_samples.append(len(part.labels))
         start = part.entries
@@ -263,7 +272,7 @@ def _read_part(
     refused: tuple[Rejected, ...],
     progress: Progress | None,
 ) -> Part:
-    """The next images, as many as a part holds; those that cannot be read do not count."""
+    """The next images, as many as fit into a part; files that cannot be read do not count."""
     about = plan.about
     room = _part_images(about)
     pixels = np.empty((room, about.size, about.size, about.channels), np.uint8)
@@ -292,7 +301,7 @@ def _read_part(
 
 
 def _part_images(about: UserSplit) -> int:
-    """Whole batches, so that a trace is the same whatever a part holds, of some megabytes."""
+    """Whole batches of some megabytes, so that the size of a part does not change a trace."""
     batch_bytes = BATCH * about.size * about.size * about.channels
     return BATCH * max(1, min(_PART_BATCHES, _PART_BYTES // batch_bytes))
 
@@ -301,12 +310,12 @@ def _nothing_matches(words: Sequence[str | None], card: TakesImages) -> str:
     given = sorted({word for word in words if word})
     if not given:
         return (
-            "The images have no labels: they lie in no folders and no table names them; record "
+            "The images have no labels: they are not in folders, and no table lists them; import "
             "them without labels, or put each into a folder named after its class."
         )
     return (
         f"None of the labels ({_some(given)}) is a class of {card.network}, whose classes are "
-        f"{_some(card.classes)}; match them, or record without labels."
+        f"{_some(card.classes)}; match them, or import without labels."
     )
 
 

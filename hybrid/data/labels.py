@@ -1,4 +1,4 @@
-"""The words that a user's images are labelled with, matched to a network's classes."""
+"""Labels of a user's images, which are any words, matched to a network's classes."""
 
 import difflib
 import unicodedata
@@ -13,7 +13,7 @@ from hybrid.errors import UnknownNameError
 
 __all__ = ["HOW", "LEFT_OUT", "UNLABELLED", "Match", "alike", "class_table", "labels", "match"]
 
-# How a word was matched, the surest first. The last two but "none" are proposals: look at them.
+# How a word was matched, the most certain first. "position" and "near" only propose a class.
 HOW = {
     "exact": "the same",
     "spelling": "other spelling",
@@ -22,14 +22,14 @@ HOW = {
     "none": "no match",
 }
 PROPOSED = ("position", "near")
-UNLABELLED = -1  # in place of a class, for every sample of a split that has no labels
-LEFT_OUT = -2  # a label of an image whose word is matched to no class
+UNLABELLED = -1  # the class of every sample of a split without labels
+LEFT_OUT = -2  # the class of an image whose word has none
 _NEAR = 0.72  # of difflib's ratio: "aeroplane" finds "airplane", "cat" does not find "car"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """A word, how many images carry it, and the class it is matched to; None where to none."""
+    """A word, how many images have it, and its class; None if it has none."""
 
     word: str
     images: int
@@ -38,12 +38,12 @@ class Match:
 
     @property
     def proposed(self) -> bool:
-        """Whether it is a guess, which a person should confirm."""
+        """Whether it is a guess that the user should confirm."""
         return self.how in PROPOSED
 
 
 def alike(word: str) -> str:
-    """What remains of a word when case, accents' encoding, spaces, `_` and `-` do not matter.
+    """A word without its case, spaces, `_`, `-` and the encoding of its accents, for comparing.
 
     >>> alike("Traffic_Light") == alike("traffic light") == alike("traffic-light")
     True
@@ -53,16 +53,16 @@ def alike(word: str) -> str:
 
 
 def match(words: Iterable[str | None], classes: Sequence[str]) -> tuple[Match, ...]:
-    """Each word with its class: the same, in other spelling, by number, or one that is similar.
+    """Each word with its class: equal, in another spelling, by number, or similar.
 
     Args:
-        words: one per image; None, an image without a label, is left out.
+        words: one per image; None, an image without a label, is ignored.
 
     Returns:
-        A match per different word, sorted by word.
+        One match per distinct word, sorted by word.
     """
     counts = Counter(word for word in words if word is not None)
-    # Numbers mean positions only where every word is one: a folder "2" among names is no class.
+    # Numbers are positions only if every word is a number: a folder "2" among names is not one.
     numbers = bool(counts) and all(word.isdecimal() for word in counts)
     return tuple(_match(word, counts[word], classes, numbers=numbers) for word in sorted(counts))
 
@@ -70,7 +70,7 @@ def match(words: Iterable[str | None], classes: Sequence[str]) -> tuple[Match, .
 def class_table(
     found: Iterable[Match], confirmed: Mapping[str, str], classes: Sequence[str]
 ) -> dict[str, str | None]:
-    """Word to class: every match that is no proposal, and those that the user confirmed.
+    """Word to class: every match that is not a proposal, and those that the user confirmed.
 
     Args:
         confirmed: word to class.
@@ -91,7 +91,7 @@ def class_table(
 def labels(
     words: Sequence[str | None], table: Mapping[str, str | None], classes: Sequence[str]
 ) -> NDArray[np.int64]:
-    """(n,): the class of each image by its word, `LEFT_OUT` where it has none."""
+    """The class of each image by its word (n,), `LEFT_OUT` if it has none."""
     positions = {name: i for i, name in enumerate(classes)}
     by_word = {word: positions.get(name or "", LEFT_OUT) for word, name in table.items()}
     return np.array(

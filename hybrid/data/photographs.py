@@ -1,4 +1,4 @@
-"""The photographs that ship with the project, each with author, licence and source."""
+"""The photographs that ship with the project, with author, licence and source."""
 
 import functools
 import tomllib
@@ -16,7 +16,7 @@ _FOLDER = resources.files("hybrid.data") / "samples"
 
 @dataclass(frozen=True, kw_only=True)
 class Photograph:
-    """A shipped photograph and what its licence asks to be named."""
+    """A shipped photograph, with the credit that its licence asks for."""
 
     file: str
     title: str
@@ -30,7 +30,7 @@ class Photograph:
         return f"{self.title}: {self.author}, {self.licence}. Source: {self.source}."
 
     def read(self) -> Image.Image:
-        """The picture itself, as an upload of it would be read."""
+        """The picture itself, read like an upload."""
         return read_image(self.file, (_FOLDER / self.file).read_bytes())
 
 

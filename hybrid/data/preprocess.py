@@ -1,7 +1,4 @@
-"""Pictures to what a network sees, and that to the numbers it computes with. No torch.
-
-`preprocess` is for pictures of any size; `normalise` for pixels already at the network's size.
-"""
+"""Image files to a network's input: `read_input` gives pixels, `normalise` floats. No torch."""
 
 from pathlib import Path
 
@@ -9,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hybrid.data.images import read_image
 from hybrid.errors import UnknownNameError
 
-__all__ = ["NORMALISATION", "mean_and_deviation", "normalise", "preprocess"]
+__all__ = ["NORMALISATION", "mean_and_deviation", "normalise", "preprocess", "read_input"]
 
 # Mean and standard deviation per channel of each data set's train split, pixels in [0, 1].
 NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -19,17 +17,30 @@ NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": ((0.4912, 0.4821, 0.4464), (0.2470, 0.2435, 0.2617)),
     "cifar100": ((0.5072, 0.4868, 0.4414), (0.2675, 0.2565, 0.2763)),
 }
-# What image folders are normalised with: ImageNet's, which most trained models expect.
+# Image folders are normalised with ImageNet's, which most trained models expect.
 _FOLDERS = {
     1: ((0.449,), (0.226,)),
     3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
 
+def read_input(name: str, content: bytes, *, size: int, channels: int) -> NDArray[np.uint8]:
+    """An image file as a network sees it: uint8 (size, size, channels).
+
+    Args:
+        name: of the file, for the error's sentence.
+        channels: 1 (grey) or 3 (RGB).
+
+    Raises:
+        ImageError: the content is not an image; the sentence names the file.
+    """
+    return preprocess(read_image(name, content, size=size), size, channels)
+
+
 def preprocess(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
     """The largest centred square of `picture`, resized: uint8 (size, size, channels).
 
-    A picture that has the network's size already passes unchanged, to the last bit.
+    A picture that already has the network's size passes unchanged, bit for bit.
 
     Args:
         picture: any mode Pillow converts to RGB or grey.
@@ -43,10 +54,10 @@ def preprocess(picture: Image.Image, size: int, channels: int) -> NDArray[np.uin
 
 
 def normalise(images: NDArray[np.uint8], dataset: str) -> NDArray[np.float32]:
-    """Pixels uint8 (n, h, w, c) to float32 (n, c, h, w) with the data set's mean 0, deviation 1.
+    """Pixels uint8 (n, h, w, c) to float32 (n, c, h, w), of mean 0 and standard deviation 1.
 
     Raises:
-        UnknownNameError: the data set has no mean and deviation here.
+        UnknownNameError: no mean and deviation are known for the data set.
     """
     numbers = mean_and_deviation(dataset, channels=images.shape[-1])
     mean, deviation = (np.array(row, dtype=np.float32) for row in numbers)
@@ -58,10 +69,10 @@ def normalise(images: NDArray[np.uint8], dataset: str) -> NDArray[np.float32]:
 def mean_and_deviation(
     dataset: str, *, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each channel, pixels in [0, 1]; of an image folder, named by its whole path, ImageNet's.
+    """Per channel, for pixels in [0, 1]; ImageNet's for an image folder, named by its full path.
 
     Raises:
-        UnknownNameError: the data set has no mean and deviation here.
+        UnknownNameError: no mean and deviation are known for the data set.
     """
     if dataset in NORMALISATION:
         return NORMALISATION[dataset]

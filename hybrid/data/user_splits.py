@@ -1,41 +1,37 @@
-"""Splits made of a user's own images: where they lie, what is in them, their traces. No torch.
+"""User splits, made from a user's images: their folders, images and traces. No torch.
 
-A split belongs to a network, whose classes and input size it has. It lies in
+A split belongs to a network and has its classes and input size. It is stored in
 
-    <folder>/<network>/<name>/split.toml                      what it is
+    <folder>/<network>/<name>/split.toml                      its description
                               part-00000.npz …                pixels and labels, some at a time
                               trace-<variant>-<sha256>.parquet
 
-and `folder()` is HYBRID_TRACES, else `hybrid/traces` in the user's data folder: not in the folder
-of the networks, which an installed wheel replaces at each upgrade and a clone would show as
-changed, and not in the cache, which may be emptied and would take an hour's recording with it.
+where `folder()` is HYBRID_TRACES, else `hybrid/traces` in the user's data folder: not the folder
+of the networks, which each upgrade of the wheel replaces and which a clone would show as changed,
+and not the cache, which may be emptied, losing an hour of recording.
 """
 
-import json
 import os
 import re
 import shutil
 import tomllib
 import uuid
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tomli_w
-from numpy.typing import NDArray
 
 from hybrid.data import SPLITS, Dataset
 from hybrid.data.images import Rejected
+from hybrid.data.split_parts import Images, Labels, Part, load_labels, load_part, part_path
 from hybrid.errors import SourceError, UnknownNameError
 from hybrid.files import replacing
 
 __all__ = [
     "FORMAT",
     "PURPOSES",
-    "Part",
     "UserSplit",
     "check_free",
     "check_name",
@@ -47,12 +43,10 @@ __all__ = [
     "keep",
     "labels",
     "load",
-    "load_part",
     "names",
     "parts",
     "path_of",
     "recorded",
-    "save_part",
     "skipped",
     "split",
     "trace_path",
@@ -62,29 +56,25 @@ FORMAT = 1
 PURPOSES = ("report", "tune", "certify")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _CARD = "split.toml"
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
-
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserSplit:
-    """What an own split is.
+    """The description of a user split.
 
     Args:
-        network, name: what it is called.
-        dataset: whose mean and deviation its pixels are normalised with.
+        network, name: its network, and its name among that network's splits.
+        dataset: the data set whose mean and deviation normalise its pixels.
         classes, size, channels: of the network.
         samples, labelled: how many images; whether their classes are known.
-        purpose: "tune" and "certify" are two parts of the same images, each for that alone.
-        division: of which it is a half; the other half has the same. Empty where it is whole.
+        purpose: "report", or "tune" and "certify" for two halves of the same images.
+        division: the same for both halves of one division; empty if it is not a half.
         inverted: light and dark were exchanged.
         source: where the images came from, in words.
         skipped: how many files could not be read.
-        left_out: word → images that carry it and were left out, having no class.
+        left_out: word → number of images with it that were left out, because it has no class.
         part_samples: images in each part.
-        key: of what it was made from, so that the same recording is known again.
+        key: the same for a split made from the same images in the same way.
     """
 
     network: str
@@ -105,25 +95,8 @@ class UserSplit:
     division: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Part:
-    """Some images of a split. images: uint8 (n, size, size, channels); labels (n,), -1 without.
-
-    Args:
-        names: of the files, in the order of the images.
-        skipped: files that could not be read, met on the way.
-        entries: how many entries of the source have been read with this part and those before.
-    """
-
-    images: Images
-    labels: Labels
-    names: tuple[str, ...]
-    skipped: tuple[Rejected, ...]
-    entries: int
-
-
 def folder() -> Path:
-    """Where own splits lie: HYBRID_TRACES, else `hybrid/traces` in the user's data folder."""
+    """The folder of user splits: HYBRID_TRACES, else `hybrid/traces` in the user's data folder."""
     named = os.environ.get("HYBRID_TRACES")
     if named:
         return Path(named).expanduser()
@@ -137,21 +110,21 @@ def path_of(network: str, name: str) -> Path:
 
 
 def draft_path(network: str, name: str, key: str) -> Path:
-    """Where a split is gathered before it has its name; the key says from what and how."""
+    """The folder of a split that is being made; the key identifies its images and options."""
     return folder() / network / f".{name}.{key}.draft"
 
 
 def names(network: str) -> list[str]:
-    """The own splits of a network, sorted."""
+    """The user splits of a network, sorted."""
     found = (folder() / network).glob(f"*/{_CARD}")
     return sorted(path.parent.name for path in found if _NAME.fullmatch(path.parent.name))
 
 
 def check_name(name: str) -> str:
-    """A name that a new split can have.
+    """The name, if a user split can have it.
 
     Raises:
-        SourceError: characters that make no folder's name, or a name of a data set's own splits.
+        SourceError: characters that a folder's name cannot have, or a data set's split.
     """
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise SourceError(
@@ -164,24 +137,23 @@ def check_name(name: str) -> str:
 
 
 def check_free(network: str, name: str) -> str:
-    """A name that no own split of the network has.
+    """The name, if a new user split of the network can have it.
 
     Raises:
         SourceError: it is taken, or cannot name a split.
     """
     if check_name(name).lower() in {taken.lower() for taken in names(network)}:
         raise SourceError(
-            f"A split called {name} is kept for {network} already; delete it or choose another "
-            "name."
+            f"{network} already has a split called {name}; delete it or choose another name."
         )
     return name
 
 
 def halved(network: str) -> list[str]:
-    """The images of a network that were recorded in two halves of one division, by name.
+    """Names of the network's images that were divided into a tune and a certify half.
 
-    Halves of two divisions may share images, and then nothing chosen on one may be certified on
-    the other: their names alone do not pair them.
+    Names alone do not make a pair: halves of two divisions may share images, and what was chosen
+    on images must not be certified on the same ones.
     """
     kept = names(network)
     halves = (name.removesuffix("-tune") for name in kept if name.endswith("-tune"))
@@ -189,14 +161,14 @@ def halved(network: str) -> list[str]:
 
 
 def split(network: str, name: str) -> UserSplit:
-    """What is known of an own split.
+    """The description of a user split.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: there is no split of that name.
         SourceError: its description cannot be read.
     """
     if name not in names(network):
-        raise UnknownNameError("own split", name, names(network))
+        raise UnknownNameError("user split", name, names(network))
     path = path_of(network, name) / _CARD
     try:
         values = tomllib.loads(path.read_text("utf-8"))
@@ -207,18 +179,18 @@ def split(network: str, name: str) -> UserSplit:
         return UserSplit(**values)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
-            f"{path} cannot be read ({error}); delete the split and record it again."
+            f"{path} cannot be read ({error}); delete the split and import it again."
         ) from error
 
 
 def keep(draft: Path, about: UserSplit) -> None:
-    """Give a draft whose parts are all there its name; it is a split from this moment on.
+    """Publish a complete draft as a split (atomic rename).
 
     Raises:
-        OSError: no room, no permission, or the name was taken meanwhile; the draft stays.
-        SourceError: parts were thrown away while others were still being written.
+        OSError: disk full, no permission, or the name was taken meanwhile; the draft stays.
+        SourceError: parts were discarded while others were still being written.
     """
-    if not all(_part_path(draft, number).is_file() for number in range(len(about.part_samples))):
+    if not all(part_path(draft, number).is_file() for number in range(len(about.part_samples))):
         raise SourceError(_incomplete(about))
     for left in draft.glob(".*"):  # of a part that was being written when the run was killed
         left.unlink()
@@ -228,21 +200,21 @@ def keep(draft: Path, about: UserSplit) -> None:
 
 
 def delete(network: str, name: str) -> None:
-    """Take a split away with all its traces; nothing half remains under its name.
+    """Delete a split with all its traces; no part of it remains under its name.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: there is no split of that name.
         SourceError: the folder cannot be written.
     """
     if name not in names(network):
-        raise UnknownNameError("own split", name, names(network))
+        raise UnknownNameError("user split", name, names(network))
     path = path_of(network, name)
     going = path.with_name(f".{name}.{uuid.uuid4().hex}.deleted")
     try:
         path.replace(going)
     except OSError as error:
         raise SourceError(
-            f"{name} cannot be deleted ({error.strerror}); allow writing in {path.parent}."
+            f"{name} cannot be deleted ({error.strerror}); make {path.parent} writable."
         ) from error
     shutil.rmtree(going, ignore_errors=True)
 
@@ -253,13 +225,12 @@ def parts(about: UserSplit) -> Iterator[Part]:
     Raises:
         SourceError: a part is missing or damaged.
     """
-    path = path_of(about.network, about.name)
     for number in range(len(about.part_samples)):
-        yield _whole_part(path, number, about)
+        yield _whole_part(about, number)
 
 
 def load(about: UserSplit) -> Dataset:
-    """The whole split in memory, as `hybrid.data.load` gives one.
+    """The whole split in memory, like one from `hybrid.data.load`.
 
     Raises:
         SourceError: a part is missing or damaged.
@@ -281,14 +252,17 @@ def load(about: UserSplit) -> Dataset:
 
 
 def labels(about: UserSplit) -> Labels:
-    """The label of every image (n,), -1 throughout where they are not known.
+    """The label of every image (n,), all -1 if they are not known.
 
     Raises:
         SourceError: a part is missing or damaged.
     """
     path = path_of(about.network, about.name)
-    found = [_labels_of(path, number, about) for number in range(len(about.part_samples))]
-    return np.concatenate(found)
+    found = [load_labels(path, number) for number in range(len(about.part_samples))]
+    known = [some for some in found if some is not None]
+    if len(known) < len(found):
+        raise SourceError(_incomplete(about))
+    return np.concatenate(known)
 
 
 def images(about: UserSplit, positions: Sequence[int]) -> Images:
@@ -300,9 +274,8 @@ def images(about: UserSplit, positions: Sequence[int]) -> Images:
     ends = np.cumsum(about.part_samples)
     chosen = np.empty((len(positions), about.size, about.size, about.channels), np.uint8)
     where = np.searchsorted(ends, positions, side="right")
-    path = path_of(about.network, about.name)
     for number in np.unique(where):
-        part = _whole_part(path, int(number), about)
+        part = _whole_part(about, int(number))
         start = int(ends[number]) - about.part_samples[number]
         mine = np.flatnonzero(where == number)
         chosen[mine] = part.images[np.asarray(positions)[mine] - start]
@@ -310,54 +283,18 @@ def images(about: UserSplit, positions: Sequence[int]) -> Images:
 
 
 def skipped(about: UserSplit) -> list[Rejected]:
-    """Every file that could not be read, with the sentence that says why."""
+    """Every file that could not be read, with the reason."""
     return [one for part in parts(about) for one in part.skipped]
 
 
 def trace_path(network: str, name: str, variant: str, weights_sha256: str) -> Path:
-    """Where the trace of a variant lies, or would; other weights have another file."""
+    """The file of a variant's trace, whether it exists or not; other weights have another file."""
     return path_of(network, name) / f"trace-{variant}-{weights_sha256[:12]}.parquet"
 
 
 def recorded(network: str, name: str, weights: Mapping[str, str]) -> list[str]:
-    """The variants whose trace on the split is here, of these weights: variant → SHA-256."""
+    """The variants with a trace on the split. weights: variant → SHA-256 of the weights."""
     return [v for v, sha256 in weights.items() if trace_path(network, name, v, sha256).is_file()]
-
-
-def save_part(where: Path, number: int, part: Part) -> None:
-    """Write a part, whole or not at all."""
-    notes = {
-        "names": part.names,
-        "skipped": [[one.name, one.sentence] for one in part.skipped],
-        "entries": part.entries,
-    }
-    arrays: dict[str, Any] = {
-        "images": part.images,
-        "labels": part.labels,
-        "notes": np.frombuffer(json.dumps(notes).encode(), np.uint8),
-    }
-    with replacing(_part_path(where, number)) as draft, draft.open("wb") as file:
-        np.savez(file, **arrays)
-
-
-def load_part(where: Path, number: int) -> Part | None:
-    """A part; None where there is none or its file is damaged."""
-    try:
-        with (
-            _part_path(where, number).open("rb") as file,
-            np.load(file, allow_pickle=False) as kept,
-        ):
-            notes = json.loads(kept["notes"].tobytes())
-            part = Part(
-                images=kept["images"],
-                labels=kept["labels"],
-                names=tuple(notes["names"]),
-                skipped=tuple(Rejected(name=n, sentence=s) for n, s in notes["skipped"]),
-                entries=int(notes["entries"]),
-            )
-    except _DAMAGE:
-        return None
-    return part if len(part.images) == len(part.labels) == len(part.names) else None
 
 
 def _paired(network: str, name: str) -> bool:
@@ -369,33 +306,16 @@ def _paired(network: str, name: str) -> bool:
     return purposes == PURPOSES[1:] and tune.division == certify.division != ""
 
 
-def _whole_part(where: Path, number: int, about: UserSplit) -> Part:
-    part = load_part(where, number)
+def _whole_part(about: UserSplit, number: int) -> Part:
+    part = load_part(path_of(about.network, about.name), number)
     shape = (about.part_samples[number], about.size, about.size, about.channels)
     if part is None or part.images.shape != shape or part.images.dtype != np.uint8:
         raise SourceError(_incomplete(about))
     return part
 
 
-def _labels_of(where: Path, number: int, about: UserSplit) -> Labels:
-    """The labels of a part; its images stay unread."""
-    try:
-        with (
-            _part_path(where, number).open("rb") as file,
-            np.load(file, allow_pickle=False) as kept,
-        ):
-            found: Labels = kept["labels"]
-    except _DAMAGE as error:
-        raise SourceError(_incomplete(about)) from error
-    return found
-
-
 def _incomplete(about: UserSplit) -> str:
     return (
-        f"The images of {about.name} are incomplete or changed; delete the split and record it "
+        f"The images of {about.name} are incomplete or changed; delete the split and import it "
         "again."
     )
-
-
-def _part_path(where: Path, number: int) -> Path:
-    return where / f"part-{number:05d}.npz"

@@ -1,1 +1,1 @@
-"""Networks that run: over a split, live, or on a single image."""
+"""Networks over images: whole splits, one image, and live with early exits."""

@@ -1,9 +1,9 @@
-"""A network over a split as it happens: batches in, who left where out, and what it took.
+"""A network over a split, live: batches in; exits taken, seconds and savings out.
 
-    for progress in run(network, dataset, request):      # stop by asking for no more
+    for progress in run(network, dataset, request):      # break to stop
         print(progress.done, progress.exit_counts, progress.images_per_second)
-    against_trace(progress, trace, request)              # did it do what the trace promised?
-    against_everything(progress, layers, costs)          # what did leaving early save?
+    against_trace(progress, trace, request)              # does it agree with the trace?
+    against_everything(progress, layers, costs)          # how much did early exits save?
 
 Only `load` and `run` need torch, and import it when they are called.
 """
@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 BATCHES = (1, 16, 64, 256)  # images at a time
-FULL_EVERY = 4  # of so many batches, one is also run to its end
-SHOWN = 12  # images kept of those that left last, per exit
+FULL_EVERY = 4  # one batch in so many is also run to its end
+SHOWN = 12  # of the last images that left, per exit
 
 Clock = Callable[[], float]
 Gate = AbstractContextManager[object]
@@ -53,7 +53,7 @@ Gate = AbstractContextManager[object]
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRequest:
-    """What to run: one threshold per early exit, `batch` images at a time."""
+    """The run's settings: one threshold per early exit, `batch` images at a time."""
 
     network: str
     variant: str
@@ -74,19 +74,19 @@ class RecentImage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
-    """What has happened so far; everything is of the first `done` images of the run.
+    """The run so far; everything is for its first `done` images.
 
     Args:
-        seconds: spent in the network with its exits, nothing else.
+        seconds: in the network with its exits only.
         exit_counts: images that took each exit, the final exit last.
-        correct: images that were answered rightly at the exit they took.
-        stage_samples: how many images each stage really computed.
+        correct: images that were answered correctly at the exit they took.
+        stage_samples: how many images each stage computed.
         exit_taken: the exit, (done,).
         confidences: (done, exits) float32, NaN where the exit was not computed.
         recent: the last images that took each exit, the newest first.
         full_images: images that were also run to their end.
-        full_seconds, full_images_seconds: what that took, and what leaving early took on the
-            same images.
+        full_seconds, full_images_seconds: the time for that, and the time with early exits for
+            the same images.
     """
 
     done: int
@@ -104,7 +104,7 @@ class Progress:
 
     @property
     def images_per_second(self) -> float:
-        """Of the network alone."""
+        """In the network only."""
         return self.done / self.seconds if self.seconds else 0.0
 
     @property
@@ -114,20 +114,20 @@ class Progress:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of the images so far that were answered rightly."""
+        """Fraction of the images so far that were answered correctly."""
         return self.correct / self.done
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgainstTrace:
-    """A run beside its trace, over the images that were run.
+    """A run compared with its trace, for the images that were run.
 
     Args:
-        counts: images that the trace promised at each exit, the final exit last.
-        moved: images that took another exit than promised.
-        largest_difference: of a computed confidence from the recorded one.
+        counts: images expected at each exit from the trace, the final exit last.
+        moved: images that took another exit than in the trace.
+        largest_difference: between a computed and a recorded confidence.
         moved_distance: largest distance of a moved image's recorded confidence from the
-            threshold that decided otherwise; 0 where none moved.
+            threshold; 0 if none moved.
     """
 
     counts: tuple[int, ...]
@@ -138,14 +138,14 @@ class AgainstTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class AgainstEverything:
-    """What leaving early took beside running every image to its end, heads included.
+    """Costs with early exits compared with running every image to its end, heads included.
 
     Args:
-        macs, everything_macs: multiply-accumulates, of the layers that really ran.
+        macs, everything_macs: multiply-accumulates of the layers that ran.
         energy_pj, everything_pj: of all images done.
         uplink_bytes, everything_bytes: sent to the cloud.
-        time_ratio: measured seconds to the end ÷ with leaving early, on the same images; None
-            where none was run to its end.
+        time_ratio: measured seconds to the end ÷ with early exits, for the same images; None if
+            none was run to its end.
     """
 
     macs: int
@@ -171,9 +171,9 @@ def load(request: LiveRequest) -> tuple["Network", Dataset]:
 
 
 def order(samples: int) -> NDArray[np.int64]:
-    """Positions in the split, as a run takes them: drawn with seed 0.
+    """Positions in the split in the order of a run: shuffled with seed 0.
 
-    A split may be sorted by class, and the first half of a run should speak for the whole.
+    A split may be sorted by class, but the first half of a run should represent the whole.
     """
     return np.random.default_rng(0).permutation(samples)
 
@@ -186,18 +186,18 @@ def run(
     gate: Gate | None = None,
     clock: Clock = time.perf_counter,
 ) -> Iterator[Progress]:
-    """Run the edge segment over the split, in `order`, the cloud segment for those that stay.
+    """Run the edge segment over the split, in `order`, and the cloud segment for what remains.
 
-    One batch in `FULL_EVERY` is run to its end as well, beside its own run with exits and taking
-    turns in who goes first, so that both are measured on the same images at the same time. A first
-    pass over the first batch, both ways, is not counted: it lays out memory.
+    One batch in `FULL_EVERY` is also run to its end, alternately before and after its run with
+    exits, so that both are measured on the same images at the same time. A first pass over the
+    first batch, both ways, is not counted: it allocates memory.
 
     Args:
-        gate: held during each forward pass, and between two of them not.
-        clock: seconds.
+        gate: held during each forward pass, but not between passes.
+        clock: in seconds.
 
     Yields:
-        after every batch.
+        The progress after every batch.
 
     Raises:
         ThresholdError, UnknownNameError: as `Network.infer`.
@@ -219,18 +219,18 @@ def run(
 
 
 def promised(trace: Trace, request: LiveRequest, done: int | None = None) -> tuple[int, ...]:
-    """How many of a run's first `done` images (of all) take each exit by the trace, final last."""
+    """How many of a run's first `done` images (by default all) take each exit in the trace."""
     taken = _promised_exits(trace, request)[:done]
     return tuple(np.bincount(taken, minlength=trace.all_exits).tolist())
 
 
 def against_trace(progress: Progress, trace: Trace, request: LiveRequest) -> AgainstTrace:
-    """The run beside what the trace of the same variant and split promised."""
+    """The run compared with the trace of the same variant and split."""
     rows = order(trace.samples)[: progress.done]
     recorded = trace.confidences[request.measure][rows]  # (done, exits)
     taken = _promised_exits(trace, request)[: progress.done]
     moved = np.flatnonzero(taken != progress.exit_taken)
-    # The two part at the earlier of both exits: there one was sure enough and the other not.
+    # They differ at the earlier of both exits: only one was confident enough there.
     where = np.minimum(taken, progress.exit_taken)[moved]
     limits = np.asarray(request.thresholds, np.float32)[where]
     return AgainstTrace(
@@ -244,11 +244,11 @@ def against_trace(progress: Progress, trace: Trace, request: LiveRequest) -> Aga
 def against_everything(
     progress: Progress, layers: Sequence[Layer], costs: ExitCosts
 ) -> AgainstEverything:
-    """The run beside running every image to its end.
+    """The run compared with running every image to its end.
 
     Args:
         layers: the variant's census.
-        costs: what one image pays at each exit, the final exit last.
+        costs: of an image at each exit, the final exit last.
     """
     counts = np.array(progress.exit_counts)
     measured = progress.full_images_seconds > 0
@@ -264,7 +264,7 @@ def against_everything(
 
 
 def _images_through(layer: Layer, progress: Progress) -> int:
-    """How many images this layer computed: its stage's; the classifier sees those that stayed."""
+    """How many images a layer computed: its stage's, or for the classifier those that remained."""
     return progress.exit_counts[-1] if layer.stage < 0 else progress.stage_samples[layer.stage]
 
 
@@ -275,13 +275,13 @@ def _promised_exits(trace: Trace, request: LiveRequest) -> NDArray[np.int64]:
 
 
 class _Forward:
-    """Forward passes behind a gate, each with the seconds it took."""
+    """Forward passes that hold a gate, each with its seconds."""
 
     def __init__(self, network: "Network", request: LiveRequest, gate: Gate, clock: Clock) -> None:
         self._network, self._request, self._gate, self._clock = network, request, gate, clock
 
     def leaving(self, pixels: NDArray[np.float32]) -> tuple["Inference", float]:
-        """A batch (n, channels, h, w) whose images leave where they may."""
+        """A batch (n, channels, h, w) with early exits."""
         thresholds, measure = self._request.thresholds, self._request.measure
         return self._timed(
             pixels, lambda images: self._network.infer(images, thresholds, measure=measure)
@@ -290,7 +290,7 @@ class _Forward:
     def both(
         self, pixels: NDArray[np.float32], *, full_first: bool
     ) -> tuple["Inference", float, float]:
-        """A batch twice, once with exits and once to its end; the seconds of the latter last."""
+        """A batch twice, once with exits and once to its end; the latter's seconds last."""
         if full_first:
             _, full_seconds = self._timed(pixels, self._network)
             return *self.leaving(pixels), full_seconds
@@ -302,7 +302,7 @@ class _Forward:
     ) -> tuple[Any, float]:
         import torch
 
-        # Channels last, as when the trace was recorded: the same sums in the same order.
+        # Channels last, as when the trace was recorded: the same order of sums.
         images = torch.from_numpy(pixels).to(memory_format=torch.channels_last)
         with self._gate, torch.inference_mode():
             start = self._clock()
@@ -327,7 +327,7 @@ class _Tally:
     def add(
         self, inference: "Inference", seconds: float, full_seconds: float | None = None
     ) -> None:
-        """A batch that was run, and perhaps also to its end."""
+        """Add a batch, which may also have been run to its end."""
         size = len(inference.exit_taken)
         part = slice(self._done, self._done + size)
         self._exits[part], self._confidences[part] = inference.exit_taken, inference.confidences
@@ -343,7 +343,7 @@ class _Tally:
         self._done += size
 
     def progress(self) -> Progress:
-        """All of it so far; later batches do not change it."""
+        """The progress so far; later batches do not change it."""
         return Progress(
             done=self._done,
             samples=len(self._exits),
@@ -351,7 +351,7 @@ class _Tally:
             exit_counts=tuple(self._counts.tolist()),
             correct=self._correct,
             stage_samples=tuple(self._stage_samples.tolist()),
-            # Views: what lies before `done` is never written again.
+            # Views: nothing before `done` is written again.
             exit_taken=self._exits[: self._done],
             confidences=self._confidences[: self._done],
             recent=tuple(tuple(seen) for seen in self._recent),

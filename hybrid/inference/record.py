@@ -1,7 +1,6 @@
-"""Run a network over a split once and note what every exit says: the trace."""
+"""Run a network over a split once and record every exit's answers: the trace."""
 
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from numpy.typing import NDArray
 
 from hybrid.data import Dataset, user_splits
 from hybrid.data.preprocess import normalise
-from hybrid.data.user_splits import Part, UserSplit
+from hybrid.data.split_parts import Part
+from hybrid.data.user_splits import UserSplit
 from hybrid.errors import TraceError
-from hybrid.files import replacing
+from hybrid.files import load_arrays, save_arrays
 from hybrid.models import Network
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 def exit_logits(
     network: Network, data: Dataset, *, batch: int = 250, progress: Progress | None = None
 ) -> list[NDArray[np.float32]]:
-    """Logits of every exit, final last, each (n, classes); nothing stops early.
+    """Logits of every exit, final last, each (n, classes); no image stops early.
 
     Args:
         progress: called with images done and images in all, after every batch.
@@ -60,13 +60,13 @@ def record_user_split(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Record the trace of an own split, a part of its images in memory at a time; its path.
+    """Record the trace of a user split, one part of its images in memory at a time; its path.
 
-    What each part's logits were is kept beside until all are there, so that a killed recording
-    goes on from its last part.
+    The logits of each part are saved next to it until all are there, so that a killed recording
+    continues from its last part.
 
     Args:
-        out: where the trace goes instead of to its split.
+        out: the file to write; by default the trace's place in its split.
         progress: called with images done and images in all, after every batch.
 
     Raises:
@@ -88,8 +88,9 @@ def record_user_split(
         trace.save(recorded, out or path)
     except OSError as error:
         raise TraceError(
-            f"The trace cannot be kept as {out or path} ({error.strerror}); make room or allow "
-            "writing there. What was recorded stays and the next recording goes on from there."
+            f"The trace cannot be written to {out or path} ({error.strerror}); free some space or "
+            "make it writable. The parts recorded so far are kept, and the next recording "
+            "continues from there."
         ) from error
     shutil.rmtree(folder, ignore_errors=True)
     return out or path
@@ -119,7 +120,7 @@ def record(
 def _logits_in_parts(
     network: Network, about: UserSplit, folder: Path, progress: Progress | None
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """Each part's logits, from the folder where they are there already."""
+    """Each part's logits, read from the folder if they are there already."""
     done = 0
     for number, part in enumerate(user_splits.parts(about)):
         path = folder / f"part-{number:05d}.npz"
@@ -128,8 +129,7 @@ def _logits_in_parts(
             logits = exit_logits(
                 network, _dataset(about, part), progress=_moved(progress, done, about)
             )
-            with replacing(path) as draft, draft.open("wb") as file:
-                np.savez(file, *logits)
+            save_arrays(path, **{f"arr_{i}": rows for i, rows in enumerate(logits)})
         done += len(part.labels)
         if progress is not None:
             progress(done, about.samples)
@@ -155,10 +155,8 @@ def _moved(progress: Progress | None, before: int, about: UserSplit) -> Progress
 
 
 def _kept_logits(path: Path, *, exits: int, samples: int) -> list[NDArray[np.float32]] | None:
-    """Logits of a part by exit; None where they are not there, or damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            logits = [kept[f"arr_{i}"] for i in range(exits)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    return logits if all(len(rows) == samples for rows in logits) else None
+    """Logits of a part by exit; None if their file is missing or damaged."""
+    kept = load_arrays(path)
+    logits = [kept[f"arr_{i}"] for i in range(exits) if f"arr_{i}" in kept]
+    whole = len(logits) == exits and all(len(rows) == samples for rows in logits)
+    return logits if whole else None

@@ -1,7 +1,7 @@
-"""One image through a network as it happened: what every exit said, what ran, how long it took.
+"""One image through a network: every exit's answer, the layers that ran, the time it took.
 
-Nothing here is inferred from the thresholds afterwards: whether a layer ran is noted by the layer
-itself, when it is called. A network and pixels in, plain values out; no widget.
+Nothing is inferred from the thresholds afterwards: each layer records its call itself. A network
+and pixels in, plain values out; no widget.
 """
 
 import statistics
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ExitSaid", "ImageRun", "StageRan", "run"]
 
-TOP = 3  # classes shown of every exit
-RUNS = 3  # the median of so many is the time: other programs disturb single runs
+TOP = 3  # classes shown per exit
+RUNS = 3  # whose median is the time: other programs disturb single runs
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExitSaid:
-    """One exit's answer; where it was not computed, `confidence` is None and `top` empty.
+    """One exit's answer; if it was not computed, `confidence` is None and `top` empty.
 
     threshold is None at the final exit, where every sample leaves. top: (class, probability),
     likeliest first.
@@ -43,7 +43,7 @@ class ExitSaid:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRan:
-    """A stage or a classifier: how many of its layers there are, how many were called."""
+    """A stage or a classifier: how many layers it has, how many were called."""
 
     name: str
     segment: str  # edge, head or cloud
@@ -55,7 +55,7 @@ class StageRan:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRun:
-    """What happened to one image.
+    """The run of one image.
 
     exit: position of the exit taken; the final one is last. measured_ms: median of `RUNS` runs.
     """
@@ -71,7 +71,7 @@ class ImageRun:
 
     @property
     def not_called(self) -> tuple[str, ...]:
-        """Names of the parts of which no layer was called."""
+        """Names of the parts without a call."""
         return tuple(part.name for part in self.ran if not part.called)
 
 
@@ -85,11 +85,11 @@ def run(
     measure: str = "max_probability",
     clock: Callable[[], float] = time.perf_counter,
 ) -> ImageRun:
-    """Send one image through a network and note what happens, layer by layer, in the last run.
+    """Send one image through a network and record the layers called in the last run.
 
     Args:
-        network: the variant's, ready for inference; nobody else may be running it meanwhile.
-        pixels: (h, w, channels), what the network sees.
+        network: the variant's, ready for inference; no other thread may run it meanwhile.
+        pixels: (h, w, channels), the network's input.
         thresholds: one per early exit.
         clock: seconds; read just before and just after each run.
     """
@@ -121,7 +121,7 @@ def run(
 
 @contextmanager
 def _calls(network: "Network", names: Sequence[str]) -> Iterator[set[str]]:
-    """The names of those layers that are called inside the block, as they themselves report."""
+    """The names of the layers that are called inside the block."""
     called: set[str] = set()
     modules = dict(network.named_modules())
     handles = [
@@ -157,7 +157,7 @@ def _said(
 
 
 def _parts(card: Card, variant: Variant, called: set[str]) -> Iterator[StageRan]:
-    """Stages and classifiers in the order in which a sample meets them."""
+    """Stages and classifiers in the order in which they run."""
     keys = dict.fromkeys((layer.stage, layer.segment, layer.exit) for layer in variant.layers)
     for key in keys:
         stage, segment, exit_ = key

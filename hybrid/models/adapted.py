@@ -1,7 +1,7 @@
-"""A user's own model as a network: its pieces are the stages, with exits and bits like any other.
+"""A user's model as a network: its pieces are the stages, with exits and bit widths like any other.
 
-The architecture is named by reference, "package.module:function", and building the network calls
-that function: who loads an adapted network runs its author's code.
+The architecture is a reference, "package.module:function", and building the network calls that
+function: loading an adapted network runs its author's code.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,11 @@ from hybrid.models.blocks import PooledHead
 from hybrid.models.cutting import Cut, Piece, cuts, find_cut, pieces, worthwhile
 from hybrid.models.network import Network
 from hybrid.models.spec import Reference, Spec
-from hybrid.models.tracing import Outline, is_reference, load_model, trace
-from hybrid.quant.packing import FULL_PRECISION
-from hybrid.quant.quantizers import ActivationQuantizer, QuantConv2d, fit_range
+from hybrid.models.tracing import Outline, trace
+from hybrid.models.user_models import is_reference, load_model
+from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
+from hybrid.quant.levels import FULL_PRECISION
+from hybrid.quant.quantizers import fit_range
 
 __all__ = ["Adapted", "Prepare", "build", "seen_shape", "stage_cuts"]
 
@@ -27,13 +29,13 @@ def build(spec: Spec) -> Network:
     """The network that `spec` describes, with fresh weights.
 
     Raises:
-        NetworkError, ModelError: a description that makes none; see `load_model`, `find_cut`.
+        NetworkError, ModelError: not a valid description; see `load_model`, `find_cut`.
     """
     return Adapted(spec) if is_reference(spec.architecture) else Network(spec)
 
 
 def seen_shape(spec: Spec) -> tuple[int, int, int]:
-    """Of the images that a user's own model sees: (channels, height, width)."""
+    """Shape of the images that a user's model sees: (channels, height, width)."""
     reference = _reference(spec)
     size = reference.size or spec.size
     return reference.channels or spec.channels, size, size
@@ -42,17 +44,17 @@ def seen_shape(spec: Spec) -> tuple[int, int, int]:
 def stage_cuts(
     found: Sequence[Cut], *, cut: str, exits: Sequence[str], reference: str
 ) -> tuple[list[Cut], list[int], int]:
-    """Where a model falls into stages, so that exits and cut end some of them.
+    """How a model is divided into stages, such that the exits and the cut are at ends of stages.
 
-    Stage 0 ends behind the first layer, which stays at full precision; behind the cut, each
-    outermost module that one tensor leaves is a stage.
+    Stage 0 ends after the first layer, which stays at full precision; after the cut, each
+    outermost module with one output tensor is a stage.
 
     Returns:
-        the cut that ends each stage but the last, the stages of the exits, the stage of the cut.
+        The cut that ends each stage but the last, the stages of the exits, the stage of the cut.
 
     Raises:
-        ModelError: no such places, an exit behind the cut or spanned by a skip connection, two
-            exits or a cut without a layer between them.
+        ModelError: no such modules, an exit after the cut or spanned by a skip connection, or no
+            layer between two exits or an exit and the cut.
     """
     last = find_cut(found, cut, reference=reference)
     early = [find_cut(found, name, reference=reference, clean=True) for name in exits]
@@ -60,36 +62,36 @@ def stage_cuts(
     asked = sorted({one.position: one for one in (*early, last)}.values(), key=_position)
     if asked[-1] is not last:
         raise ModelError(
-            f"The exit behind {asked[-1].name} lies behind the cut at {last.name}; move the cut "
-            "or leave that exit out."
+            f"The exit after {asked[-1].name} comes after the cut at {last.name}; move the cut or "
+            "leave that exit out."
         )
     if last.edge.layers < 2:
         raise ModelError(
-            f"The cut behind {last.name} leaves only the first layer to the edge, which stays at "
+            f"The cut after {last.name} leaves only the first layer to the edge, which stays at "
             "full precision; cut later."
         )
-    before, behind = _stem(found, asked[0]), _outermost(found, last)
+    before, after = _stem(found, asked[0]), _outermost(found, last)
     for one, other in pairwise(asked):
         if one.edge.layers == other.edge.layers:
             raise ModelError(
                 f"There is no layer between {one.name} and {other.name}; leave one of them out."
             )
-    stages = [*before, *asked, *behind]
+    stages = [*before, *asked, *after]
     places = [stage.position for stage in stages]
     numbers = sorted({places.index(one.position) for one in early})
     return stages, numbers, places.index(last.position)
 
 
 class Adapted(Network):
-    """A user's own model, cut into stages.
+    """A user's model, cut into stages.
 
-    What is sent may be below zero, and is shifted before it is quantized to unsigned levels and
-    back behind the cut.
+    The features that are sent may be negative: they are shifted before they are quantized to
+    unsigned levels, and shifted back after the cut.
     """
 
     def _build(self, spec: Spec) -> None:
         reference = _reference(spec)
-        with torch.device("cpu"):  # a model may compute while it is built, which "meta" cannot
+        with torch.device("cpu"):  # building a model may compute, which "meta" cannot
             outline = _outline(spec)
             at = _at(outline, reference)
             parts = pieces(outline, at)
@@ -103,7 +105,7 @@ class Adapted(Network):
         self.heads = nn.ModuleDict(
             {str(index): PooledHead(shapes[index], spec.classes) for index in spec.exits}
         )
-        self.classifier = nn.Identity()  # the model's own is in its last stage
+        self.classifier = nn.Identity()  # the model's classifier is in its last stage
         self.feature_shape = shapes[spec.cut]
         width = FULL_PRECISION if spec.static else spec.uplink_bits
         self.uplink = ActivationQuantizer(width, self.feature_shape[0])
@@ -138,10 +140,10 @@ class Adapted(Network):
 
 
 class Prepare(nn.Module):
-    """A data set's normalised images as a model wants them: channels, size, mean and deviation.
+    """A data set's normalised images to a model's channels, size, mean and deviation.
 
     Args:
-        shape: of what leaves, (channels, height, width).
+        shape: of the result, (channels, height, width).
     """
 
     def __init__(self, reference: Reference, shape: tuple[int, int, int]) -> None:
@@ -172,8 +174,8 @@ def _outline(spec: Spec) -> Outline:
     outline = trace(model, shape=seen_shape(spec), reference=spec.architecture)
     if outline.classes != spec.classes:
         raise ModelError(
-            f"{spec.architecture} answers with {outline.classes} numbers for an image, and there "
-            f"are {spec.classes} classes; give it as many."
+            f"{spec.architecture} returns {outline.classes} logits per image, but there are "
+            f"{spec.classes} classes; give it as many outputs."
         )
     return outline
 
@@ -184,8 +186,8 @@ def _at(outline: Outline, reference: Reference) -> list[Cut]:
     places = [cut.position for cut in at]
     if places != sorted(set(places)):
         raise NetworkError(
-            f"The stages {', '.join(reference.stages)} of {outline.reference} do not follow one "
-            "another; adapt the model again."
+            f"The stages {', '.join(reference.stages)} of {outline.reference} are not in order; "
+            "adapt the model again."
         )
     return at
 
@@ -200,16 +202,16 @@ def _position(cut: Cut) -> int:
 
 
 def _stem(found: Sequence[Cut], first: Cut) -> Iterator[Cut]:
-    """The place behind the first layer, where it lies before all that was asked for.
+    """The cut after the first layer, if it comes before all others.
 
-    One that nothing spans, if there is one: two layers that read the image have none.
+    A clean one if there is one: two layers that read the image have none.
     """
-    behind = [one for one in found if one.edge.layers == 1 < first.edge.layers]
-    yield from worthwhile([one for one in behind if one.clean]) or worthwhile(behind)
+    after = [one for one in found if one.edge.layers == 1 < first.edge.layers]
+    yield from worthwhile([one for one in after if one.clean]) or worthwhile(after)
 
 
 def _outermost(found: Sequence[Cut], last: Cut) -> Iterator[Cut]:
-    """Behind the cut, the ends of outermost modules that one tensor leaves, layers between."""
+    """After the cut, the ends of outermost modules with one output, layers between them."""
     layers = last.edge.layers
     for cut in found:
         if cut.clean and "." not in cut.name and cut.edge.layers > layers:

@@ -1,4 +1,4 @@
-"""The architectures by name: each says its stages' names and builds one stage at a bit width."""
+"""The architectures by name: each lists its stages and builds them at a bit width."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class StagePlan:
     Args:
         name: short, unique within the architecture.
         outputs: channels that leave it.
-        shrink: factor by which height and width shrink, rounded down.
+        shrink: factor by which height and width are divided, rounded down.
         build: bit width to module.
-        trim: pixels of height and width that are lost before they shrink.
+        trim: pixels of height and width that are lost before that.
     """
 
     name: str
@@ -30,7 +30,7 @@ class StagePlan:
     trim: int = 0
 
     def side(self, size: int) -> int:
-        """Height and width that leave, where `size` comes in.
+        """Height and width of the output, given that of the input.
 
         >>> StagePlan(name="stem", outputs=24, shrink=2, build=nn.Identity, trim=1).side(32)
         15
@@ -127,11 +127,11 @@ ARCHITECTURES = {
     "resnet20": Architecture(title="ResNet-20", plan=lambda c: _resnet(c, blocks=3)),
     "resnet32": Architecture(title="ResNet-32", plan=lambda c: _resnet(c, blocks=5)),
     # After Jordan, arXiv 2404.00498 (64-256-256 there): a whitening convolution and three pairs,
-    # narrower where the pictures are large and every exit has to pay, wider behind.
+    # narrower where images are large and every exit pays for them, wider after that.
     "wide7": Architecture(
         title="Wide-7", plan=lambda c: _wide(c, widths=(64, 192, 384)), pooling="max"
     ),
-    # Deeper where a convolution is cheap: a third one in the second and the last group.
+    # Deeper where convolutions are cheap: a third one in the second and the last group.
     "wide9": Architecture(
         title="Wide-9",
         plan=lambda c: _wide(c, widths=(64, 192, 320), depths=(2, 3, 3)),
@@ -145,7 +145,7 @@ def architecture(name: str) -> Architecture:
     """The architecture called `name`.
 
     Raises:
-        UnknownNameError: where there is none.
+        UnknownNameError: there is none.
     """
     if name not in ARCHITECTURES:
         raise UnknownNameError("architecture", name, ARCHITECTURES)

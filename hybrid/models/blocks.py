@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hybrid.quant.fusing import fusible
-from hybrid.quant.packing import FULL_PRECISION
-from hybrid.quant.quantizers import QuantConv2d
+from hybrid.quant.layers import QuantConv2d
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = [
     "Classifier",
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Stem(nn.Module):
-    """The first convolution with batch norm and ReLU: stage 0, at full precision unless said."""
+    """The first convolution with batch norm and ReLU: stage 0, at full precision by default."""
 
     def __init__(self, channels: int, width: int, *, bits: int = FULL_PRECISION) -> None:
         super().__init__()
@@ -38,9 +38,9 @@ class WhiteningStem(nn.Module):
     """A frozen 2x2 convolution onto the patches' principal directions and their negatives, ReLU.
 
     The filters are set once from training images (`fit`) and never learned: the next layer sees
-    decorrelated inputs of equal size, which saves most of the epochs in which a network would
-    learn that by itself. A direction and its negative together lose nothing to the ReLU.
-    Loses one pixel of height and width.
+    decorrelated inputs of equal size, which saves most of the epochs that a network needs to
+    learn that. A direction and its negative together lose nothing to the ReLU.
+    One pixel of height and width is lost.
 
     Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds", arXiv 2404.00498, section 3.2.
     """
@@ -55,7 +55,7 @@ class WhiteningStem(nn.Module):
         """Set the filters from preprocessed images (n, channels, h, w).
 
         Args:
-            floor: added to each direction's variance, so that noise is not blown up.
+            floor: added to each direction's variance, so that noise is not amplified.
         """
         patches = images.float().unfold(2, 2, 1).unfold(3, 2, 1)  # (n, c, h-1, w-1, 2, 2)
         rows = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
@@ -69,10 +69,11 @@ class WhiteningStem(nn.Module):
 
 
 class WideConv(nn.Module):
-    """One 3x3 convolution, a 2x2 max-pool where it pools, batch norm, activation: one stage.
+    """A 3x3 convolution, optionally a 2x2 max-pool, batch norm, activation: one stage.
 
-    Where nothing changes shape, the input is added before the activation. A fresh convolution
-    hands its first input channels on as they are. At 1 bit the activation is a shifted PReLU.
+    If input and output have the same shape, the input is added before the activation. A fresh
+    convolution passes its first input channels on unchanged. At 1 bit the activation is a shifted
+    PReLU.
 
     Source: Jordan, arXiv 2404.00498, sections 3.1 and 3.3 (pool before norm, identity
     initialisation).
@@ -88,7 +89,7 @@ class WideConv(nn.Module):
         self.act = ShiftedPReLU(outputs) if bits == 1 else nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) to (n, outputs, h, w), or to half of h and w where it pools."""
+        """(n, inputs, h, w) to (n, outputs, h, w), with half of h and w if it pools."""
         inner = self.conv(x)
         if self.pools:
             inner = functional.max_pool2d(inner, 2)
@@ -123,9 +124,9 @@ def _shifted_prelu(x: Tensor, before: Tensor, slope: Tensor, after: Tensor) -> T
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut; one stage of a ResNet.
 
-    At 1 bit a shortcut stands over each convolution and the activations are shifted PReLUs
-    (Bi-Real Net, ReActNet): a sign loses too much for one shortcut over two of them. Neither adds
-    a multiply-accumulate. The shortcut's own convolution is at full precision, as in the paper.
+    At 1 bit each convolution has its own shortcut and the activations are shifted PReLUs (Bi-Real
+    Net, ReActNet): a sign loses too much for one shortcut over two of them. Neither adds a
+    multiply-accumulate. The shortcut's convolution is at full precision, as in the paper.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bits: int, stride: int = 1) -> None:
@@ -156,7 +157,7 @@ class ResidualBlock(nn.Module):
 class ConvGroup(nn.Module):
     """Two 3x3 convolutions and a 2x2 max-pool; one stage of a VGG-like network.
 
-    At 1 bit the pool stands before the activation's sign, and activations are shifted PReLUs.
+    At 1 bit the pool comes before the activation's sign, and activations are shifted PReLUs.
     """
 
     def __init__(self, inputs: int, outputs: int, *, bits: int) -> None:
@@ -191,7 +192,7 @@ class ExitHead(nn.Module):
 
 
 class PooledHead(nn.Module):
-    """An exit for features of any shape: averages over at most 4x4 cells and one linear layer.
+    """An exit for features of any shape: averages over at most 4x4 cells, then a linear layer.
 
     Features without height and width are averaged over all axes but the last, which holds the
     channels (a transformer's tokens), or taken as they are.
@@ -215,7 +216,7 @@ class PooledHead(nn.Module):
         self.linear = nn.Linear(inputs, classes)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """(n, …) to what the linear layer sees, (n, inputs)."""
+        """(n, …) to the linear layer's inputs (n, inputs)."""
         if x.ndim == 4:
             return functional.adaptive_avg_pool2d(x, self.cells).flatten(1)
         return x.flatten(1, -2).mean(1) if x.ndim > 2 else x

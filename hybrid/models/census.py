@@ -1,8 +1,8 @@
-"""The layers of a network, counted by running one sample through it; never from tables.
+"""The layers of a network, counted by running one sample through it, not from tables.
 
 Any subclass of a convolution or linear layer is counted. Its bit widths are its attributes
-`weight_bits` and `activation_bits`, 32 where it has none. Norms, activations, pooling and biases
-have no multiply-accumulates and are left out.
+`weight_bits` and `activation_bits`, or 32. Norms, activations, pooling and biases have no
+multiply-accumulates and are left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ Counted = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where in the network a layer lies."""
+    """Where in the network a layer is."""
 
     name: str
     stage: int
@@ -35,8 +35,8 @@ class _Place:
 def census(network: Network) -> list[Layer]:
     """The layers of a network in the order in which one sample meets them.
 
-    In a static network every layer is of the edge segment: it runs wholly on the device. The
-    network's training mode is as before afterwards, also where the run fails.
+    In a static network every layer belongs to the edge segment: it runs wholly on the device. The
+    network's training mode is restored, even if the run fails.
     """
     places = dict(_places(network))
     layers: list[Layer] = []
@@ -111,7 +111,7 @@ def _one_sample(network: Network) -> Tensor:
 
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Within, the network is in evaluation mode: batch norm must not learn from our sample."""
+    """Evaluation mode inside the block: batch norm must not learn from our sample."""
     was_training = {module: module.training for module in network.modules()}
     try:
         network.eval()

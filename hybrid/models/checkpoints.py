@@ -1,7 +1,7 @@
 """A network's weights to a safetensors file and back, quantized ones packed at their bit width.
 
-A file may leave out what another variant's file holds to the last bit: its *base*, which lies in a
-folder beside its own and is known by its SHA-256.
+A file may leave out tensors that are equal, bit for bit, to those of another variant's file: its
+*base*, in a sibling folder and identified by its SHA-256.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from hybrid.errors import HybridError, WeightsError
 from hybrid.files import replacing, sha256_of
 from hybrid.models import Network, Spec, build
 from hybrid.models.network import quantized_layers
+from hybrid.quant.layers import QuantConv2d
 from hybrid.quant.packing import pack, packed_bytes, unpack
-from hybrid.quant.quantizers import QuantConv2d
 
 __all__ = ["FORMAT", "base_of", "load_network", "save_network"]
 
 FORMAT = 1
-_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # so a file cannot name one elsewhere
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # so that a file cannot name one elsewhere
 _CODES, _SCALE = "weight.codes", "weight.scale"
-# what reading, building and filling raise where a file's words or numbers are not what we wrote
+# raised by reading, building and filling if a file does not hold what we wrote
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -47,16 +47,16 @@ _DAMAGE = (
 def save_network(network: Network, path: Path, *, base: Path | None = None) -> str:
     """Write the weights; returns the file's SHA-256.
 
-    The network is frozen on the way: its quantized weights become the values that are written, so
-    that a trace recorded afterwards is one of this very file.
+    This freezes the network: its quantized weights become the values that are written, so that a
+    trace recorded afterwards belongs to exactly this file.
 
     Args:
-        base: another variant's whole file. Tensors that it holds to the last bit are left out
-            where that spares at least half of the bytes; less is not worth a second file.
+        base: another variant's whole file. Tensors that it has too, bit for bit, are left out if
+            that saves at least half of the bytes; less is not worth a second file.
 
     Raises:
-        WeightsError: the base is missing or damaged, has a base itself, or does not lie in a
-            folder beside, under the same name.
+        WeightsError: the base is missing or damaged, has a base itself, or is not a file of the
+            same name in a sibling folder.
     """
     about = {
         "format": str(FORMAT),
@@ -77,11 +77,11 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
     """Read a network that `save_network` wrote, ready for inference.
 
     Args:
-        expect_sha256: what the card says of the file.
+        expect_sha256: of the file, according to the card.
 
     Raises:
-        WeightsError: no such file, a damaged or foreign one, or no safetensors at all; or its
-            base is missing, has another SHA-256 or a base itself.
+        WeightsError: no such file, a damaged or foreign one, or not safetensors; or its base is
+            missing, has another SHA-256 or a base itself.
     """
     data = _read(path)
     if expect_sha256 is not None and hashlib.sha256(data).hexdigest() != expect_sha256:
@@ -92,7 +92,7 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
     base = _base_tensors(about, path)
     try:
         spec = Spec.from_dict(json.loads(about["spec"]))
-        with torch.device("meta"):  # what a damaged header asks for is never allocated
+        with torch.device("meta"):  # never allocate what a damaged header asks for
             network = build(spec)
         tensors = load_tensors(data)
         if base is not None:
@@ -102,7 +102,7 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
             json.loads(about["temperatures"]), exits=len(spec.exits) + 1
         )
     except HybridError as error:
-        raise WeightsError(f"{path} describes no network: {error}") from error
+        raise WeightsError(f"{path} cannot be loaded: {error}") from error
     except _DAMAGE as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise WeightsError(
@@ -112,7 +112,7 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
 
 
 def base_of(path: Path) -> Path | None:
-    """The file that a weights file leaves tensors to; None where it holds them all.
+    """The file with the tensors that a weights file leaves out; None if it has them all.
 
     Raises:
         WeightsError: as `load_network`, of the file and of its base.
@@ -129,18 +129,18 @@ def _read(path: Path) -> bytes:
 
 
 def _beside(path: Path, folder: str) -> Path:
-    """The file of the same name in a folder beside that of `path`."""
+    """The file of the same name in a sibling folder of that of `path`."""
     return path.absolute().parent.parent / folder / path.name
 
 
 def _without(
     tensors: dict[str, Tensor], base: Path, path: Path
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What the base does not hold of these tensors, and the metadata that name the base."""
+    """The tensors that the base does not have, and the metadata that name the base."""
     folder = base.absolute().parent.name
     if not _FOLDER.fullmatch(folder) or base.absolute() != _beside(path, folder):
         raise WeightsError(
-            f"{base} can be no base of {path}; name a file {path.name} in a folder beside."
+            f"{base} cannot be the base of {path}; name a file {path.name} in a sibling folder."
         )
     data = _read(base)
     theirs = _whole(data, base)
@@ -151,24 +151,22 @@ def _without(
 
 
 def _base_tensors(about: Mapping[str, Any], path: Path) -> dict[str, Tensor] | None:
-    """All tensors of the base that a file's metadata name; None where they name none."""
+    """All tensors of the base named in a file's metadata; None if there is no base."""
     if "base" not in about:
         return None
     folder = about["base"]
     if not isinstance(folder, str) or not _FOLDER.fullmatch(folder):
-        raise WeightsError(
-            f"{path} names no folder beside its own as its base; fetch or train it again."
-        )
+        raise WeightsError(f"The base of {path} is not a sibling folder; fetch or train it again.")
     base = _beside(path, folder)
     try:
         data = base.read_bytes()
     except OSError as error:
         raise WeightsError(
-            f"{path} leaves tensors to {base}, which is missing; fetch or train it again."
+            f"{path} needs {base}, which is missing; fetch or train it again."
         ) from error
     if hashlib.sha256(data).hexdigest() != about.get("base_sha256"):
         raise WeightsError(
-            f"{base} is not the file that {path} leaves tensors to (SHA-256 differs); fetch "
+            f"{base} is not the file that {path} needs (SHA-256 differs); fetch "
             f"{folder} again, or train {path.absolute().parent.name} again."
         )
     return _whole(data, base)
@@ -178,8 +176,8 @@ def _whole(data: bytes, path: Path) -> dict[str, Tensor]:
     """The tensors of a file that can be a base."""
     if "base" in _metadata(data, path):
         raise WeightsError(
-            f"{path} leaves tensors to another file and can be no base; name a whole file, or "
-            "fetch or train it again."
+            f"{path} needs a base itself and cannot be one; name a whole file, or fetch or train "
+            "it again."
         )
     try:
         return load_tensors(data)
@@ -190,14 +188,14 @@ def _whole(data: bytes, path: Path) -> dict[str, Tensor]:
 def _left_out(
     network: Network, own: Mapping[str, Tensor], base: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """What a network's own file lacks, from its base; what else the base has is not looked at.
+    """The tensors that a network's file lacks, from its base, whose other tensors are ignored.
 
-    Below 32 bits it has: full-precision weights where the network has codes and scales.
+    It has others if it is at 32 bits: full-precision weights instead of codes and scales.
     """
     lacking = _names(network) - own.keys()
     nowhere = sorted(lacking - base.keys())
     if nowhere:
-        raise ValueError(f"{nowhere[0]} is neither there nor in its base")
+        raise ValueError(f"{nowhere[0]} is neither in it nor in its base")
     return {name: base[name] for name in lacking}
 
 
@@ -211,7 +209,7 @@ def _names(network: Network) -> set[str]:
 
 
 def _same(one: Tensor, other: Tensor | None) -> bool:
-    """Whether two tensors are alike to the last bit: 0 and -0 are not, equal NaNs are."""
+    """Whether two tensors are equal bit for bit: 0 and -0 are not, equal NaNs are."""
     if other is None or (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     return torch.equal(one.flatten().view(torch.uint8), other.flatten().view(torch.uint8))
@@ -222,7 +220,7 @@ def _bytes(tensors: Mapping[str, Tensor]) -> int:
 
 
 def _metadata(data: bytes, path: Path) -> dict[str, Any]:
-    """The header's metadata; a pickle or anything else that is no safetensors ends here."""
+    """The header's metadata; refuses a pickle or anything else that is not safetensors."""
     try:
         length = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + length])
@@ -230,7 +228,7 @@ def _metadata(data: bytes, path: Path) -> dict[str, Any]:
         version = about["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
-            f"{path} is no whole safetensors file of this project; other formats are not read."
+            f"{path} is not an intact safetensors file of this project; other formats are not read."
         ) from error
     if version != str(FORMAT):
         raise WeightsError(f"{path} has weights format {version}, not {FORMAT}; train it again.")
@@ -261,10 +259,10 @@ def _packed(network: Network) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _unpack_into(network: Network, tensors: dict[str, Tensor]) -> None:
-    """Give a network on the meta device the tensors of a file; nothing is allocated beside them.
+    """Give a network on the meta device the tensors of a file; allocates nothing else.
 
     Raises:
-        ValueError: tensors missing, too many, or of another shape or type.
+        ValueError: missing or unknown tensors, or another shape or type.
     """
     for name, layer in quantized_layers(network).items():
         codes, scale = tensors.pop(f"{name}.{_CODES}"), tensors.pop(f"{name}.{_SCALE}")
@@ -304,7 +302,7 @@ def _check_zero_point(name: str, layer: QuantConv2d, tensors: dict[str, Tensor])
         return
     zero = float(tensors[key])
     if not (zero.is_integer() and 0 <= zero < 2**layer.activation_bits):
-        raise ValueError(f"{key} is {zero}, no code of {layer.activation_bits} bits")
+        raise ValueError(f"{key} is {zero}, not a code of {layer.activation_bits} bits")
 
 
 def _checked_temperatures(values: object, *, exits: int) -> tuple[float, ...]:

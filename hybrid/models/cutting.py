@@ -1,8 +1,8 @@
-"""Where a traced model can be cut, what crosses there, and the pieces that it falls into.
+"""Where a traced model can be cut, the tensors sent there, and the pieces it is cut into.
 
-A cut stands behind a module: everything that ran up to its end is the edge's, the rest the
-cloud's. What was computed before and is needed after crosses the wire; where that is one tensor,
-the cut is clean, and where a skip connection spans it, more are carried.
+A cut is after a module: everything up to its end runs on the edge, the rest in the cloud. Tensors
+that are computed before it and needed after it are sent. If that is one tensor, the cut is clean;
+if a skip connection spans it, several are sent.
 """
 
 import difflib
@@ -17,8 +17,8 @@ from torch import Tensor, fx, nn
 
 from hybrid.errors import ModelError
 from hybrid.models.tracing import Outline
+from hybrid.quant.layers import QuantConv2d
 from hybrid.quant.payload import payload_bytes
-from hybrid.quant.quantizers import QuantConv2d
 
 __all__ = ["Cut", "Piece", "SegmentCost", "cuts", "find_cut", "pieces", "worthwhile"]
 
@@ -27,16 +27,16 @@ _MOST_COLUMNS = 65_535  # of a payload's header
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentCost:
-    """What one side of a cut computes and holds, for one image.
+    """Computation and memory of one side of a cut, for one image.
 
     Args:
         macs: multiply-accumulates.
         layers: convolutions and linear layers that run.
-        filters: numbers in the weights of convolutions that the edge has at k bits.
-        other_weights: all other parameters and statistics, which stay at 32 bits: those of the
-            first layer, of linear ones and of convolutions that cannot be quantized too.
-        activations: the most numbers that one of the k-bit convolutions holds, inputs and outputs.
-        other_activations: likewise of the other layers, whose numbers stay at 32 bits.
+        filters: numbers in the weights of convolutions that have k bits on the edge.
+        other_weights: all other parameters and statistics, which stay at 32 bits, including the
+            first layer, linear layers and convolutions that cannot be quantized.
+        activations: the most numbers that one k-bit convolution holds, inputs and outputs.
+        other_activations: the same for the other layers, whose numbers stay at 32 bits.
     """
 
     macs: int
@@ -51,21 +51,21 @@ class SegmentCost:
         return -(-self.filters * bits // 8) + 4 * self.other_weights
 
     def activation_bytes(self, bits: int = 32) -> int:
-        """Memory of the most that one layer holds, k-bit convolutions' numbers at `bits`."""
+        """Memory of the layer that holds the most, k-bit convolutions' numbers at `bits`."""
         return max(-(-self.activations * bits // 8), 4 * self.other_activations)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """A place in a model, behind the module `name`.
+    """A place in a model, after the module `name`.
 
     Args:
-        name: the outermost module that ends here; of a module called twice, `name@1`.
+        name: the outermost module that ends here; `name@1` is a module's second call.
         also: the other modules that end here.
         position: of the last node before it.
-        crossing: what crosses, in the order in which it was computed.
+        crossing: the tensors that are sent, in the order in which they are computed.
         shapes: of each, for one image.
-        refused: why nothing can be cut here; empty where it can.
+        refused: why the model cannot be cut here; empty if it can.
     """
 
     name: str
@@ -79,16 +79,16 @@ class Cut:
 
     @property
     def clean(self) -> bool:
-        """Whether exactly one tensor crosses."""
+        """Whether exactly one tensor is sent."""
         return not self.refused and len(self.shapes) == 1
 
     @property
     def state_shape(self) -> tuple[int, ...]:
-        """Of what is sent for one image: the tensor's own, or all of them in rows of one length."""
+        """Shape that is sent for one image: the tensor's, or all of them in rows of one length."""
         return state_shape(self.shapes)
 
     def wire_bytes(self, bits: int = 32) -> int:
-        """Bytes that one image sends, all that crosses and the header."""
+        """Bytes sent per image, header included."""
         return payload_bytes(self.state_shape, bits=bits)
 
     def to_dict(self, *, bits: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _side_dict(side: SegmentCost, widths: set[int]) -> dict[str, Any]:
 
 
 def cuts(outline: Outline) -> list[Cut]:
-    """Every place behind a module with layers on both sides, from the image to the answer."""
+    """Every place after a module with layers on both sides, in order."""
     count = len(outline.nodes)
     before = _sides(outline, range(count))
     after = _sides(outline, reversed(range(count)))
@@ -135,7 +135,7 @@ def cuts(outline: Outline) -> list[Cut]:
 def worthwhile(found: Sequence[Cut]) -> list[Cut]:
     """Of the cuts with the same layers before them, the one that sends least; the last of equals.
 
-    What cannot be cut is left out.
+    Refused cuts are left out.
     """
     best: dict[int, Cut] = {}
     for cut in found:
@@ -148,13 +148,13 @@ def worthwhile(found: Sequence[Cut]) -> list[Cut]:
 
 
 def find_cut(found: Sequence[Cut], name: str, *, reference: str, clean: bool = False) -> Cut:
-    """The cut behind the module `name`.
+    """The cut after the module `name`.
 
     Args:
         clean: refuse one that a skip connection spans.
 
     Raises:
-        ModelError: no such module, or one behind which nothing can be cut.
+        ModelError: no such module, or the model cannot be cut after it.
     """
     for cut in found:
         if name in (cut.name, *cut.also):
@@ -163,15 +163,15 @@ def find_cut(found: Sequence[Cut], name: str, *, reference: str, clean: bool = F
         names = [n for cut in found if not cut.refused for n in (cut.name, *cut.also)]
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"`hybrid cuts {reference}` lists them."
-        raise ModelError(f"{reference} cannot be cut behind {name!r}: no module ends there; {hint}")
+        raise ModelError(f"{reference} cannot be cut after {name!r}: no module ends there; {hint}")
     if cut.refused:
-        raise ModelError(f"{reference} cannot be cut behind {name}: {cut.refused}")
+        raise ModelError(f"{reference} cannot be cut after {name}: {cut.refused}")
     if clean and not cut.clean:
         others = [one for one in found if one.clean]
         nearest = min(others, key=lambda one: abs(one.position - cut.position), default=None)
         raise ModelError(
-            f"A skip connection spans {name}, and an exit needs a place where one tensor holds "
-            f"everything; the nearest is {nearest.name if nearest else 'none'}."
+            f"A skip connection spans {name}, but an exit needs a place with a single tensor; the "
+            f"nearest is {nearest.name if nearest else 'none'}."
         )
     return cut
 
@@ -189,7 +189,7 @@ def pieces(outline: Outline, at: Sequence[Cut]) -> list["Piece"]:
 
 
 def state_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """How several tensors are sent as one: rows of the longest length that divides them all.
+    """The shape of several tensors sent as one: rows of the longest length that divides all.
 
     >>> state_shape([(64, 56, 56)]), state_shape([(4, 6, 6), (8, 3, 3)])
     ((64, 56, 56), (3, 72))
@@ -202,11 +202,10 @@ def state_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 class Piece(nn.Module):
-    """A run of a model's nodes: what crosses its beginning to what crosses its end.
+    """A run of a model's nodes: the tensors at its beginning to the tensors at its end.
 
     Args:
-        given, gives: shapes of what crosses, for one image; several cross as one tensor of
-            `state_shape`.
+        given, gives: their shapes, for one image; several are one tensor of `state_shape`.
     """
 
     def __init__(
@@ -227,7 +226,7 @@ class Piece(nn.Module):
         else:
             parts = torch.split(state.flatten(1), [prod(shape) for shape in self.given], dim=1)
             results = self.graph(
-                # in one piece of memory, as it was computed: strides decide in which order sums run
+                # contiguous, as computed: strides decide the order of sums
                 *(p.reshape(-1, *s).contiguous() for p, s in zip(parts, self.given, strict=True))
             )
         if len(self.gives) == 1:
@@ -270,7 +269,7 @@ def _cut(
 
 
 def _crossing(outline: Outline, position: int) -> list[fx.Node]:
-    """The nodes up to `position` whose value is needed behind it and depends on the image."""
+    """The nodes up to `position` whose value is needed after it and depends on the image."""
     after = set(outline.nodes[position + 1 :])
     return [
         node
@@ -284,15 +283,23 @@ def _why_not(
 ) -> str:
     for node, shape in zip(crossing, shapes, strict=True):
         if shape is None:
-            what = outline.seen[node].what
-            return f"{node.name} crosses, {what}, and only tensors with an image a row are carried."
+            return _not_sent(node.name, outline.seen[node].what)
         if max(shape) > _MOST_COLUMNS or not prod(shape):
-            return f"{node.name} crosses, and its shape {shape} fits no payload."
+            return f"{node.name} would be sent, but its shape {shape} does not fit into a payload."
     return ""
 
 
+def _not_sent(name: str, what: str) -> str:
+    if what == "an int":
+        return (
+            f"the batch size ({name}, x.size(0) say) is read before the cut and used after it; "
+            "write x.flatten(1) instead of x.view(x.size(0), -1)."
+        )
+    return f"{name}, {what}, would be sent, but only tensors with a row per image can be."
+
+
 def _sides(outline: Outline, order: Iterable[int]) -> dict[int, SegmentCost]:
-    """Position → what has run when the nodes have run in this order, that one included."""
+    """Position → the cost of all nodes up to it, in this order, itself included."""
     seen_modules: set[nn.Module] = set()
     found: dict[int, SegmentCost] = {}
     quantized = _quantized(outline)
@@ -317,7 +324,7 @@ def _sides(outline: Outline, order: Iterable[int]) -> dict[int, SegmentCost]:
 
 
 def _quantized(outline: Outline) -> set[str]:
-    """The layers that an edge has at k bits: convolutions that can be, but for the first layer."""
+    """The layers with k bits on the edge: convolutions that can be quantized, except the first."""
     calls = [node for node in outline.nodes if outline.seen[node].macs]
     first = str(calls[0].target) if calls else ""
     modules = dict(outline.graph.named_modules())
@@ -333,7 +340,7 @@ def _quantized(outline: Outline) -> set[str]:
 def _weights_of(
     outline: Outline, node: fx.Node, known: set[nn.Module], quantized: set[str]
 ) -> tuple[int, int]:
-    """Numbers in k-bit filters and in everything else that this node is the first to use."""
+    """Numbers in k-bit filters, and in all other weights, that this node is the first to use."""
     if node.op == "get_attr":
         value = _attribute(outline.graph, str(node.target))
         return 0, value.numel() if isinstance(value, Tensor) else 0
@@ -357,7 +364,7 @@ def _attribute(graph: fx.GraphModule, target: str) -> object:
 
 
 def _graph(outline: Outline, start: int, end: int) -> fx.GraphModule:
-    """The nodes after `start` up to `end` as a graph: what crosses in, what crosses out."""
+    """The nodes after `start` up to `end` as a graph of the tensors sent in and out."""
     made = fx.Graph()
     known: dict[fx.Node, fx.Node] = {}
     image = [node for node in outline.nodes if node.op == "placeholder"]
@@ -366,7 +373,7 @@ def _graph(outline: Outline, start: int, end: int) -> fx.GraphModule:
         known[node] = made.placeholder(node.name)
 
     def copied(node: fx.Node) -> fx.Node:
-        if node not in known:  # what does not depend on the image is made anew on either side
+        if node not in known:  # both sides compute what does not depend on the image
             known[node] = made.node_copy(node, copied)
         return known[node]
 
@@ -380,9 +387,9 @@ def _graph(outline: Outline, start: int, end: int) -> fx.GraphModule:
 
 
 def _own_copy(graph: fx.GraphModule) -> fx.GraphModule:
-    """Layers of its own, none of which overwrites what it is given."""
+    """A copy with its own layers, none of which changes its input in place."""
     graph = deepcopy(graph)
     for module in graph.modules():
         if getattr(module, "inplace", False):
-            module.__dict__["inplace"] = False  # of a class that is not known
+            module.__dict__["inplace"] = False  # set past the checks of an unknown class
     return graph

@@ -1,4 +1,4 @@
-"""A network in two segments: stages, a cut, exit heads; samples that exit are not run further."""
+"""A network in two segments: stages, a cut, exit heads; samples that exit are not run on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from hybrid.models.architectures import architecture
 from hybrid.models.blocks import Classifier, ExitHead
 from hybrid.models.spec import Spec
 from hybrid.policy import check_thresholds
-from hybrid.quant.quantizers import ActivationQuantizer, QuantConv2d
+from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import confidence
 
 __all__ = ["EdgeOutput", "Inference", "Network"]
@@ -20,11 +21,11 @@ __all__ = ["EdgeOutput", "Inference", "Network"]
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeOutput:
-    """What the edge segment says of a batch.
+    """The edge segment's output for a batch.
 
     Args:
         logits: one tensor (n, classes) per early exit.
-        features: what would be sent, (n, channels, h, w), quantized to the uplink's bits.
+        features: (n, channels, h, w), to be sent, quantized to the uplink's bits.
     """
 
     logits: list[Tensor]
@@ -33,7 +34,7 @@ class EdgeOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class Inference:
-    """What `Network.infer` did with n samples, as it happened.
+    """What `Network.infer` computed for n samples.
 
     Args:
         exit_taken: the exit, (n,); the final exit has the highest number.
@@ -54,7 +55,7 @@ class Network(nn.Module):
     """Stages with a cut after one of them and exit heads on edge stages.
 
     Attributes:
-        spec: what it was built from.
+        spec: its description.
         stage_names: one per stage, "stem" first.
         temperatures: of each exit, final last; 1 until fitted.
     """
@@ -66,7 +67,7 @@ class Network(nn.Module):
         self._build(spec)
 
     def _build(self, spec: Spec) -> None:
-        """Set stages and their names, heads, classifier, uplink and the shape that is sent."""
+        """Set stages and their names, heads, classifier, uplink and the shape of the features."""
         family = architecture(spec.architecture)
         plans = family.plan(spec.channels)
         bits = spec.stage_bits(len(plans))
@@ -80,15 +81,16 @@ class Network(nn.Module):
         sides = [size := plan.side(size) for plan in plans]
         if sides[-1] < 1:
             raise NetworkError(
-                f"Images of {spec.size} pixels are too small for {family.title}; nothing would be "
-                "left of them in its last stage."
+                f"Images of {spec.size} pixels are too small for {family.title}: its last stage "
+                "would have no pixels left."
             )
         for index in spec.exits:
             self.heads[str(index)] = ExitHead(plans[index].outputs, sides[index], spec.classes)
         self.classifier = Classifier(plans[-1].outputs, spec.classes, pooling=family.pooling)
         channels = plans[spec.cut].outputs
         self.feature_shape = (channels, sides[spec.cut], sides[spec.cut])
-        self.uplink = ActivationQuantizer(32 if spec.static else spec.uplink_bits, channels)
+        width = FULL_PRECISION if spec.static else spec.uplink_bits
+        self.uplink = ActivationQuantizer(width, channels)
 
     @property
     def cut(self) -> int:
@@ -118,24 +120,24 @@ class Network(nn.Module):
         return logits
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Logits of every exit, final last, each (n, classes); nothing stops early."""
+        """Logits of every exit, final last, each (n, classes); no sample stops early."""
         edge = self.edge(x)
         return [*edge.logits, self.cloud(edge.features)]
 
     def _sent(self, x: Tensor) -> Tensor:
-        # The uplink's levels are unsigned, and a 1-bit stage may end below zero.
+        # The uplink's levels are unsigned, but the output of a 1-bit stage may be negative.
         sent: Tensor = self.uplink(x) if self.spec.static else self.uplink(x.relu())
         return sent
 
     def _received(self, features: Tensor) -> Tensor:
-        """What the cloud segment computes with, of what was sent."""
+        """The cloud segment's input, from the features that were sent."""
         return features
 
     @torch.inference_mode()
     def infer(
         self, images: Tensor, thresholds: Sequence[float], *, measure: str = "max_probability"
     ) -> Inference:
-        """Answer each image at the first exit that is sure enough; later stages do not see it.
+        """Answer each image at the first exit that is confident enough; later stages skip it.
 
         Args:
             images: (n, channels, size, size), preprocessed.
@@ -143,8 +145,8 @@ class Network(nn.Module):
             measure: a name in `hybrid.traces.confidence.MEASURES`.
 
         Raises:
-            ThresholdError: for thresholds that are none.
-            UnknownNameError: for a measure that there is not.
+            ThresholdError: invalid thresholds.
+            UnknownNameError: no such measure.
         """
         if measure not in confidence.MEASURES:
             raise UnknownNameError("confidence measure", measure, confidence.MEASURES)
@@ -159,12 +161,12 @@ class Network(nn.Module):
             x = stage(x)
             if index in self.exit_stages:
                 exit_ = self.exit_stages.index(index)
-                sure = run.record(
+                confident = run.record(
                     exit_, self.heads[str(index)](x), self.temperatures[exit_], measure
                 ) >= np.float32(limits[exit_])
-                run.leave(exit_, sure)
-                if sure.any():  # where all stay, nothing is copied
-                    x = x[torch.from_numpy(~sure).to(x.device)]
+                run.leave(exit_, confident)
+                if confident.any():  # if all stay, nothing is copied
+                    x = x[torch.from_numpy(~confident).to(x.device)]
             if index == self.cut and len(x):
                 x = self._received(self._sent(x))
         if len(x):
@@ -175,7 +177,7 @@ class Network(nn.Module):
 
 
 class _Run:
-    """The bookkeeping of one `infer`: who is still there, and what every exit said."""
+    """The bookkeeping of one `infer`: samples that are left, and every exit's answers."""
 
     def __init__(self, samples: int, exits: int, classes: int) -> None:
         self.alive = np.arange(samples)
@@ -184,20 +186,20 @@ class _Run:
         self.probabilities = np.full((samples, exits, classes), np.nan, dtype=np.float32)
 
     def record(self, exit_: int, logits: Tensor, temperature: float, measure: str) -> np.ndarray:
-        """Note what exit `exit_` says of those still there; their confidences, float32."""
+        """Record an exit's answers for the samples that are left; their confidences, float32."""
         probabilities = confidence.softmax(logits.float().cpu().numpy(), temperature)
-        sure: np.ndarray = confidence.MEASURES[measure](probabilities).astype(np.float32)
+        values: np.ndarray = confidence.MEASURES[measure](probabilities).astype(np.float32)
         self.probabilities[self.alive, exit_] = probabilities
-        self.confidences[self.alive, exit_] = sure
-        return sure
+        self.confidences[self.alive, exit_] = values
+        return values
 
-    def leave(self, exit_: int, sure: np.ndarray) -> None:
-        """Let the sure ones go."""
-        self.exit_taken[self.alive[sure]] = exit_
-        self.alive = self.alive[~sure]
+    def leave(self, exit_: int, confident: np.ndarray) -> None:
+        """Let the confident samples leave."""
+        self.exit_taken[self.alive[confident]] = exit_
+        self.alive = self.alive[~confident]
 
     def result(self, stage_samples: tuple[int, ...]) -> Inference:
-        """All of it."""
+        """The answers of all samples."""
         taken = self.probabilities[np.arange(len(self.exit_taken)), self.exit_taken]
         return Inference(
             exit_taken=self.exit_taken,
@@ -213,5 +215,5 @@ def quantized_layers(network: nn.Module) -> dict[str, QuantConv2d]:
     return {
         name: module
         for name, module in network.named_modules()
-        if isinstance(module, QuantConv2d) and module.weight_bits != 32
+        if isinstance(module, QuantConv2d) and module.weight_bits != FULL_PRECISION
     }

@@ -1,4 +1,4 @@
-"""What a network is made of, as plain values that a card can hold; knows no torch."""
+"""A network's description as plain values that a card can hold."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
@@ -10,13 +10,13 @@ __all__ = ["Reference", "Spec"]
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """How a model of a user's own falls into stages, and what it is shown.
+    """How a user's model is divided into stages, and how its images are prepared.
 
     Args:
         stages: the module that ends each stage but the last.
-        size, channels: of the images it sees, where these are not the data set's; else 0.
-        scale, shift: what the data set's normalised pixels are multiplied by and what is added
-            then, one per channel; empty where the model takes them as they are.
+        size, channels: of the images it sees, if they differ from the data set's; else 0.
+        scale, shift: factor and then summand for the data set's normalised pixels, one per
+            channel; empty if the model takes them unchanged.
     """
 
     stages: tuple[str, ...]
@@ -42,12 +42,12 @@ class Spec:
         size: height and width of the input in pixels.
         cut: the last edge stage; stage 0 is the stem.
         exits: edge stages that carry an exit head, ascending; empty for a static network.
-        bits: one bit width for every edge stage behind the stem (which then stays at 32), or one
+        bits: one bit width for every edge stage after the stem (which then stays at 32), or one
             per edge stage, stem included.
-        cloud_bits: bit width of the stages behind the cut.
+        cloud_bits: bit width of the stages after the cut.
         static: no exit and no cut; every layer but the first, shortcuts and the classifier at
-            `bits` (of a model of a user's own every convolution but the first).
-        reference: of a model of a user's own.
+            `bits` (in a user's model, every convolution but the first).
+        reference: of a user's model.
     """
 
     architecture: str
@@ -62,16 +62,16 @@ class Spec:
     reference: Reference | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what makes no network."""
+        """Refuse a description that cannot be a network."""
         if min(self.classes, self.channels, self.size) < 1:
             raise NetworkError(
-                f"{self.classes} classes, {self.channels} channels and {self.size} pixels make no "
-                "network; each must be 1 or more."
+                f"{self.classes} classes, {self.channels} channels and {self.size} pixels do not "
+                "make a network; each must be 1 or more."
             )
         if list(self.exits) != sorted(set(self.exits)):
             raise NetworkError(f"Exits must ascend without repeats, not {self.exits}; sort them.")
         if self.exits and not 0 <= self.exits[0] <= self.exits[-1] <= self.cut:
-            raise NetworkError(f"Exits {self.exits} must lie on edge stages 0 to {self.cut}.")
+            raise NetworkError(f"Exits {self.exits} must be on edge stages 0 to {self.cut}.")
         if isinstance(self.bits, tuple) and len(self.bits) != self.cut + 1:
             raise NetworkError(
                 f"{len(self.bits)} bit widths for {self.cut + 1} edge stages; give one per stage."
@@ -98,13 +98,13 @@ class Spec:
     def uplink_bits(self) -> int:
         """Bit width of the features sent at the cut: that of the last edge stage, at least 2.
 
-        At 1 bit the features themselves are real numbers (only the next convolution would take
-        their sign), and the cloud segment needs more than a sign of them.
+        At 1 bit the features are real numbers (only the next convolution would take their sign),
+        and the cloud segment needs more than their signs.
         """
         return max(2, self.edge_bits[-1])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for TOML; without what only a user's own model has, where it is none."""
+        """Plain values for TOML; without `reference` if there is none."""
         values = asdict(self)
         if self.reference is None:
             del values["reference"]
@@ -115,7 +115,7 @@ class Spec:
         """The inverse of `to_dict`; lists become tuples.
 
         Raises:
-            NetworkError: for keys that no spec has.
+            NetworkError: unknown keys.
         """
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:

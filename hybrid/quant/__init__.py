@@ -1,1 +1,1 @@
-"""Numbers at few bits: quantizers, packed weights, the bytes of an uplink. Loads nothing itself."""
+"""Numbers at few bits: quantizers, layers, packed weights, uplink payloads. Loads nothing."""

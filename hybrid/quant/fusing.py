@@ -1,7 +1,7 @@
-"""Chains of elementwise operations as one pass over memory, where training asks for it.
+"""Chains of elementwise operations as one pass over memory, if training asks for it.
 
-A quantizer is a dozen operations of one read and one write each; on a processor they take as long
-as the convolution behind them. `torch.compile` makes one loop of them.
+A quantizer is a dozen operations with a read and a write each; on a CPU they take as long as the
+convolution after them. `torch.compile` makes one loop of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ __all__ = ["fused", "fusible"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_switch = SimpleNamespace(on=False)  # of all threads: autograd may go backward in another one
+_switch = SimpleNamespace(on=False)  # for all threads: autograd may run backward in another one
 
 
 def fusible(function: Callable[P, R]) -> Callable[P, R]:
     """Let `fused` replace a function of tensors and numbers by its compiled form."""
 
-    @cache  # torch needs a second to load its compiler, which those who only look never need
+    @cache  # torch takes a second to load its compiler, so only when needed
     def compiled() -> Any:
         return torch.compile(function, dynamic=True)
 
@@ -37,9 +37,9 @@ def fusible(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def fused(*, wanted: bool = True) -> Iterator[None]:
-    """Within, fusible functions run compiled; it needs a C++ compiler and, once, some seconds.
+    """Run fusible functions compiled inside the block; needs a C++ compiler and, once, seconds.
 
-    Results differ from the plain ones by rounding at most.
+    Results differ from the plain ones at most by rounding.
     """
     before, _switch.on = _switch.on, wanted
     try:

@@ -1,7 +1,7 @@
-"""Unsigned k-bit numbers to bytes and back, with numpy only, so that the device needs no torch.
+"""Unsigned k-bit numbers to bytes and back, with numpy only: the device has no torch.
 
-Value i occupies bits i*k to i*k + k - 1 of the stream, its lowest bit first; bit b of the stream
-is bit b % 8 of byte b // 8, counted from the lowest. Unused bits of the last byte are zero.
+Value i occupies bits i*k to i*k + k - 1 of the stream, lowest bit first; bit b of the stream is
+bit b % 8 of byte b // 8, counted from the lowest. Unused bits of the last byte are zero.
 """
 
 import math
@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from hybrid.errors import BitWidthError
 
-__all__ = ["FULL_PRECISION", "pack", "packed_bytes", "unpack"]
+__all__ = ["pack", "packed_bytes", "unpack"]
 
-FULL_PRECISION = 32  # bits of a number that is not quantized
 _WIDTHS = range(1, 9)
 _CHUNK = 1 << 18  # values at a time; a multiple of 8, so that every chunk ends with a whole byte
 

@@ -1,9 +1,9 @@
-"""Features at the cut to the bytes that are really sent, and back; numpy only.
+"""Features at the cut to the bytes that are sent, and back; numpy only.
 
 header (16 bytes, little-endian): "HYB1", bits u8, dimensions u8, reserved u16, step f32,
 crc32 of everything with this field zero
 shape: one u16 per dimension
-codes: k bits a value, packed; at 32 bits the float32 values
+codes: k bits per value, packed; at 32 bits the float32 values
 """
 
 import struct
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid.errors import BitWidthError, PayloadError
-from hybrid.quant.packing import FULL_PRECISION, pack, packed_bytes, unpack
+from hybrid.quant.levels import FULL_PRECISION
+from hybrid.quant.packing import pack, packed_bytes, unpack
 
 __all__ = ["Received", "decode", "encode", "payload_bytes"]
 
@@ -24,7 +25,7 @@ _HEADER = struct.Struct("<4sBBHfI")
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """What arrived: features float32 of the shape sent."""
+    """A decoded payload: features float32 in the shape sent."""
 
     features: npt.NDArray[np.float32]
     bits: int
@@ -46,7 +47,7 @@ def encode(features: npt.NDArray[np.float32], *, bits: int, step: float = 1.0) -
 
     Args:
         features: any shape of up to 255 axes, values code · step with codes 0 … 2^bits - 1.
-        bits: of the uplink; 32 sends the values as they are.
+        bits: of the uplink; 32 sends the values unchanged.
     """
     if bits == FULL_PRECISION:
         body = np.ascontiguousarray(features, dtype="<f4").tobytes()
@@ -59,20 +60,20 @@ def encode(features: npt.NDArray[np.float32], *, bits: int, step: float = 1.0) -
 
 
 def decode(data: bytes) -> Received:
-    """The inverse of `encode`; equal to the features sent, bit for bit.
+    """The inverse of `encode`: the features sent, bit for bit.
 
     Raises:
-        PayloadError: for anything that is not one whole payload.
+        PayloadError: not exactly one intact payload.
     """
     try:
         magic, bits, dimensions, reserved, step, check = _HEADER.unpack_from(data)
         shape = struct.unpack_from(f"<{dimensions}H", data, _HEADER.size)
     except struct.error as error:
-        raise PayloadError("The payload is cut short; send it again.") from error
+        raise PayloadError("The payload is incomplete; send it again.") from error
     rest = data[_HEADER.size :]
     header = _HEADER.pack(magic, bits, dimensions, reserved, step, 0)
     if magic != _MAGIC or zlib.crc32(header + rest) != check:
-        raise PayloadError("The payload is damaged or of another program; send it again.")
+        raise PayloadError("The payload is damaged or in another format; send it again.")
     try:
         features = _features(rest[2 * dimensions :], shape, bits=bits, step=step)
     except (ValueError, BitWidthError) as error:

@@ -1,13 +1,13 @@
-"""A user's own model at many cuts, exits, bit widths and seeds: a list of trials, made and kept.
+"""A user's model at many cuts, exits, bit widths and seeds: a list of trials, run and kept.
 
     asked = Sweep(model="torchvision.models:resnet18", weights=Path("mine.safetensors"),
                   data="photos", bits=(4, 8), seeds=(0, 1))
     kept = run(plan(asked, Path("swept")), on_ray(workers=2))
 
-A trial is one `adapt.AdaptRequest` of one bit width. It is made in a folder of its own and moved to
-its network when it is whole; one that is there already, made as asked, is not made again. What
-runs the trials, and where, is handed in. Torch draws the same numbers on one thread wherever a
-trial runs, so that equal requests make equal bytes on machines of one kind.
+A trial is an `AdaptRequest` for one bit width. It is made in its own folder and moved to its
+network when it is complete; a finished trial with the same request is not run again. The runner is
+an argument. A trial runs on one thread, so that equal requests give equal bytes on machines of the
+same kind.
 """
 
 import hashlib
@@ -21,17 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from hybrid import data
-from hybrid.adaptation.adapt import FOLDER_SIZE, AdaptRequest, check, first_channels
+from hybrid.adaptation.adapt import check
+from hybrid.adaptation.preparing import FOLDER_SIZE, AdaptRequest, first_channels
 from hybrid.data import DATASETS, Dataset
 from hybrid.errors import ModelError, SweepError
 from hybrid.files import sha256_of
 from hybrid.models.adapted import stage_cuts
 from hybrid.models.cutting import Cut, cuts, find_cut, worthwhile
-from hybrid.models.tracing import Outline, fit_weights, load_model, trace
-from hybrid.quant.packing import FULL_PRECISION
-from hybrid.quant.quantizers import check_bits
-from hybrid.sweep.on_ray import connected
-from hybrid.sweep.swept import SweepRow, row
+from hybrid.models.tracing import Outline, trace
+from hybrid.models.user_models import fit_weights, load_model
+from hybrid.quant.levels import FULL_PRECISION, check_bits
+from hybrid.sweep.cluster import connected
+from hybrid.sweep.results import SweepRow, row
 from hybrid.sweep.trials import Made, Trial, alone, in_folder, is_finished, make, publish
 
 __all__ = [
@@ -54,15 +55,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What is tried of which model: every cut with every set of exits, bit width and seed.
+    """The trials of a model: every cut with every set of exits, bit width and seed.
 
     Args:
         model, weights, data, epochs, size, mean, std: as in `adapt.AdaptRequest`.
-        cuts: modules behind which the edge ends; without any, every worthwhile cut.
-        exits: sets of modules behind which there are exits; without any, one exit at the cut, or
-            where several tensors cross there, at the last place before it that one tensor leaves.
+        cuts: modules after which the edge ends; by default every worthwhile cut.
+        exits: sets of modules with an exit after them; by default one exit at the cut or, if
+            several tensors are sent there, at the last clean place before it.
         bits, seeds: one trial for each.
-        name: what the networks' names begin with; without it, made of data and function.
+        name: how the networks' names begin; by default made from data and function.
     """
 
     model: str
@@ -81,7 +82,7 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A combination that cannot be, and why. bits: None where it can be at none."""
+    """A combination that is not possible, and why. bits: None if none is possible."""
 
     cut: str
     exits: tuple[str, ...]
@@ -91,7 +92,7 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """Trials in order: cuts, then exits, seeds and bits; and what was left out."""
+    """Trials in order: cuts, then exits, seeds and bits; and what was skipped."""
 
     trials: tuple[Trial, ...]
     skipped: tuple[Skipped, ...]
@@ -99,12 +100,12 @@ class SweepPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What lies in the folder after a run, and what does not.
+    """The finished and failed trials after a run.
 
     Args:
-        finished: trials whose networks are there, in the plan's order.
+        finished: trials whose networks are in the folder, in the plan's order.
         already: how many of them were there before.
-        failed: with why, in the plan's order.
+        failed: with the reason, in the plan's order.
     """
 
     finished: tuple[Trial, ...]
@@ -117,19 +118,19 @@ Runner = Callable[[Callable[[Trial], Made], Sequence[Trial]], Iterable[Made]]
 
 
 def plan(asked: Sweep, out: Path) -> SweepPlan:
-    """The trials that a sweep asks for, the same list every time.
+    """The trials of a sweep, the same list every time.
 
     Args:
-        out: the folder of networks that they go to.
+        out: the folder of networks that they are moved to.
 
     Raises:
         ModelError, WeightsError, BitWidthError, UnknownNameError, DataMissingError: as `adapt`.
-        SweepError: nothing to try, a list without an entry, or a folder that is none.
+        SweepError: nothing to try, an empty list, or a folder that is a file.
     """
     _check_lists(asked)
     _check_folder(out)
     where = asked.data if asked.data in DATASETS else str(Path(asked.data).expanduser().resolve())
-    named = where if Path(where).exists() else asked.data  # in an error, as it was given
+    named = where if Path(where).exists() else asked.data  # errors name it as given
     train = data.load(named, "train", size=asked.size or FOLDER_SIZE, channels=3)
     outline = _outline(asked, train)
     found = cuts(outline)
@@ -168,22 +169,22 @@ def plan(asked: Sweep, out: Path) -> SweepPlan:
 
 
 def run(asked: SweepPlan, runner: Runner, *, say: Say = lambda _: None) -> Kept:
-    """Make what is not there yet, and move each trial's network to its folder as it is finished.
+    """Run the trials that are missing, and move each network to its folder when it is finished.
 
     Args:
-        runner: called with what makes a trial and the trials that are to be made; gives what
-            became of them, in any order.
-        say: told of each trial, a line at a time.
+        runner: called with a function that makes a trial, and the trials to make; gives their
+            outcomes in any order.
+        say: called with a line about each trial.
 
     Raises:
-        SweepError: another sweep writes to this folder, it cannot be written to, or it has a
-            network of such a name that was made otherwise.
+        SweepError: another sweep writes to this folder, it cannot be written to, or a network of
+            the same name was made from another request.
     """
     with alone(asked.trials[0].out):
         todo = [trial for trial in asked.trials if not is_finished(trial)]
         already = len(asked.trials) - len(todo)
         if already:
-            say(f"{already} of {len(asked.trials)} trials are finished already.")
+            say(f"{already} of {len(asked.trials)} trials are already finished.")
         failed: dict[Trial, Made] = {}
         results = iter(runner(make, todo)) if todo else iter(())
         try:
@@ -205,7 +206,7 @@ def run(asked: SweepPlan, runner: Runner, *, say: Say = lambda _: None) -> Kept:
 
 
 def rows(kept: Kept) -> list[SweepRow]:
-    """What the finished trials come to, in the plan's order."""
+    """The results of the finished trials, in the plan's order."""
     found = []
     for trial in kept.finished:
         with in_folder(trial.out):
@@ -214,9 +215,9 @@ def rows(kept: Kept) -> list[SweepRow]:
 
 
 def about(asked: SweepPlan, kept: Kept) -> dict[str, Any]:
-    """What was asked, left out and failed, in plain values."""
+    """The request, skipped and failed trials, in plain values."""
     shared = json.loads(asked.trials[0].asked)
-    for each in ("cut", "exit_modules", "bits", "seed"):
+    for each in ("cut", "exits", "bits", "seed"):
         del shared[each]
     failed = [
         {
@@ -237,7 +238,7 @@ def about(asked: SweepPlan, kept: Kept) -> dict[str, Any]:
 
 
 def on_ray(*, address: str = "", workers: int | None = None) -> Runner:
-    """Trials through Ray; see `hybrid.sweep.on_ray.connected`."""
+    """Trials through Ray; see `hybrid.sweep.cluster.connected`."""
 
     def runner(work: Callable[[Trial], Made], trials: Sequence[Trial]) -> Iterator[Made]:
         with connected(address=address, workers=workers) as pool:
@@ -265,7 +266,7 @@ def _check_folder(out: Path) -> None:
 
 
 def _check_first(request: AdaptRequest) -> None:
-    """What is wrong with one request is wrong with all: say so before any is made."""
+    """Check the first request: an error in it is in all of them."""
     with tempfile.TemporaryDirectory() as nowhere, in_folder(Path(nowhere)):
         check(request)
 
@@ -282,11 +283,11 @@ def _outline(asked: Sweep, train: Dataset) -> Outline:
 def _places(
     asked: Sweep, found: Sequence[Cut], reference: str
 ) -> tuple[list[Place], list[Skipped]]:
-    """Cuts and exits that can be, by the names of their places; and the others."""
+    """Cuts and exits that are possible, by the names of their modules; and the others."""
     known = {name: cut for cut in found for name in (*cut.also, cut.name)}
     for name in (*asked.cuts, *(name for names in asked.exits for name in names)):
         if name not in known:
-            find_cut(found, name, reference=reference)  # says what is near it
+            find_cut(found, name, reference=reference)  # raises an error with the nearest name
     wanted = [known[name] for name in asked.cuts] or _every(found)
     chosen: dict[Place, None] = {}
     skipped = []
@@ -306,7 +307,7 @@ def _places(
 def _at_bits(
     places: Sequence[Place], bits: Sequence[int], found: Sequence[Cut]
 ) -> tuple[dict[Place, list[int]], list[Skipped]]:
-    """Place to the bit widths that an edge can have there, and the others."""
+    """Place to the bit widths that its edge can have, and the others."""
     filters = {cut.name: cut.edge.filters for cut in found}
     can: dict[Place, list[int]] = {}
     skipped = []
@@ -316,8 +317,8 @@ def _at_bits(
                 can.setdefault((cut, exits), []).append(width)
                 continue
             reason = (
-                f"Before {cut} no convolution behind the first layer can have {width} bits, and "
-                "only those are quantized; cut later, or try 32 bits."
+                f"Only convolutions after the first layer are quantized, and there is none before "
+                f"{cut}; cut later, or try 32 bits."
             )
             skipped.append(Skipped(cut=cut, exits=exits, bits=width, reason=reason))
     return can, skipped
@@ -329,7 +330,7 @@ def _every(found: Sequence[Cut]) -> list[Cut]:
 
 
 def _exit_at(found: Sequence[Cut], cut: Cut) -> tuple[str, ...]:
-    """The cut itself where one tensor crosses there, else the last such place a layer before it."""
+    """The cut itself if one tensor is sent there, else the last such place a layer before it."""
     if cut.clean:
         return (cut.name,)
     before = [one for one in found if one.clean and one.edge.layers < cut.edge.layers]
@@ -337,7 +338,7 @@ def _exit_at(found: Sequence[Cut], cut: Cut) -> tuple[str, ...]:
 
 
 def _shared(asked: Sweep, where: str) -> AdaptRequest:
-    """What all trials have in common."""
+    """The part that all requests share."""
     function = asked.model.partition(":")[2]
     source = Path(where).stem if Path(where).is_file() else Path(where).name
     return AdaptRequest(
@@ -356,7 +357,7 @@ def _shared(asked: Sweep, where: str) -> AdaptRequest:
 
 
 def _name(begin: str, *, cut: str, exits: Sequence[str], seed: int) -> str:
-    """Of the network of a cut, exits and a seed; where they do not fit, a hash stands for them.
+    """The network's name from cut, exits and seed, shortened with a hash if they do not fit.
 
     >>> _name("digits-mine", cut="layer2", exits=["layer1", "layer2"], seed=0)
     'digits-mine-cut-layer2-exits-layer1-layer2-seed0'
@@ -370,14 +371,15 @@ def _name(begin: str, *, cut: str, exits: Sequence[str], seed: int) -> str:
 
 
 def _asked(request: AdaptRequest, **contents: str) -> str:
-    """What decides the result of a request: no paths of weights, but what is in them."""
+    """All that determines a request's result: the contents of weights and images, not paths."""
     values = asdict(request)
+    values["exits"] = values.pop("exit_modules")
     del values["name"], values["weights"]
     return json.dumps(values | contents, sort_keys=True)
 
 
 def _contents(shared: AdaptRequest, train: Dataset) -> dict[str, str]:
-    """SHA-256 of the weights, and of a folder's images."""
+    """SHA-256 of the weights and, for a folder, of its images."""
     found = {"weights_sha256": sha256_of(shared.weights)}
     if shared.data not in DATASETS:
         found["images_sha256"] = hashlib.sha256(train.images.tobytes()).hexdigest()

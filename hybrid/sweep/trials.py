@@ -1,7 +1,7 @@
-"""One trial of a sweep: made in a folder of its own, moved to its network whole or not at all.
+"""One trial of a sweep: made in its own folder, moved to its network whole or not at all.
 
-Beside a network's card lies what its variants were asked for with, so that a trial that is there
-already is known from one that was made otherwise.
+A file next to a network's card records the request of each variant, so that a finished trial can
+be told from one with another request.
 """
 
 import json
@@ -19,10 +19,12 @@ import torch
 from filelock import FileLock, Timeout
 
 from hybrid import zoo
-from hybrid.adaptation.adapt import AdaptRequest, adapt
+from hybrid.adaptation.adapt import adapt
+from hybrid.adaptation.preparing import AdaptRequest
 from hybrid.errors import HybridError, SweepError, WeightsError
 from hybrid.files import replacing, sha256_of
-from hybrid.quant.packing import FULL_PRECISION
+from hybrid.models.user_models import ANYTHING, in_words
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = [
     "Made",
@@ -36,22 +38,20 @@ __all__ = [
 ]
 
 FORMAT = 1
-RECORD = "trials.json"  # beside a network's card
-_WORK = ".sweep"  # in the folder of networks: what is being made
-# What a stranger's model may raise is anything; it fails its trial, and the others go on.
-_ANYTHING = (Exception, SystemExit)
-_OF_THE_VARIANT = ("bits", "epochs")  # in which variants of one network may differ
+RECORD = "trials.json"  # next to a network's card
+_WORK = ".sweep"  # in the folder of networks: unfinished trials
+_OF_THE_VARIANT = ("bits", "epochs")  # may differ between variants of one network
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One request of one bit width.
+    """A request for one bit width.
 
     Args:
-        asked: what decides its result, as JSON in one order of keys.
-        out: the folder of networks that it goes to.
-        home: the working directory, whose modules a model may be of.
-        images: HYBRID_DATA where it was asked for; other machines need not have it set.
+        asked: all that determines its result, as JSON with sorted keys.
+        out: the folder of networks that it is moved to.
+        home: the working directory, where the model's module may be.
+        images: HYBRID_DATA of the machine that asked, for machines where it is not set.
     """
 
     request: AdaptRequest
@@ -62,7 +62,7 @@ class Trial:
 
     @property
     def network(self) -> str:
-        """Name of its network, which trials of other bit widths share."""
+        """Name of its network, shared with trials of other bit widths."""
         return self.request.name
 
     @property
@@ -72,23 +72,23 @@ class Trial:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """What it makes beside the twin: the hybrid and the static network."""
+        """The variants it makes, besides the twin: the hybrid and the static network."""
         kinds = (False,) if self.bits == FULL_PRECISION else (False, True)
         return tuple(zoo.variant_name(self.bits, static=static) for static in kinds)
 
     @property
     def title(self) -> str:
-        """What it is called in a line of progress."""
+        """Its name in a line of progress."""
         return f"{self.network} {self.bits} bit"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What became of a trial.
+    """The outcome of a trial.
 
     Args:
-        folder: where the network lies that it made, still apart from the others.
-        failed: why it made none, one sentence; empty where it did.
+        folder: of the network it made, not yet moved to the others.
+        failed: why it failed, one sentence; empty if it did not.
     """
 
     trial: Trial
@@ -98,7 +98,7 @@ class Made:
 
 
 def make(trial: Trial) -> Made:
-    """Adapt one trial, on one thread, in a folder of its own; never raises an error."""
+    """Adapt one trial, on one thread, in its own folder; never raises an error."""
     started = time.monotonic()
     folder = trial.out / _WORK / uuid.uuid4().hex
     try:
@@ -107,23 +107,22 @@ def make(trial: Trial) -> Made:
         return Made(trial=trial, folder=folder, seconds=time.monotonic() - started)
     except HybridError as error:
         reason = str(error)
-    except _ANYTHING as error:
-        said = str(error).strip().partition("\n")[0]
-        reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    except ANYTHING as error:  # of the user's model; the other trials continue
+        reason = in_words(error)
     shutil.rmtree(folder, ignore_errors=True)
     return Made(trial=trial, failed=reason, seconds=time.monotonic() - started)
 
 
 @contextmanager
 def in_folder(folder: Path) -> Iterator[None]:
-    """The networks are those of this folder."""
+    """Use the networks in this folder inside the block."""
     with _set("HYBRID_PRETRAINED", str(folder)):
         yield
 
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Nobody else makes trials in this folder; what a killed sweep left half made is removed."""
+    """Hold the only sweep in this folder; removes what a killed sweep left unfinished."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / f"{_WORK}.lock", timeout=0):
@@ -138,23 +137,23 @@ def alone(out: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise SweepError(
-            f"{out} cannot be written to ({error.strerror}); make room, or name another folder "
-            "with --out."
+            f"{out} cannot be written to ({error.strerror}); free some space, or name another "
+            "folder with --out."
         ) from error
 
 
 def is_finished(trial: Trial) -> bool:
-    """Whether its network is there, whole, and was made as asked.
+    """Whether its network is there, intact, and made from the same request.
 
     Raises:
-        SweepError: it was made otherwise, or by no sweep.
+        SweepError: it was made from another request, or not by a sweep.
     """
     folder = trial.out / trial.network
     card, record = _card(folder), _record(folder)
     if card is not None and not record:
         raise SweepError(
-            f"There is a network {trial.network} in {trial.out} that no sweep made; choose "
-            "another --name or --out."
+            f"There is a network {trial.network} in {trial.out} that was not made by a sweep; "
+            "choose another --name or --out."
         )
     for variant, asked in record.items():
         _check_same(trial, asked, itself=variant == trial.variants[0])
@@ -164,9 +163,9 @@ def is_finished(trial: Trial) -> bool:
 
 
 def publish(trial: Trial, draft: Path) -> str:
-    """Move what a trial made to its network; its accuracies on tune in words.
+    """Move a trial's variants to its network; returns its accuracies on tune in words.
 
-    The card comes last: what it does not list is not there for any reader.
+    The card is written last: readers see only what it lists.
     """
     made, folder = zoo.load_card(draft / trial.network / "card.toml"), trial.out / trial.network
     kept = _card(folder)
@@ -192,7 +191,7 @@ def publish(trial: Trial, draft: Path) -> str:
 
 
 def _check_same(trial: Trial, made: Mapping[str, Any], *, itself: bool) -> None:
-    """Refuse a network that was asked for with other words."""
+    """Refuse a network that was made from another request."""
     for key, ours in json.loads(trial.asked).items():
         theirs = made.get(key)
         if theirs != ours and (itself or key not in _OF_THE_VARIANT):
@@ -212,14 +211,14 @@ def _is_whole(folder: Path, card: zoo.Card, name: str) -> bool:
 
 
 def _card(folder: Path) -> zoo.Card | None:
-    """The card of a network; None where there is none that can be read."""
+    """The card of a network; None if there is no readable one."""
     with suppress(WeightsError):
         return zoo.load_card(folder / "card.toml")
     return None
 
 
 def _record(folder: Path) -> dict[str, dict[str, Any]]:
-    """What each hybrid variant was asked for with; empty where no sweep made it."""
+    """The request of each hybrid variant; empty if the network was not made by a sweep."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         kept = json.loads((folder / RECORD).read_text("utf-8"))
         if kept["format"] == FORMAT:
@@ -229,7 +228,7 @@ def _record(folder: Path) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def _at_home(trial: Trial) -> Iterator[None]:
-    """In the folder that the sweep was asked for in, with its images."""
+    """Run in the folder where the sweep was started, with its HYBRID_DATA."""
     before = Path.cwd()
     try:
         if trial.home.is_dir():
@@ -242,7 +241,7 @@ def _at_home(trial: Trial) -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums depend on the number of threads."""
+    """Compute on one thread inside the block: sums depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -253,7 +252,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def _set(name: str, value: str) -> Iterator[None]:
-    """A variable of the environment; left as it is where there is no value."""
+    """Set a variable of the environment inside the block, unless the value is empty."""
     before = os.environ.get(name)
     try:
         if value:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from hybrid.energy import ExitCosts
 from hybrid.policy import OperatingPoint, Outcome
-from hybrid.quant.packing import FULL_PRECISION
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""Training on Lightning: recipes in files beside the code that reads them."""
+"""Training with Lightning, from recipes in TOML files."""
 
 from hybrid.torchvision_fix import declare_operators
 
-# Lightning's metrics import torchvision, so the operators must stand before Lightning is read.
+# Lightning's metrics import torchvision, so declare the operators before importing Lightning.
 declare_operators()

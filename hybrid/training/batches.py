@@ -1,4 +1,4 @@
-"""A training split as shuffled, augmented batches; the order depends on seed and epoch alone."""
+"""A training split as shuffled, augmented batches; the order depends only on seed and epoch."""
 
 from collections.abc import Iterator
 
@@ -13,16 +13,16 @@ __all__ = ["Batches"]
 class Batches:
     """Batches of one epoch, held in memory.
 
-    The random numbers come from a generator seeded by (seed, epoch), so a run that was killed and
-    resumed at an epoch's start sees what an unbroken run would have seen.
+    Random numbers come from a generator seeded by (seed, epoch), so a run that is killed and
+    resumed at the start of an epoch sees the same as an unbroken run.
 
     Args:
         images: (n, channels, h, w) float32, preprocessed.
         labels: (n,).
-        crop: pixels by which an image is shifted at most, reflected at the border.
+        crop: pixels by which an image is shifted at most; the border is reflected.
         cutout: side in pixels of a square around a random pixel that is set to 0.
         flip: mirror a random half in even epochs and the other half in odd ones, so that two
-            epochs in a row see both forms of each image. Source: Jordan, arXiv 2404.00498,
+            consecutive epochs see both forms of each image. Source: Jordan, arXiv 2404.00498,
             section 3.6.
     """
 
@@ -53,7 +53,7 @@ class Batches:
         return max(1, n // self.batch) if self.shuffle else -(-n // self.batch)
 
     def at_epoch(self, epoch: int) -> "Batches":
-        """The same split as epoch `epoch` sees it."""
+        """The split with the order and augmentation of `epoch`."""
         self.epoch = epoch
         return self
 
@@ -76,13 +76,13 @@ class Batches:
         return images.contiguous(memory_format=torch.channels_last)
 
     def _mirrored(self) -> Tensor:
-        """Which images this epoch mirrors, (n,)."""
+        """Whether this epoch mirrors each image, (n,)."""
         start = torch.Generator().manual_seed(self.seed)
         first = torch.rand(len(self.labels), generator=start) < 0.5
         return first ^ bool(self.epoch % 2)
 
     def _squares(self, count: int, rng: torch.Generator) -> Tensor:
-        """True within one square of each image, (count, 1, h, w); the border cuts it."""
+        """True in one square of each image, (count, 1, h, w), clipped at the border."""
         pixels = torch.arange(self.size)
         starts = torch.randint(0, self.size, (2, count, 1), generator=rng) - self.cutout // 2
         rows, columns = (pixels >= starts) & (pixels < starts + self.cutout)

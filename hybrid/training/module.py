@@ -1,4 +1,4 @@
-"""One variant in training, as Lightning sees it: loss, optimizer, validation, history."""
+"""The training of one variant as a Lightning module: loss, optimizer, validation, history."""
 
 import time
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def exits_loss(
     Args:
         logits: one (n, classes) per exit, final last.
         labels: (n,).
-        taught: probabilities (n, classes) that the teachers give, or none.
+        taught: the teachers' probabilities (n, classes), or None.
     """
     loss = torch.zeros((), device=labels.device)
     for index, exit_logits in enumerate(logits):
@@ -73,12 +73,12 @@ def blockwise_loss(
 
 
 class ExitTraining(lightning_.LightningModule):
-    """A network being trained after a plan.
+    """A network being trained by a plan.
 
     Attributes:
         origins: see `hybrid.zoo.Variant`.
         history: one row per finished epoch.
-        seconds: of training so far, over all its resumptions.
+        seconds: of training so far, including before it was resumed.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ExitTraining(lightning_.LightningModule):
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a checkpoint must have been made after for this training to go on from it."""
+        """What must be equal in a checkpoint for this training to resume from it."""
         return {
             "plan": asdict(self.plan),
             "seed": self.batches.seed,
@@ -114,7 +114,7 @@ class ExitTraining(lightning_.LightningModule):
         }
 
     def train_dataloader(self) -> Batches:
-        """Batches of the present epoch (Lightning asks for them at every one)."""
+        """Batches of the current epoch (Lightning asks again in each one)."""
         return self.batches.at_epoch(self._view)
 
     def val_dataloader(self) -> Batches:
@@ -122,7 +122,7 @@ class ExitTraining(lightning_.LightningModule):
         return self.tune
 
     def on_fit_start(self) -> None:
-        """Put the teachers where the network is, and start the clock."""
+        """Move the teachers to the network's device, and start the clock."""
         self._since = time.monotonic()
         if self.teaching is not None:
             self.teaching.to(self.device)
@@ -137,7 +137,7 @@ class ExitTraining(lightning_.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch."""
         images, labels = batch
-        taught = self._taught(images, batch_idx)
+        taught = self.taught(images, batch_idx)
         if self.current_epoch < self.plan.blockwise:
             (reference,) = self.references
             loss = blockwise_loss(self.network, reference, images, labels, self.plan, taught)
@@ -146,15 +146,15 @@ class ExitTraining(lightning_.LightningModule):
         self._losses.append(loss.detach())
         return loss
 
-    def _taught(self, images: Tensor, step: int) -> Tensor | None:
-        """The mean of the teachers' probabilities, (n, classes); none without a teacher."""
+    def taught(self, images: Tensor, step: int) -> Tensor | None:
+        """The mean of the teachers' probabilities, (n, classes); None without a teacher."""
         if self.teaching is None:
             return None
         steps = len(self.batches)
         return self.teaching.answers(images, epoch=self._view, step=step, steps=steps)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Count what every exit gets right on tune."""
+        """Count every exit's correct answers on tune."""
         images, labels = batch
         answers = torch.stack([logits.argmax(1) for logits in self.network(images)], dim=1)
         self._right.append(answers == labels[:, None])
@@ -170,17 +170,17 @@ class ExitTraining(lightning_.LightningModule):
         self.log_dict({k: v for k, v in row.items() if k != "epoch"}, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history and the time with the weights."""
+        """Save history and time with the weights."""
         now = time.monotonic()
         self.seconds, self._since = self.seconds + now - self._since, now
         checkpoint |= {"history": self.history, "seconds": self.seconds, "about": self.about}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history and the time up again."""
+        """Restore history and time."""
         self.history, self.seconds = checkpoint["history"], checkpoint.get("seconds", 0.0)
 
     def configure_optimizers(self) -> Any:
-        """The plan's optimizer, linear up and linear down, first blockwise, then in every cycle."""
+        """The plan's optimizer; its rate rises and falls linearly: blockwise, then by cycle."""
         plan, steps = self.plan, int(self.trainer.estimated_stepping_batches)
         optimizer = _optimizer(self.network, plan)
         start = steps * plan.blockwise // max(1, plan.epochs)
@@ -216,7 +216,7 @@ def _optimizer(network: Network, plan: Plan) -> torch.optim.Optimizer:
             filter_rate=plan.learning_rate,
             rest_rate=plan.rest_rate,
         )
-    # Norms, shifts and steps go without decay (LSQ: none on steps).
+    # No weight decay on norms, shifts and steps (LSQ: none on steps).
     decayed = [p for p in learned if p.ndim >= 2 and p.numel() > max(p.shape)]
     groups = [
         {"params": decayed, "weight_decay": plan.weight_decay},

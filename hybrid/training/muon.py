@@ -8,7 +8,8 @@ from torch import Tensor
 
 __all__ = ["Muon", "orthogonalized"]
 
-# They lift small singular values fastest; from the reference implementation of Jordan et al.,
+# Coefficients that raise small singular values fastest; from the reference implementation of
+# Jordan et al.,
 # the optimizer Muon, 2024.
 QUINTIC = (3.4445, -4.7750, 2.0315)
 MOMENTUM = 0.6
@@ -36,11 +37,11 @@ def orthogonalized(matrix: Tensor, *, steps: int = 3) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Filters by orthogonalized momentum at a constant norm, the rest by Adam.
 
-    Each filter bank is brought to the norm √out before a step: batch norm behind it makes its
+    Each filter bank is scaled to the norm √out before a step: the batch norm after it makes its
     scale meaningless, and a growing norm would shrink the steps.
 
     Args:
-        filters: convolution weights (out, in, kh, kw), each with a batch norm behind it.
+        filters: convolution weights (out, in, kh, kw), each followed by a batch norm.
         rest: everything else that is trained.
         filter_rate, rest_rate: learning rates of the two.
     Source: Jordan et al., 2024, and arXiv 2404.00498's code for norm and momentum.
@@ -62,7 +63,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; the closure's result, where there is one."""
+        """One step; returns the closure's result, if there is one."""
         result = None
         if closure is not None:
             with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""A trained network to its place in pretrained/: weights, traces and its entry in the card."""
+"""A trained network to pretrained/: weights, traces and its entry in the card."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +23,7 @@ __all__ = ["Training", "publish", "renew"]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How weights came about: one history row per epoch, hours of this variant alone.
+    """How weights were trained: one history row per epoch, hours of this variant alone.
 
     Args:
         origins: see `hybrid.zoo.Variant`.
@@ -39,11 +39,10 @@ class Training:
 def publish(
     recipe: Recipe, plan: Plan, network: Network, training: Training, *, whole: bool = False
 ) -> None:
-    """Fit temperatures on tune, write weights and traces, and renew the variant in the card.
+    """Fit temperatures on tune, write weights and traces, and update the variant in the card.
 
     Args:
-        whole: write what the heads were trained on into the file too, for a variant that is moved
-            to other networks.
+        whole: write the frozen weights into the file too, for a variant that is moved elsewhere.
     """
     record.fit_temperatures(network, _images(recipe, "tune"))
     path = zoo.weights_path(recipe.network, plan.name)
@@ -52,10 +51,10 @@ def publish(
 
 
 def renew(recipe: Recipe, *, variants: tuple[str, ...] = ()) -> None:
-    """Record the traces of `variants` (all, where empty) anew and write the card from them.
+    """Re-record the traces of `variants` (all if empty) and rebuild the card from them.
 
-    The weights and what the card says of their training stay; a file that repeats what its heads
-    were trained on is written without it.
+    Weights, and their training in the card, are unchanged; a file that repeats the weights its
+    heads were trained on is written without these.
 
     Raises:
         UnknownNameError: the card has no such variant.
@@ -84,14 +83,14 @@ def _renew_variant(recipe: Recipe, variant: zoo.Variant) -> None:
     base = _base(recipe, plan)
     if base is not None:
         sha256 = save_network(network, path, base=base)
-        # now, too: a renewal that is killed while it records traces can be run again
+        # now as well: a refresh that is killed while it records traces can be run again
         known = replace(variant, files={**variant.files, path.name: sha256})
         _renew_card(recipe, network, known)
     _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training))
 
 
 def _base(recipe: Recipe, plan: Plan) -> Path | None:
-    """The whole file with what stayed as it was while heads were trained; None without one."""
+    """The whole file with the weights that were frozen while heads were trained, if any."""
     start = zoo.weights_path(recipe.network, plan.start)
     if not (plan.heads_only and plan.start and start.is_file()):
         return None
@@ -149,15 +148,15 @@ def _trace_hashes(recipe: Recipe, plan: Plan) -> dict[str, str]:
 
 
 def _aurocs(recorded: Trace) -> tuple[float, ...]:
-    sure = recorded.confidences["max_probability"]
+    confidences = recorded.confidences["max_probability"]
     return tuple(
-        round(float(confidence.auroc(sure[:, i], recorded.correct[:, i])), 5)
+        round(float(confidence.auroc(confidences[:, i], recorded.correct[:, i])), 5)
         for i in range(recorded.all_exits)
     )
 
 
 def _uplink_bytes(network: Network) -> int:
-    """Bytes that a sample sends at the cut, header included."""
+    """Bytes sent per sample at the cut, header included."""
     if network.spec.static:
         return 0
     return payload_bytes(network.feature_shape, bits=network.spec.uplink_bits)
@@ -180,7 +179,7 @@ def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
     )
     order = [plan.name for plan in recipe.plans]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(".card.lock")):  # two variants may be trained side by side
+    with FileLock(path.with_name(".card.lock")):  # two variants may be trained at once
         old = zoo.load_card(path).variants if path.is_file() else {}
         variants = {**old, entry.name: entry}
         known = {name: variants[name] for name in order if name in variants}

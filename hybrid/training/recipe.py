@@ -1,4 +1,4 @@
-"""Recipes: a TOML file says which variants of a network are trained, in which order and how."""
+"""Recipes: TOML files that list the variants of a network to train, in which order and how."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from hybrid.data import DATASETS
 from hybrid.errors import HybridError, RecipeError, UnknownNameError
 from hybrid.models import Spec
 from hybrid.models.architectures import architecture
-from hybrid.quant.quantizers import check_bits
+from hybrid.quant.levels import check_bits
 
 __all__ = ["FORMAT", "Plan", "Recipe", "load_recipe", "plan_of", "recipe_names"]
 
@@ -26,14 +26,14 @@ class Plan:
     """How one variant is trained.
 
     Args:
-        name: "hybrid-4bit" or "static-4bit"; the bit width is read from it unless `bits` is given.
+        name: "hybrid-4bit" or "static-4bit", with the bit width unless `bits` is given.
         start: variant whose weights it starts from; empty for fresh weights.
-        bits: bit width of each edge stage, where it is not one number.
-        cloud_bits: bit width of the stages behind the cut.
-        cut, exits: where this variant is cut and answers; the recipe's own where they are left out.
-        epochs: passes over the training split; 0 quantizes after training, without any.
+        bits: bit width of each edge stage, if they differ.
+        cloud_bits: bit width of the stages after the cut.
+        cut, exits: of this variant; by default the recipe's.
+        epochs: passes over the training split; 0 quantizes without training.
         cycles: how often the learning rate rises and falls, in equal shares of the epochs. A
-            finished run goes on where its plan gets more cycles of the length it had. Source:
+            finished run continues if its plan gets more cycles of the same length. Source:
             Loshchilov and Hutter, "SGDR", arXiv 1608.03983.
         optimizer: "sgd" (Nesterov), "adam", or "muon" (filters; Adam for the rest).
         learning_rate: at its peak; up linearly over `warmup`, then down linearly to 0, once in
@@ -43,20 +43,20 @@ class Plan:
         batch: images per step.
         label_smoothing: of the cross entropy.
         exit_weight: of each early exit's loss; the final exit's is 1.
-        teacher: variant whose soft answers are learned too, of this network ("static-32bit") or of
-            another one of the same data set ("cifar100-wide7/static-32bit"); of several, the mean
-            of their probabilities; empty for none.
-        teacher_weight: share of the loss that the teachers have, 0..1.
-        views: different epochs of training batches; after so many the same orders, crops and flips
-            come again, and teachers' kept answers with them. 0: every epoch has its own.
-        blockwise: epochs at the start in which each edge stage learns alone, on the student's own
+        teacher: variant whose probabilities are a target too, of this network ("static-32bit") or
+            of another one of the same data set ("cifar100-wide7/static-32bit"); for several, their
+            mean; empty for none.
+        teacher_weight: the teachers' share of the loss, 0 to 1.
+        views: how many epochs have different batches; after them the same orders, crops and flips
+            are repeated, and so are the teachers' saved answers. 0: every epoch has its own.
+        blockwise: epochs at the start in which each edge stage alone learns, on the student's own
             features, the output of the same stage of `start` at full precision. Source: Ye et al.,
             "Distillation Guided Residual Learning for Binary CNNs", arXiv 2007.05223.
-        heads_only: train the exit heads and leave everything else as it is.
+        heads_only: train the exit heads and freeze everything else.
         crop: pixels by which a training image is shifted at most.
-        cutout: side in pixels of a square that is made the mean colour, at a random place of each
-            training image; 0 for none. Source: DeVries and Taylor, arXiv 1708.04552.
-        flip: whether training images are mirrored, in every other epoch from a random start.
+        cutout: side in pixels of a square, at a random place of each training image, that is set
+            to the mean colour; 0 for none. Source: DeVries and Taylor, arXiv 1708.04552.
+        flip: mirror training images in every other epoch, half of them in the first.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def static(self) -> bool:
-        """Whether it has no exits."""
+        """Whether it has no early exits."""
         return self.name.startswith("static-")
 
     @property
@@ -141,7 +141,7 @@ class Recipe:
         """The plan called `variant`.
 
         Raises:
-            UnknownNameError: where there is none.
+            UnknownNameError: there is none.
         """
         for plan in self.plans:
             if plan.name == variant:
@@ -149,7 +149,7 @@ class Recipe:
         raise UnknownNameError("variant", variant, [plan.name for plan in self.plans])
 
     def spec(self, plan: Plan) -> Spec:
-        """What `plan` trains; a static network has every stage at the edge and no exit."""
+        """The network that `plan` trains; a static one has every stage at the edge and no exit."""
         return Spec(
             architecture=self.architecture,
             classes=self.classes,
@@ -164,7 +164,7 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that ship."""
+    """Names of the shipped recipes."""
     folder = resources.files("hybrid.training") / "recipes"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
 
@@ -173,18 +173,18 @@ def load_recipe(name: str | Path) -> Recipe:
     """Read a recipe by name or by path of a TOML file.
 
     Raises:
-        UnknownNameError: where no recipe has that name.
-        RecipeError: where the file cannot be followed.
+        UnknownNameError: no recipe has that name.
+        RecipeError: the file is not a valid recipe.
     """
     source = _source(name)
     try:
         return _parse(tomllib.loads(source.read_text("utf-8")))
     except KeyError as error:
-        raise RecipeError(f"Recipe {name} does not say {error}; see those that ship.") from error
+        raise RecipeError(f"Recipe {name} lacks {error}; see the shipped recipes.") from error
     except (HybridError, AttributeError, OSError, TypeError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise RecipeError(
-            f"Recipe {name} cannot be followed: {reason}; see those that ship."
+            f"Recipe {name} is not valid: {reason}; see the shipped recipes."
         ) from error
 
 
@@ -213,10 +213,10 @@ def _parse(values: dict[str, Any]) -> Recipe:
 
 
 def plan_of(row: Mapping[str, Any]) -> Plan:
-    """The plan that a row of a recipe or a card describes; what it leaves out is the default.
+    """The plan that a row of a recipe or a card describes; missing values are the defaults.
 
     Raises:
-        ValueError: where it says what no plan has.
+        ValueError: unknown keys.
     """
     unknown = sorted(set(row) - {field.name for field in fields(Plan)})
     if unknown:
@@ -226,7 +226,7 @@ def plan_of(row: Mapping[str, Any]) -> Plan:
 
 
 def _check(recipe: Recipe) -> None:
-    """Refuse, before anything is trained, what would fail after hours."""
+    """Refuse now what would fail after hours of training."""
     if recipe.dataset not in DATASETS:
         raise UnknownNameError("data set", recipe.dataset, DATASETS)
     stages = len(architecture(recipe.architecture).plan(recipe.channels))
@@ -239,15 +239,15 @@ def _check(recipe: Recipe) -> None:
             check_bits(bits)
         for needed in (plan.start, *plan.teachers):
             if needed and "/" not in needed and needed not in seen:
-                raise ValueError(f"{plan.name} needs {needed}, which does not stand before it")
+                raise ValueError(f"{plan.name} needs {needed}, which is not before it")
         if plan.name in seen:
-            raise ValueError(f"{plan.name} stands there twice")
+            raise ValueError(f"{plan.name} is there twice")
         seen.add(plan.name)
 
 
 def _check_plan(plan: Plan) -> None:
     if not re.fullmatch(r"(hybrid|static)-\d+bit", plan.name):
-        raise ValueError(f"{plan.name!r} is no variant; name it like hybrid-4bit or static-4bit")
+        raise ValueError(f"{plan.name!r} is not a variant; use hybrid-4bit or static-4bit, say")
     if plan.optimizer not in OPTIMIZERS:
         raise UnknownNameError("optimizer", plan.optimizer, OPTIMIZERS)
     if plan.epochs < 0 or plan.batch < 1 or not 0 <= plan.warmup <= 1:

@@ -1,4 +1,4 @@
-"""Train the variants of a recipe, one after the other, resuming where a killed run stopped."""
+"""Train the variants of a recipe one after the other, resuming where a killed run stopped."""
 
 import platform
 import shutil
@@ -26,8 +26,8 @@ from hybrid.models import Network, build
 from hybrid.models.blocks import WhiteningStem
 from hybrid.models.checkpoints import base_of, load_network
 from hybrid.quant.fusing import fused
-from hybrid.quant.packing import FULL_PRECISION
-from hybrid.quant.quantizers import QuantConv2d, calibrating
+from hybrid.quant.layers import QuantConv2d, calibrating
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.training.batches import Batches
 from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish, renew
@@ -36,24 +36,23 @@ from hybrid.training.teaching import Teaching, about_batches, cache_key
 
 __all__ = ["TrainingRun", "precision", "train", "train_variant"]
 
-# steps of the learned quantizers are set from this many training images
-CALIBRATION_IMAGES = 500
+CALIBRATION_IMAGES = 500  # of the training split, used to set the quantizers' steps
 FINISHED = "finished.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """Where a run keeps its state and what it may use.
+    """Where a run keeps its state, and its options.
 
     Args:
-        folder: checkpoints, one folder per network and variant below it.
-        limit: only this many training images, for a trial that publishes nothing.
-        callbacks: more of Lightning's, a progress bar for one.
-        precision: Lightning's name of it; None for what the hardware is fast at.
-        compiled: run the quantizers through torch.compile where there is a C++ compiler. After
-            20 s they cost next to nothing (`python -m benchmarks.fusing`: ResNet-32 at 4 bits
-            takes 0.86 s a step of 250 on one core instead of 1.58 s). Sums run in another order
-            than without.
+        folder: of checkpoints, with a folder per network and variant.
+        limit: only this many training images, for a trial run that publishes nothing.
+        callbacks: more of Lightning's, such as a progress bar.
+        precision: Lightning's name of it; None for the hardware's fastest.
+        compiled: run the quantizers through torch.compile if there is a C++ compiler. After 20 s
+            they cost next to nothing (`python -m benchmarks.fusing`: a step of 250 images of
+            ResNet-32 at 4 bits takes 0.86 s on one core instead of 1.58 s). The order of sums
+            differs.
     """
 
     folder: Path
@@ -64,22 +63,22 @@ class TrainingRun:
 
 
 def precision() -> str:
-    """Lightning's name for bfloat16 where the hardware multiplies it, else for float32."""
+    """Lightning's name for bfloat16 if the hardware multiplies it, else for float32."""
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    flags = torch.cpu.get_capabilities()  # a processor that is no x86 has neither key
+    flags = torch.cpu.get_capabilities()  # only x86 processors have these keys
     fast = flags.get("avx512_bf16") or flags.get("amx_bf16")
     return "bf16-mixed" if fast else "32-true"
 
 
 def train(recipe: Recipe, run: TrainingRun, *, variants: tuple[str, ...] = ()) -> list[str]:
-    """Train what is missing of `variants` (all, where empty) and publish each when done.
+    """Train the missing ones of `variants` (all if empty) and publish each when done.
 
-    What was trained from weights or by a teacher that have been trained again since is missing. A
-    trial, which publishes nothing, misses everything.
+    A variant counts as missing if the weights it started from, or its teacher, have been trained
+    again since. A trial run trains all of them and publishes nothing.
 
     Returns:
-        the variants that were missing, or a trace of theirs.
+        The variants that were missing, or lacked a trace.
     """
     done = []
     for plan in recipe.plans:
@@ -96,9 +95,9 @@ def train(recipe: Recipe, run: TrainingRun, *, variants: tuple[str, ...] = ()) -
 
 
 def is_published(recipe: Recipe, plan: Plan) -> bool:
-    """Whether pretrained/ holds this variant, trained after this very plan from what is there.
+    """Whether pretrained/ has this variant, trained by this plan from the weights that are there.
 
-    Its weights must be those of the card, to the last bit; a trace can be recorded again.
+    Its weights must be those of the card, bit for bit; a trace can be recorded again.
     """
     if recipe.network not in zoo.networks():
         return False
@@ -120,19 +119,19 @@ def _is_whole(recipe: Recipe, plan: Plan, splits: Sequence[str]) -> bool:
 
 
 def _origins(recipe: Recipe, plan: Plan) -> dict[str, str]:
-    """SHA-256 of the weights it starts from and is taught by, where they are in pretrained/."""
+    """SHA-256 of the weights that it starts from and of its teachers', if in pretrained/."""
     paths = {name: _path(recipe, name) for name in (plan.start, *plan.teachers) if name}
     return {name: sha256_of(path) for name, path in paths.items() if path.is_file()}
 
 
 def _path(recipe: Recipe, variant: str) -> Path:
-    """Where the weights of "static-32bit" lie, or of "cifar100-wide7/static-32bit"."""
+    """The weights file of "static-32bit" or of "cifar100-wide7/static-32bit"."""
     network, _, name = variant.rpartition("/")
     return zoo.weights_path(network or recipe.network, name)
 
 
 def _has_its_base(recipe: Recipe, plan: Plan) -> bool:
-    """Whether its weights can be read: what its heads were trained on may be another file now."""
+    """Whether its weights can be read: the file its heads were trained on may have changed."""
     try:
         base_of(zoo.weights_path(recipe.network, plan.name))
     except WeightsError:
@@ -141,10 +140,10 @@ def _has_its_base(recipe: Recipe, plan: Plan) -> bool:
 
 
 def train_variant(recipe: Recipe, plan: Plan, run: TrainingRun) -> Network:
-    """Train one variant to its end, publish it and return it; a trial is not published."""
+    """Train one variant to its end, publish it and return it; a trial run is not published."""
     torch.manual_seed(recipe.seed)
     images, labels = _training_images(recipe, run)
-    network = _start(recipe, plan, run, _calibration(images))
+    network = _start(recipe, plan, run, calibration_images(images))
     batches = Batches(
         images,
         labels,
@@ -167,7 +166,7 @@ def train_variant(recipe: Recipe, plan: Plan, run: TrainingRun) -> Network:
         with fused(wanted=run.compiled and shutil.which("c++") is not None):
             _fit(module, _run_folder(recipe, plan.name, run), run)
     if not plan.heads_only and plan.epochs:
-        # an epoch of its own: whose batches came last depends on where the run was resumed
+        # a separate epoch: which batches came last depends on where the run was resumed
         reestimate_norms(network, batches.at_epoch(plan.epochs))
     network.cpu().eval()
     with replacing(_run_folder(recipe, plan.name, run) / FINISHED) as draft:
@@ -181,13 +180,13 @@ def _training_images(
     recipe: Recipe, run: TrainingRun
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     split = data.load(recipe.dataset, "train")
-    # at random, since a split may be sorted by class
+    # in random order, since a split may be sorted by class
     order = np.random.default_rng(recipe.seed).permutation(len(split.labels))
     keep = np.arange(len(order)) if run.limit is None else order[: run.limit]
     return normalise(split.images[keep], recipe.dataset), split.labels[keep]
 
 
-def _calibration(images: NDArray[np.float32]) -> Tensor:
+def calibration_images(images: NDArray[np.float32]) -> Tensor:
     """Images spread evenly over the split, which is sorted by class."""
     rows = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).astype(np.int64)
     return torch.from_numpy(images[rows])
@@ -204,7 +203,7 @@ def _how(module: ExitTraining, run: TrainingRun) -> Training:
 
 
 def _start(recipe: Recipe, plan: Plan, run: TrainingRun, images: torch.Tensor) -> Network:
-    """The network as training begins: weights from `plan.start`, quantizers set from data."""
+    """The network before training: weights from `plan.start`, quantizers set from data."""
     network: Network = build(recipe.spec(plan)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if plan.start:
         _take_weights(network, _finished_weights(recipe, plan.start, run))
@@ -216,7 +215,7 @@ def _start(recipe: Recipe, plan: Plan, run: TrainingRun, images: torch.Tensor) -
     network.eval()
     with torch.no_grad(), calibrating(network):
         network(images)
-    # Lightning leaves each module in the mode it finds: a frozen backbone's batch norm stays.
+    # Lightning keeps each module's mode: a frozen backbone's batch norm stays in evaluation.
     network.train(mode=not plan.heads_only)
     if plan.heads_only:
         network.requires_grad_(False)
@@ -225,7 +224,7 @@ def _start(recipe: Recipe, plan: Plan, run: TrainingRun, images: torch.Tensor) -
 
 
 def _take_weights(network: Network, theirs: dict[str, Tensor]) -> None:
-    """Copy every tensor that both have, but the quantizers' own."""
+    """Copy every tensor that both have, except the quantizers' steps."""
     ours = network.state_dict()
     shared = {
         name: value
@@ -236,7 +235,7 @@ def _take_weights(network: Network, theirs: dict[str, Tensor]) -> None:
 
 
 def _finished_weights(recipe: Recipe, variant: str, run: TrainingRun) -> dict[str, Tensor]:
-    """Weights before they were quantized, where the run's folder still has them."""
+    """Weights before quantization if the run's folder still has them, else the published ones."""
     kept = _run_folder(recipe, variant, run) / FINISHED
     return load_file(kept) if kept.is_file() else _published(recipe, variant).state_dict()
 
@@ -286,8 +285,8 @@ def _teacher(recipe: Recipe, name: str) -> Network:
     teacher = _published(recipe, name).eval().requires_grad_(False)
     if teacher.spec.classes != recipe.classes:
         raise RecipeError(
-            f"{name} knows {teacher.spec.classes} classes and cannot teach "
-            f"{recipe.network}, which has {recipe.classes}; name another teacher."
+            f"{name} has {teacher.spec.classes} classes and cannot teach {recipe.network}, which "
+            f"has {recipe.classes}; name another teacher."
         )
     moved: Network = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved
@@ -313,7 +312,7 @@ def _fit(module: ExitTraining, folder: Path, run: TrainingRun) -> None:
         accelerator="auto",
         devices=1,
         precision=run.precision or precision(),  # type: ignore[arg-type]
-        plugins=[_WholeCheckpoints()],
+        plugins=[WholeCheckpoints()],
         logger=False,
         callbacks=[keep, *run.callbacks],
         enable_model_summary=False,
@@ -325,11 +324,11 @@ def _fit(module: ExitTraining, folder: Path, run: TrainingRun) -> None:
     trainer.fit(module, ckpt_path=resume, weights_only=False)
 
 
-class _WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all.
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all.
 
-    Lightning's own way writes to the system's temporary folder first; where that is another disk,
-    its last step is a copy, and a kill within it leaves half a checkpoint.
+    Lightning writes to the system's temporary folder first; if that is on another disk, its last
+    step is a copy, and a kill during it leaves half a checkpoint.
     """
 
     def save_checkpoint(
@@ -340,7 +339,7 @@ class _WholeCheckpoints(TorchCheckpointIO):
 
 
 def _continues(checkpoint: Path, module: ExitTraining) -> bool:
-    """Whether there is a checkpoint of this very training to go on from."""
+    """Whether there is a checkpoint of the same training to resume from."""
     if not checkpoint.is_file():
         return False
     try:
@@ -348,19 +347,19 @@ def _continues(checkpoint: Path, module: ExitTraining) -> bool:
     except (RuntimeError, EOFError, LookupError, UnpicklingError, ValueError) as error:
         raise RecipeError(f"{checkpoint} is damaged; remove it to train from the start.") from error
     about = kept.get("about", {})
-    if about.keys() != module.about.keys():  # of an earlier version: nobody knows what it is of
+    if about.keys() != module.about.keys():  # of an earlier version, with other fields
         return False
     plan = plan_of(about["plan"])
     wanted = module.plan
     if plan.epochs <= wanted.epochs and plan.epochs * wanted.cycles == wanted.epochs * plan.cycles:
-        # more cycles of the same length: so far the two would have done the same
+        # with more cycles of the same length, training so far would have been the same
         plan = replace(plan, epochs=wanted.epochs, cycles=wanted.cycles)
     return bool(about | {"plan": asdict(plan)} == module.about)
 
 
 @torch.no_grad()
 def reestimate_norms(network: Network, batches: Batches, *, count: int = 50) -> None:
-    """Average batch norm's statistics anew over `count` batches of the finished weights."""
+    """Average batch norm's statistics again, over `count` batches with the finished weights."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     try:

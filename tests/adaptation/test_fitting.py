@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from hybrid import data
-from hybrid.adaptation import fitting
 from hybrid.adaptation.fitting import pixels, quantize
 from hybrid.data import Dataset
 from hybrid.models import Network, Reference, Spec, build
 from hybrid.models.adapted import Adapted
-from hybrid.models.tracing import load_model
-from hybrid.quant.quantizers import QuantConv2d
+from hybrid.models.user_models import load_model
+from hybrid.quant.layers import QuantConv2d, calibrating, unquantized
 
 
 def network(model: str, stages: tuple[str, ...], *, bits: int) -> Network:
@@ -75,7 +74,8 @@ def test_the_way_of_correcting_that_comes_nearest_stays(train: Dataset):
     corrected, plain = (network("mobile", stages, bits=2) for _ in range(2))
 
     quantize(corrected, train)
-    fitting._calibrate(plain, pixels(train, np.arange(len(train.labels))))
+    with torch.no_grad(), calibrating(plain):
+        plain(pixels(train, np.arange(len(train.labels))))
 
     far, farther = ((answers(one, train) - wanted).norm() for one in (corrected, plain))
     assert far < 1.02 * farther  # measured on the images of calibration, not on these
@@ -91,8 +91,8 @@ def test_below_zero_a_quantized_layer_keeps_its_inputs_levels(train: Dataset):
         for name, module in narrow.named_modules()
         if isinstance(module, QuantConv2d)
     }
-    assert zeros["block.depth"] > 0  # behind a hard-swish, whose least is -0.375
-    assert zeros["block.squeeze.3"] == 0  # behind a ReLU
+    assert zeros["block.depth"] > 0  # after a hard-swish, whose least is -0.375
+    assert zeros["block.squeeze.3"] == 0  # after a ReLU
 
 
 def test_what_raises_while_nothing_is_quantized_leaves_all_quantized():
@@ -100,7 +100,7 @@ def test_what_raises_while_nothing_is_quantized_leaves_all_quantized():
     layers = [m for m in narrow.modules() if isinstance(m, QuantConv2d)]
 
     def raising() -> None:
-        with fitting._unquantized(narrow):
+        with unquantized(narrow):
             assert {one.weight_bits for one in layers} == {32}
             raise KeyError("inside")
 

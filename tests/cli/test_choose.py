@@ -140,7 +140,7 @@ def test_predict_answers_the_others_where_a_file_is_no_image(
 
     assert result.exit_code == 2
     assert json.loads(result.stdout) == parsed(run(*words, *pictures))
-    assert "words.png is no PNG" in result.stderr
+    assert "words.png is not a PNG" in result.stderr
 
 
 def test_a_point_that_sends_every_image_is_priced_as_such(

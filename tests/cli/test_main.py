@@ -296,7 +296,7 @@ def test_recorded_images_are_a_split_of_the_other_commands(
     assert recorded.exit_code == 0, recorded.stderr
     assert recorded.stdout == ""
     assert "mine: 40 images." in recorded.stderr
-    assert "7/broken.png is no PNG" in recorded.stderr
+    assert "7/broken.png is not a PNG" in recorded.stderr
     assert "1 image labelled 'ten' was left out: no class has that name." in recorded.stderr
     point = parsed(run(*EVALUATE, "--split", "mine", "--json"))
     assert (point["split"], point["samples"]) == ("mine", 40)
@@ -316,7 +316,7 @@ def test_the_same_recording_again_finds_it_done_and_another_is_refused(
     other = run(*RECORD, photos)
 
     assert other.exit_code == 2
-    assert "A split called mine is kept for digits-vgg already" in other.stderr
+    assert "digits-vgg already has a split called mine" in other.stderr
 
 
 def test_images_without_labels_have_a_disagreement_and_no_accuracy(run: Run, photos: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid.data import archives
+from hybrid.data.label_table import read_labels
 from hybrid.errors import HybridError, ImageError, SourceError
 from tests.own_images import write_folder, zipped
 
@@ -102,27 +103,33 @@ def test_a_table_inside_the_zip_or_folder_is_found(tmp_path: Path) -> None:
     "table, words",
     [
         (b"", "is empty"),
-        (b"file,label\n1.png\n", "Row 1 of the table of labels has no file and label, but '1.png'"),
-        (b"\x00\x01\x02", "is no text"),
-        (b"file,weight\n1.png,3\n", "has headings and none for the label; call that column cat"),
-        (b"class\ndog\n", "has headings and none for the file; call that column file"),
-        (b"a/1.png,cat\na/1.png,cat\n./a/1.png,dog\n", "Row 3 .* says 'dog' of a/1.png, and"),
-        (b"just words\n", "give both, with a comma between"),
+        (
+            b"file,label\n1.png\n",
+            "Row 1 .* needs a file and a label, but is '1.png'",
+        ),
+        (b"\x00\x01\x02", "is not text"),
+        (b"file,weight\n1.png,3\n", "has headings, but none for the label; call that column cat"),
+        (b"class\ndog\n", "has headings, but none for the file; call that column file"),
+        (
+            b"a/1.png,cat\na/1.png,cat\n./a/1.png,dog\n",
+            "Row 3 .* labels a/1.png as 'dog', a row above",
+        ),
+        (b"just words\n", "give both, separated by a comma"),
     ],
 )
 def test_a_table_that_is_none_is_one_sentence(table: bytes, words: str) -> None:
     with pytest.raises(SourceError, match=words):
-        archives.read_labels(table)
+        read_labels(table)
 
 
 @pytest.mark.parametrize(
     "given, words",
     [
-        (zipped({}), "holds no image; give PNG"),
-        (zipped({"a.txt": b"x"}), "holds no image; give PNG"),
-        (zipped({"../a.png": b"x"}), r"holds no image \(../a.png points outside its zip"),
-        (b"no zip", "is no folder and no whole zip"),
-        (zipped(FILES)[:-30], "is no folder and no whole zip"),
+        (zipped({}), "holds no images; give PNG"),
+        (zipped({"a.txt": b"x"}), "holds no images; give PNG"),
+        (zipped({"../a.png": b"x"}), r"holds no images \(../a.png points outside its zip"),
+        (b"no zip", "is not an intact zip; pack"),
+        (zipped(FILES)[:-30], "is not an intact zip; pack"),
         (Path("/nowhere/at/all"), "There is no folder or zip /nowhere/at/all"),
     ],
 )
@@ -144,7 +151,7 @@ def test_files_that_point_outside_or_come_twice_are_named_and_the_others_taken()
         assert [one.sentence for one in source.refused] == [
             "/etc/2.png points outside its zip; pack it under a plain name.",
             "C:\\3.png points outside its zip; pack it under a plain name.",
-            "cat/1.png is in the zip twice; pack it under names of their own.",
+            "cat/1.png is in the zip twice; pack it under different names.",
         ]
 
 
@@ -169,10 +176,10 @@ def test_a_file_that_vanished_or_is_damaged_costs_itself_alone(tmp_path: Path) -
 @given(st.binary(max_size=200))
 def test_whatever_a_table_holds_only_a_sentence_comes_out(data: bytes) -> None:
     with suppress(HybridError):
-        table = archives.read_labels(data)
+        table = read_labels(data)
         assert {type(label) for label in table.values()} <= {str}
 
 
 def test_a_field_longer_than_any_label_is_one_sentence() -> None:
     with pytest.raises(SourceError, match="Line 1 of the table of labels cannot be read"):
-        archives.read_labels(b"1.png," + b"x" * 200_000)
+        read_labels(b"1.png," + b"x" * 200_000)

@@ -156,8 +156,8 @@ def test_a_download_reports_its_progress_and_gives_the_file_its_name(
             lambda content: Server(content, breaks_after=len(content) // 2),
             "could not be downloaded",
         ),
-        (lambda content: Server(content[:-1]), "is not the archive of cifar10"),
-        (lambda _: Server(b"<html>busy</html>"), "is not the archive of cifar10"),
+        (lambda content: Server(content[:-1]), "did not send the archive of cifar10"),
+        (lambda _: Server(b"<html>busy</html>"), "did not send the archive of cifar10"),
     ],
 )
 def test_a_failed_download_leaves_no_file(

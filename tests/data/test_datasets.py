@@ -67,7 +67,7 @@ def test_the_written_positions_are_those_that_seed_0_draws(name: str, per_class:
 
     drawn = data.draw_splits(labels, data.DATASETS[name].fractions, rng=rng)
 
-    written = datasets._written(name).positions
+    written = datasets.stored_splits(name).positions
     assert sorted(written) == ["certify", "tune"]
     for split, positions in written.items():
         np.testing.assert_array_equal(positions, drawn[split])
@@ -112,17 +112,17 @@ def test_both_sources_of_cifar_give_the_same_image_at_every_position(
     drawn = data.draw_splits(
         labels, data.DATASETS["cifar10"].fractions, rng=np.random.default_rng(0)
     )
-    written = datasets._Written(
+    written = datasets.StoredSplits(
         key="synthetic",
         classes=tuple("abcdefghij"),
         pixels_sha256={
-            part: datasets._pixels_sha256(images[o], of[o])
+            part: datasets.pixels_sha256(images[o], of[o])
             for part, (images, of) in parts.items()
             for o in [data.canonical_order(images, of)]
         },
         positions={split: drawn[split] for split in ("tune", "certify")},
     )
-    monkeypatch.setattr(datasets, "_written", lambda _: written)
+    monkeypatch.setattr(datasets, "stored_splits", lambda _: written)
 
     loaded = []
     for write in (write_batches, write_grids):
@@ -264,14 +264,14 @@ def test_a_test_folder_set_apart_stays_the_test_split(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_says_what_to_put_there(tmp_path: Path) -> None:
-    with pytest.raises(DataMissingError, match="holds no image; give PNG, JPEG"):
+    with pytest.raises(DataMissingError, match="holds no images; give PNG, JPEG"):
         data.load(tmp_path, "train")
 
 
 def test_a_folder_with_too_few_images_for_a_split_says_so(tmp_path: Path) -> None:
     write_folder(tmp_path, per_class=1)
 
-    with pytest.raises(DataMissingError, match="too few images for the split certify; put more"):
+    with pytest.raises(DataMissingError, match="too few images for the split certify; add more"):
         data.load(tmp_path, "certify")
 
 
@@ -288,7 +288,7 @@ def test_a_bad_picture_in_a_folder_is_listed_and_the_others_are_used(
     assert len(first.labels) == 12
     for split in (first, again):
         assert [one.name for one in split.skipped] == ["ant/bad.png"]
-        assert "bad.png is no PNG" in split.skipped[0].sentence
+        assert "bad.png is not a PNG" in split.skipped[0].sentence
     np.testing.assert_array_equal(first.images, again.images)
 
 

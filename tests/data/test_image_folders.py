@@ -78,11 +78,11 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_costs_no_other(tmp_pa
 
     assert pixels.labels.tolist() == [0, 1]
     assert {one.name: one.sentence.partition(";")[0] for one in pixels.skipped} == {
-        "loose.png": "loose.png lies in no folder of a class",
+        "loose.png": "loose.png is not in a class's folder",
         "cat/cut.png": "cat/cut.png is damaged or cut short",
         "cat/empty.png": "cat/empty.png is empty",
         "cat/tiny.png": "cat/tiny.png has 2 × 2 pixels",
-        "dog/words.jpg": "dog/words.jpg is no PNG, JPEG, WebP, GIF, BMP or TIFF image",
+        "dog/words.jpg": "dog/words.jpg is not a PNG, JPEG, WebP, GIF, BMP or TIFF image",
     }
 
 
@@ -112,7 +112,7 @@ def test_rows_of_a_table_say_the_classes_where_there_is_one(tmp_path: Path):
     pixels = read(write_folder(tmp_path, files | {"labels.csv": table}))
 
     assert pixels.labels.tolist() == [1, 0]
-    assert "b/3.png has no row of its own in labels.csv" in pixels.skipped[0].sentence
+    assert "b/3.png has no row in labels.csv" in pixels.skipped[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_rows_of_a_table_say_the_classes_where_there_is_one(tmp_path: Path):
         ({"Cat/1.png": GREY, "cat/2.png": GREY}, "one class in two ways, Cat and cat; put their"),
         (
             {"train/cat/1.png": GREY, "train/dog/1.png": GREY, "test/Katze/1.png": GREY},
-            r"test/Katze in .* is no class of train/, which has cat, dog; rename it",
+            r"test/Katze in .* is not a class of train/, which has cat, dog; rename it",
         ),
-        ({"cat/notes.txt": b"x"}, "holds no image; give PNG"),
+        ({"cat/notes.txt": b"x"}, "holds no images; give PNG"),
     ],
 )
 def test_folders_that_say_no_classes_are_one_sentence(

@@ -44,11 +44,11 @@ def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = Tru
         words = archives.label_words(source, card.classes)
         found = labels.match(words, card.classes)
         table = {one.word: one.class_name for one in found} if labelled else None
-        return ingest.plan(source, card, name=name, words=words, table=table)
+        return ingest.plan_ingest(source, card, name=name, words=words, table=table)
 
 
 def gathered(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> UserSplit:
-    return ingest.collect(planned(files, name, labelled=labelled), reader(files))
+    return ingest.ingest(planned(files, name, labelled=labelled), reader(files))
 
 
 def reader(files: dict[str, bytes]) -> Callable[[Entry], bytes]:
@@ -85,7 +85,7 @@ def test_the_trace_of_a_zip_is_that_of_the_same_arrays(network: Network) -> None
     assert same(found, expected)
 
 
-def test_an_own_split_is_evaluated_as_any_other(network: Network) -> None:
+def test_an_user_split_is_evaluated_as_any_other(network: Network) -> None:
     some = digits()
     recorded(network, gathered(pngs(some)))
 
@@ -124,9 +124,9 @@ def test_a_killed_collection_goes_on_and_ends_the_same(small_parts: None, stop_a
     seen: list[str] = []
 
     with pytest.raises(KeyboardInterrupt):
-        ingest.collect(plan, _dying(files, after=stop_at))
+        ingest.ingest(plan, _dying(files, after=stop_at))
     assert user_splits.names(NETWORK) == ["whole"]
-    about = ingest.collect(plan, _counting(files, seen))
+    about = ingest.ingest(plan, _counting(files, seen))
 
     assert len(seen) <= len(files) - stop_at + 20  # what lay in whole parts was not read again
     assert replace(about, name="whole", key=whole.key) == whole
@@ -160,10 +160,10 @@ def test_half_a_part_that_a_kill_left_is_not_kept(small_parts: None) -> None:
     files = pngs(digits())
     plan = planned(files)
     with pytest.raises(KeyboardInterrupt):
-        ingest.collect(plan, _dying(files, after=45))
+        ingest.ingest(plan, _dying(files, after=45))
     (plan.draft / ".part-00002.npz.0123abcd").write_bytes(b"half")
 
-    about = ingest.collect(plan, reader(files))
+    about = ingest.ingest(plan, reader(files))
 
     kept = sorted(path.name for path in user_splits.path_of(NETWORK, "mine").iterdir())
     assert kept == ["part-00000.npz", "part-00001.npz", "part-00002.npz", "split.toml"]
@@ -180,14 +180,14 @@ def test_parts_that_are_thrown_away_meanwhile_make_no_split(small_parts: None) -
         return files[entry.name]
 
     with pytest.raises(SourceError, match="incomplete or changed"):
-        ingest.collect(plan, read)
+        ingest.ingest(plan, read)
     assert user_splits.names(NETWORK) == []
 
 
 def test_an_unfinished_collection_is_listed_and_can_be_thrown_away(small_parts: None) -> None:
     files = pngs(digits())
     with pytest.raises(KeyboardInterrupt):
-        ingest.collect(planned(files), _dying(files, after=45))
+        ingest.ingest(planned(files), _dying(files, after=45))
 
     (draft,) = ingest.drafts(NETWORK)
     ingest.discard(draft)
@@ -200,10 +200,10 @@ def test_a_damaged_part_of_a_draft_is_read_again(small_parts: None) -> None:
     files = pngs(digits())
     plan = planned(files)
     with pytest.raises(KeyboardInterrupt):
-        ingest.collect(plan, _dying(files, after=45))
+        ingest.ingest(plan, _dying(files, after=45))
     (plan.draft / "part-00001.npz").write_bytes(b"half")
 
-    about = ingest.collect(plan, reader(files))
+    about = ingest.ingest(plan, reader(files))
 
     assert same_images(about, gathered(files, "whole"))
 
@@ -211,7 +211,7 @@ def test_a_damaged_part_of_a_draft_is_read_again(small_parts: None) -> None:
 def test_other_files_under_the_same_name_start_anew(small_parts: None) -> None:
     files = pngs(digits())
     with pytest.raises(KeyboardInterrupt):
-        ingest.collect(planned(files), _dying(files, after=45))
+        ingest.ingest(planned(files), _dying(files, after=45))
     changed = files | {next(iter(files)): png(np.zeros((8, 8), np.uint8))}
 
     about = gathered(changed)
@@ -228,9 +228,9 @@ def test_memory_does_not_grow_with_the_images() -> None:
         source = archives.Source(
             title="many", entries=entries, refused=(), others=0, table=None, read=lambda _: blank
         )
-        plan = ingest.plan(source, card, name=f"many-{count}")
+        plan = ingest.plan_ingest(source, card, name=f"many-{count}")
         tracemalloc.start()
-        ingest.collect(plan, source.read)
+        ingest.ingest(plan, source.read)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
@@ -248,8 +248,8 @@ def test_what_cannot_be_read_is_listed_and_costs_no_other() -> None:
     assert about.skipped == 3
     assert [one.sentence for one in user_splits.skipped(about)] == [
         "0/a.png is empty; choose the file again.",
-        "0/b.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
-        "1/c.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
+        "0/b.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
+        "1/c.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
     ]
 
 
@@ -287,7 +287,7 @@ def test_very_few_images_of_one_class_are_a_split_too(network: Network, count: i
     [
         ({"cow/1.png": b"", "pig/2.png": b""}, r"None of the labels \(cow, pig\) is a class of"),
         ({"1.png": b"x"}, "The images have no labels"),
-        ({"1/1.png": b"x"}, r"None of the 1 images could be read; the first: 1/1.png is no PNG"),
+        ({"1/1.png": b"x"}, r"None of the 1 images could be read; the first: 1/1.png is not a PNG"),
     ],
 )
 def test_images_that_make_no_split_are_one_sentence_and_leave_nothing(
@@ -306,7 +306,7 @@ def test_a_name_that_is_no_folders_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["test", "Tune", "certify", "train"])
-def test_a_name_of_the_data_sets_own_splits_is_refused(name: str) -> None:
+def test_a_name_of_the_data_sets_user_splits_is_refused(name: str) -> None:
     with pytest.raises(SourceError, match="is a split of the data set"):
         planned(pngs(digits(10)), name)
 
@@ -316,7 +316,7 @@ def test_a_taken_name_is_refused_unless_it_is_the_same_again() -> None:
     about = gathered(files)
 
     assert gathered(files) == about
-    with pytest.raises(SourceError, match="A split called mine is kept for digits-vgg already"):
+    with pytest.raises(SourceError, match="digits-vgg already has a split called mine;"):
         gathered(pngs(digits(20)))
     assert user_splits.split(NETWORK, "mine") == about
 
@@ -325,7 +325,7 @@ def test_a_split_divided_in_two_shares_no_image_and_halves_each_class() -> None:
     files = pngs(digits(200))
 
     halves = ingest.divided(planned(files))
-    abouts = [ingest.collect(half, reader(files)) for half in halves]
+    abouts = [ingest.ingest(half, reader(files)) for half in halves]
 
     assert [(about.name, about.purpose) for about in abouts] == [
         ("mine-tune", "tune"), ("mine-certify", "certify"),
@@ -341,15 +341,15 @@ def test_a_split_divided_in_two_shares_no_image_and_halves_each_class() -> None:
 
 def test_other_images_are_not_divided_while_a_half_of_that_name_is_kept() -> None:
     for half in ingest.divided(planned(files := pngs(digits(40)))):
-        ingest.collect(half, reader(files))
+        ingest.ingest(half, reader(files))
     user_splits.delete(NETWORK, "mine-tune")
 
-    with pytest.raises(SourceError, match="A split called mine-certify is kept for digits-vgg"):
+    with pytest.raises(SourceError, match="digits-vgg already has a split called mine-certify"):
         ingest.divided(planned(pngs(digits(60))))
 
     assert user_splits.names(NETWORK) == ["mine-certify"]
     assert user_splits.halved(NETWORK) == []
-    ingest.collect(ingest.divided(planned(files))[0], reader(files))  # the same images again
+    ingest.ingest(ingest.divided(planned(files))[0], reader(files))  # the same images again
     assert user_splits.halved(NETWORK) == ["mine"]
 
 
@@ -365,12 +365,12 @@ def test_a_full_disk_while_collecting_is_one_sentence_and_what_was_read_stays(
     plan = planned(files)
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", _full_after(1, np.savez))
-        with pytest.raises(SourceError, match=r"No space left on device.*goes on from there"):
-            ingest.collect(plan, reader(files))
+        with pytest.raises(SourceError, match=r"No space left on device.*continues from there"):
+            ingest.ingest(plan, reader(files))
 
     assert user_splits.names(NETWORK) == []
     assert [path.name for path in plan.draft.iterdir()] == ["part-00000.npz"]
-    assert ingest.collect(plan, reader(files)).samples == 60
+    assert ingest.ingest(plan, reader(files)).samples == 60
 
 
 def test_a_full_disk_while_recording_is_one_sentence_and_no_half_trace(
@@ -379,7 +379,7 @@ def test_a_full_disk_while_recording_is_one_sentence_and_no_half_trace(
     about = gathered(pngs(digits()))
     with monkeypatch.context() as patch:
         patch.setattr(trace, "save", _full_after(0, trace.save))
-        with pytest.raises(TraceError, match=r"No space left on device.*goes on from there"):
+        with pytest.raises(TraceError, match=r"No space left on device.*continues from there"):
             recorded(network, about)
 
     assert not list(user_splits.path_of(NETWORK, "mine").glob("*.parquet"))
@@ -439,7 +439,7 @@ def test_a_description_of_another_format_is_one_sentence() -> None:
         user_splits.split(NETWORK, "mine")
 
 
-def test_own_splits_lie_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_splits_are_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYBRID_TRACES")
     monkeypatch.setenv("XDG_DATA_HOME", "/home/somebody/data")
 
@@ -451,8 +451,10 @@ def test_a_folder_gives_the_same_split_as_its_zip(tmp_path: Path) -> None:
     card = zoo.card(NETWORK)
     with archives.opened(write_folder(tmp_path / "photos", files_)) as source:
         words = archives.label_words(source, card.classes)
-        plan = ingest.plan(source, card, name="folder", words=words, table=dict.fromkeys("7", "7"))
-        about = ingest.collect(plan, source.read)
+        plan = ingest.plan_ingest(
+            source, card, name="folder", words=words, table=dict.fromkeys("7", "7")
+        )
+        about = ingest.ingest(plan, source.read)
 
     sevens = [content for name, content in files_.items() if name.startswith("7/")]
     assert about.samples == len(sevens)

@@ -1,6 +1,7 @@
 """One image through a network: what the layers report is what the thresholds demand."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -135,8 +136,7 @@ def test_no_hook_is_left_behind_when_the_run_fails() -> None:
             thresholds=NOBODY,
         )
 
-    # torch has no public list of them
-    assert not any(module._forward_hooks for module in network.modules())  # noqa: SLF001
+    pickle.dumps(network)  # a hook that was left could not be pickled
 
 
 def test_the_pixels_are_normalised_as_for_the_trace() -> None:

@@ -22,7 +22,7 @@ from hybrid.files import sha256_of
 from hybrid.models import Network, Spec, build
 from hybrid.models.checkpoints import base_of, load_network, save_network
 from hybrid.models.network import quantized_layers
-from hybrid.quant.quantizers import BITS
+from hybrid.quant.levels import BITS
 
 every_width = pytest.mark.parametrize("bits", BITS)
 one_folder = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,7 +158,7 @@ def test_no_file_says_what_to_do(path: Path):
 def test_what_is_no_safetensors_file_is_not_read(data: bytes, path: Path):
     path.write_bytes(data)
 
-    with pytest.raises(WeightsError, match="is no whole safetensors file of this project"):
+    with pytest.raises(WeightsError, match="is not an intact safetensors file of this"):
         load_network(path)
 
 
@@ -223,7 +223,7 @@ def test_one_byte_changed_in_the_header_gives_a_network_or_one_sentence(
 
 
 HEADERS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "no metadata": (lambda h: h.pop("__metadata__"), "no whole safetensors file"),
+    "no metadata": (lambda h: h.pop("__metadata__"), "not an intact safetensors file"),
     "other format": (lambda h: h["__metadata__"].update(format="2"), "weights format 2, not 1"),
     "no spec": (lambda h: h["__metadata__"].pop("spec"), "does not hold this network's weights"),
     "spec is a list": (lambda h: h["__metadata__"].update(spec="[]"), "does not hold"),
@@ -293,7 +293,7 @@ def test_the_weights_of_another_network_are_refused_without_building_it(
     """A billion classes would fill the memory: they are compared, never allocated."""
     path.write_bytes(with_spec(**values))
 
-    with pytest.raises(WeightsError, match=r"weights \(|describes no network") as caught:
+    with pytest.raises(WeightsError, match=r"weights \(|cannot be loaded") as caught:
         load_network(path)
     assert "\n" not in str(caught.value)
 
@@ -471,7 +471,7 @@ def test_a_base_that_is_no_plain_folder_name_is_not_looked_for(
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda p: looked_at.append(p) or read_bytes(p))
 
-    with pytest.raises(WeightsError, match="names no folder beside its own as its base; fetch or"):
+    with pytest.raises(WeightsError, match="is not a sibling folder; fetch or train"):
         read(based)
     assert looked_at == [based]
 
@@ -481,7 +481,7 @@ def test_a_base_that_is_no_plain_folder_name_is_not_looked_for(
 def test_whatever_is_named_as_base_stays_beside_or_is_one_sentence(based: Path, folder: str):
     pointing(based, base=folder, base_sha256="0" * 64)
 
-    with pytest.raises(WeightsError, match=r"no folder beside|is missing|SHA-256 differs"):
+    with pytest.raises(WeightsError, match=r"not a sibling folder|is missing|SHA-256 differs"):
         load_network(based)
 
 
@@ -498,13 +498,13 @@ def test_a_base_without_its_sha256_is_refused(based: Path):
 def test_a_base_with_a_base_is_neither_written_nor_read(based: Path, tmp_path: Path):
     third = tmp_path / "hybrid-8bit" / based.name
 
-    with pytest.raises(WeightsError, match="can be no base; name a whole file"):
+    with pytest.raises(WeightsError, match="cannot be one; name a whole file"):
         save_network(network_of(bits=32), third, base=based)
     assert not third.exists()
 
     shutil.copytree(based.parent, third.parent)
     pointing(third, base=based.parent.name, base_sha256=sha256_of(based))
-    with pytest.raises(WeightsError, match=r"can be no base.*fetch or train it again\.$"):
+    with pytest.raises(WeightsError, match=r"cannot be one.*fetch or train it again\.$"):
         load_network(third)
 
 
@@ -524,7 +524,7 @@ def test_a_tensor_that_is_in_neither_file_is_named(missing: str, based: Path, ba
     pointing(based, base_sha256=sha256_of(base))
 
     with pytest.raises(
-        WeightsError, match=rf"\({missing} is neither there nor in its base\); fetch"
+        WeightsError, match=rf"\({missing} is neither in it nor in its base\); fetch"
     ):
         load_network(based)
 
@@ -541,7 +541,7 @@ def test_a_base_that_would_not_be_found_again_is_refused(place: str, base: Path,
     path = tmp_path / "hybrid-32bit" / base.name
     shutil.copytree(base.parent, (tmp_path / place).parent, dirs_exist_ok=True)
 
-    with pytest.raises(WeightsError, match=r"can be no base of .* in a folder beside"):
+    with pytest.raises(WeightsError, match=r"cannot be the base of .* in a sibling folder"):
         save_network(network_of(bits=32), path, base=tmp_path / place)
     assert not path.exists()
 

@@ -12,7 +12,8 @@ from hybrid.models import Reference, Spec, build
 from hybrid.models.adapted import stage_cuts
 from hybrid.models.census import census
 from hybrid.models.cutting import cuts, find_cut, pieces, state_shape, worthwhile
-from hybrid.models.tracing import Outline, load_model, trace
+from hybrid.models.tracing import Outline, trace
+from hybrid.models.user_models import load_model
 
 IMAGE = (3, 16, 16)
 
@@ -156,7 +157,7 @@ def test_a_name_that_is_no_module_gets_the_nearest():
 def test_a_number_that_would_cross_is_refused_in_a_sentence():
     found = cuts(outlined("counting"))
 
-    with pytest.raises(ModelError, match=r"cannot be cut behind stem: .* crosses, a int, and only"):
+    with pytest.raises(ModelError, match=r"cannot be cut after stem: the batch size"):
         find_cut(found, "stem", reference="counting")
     assert worthwhile(found) == []
     assert {cut.to_dict(bits=4)["clean"] for cut in found} == {False}

@@ -18,7 +18,8 @@ from hybrid.models.blocks import WhiteningStem, WideConv
 from hybrid.models.census import census
 from hybrid.models.network import quantized_layers
 from hybrid.policy import exits_taken
-from hybrid.quant.quantizers import BITS, QuantConv2d, calibrating
+from hybrid.quant.layers import QuantConv2d, calibrating
+from hybrid.quant.levels import BITS
 from hybrid.traces import confidence
 
 STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "wide9": 9, "digits-vgg": 4}
@@ -139,12 +140,12 @@ def test_features_are_sent_at_the_bits_of_the_last_edge_stage_and_at_two_at_leas
     [
         ({"exits": (2, 1)}, "Exits must ascend without repeats"),
         ({"exits": (1, 1)}, "Exits must ascend without repeats"),
-        ({"exits": (1, 3)}, "must lie on edge stages 0 to 2"),
-        ({"exits": (-1,)}, "must lie on edge stages 0 to 2"),
+        ({"exits": (1, 3)}, "must be on edge stages 0 to 2"),
+        ({"exits": (-1,)}, "must be on edge stages 0 to 2"),
         ({"cut": 4, "exits": ()}, "The cut must be a stage from 0 to 3, not 4"),
         ({"cut": -1, "exits": ()}, "The cut must be a stage from 0 to 3, not -1"),
         ({"bits": (32, 4)}, "2 bit widths for 3 edge stages; give one per stage"),
-        ({"size": 0}, "10 classes, 1 channels and 0 pixels make no network"),
+        ({"size": 0}, "10 classes, 1 channels and 0 pixels do not make a network"),
         ({"width": 3}, "A network has no width; remove it from the file"),
     ],
 )

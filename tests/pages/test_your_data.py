@@ -177,13 +177,13 @@ def test_a_corrupt_file_is_listed_and_costs_no_other(page: AppTest) -> None:
 
     assert user_splits.split(NETWORK, "mine").samples == 20
     assert table(page, "Why") == [
-        "7/broken.png is no PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
+        "7/broken.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
     ]
 
 
 @pytest.mark.parametrize(
     "files, sentence",
-    [({}, "mine.zip holds no image; give PNG"), ({"a.txt": b"x"}, "mine.zip holds no image")],
+    [({}, "mine.zip holds no images; give PNG"), ({"a.txt": b"x"}, "mine.zip holds no images")],
 )
 def test_a_zip_without_images_is_one_sentence(
     page: AppTest, files: dict[str, bytes], sentence: str

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from hybrid.models.blocks import ShiftedPReLU
 from hybrid.quant.fusing import fused, fusible
-from hybrid.quant.quantizers import activation_levels, binarize_activations, quantize, weight_levels
+from hybrid.quant.levels import activation_levels, weight_levels
+from hybrid.quant.quantizers import binarize_activations, quantize
 
 needs_a_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
 

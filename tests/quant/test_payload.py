@@ -64,7 +64,7 @@ def test_one_payload_by_hand():
 
 @pytest.mark.parametrize("length", range(len(SOME)))
 def test_a_payload_cut_short_is_refused(length: int):
-    with pytest.raises(PayloadError, match=r"(cut short|damaged).*; send it again\."):
+    with pytest.raises(PayloadError, match=r"(incomplete|damaged).*; send it again\."):
         decode(SOME[:length])
 
 

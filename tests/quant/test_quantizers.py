@@ -6,24 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from torch import Tensor, nn
+from torch import Tensor
 
-from hybrid.errors import BitWidthError
+from hybrid.quant.levels import BITS, Levels, activation_levels, weight_levels
 from hybrid.quant.quantizers import (
-    BITS,
-    ActivationQuantizer,
-    Levels,
-    QuantConv2d,
-    activation_levels,
     binarize_activations,
     binarize_weights,
-    calibrating,
-    check_bits,
     fit_range,
     fit_step,
     quantize,
     to_codes,
-    weight_levels,
 )
 
 LEARNED = range(2, 9)
@@ -45,26 +37,6 @@ kernels = npst.arrays(
 
 def spread(*shape: int, seed: int = 0, scale: float = 2.0) -> Tensor:
     return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-# ---------------------------------------------------------------- levels
-
-
-def test_the_levels_are_those_of_the_table():
-    def all_values(levels: Levels) -> list[float]:
-        return [code + levels.offset for code in range(levels.low, levels.high + 1)]
-
-    assert all_values(weight_levels(2)) == [-1.5, -0.5, 0.5, 1.5]  # {-3, -1, 1, 3} · step/2
-    assert all_values(weight_levels(3)) == [-4, -3, -2, -1, 0, 1, 2, 3]
-    assert all_values(activation_levels(2)) == [0, 1, 2, 3]
-    assert (weight_levels(8).low, weight_levels(8).high) == (-128, 127)
-    assert activation_levels(8).high == 255
-
-
-@pytest.mark.parametrize("bits", [0, 9, 16, -1, True])
-def test_other_bit_widths_are_refused(bits: int):
-    with pytest.raises(BitWidthError, match="bits are not offered here; choose one of 1, 2, 3"):
-        check_bits(bits)
 
 
 # ---------------------------------------------------------------- against references
@@ -298,6 +270,21 @@ def test_one_bit_activations_have_two_levels(x: Tensor):
     assert set(binarize_activations(x, torch.tensor(0.0)).tolist()) <= {-1.0, 1.0}
 
 
+@given(st.lists(st.floats(-4, 4, width=32), min_size=2, max_size=40), st.sampled_from([2, 4, 8]))
+def test_a_signed_range_has_zero_as_a_level_and_loses_at_most_half_a_step(
+    values: list[float], bits: int
+):
+    x = torch.tensor(values)
+
+    step, zero = fit_range(x, bits=bits, candidates=1)  # of the whole range
+
+    codes = x / step + zero
+    assert float(zero).is_integer()
+    assert 0 <= zero <= 2**bits - 1
+    assert float(codes.min()) >= -0.51  # the zero point was rounded by half a code at most
+    assert float(codes.max()) <= 2**bits - 1 + 0.51
+
+
 # ---------------------------------------------------------------- autocast
 
 
@@ -324,169 +311,3 @@ def test_gradients_under_autocast_have_the_types_of_their_inputs():
     assert x.grad is not None
     assert step.grad is not None
     assert (x.grad.dtype, step.grad.dtype) == (torch.bfloat16, torch.float32)
-
-
-@every_width
-def test_a_convolution_under_autocast_quantizes_its_float32_weights(bits: int):
-    layer = QuantConv2d(4, 6, 3, bits=bits, padding=1)
-    expected = layer.quantized_weight()
-
-    with torch.autocast("cpu", torch.bfloat16):
-        inside = layer.quantized_weight()
-        output = layer(spread(2, 4, 5, 5))
-
-    assert torch.equal(inside, expected)
-    assert output.dtype == torch.bfloat16
-
-
-# ---------------------------------------------------------------- layers
-
-
-@every_width
-@pytest.mark.parametrize("stride, padding", [(1, 0), (1, 1), (2, 0), (2, 1)])
-def test_a_convolution_is_one_of_quantized_weights_and_inputs(bits: int, stride: int, padding: int):
-    layer = QuantConv2d(3, 5, 3, bits=bits, stride=stride, padding=padding)
-    x = spread(2, 3, 6, 6)
-
-    output = layer(x)
-
-    surrounded = nn.functional.pad(x, (padding,) * 4)
-    expected = nn.functional.conv2d(
-        layer.activation(surrounded), layer.quantized_weight(), stride=stride
-    )
-    torch.testing.assert_close(output, expected)
-
-
-def test_the_padding_of_a_one_bit_input_is_no_third_level():
-    layer = QuantConv2d(1, 1, 3, bits=1, padding=1)
-    nn.init.constant_(layer.weight, 0.5)
-
-    corner = layer(torch.full((1, 1, 4, 4), -1.0))[0, 0, 0, 0].item()
-
-    # four inputs of -1 and five of the padding, whose sign is +1, times a scale of 0.5
-    assert corner == (-4 + 5) * 0.5
-
-
-def test_at_one_bit_the_shift_moves_the_border_of_the_sign():
-    quantizer = ActivationQuantizer(1, 2)
-    with torch.no_grad():
-        quantizer.shift.copy_(torch.tensor([0.5, -0.5]).view(1, 2, 1, 1))
-
-    signs = quantizer(torch.zeros(1, 2, 1, 1))
-
-    assert signs.flatten().tolist() == [-1, 1]
-
-
-@every_width
-def test_freezing_changes_no_output(bits: int):
-    layer = QuantConv2d(3, 5, 3, bits=bits, padding=1)
-    x = spread(2, 3, 6, 6)
-    before = layer(x)
-
-    layer.freeze()
-    first = layer.weight.clone()
-    layer.freeze()
-
-    assert torch.equal(layer(x), before)
-    assert torch.equal(layer.weight, first)
-    assert layer.frozen == (bits != 32)
-
-
-@pytest.mark.parametrize("bits", BITS[:-1])
-def test_codes_and_scales_stand_for_the_quantized_weights(bits: int):
-    layer = QuantConv2d(3, 5, 3, bits=bits)
-
-    codes, scale = layer.weight_codes()
-
-    assert int(codes.max()) < 2**bits
-    assert torch.equal(layer.decoded(codes, scale), layer.quantized_weight())
-
-
-def test_calibrating_sets_the_steps_from_the_batch_and_ends_with_it():
-    layer = QuantConv2d(3, 5, 3, bits=4)
-    x = spread(8, 3, 6, 6).relu()
-
-    with calibrating(layer), torch.no_grad():
-        layer(x)
-
-    expected = fit_step(x, activation_levels(4))
-    torch.testing.assert_close(layer.activation.step, expected)
-    layer(100 * x)
-    torch.testing.assert_close(layer.activation.step, expected)
-
-
-def test_at_one_bit_calibrating_puts_the_border_of_the_sign_at_each_channels_mean():
-    layer = QuantConv2d(2, 5, 3, bits=1)
-    x = spread(8, 2, 6, 6).relu() + 3
-
-    with calibrating(layer):
-        layer(x)
-
-    expected = [x[:, channel].mean().item() for channel in (0, 1)]
-    assert layer.activation.shift.flatten().tolist() == pytest.approx(expected)
-
-
-def test_calibrating_ends_also_when_the_network_fails():
-    layer = QuantConv2d(3, 5, 3, bits=4)
-
-    with pytest.raises(RuntimeError, match="channels"), calibrating(layer):
-        layer(torch.zeros(1, 7, 6, 6))
-
-    assert not layer.activation.calibrate
-
-
-@pytest.mark.parametrize("bits", BITS[:-1])
-def test_every_parameter_of_a_convolution_learns(bits: int):
-    layer = QuantConv2d(3, 5, 3, bits=bits, padding=1)
-
-    layer(spread(2, 3, 6, 6, scale=0.5)).square().sum().backward()
-
-    parameters = dict(layer.named_parameters())
-    assert "weight" in parameters
-    for name, parameter in parameters.items():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-@given(st.lists(st.floats(-4, 4, width=32), min_size=2, max_size=40), st.sampled_from([2, 4, 8]))
-def test_a_signed_range_has_zero_as_a_level_and_loses_at_most_half_a_step(
-    values: list[float], bits: int
-):
-    x = torch.tensor(values)
-
-    step, zero = fit_range(x, bits=bits, candidates=1)  # of the whole range
-
-    codes = x / step + zero
-    assert float(zero).is_integer()
-    assert 0 <= zero <= 2**bits - 1
-    assert float(codes.min()) >= -0.51  # the zero point was rounded by half a code at most
-    assert float(codes.max()) <= 2**bits - 1 + 0.51
-
-
-def test_a_signed_quantizer_behind_a_relu_is_the_unsigned_one():
-    torch.manual_seed(0)
-    x = torch.randn(4, 3, 8, 8).relu()
-    signed, unsigned = ActivationQuantizer(4, 3, signed=True), ActivationQuantizer(4, 3)
-
-    for quantizer in (signed, unsigned):
-        quantizer.calibrate = True
-        quantizer(x)
-        quantizer.calibrate = False
-
-    assert signed.levels == unsigned.levels == Levels(low=0, high=15)
-    assert torch.allclose(signed(x), unsigned(x), atol=1e-6)
-
-
-def test_a_signed_quantizer_keeps_what_lies_below_zero():
-    x = torch.nn.functional.silu(torch.linspace(-6, 2, 4_000)).reshape(1, 1, 40, 100)
-    signed, unsigned = ActivationQuantizer(4, 1, signed=True), ActivationQuantizer(4, 1)
-    for quantizer in (signed, unsigned):
-        quantizer.calibrate = True
-        quantizer(x)
-        quantizer.calibrate = False
-
-    with torch.no_grad():
-        kept, lost = ((q(x) - x)[x < 0].square().mean() for q in (signed, unsigned))
-
-    assert kept < 0.1 * lost
-    assert signed(torch.zeros_like(x)).abs().max() == 0

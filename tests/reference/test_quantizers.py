@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid.quant.quantizers import activation_levels, binarize_weights, quantize, weight_levels
+from hybrid.quant.levels import activation_levels, weight_levels
+from hybrid.quant.quantizers import binarize_weights, quantize
 
 WHY = "qonnx is not installed; it comes with the extra `reference`"
 

@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hybrid import zoo
-from hybrid.adaptation.adapt import AdaptRequest, adapt
+from hybrid.adaptation.adapt import adapt
+from hybrid.adaptation.preparing import AdaptRequest
 from hybrid.choosing import Limits, choose, collect_candidates
 from hybrid.cli.main import app
 from hybrid.errors import (
@@ -35,7 +36,7 @@ from hybrid.errors import (
     SweepError,
     WeightsError,
 )
-from hybrid.sweep import on_ray, sweep, swept, trials
+from hybrid.sweep import cluster, results, sweep, trials
 from hybrid.sweep.sweep import Sweep, SweepPlan, plan, run
 from hybrid.sweep.trials import Made, Trial
 from tests.sweep.models import chain
@@ -97,7 +98,7 @@ def test_the_trials_are_every_combination_that_can_be_and_the_rest_is_listed(
         for trial in found.trials
     ] == [(*place, seed, bits) for place in can for seed in (0, 3) for bits in (2, 8)]
     assert [(one.cut, one.exits) for one in found.skipped] == [("b", ("d",))]
-    assert "The exit behind d lies behind the cut at b" in found.skipped[0].reason
+    assert "The exit after d comes after the cut at b" in found.skipped[0].reason
     assert len({(trial.network, trial.bits) for trial in found.trials}) == len(found.trials)
     assert found == plan(many, tmp_path)
 
@@ -148,7 +149,7 @@ def test_a_name_that_is_too_long_or_odd_is_shortened_and_stays_its_own():
         ({"cuts": ("b",), "exits": (("d",),)}, SweepError, "Nothing is left to try: The exit"),
         ({"weights": Path("nowhere")}, WeightsError, "There are no weights at nowhere"),
         ({"name": "a/b"}, ModelError, "cannot name a network"),
-        ({"mean": (0.5,)}, ModelError, "as many means as deviations"),
+        ({"mean": (0.5,)}, ModelError, "Give a mean and a standard deviation above 0"),
     ],
 )
 def test_what_cannot_be_swept_is_one_sentence_and_leaves_nothing(
@@ -186,7 +187,7 @@ def test_a_trial_is_what_adapt_makes_alone_and_only_what_is_missing_is_made_agai
     kept = run(two, here, say=said.append)
 
     assert kept.already == 1
-    assert said[0] == "1 of 2 trials are finished already."
+    assert said[0] == "1 of 2 trials are already finished."
     assert "8 bit: " in said[1]
     assert bytes_of(network) == first
     assert run(two, nowhere).finished == two.trials
@@ -225,7 +226,7 @@ def test_a_network_that_was_made_otherwise_is_not_overwritten(
     with pytest.raises(SweepError, match="was made with weights_sha256"):
         run(plan(replace(asked, weights=other, bits=(8,)), out), nowhere)
     (out / plan(asked, out).trials[0].network / "trials.json").unlink()
-    with pytest.raises(SweepError, match="that no sweep made"):
+    with pytest.raises(SweepError, match="that was not made by a sweep"):
         run(plan(asked, out), nowhere)
     assert bytes_of(out) == before
 
@@ -237,7 +238,7 @@ def test_a_bit_width_that_no_layer_of_the_edge_can_have_is_left_out(asked: Sweep
     kept = run(mixed, here)
 
     assert [(one.cut, one.bits) for one in mixed.skipped] == [("mix", 4)]
-    assert "only those are quantized; cut later, or try 32 bits" in mixed.skipped[0].reason
+    assert "Only convolutions after the first layer are quantized" in mixed.skipped[0].reason
     assert [row.bits for row in sweep.rows(kept)] == [32]
 
 
@@ -322,7 +323,7 @@ def test_csv_and_json_say_the_same(asked: Sweep, tmp_path: Path):
     one = plan(asked, tmp_path)
     kept = run(one, here)
 
-    values = swept.write(sweep.rows(kept), tmp_path, about=sweep.about(one, kept))
+    values = results.write(sweep.rows(kept), tmp_path, about=sweep.about(one, kept))
 
     assert json.loads((tmp_path / "sweep.json").read_text()) == values
     names, cells = (line.split(",") for line in (tmp_path / "sweep.csv").read_text().splitlines())
@@ -343,9 +344,9 @@ def invoke(weights: Path, out: Path, *more: str) -> Result:
 @pytest.mark.parametrize(
     "address, sentence",
     [
-        ("127.0.0.1:1", "Nobody answers at 127.0.0.1:1"),
-        ("somewhere", "'somewhere' is no address of a Ray cluster"),
-        ("ray://127.0.0.1:1", "is no address of a Ray cluster"),
+        ("127.0.0.1:1", "Nothing answers at 127.0.0.1:1"),
+        ("somewhere", "'somewhere' is not the address of a Ray cluster"),
+        ("ray://127.0.0.1:1", "is not the address of a Ray cluster"),
     ],
 )
 def test_an_address_that_cannot_be_reached_is_one_sentence_and_code_2(
@@ -360,12 +361,12 @@ def test_an_address_that_cannot_be_reached_is_one_sentence_and_code_2(
 
 
 @pytest.mark.parametrize(
-    "greeting, sentence", [(b"", "Nobody answers"), (b"HTTP/1.1 400", "no Ray")]
+    "greeting, sentence", [(b"", "Nothing answers"), (b"HTTP/1.1 400", "is not a Ray cluster")]
 )
 def test_a_server_that_is_no_ray_is_told_at_once(
     greeting: bytes, sentence: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(on_ray, "ANSWER_S", 0.2)
+    monkeypatch.setattr(cluster, "ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def greet() -> None:
@@ -379,7 +380,7 @@ def test_a_server_that_is_no_ray_is_told_at_once(
         thread.start()
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
-        with pytest.raises(ClusterError, match=sentence), on_ray.connected(address=address):
+        with pytest.raises(ClusterError, match=sentence), cluster.connected(address=address):
             pass
 
         thread.join()
@@ -388,7 +389,7 @@ def test_a_server_that_is_no_ray_is_told_at_once(
 def test_without_ray_a_sentence_says_how_to_install_it(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(on_ray, "find_spec", lambda _: None)
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
 
     result = invoke(weights, tmp_path, "--bits", "4")
 
@@ -427,7 +428,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(
     result = invoke(weights, tmp_path, "--bits", "4", "--cuts", "d")
 
     assert result.exit_code == 130
-    assert "the same command goes on" in result.stderr
+    assert "run the same command again to resume" in result.stderr
 
 
 @pytest.fixture
@@ -526,7 +527,7 @@ def test_killed_and_gone_on_with_one_worker_or_on_a_cluster_the_bytes_are_the_sa
     stdout, stderr = going_on.communicate()
 
     assert going_on.returncode == 0, stderr
-    assert " of 2 trials are finished already." in stderr.splitlines()[0]
+    assert " of 2 trials are already finished." in stderr.splitlines()[0]
     assert [row["bits"] for row in json.loads(stdout)["trials"]] == [4, 8]
 
     with socket.socket() as free:

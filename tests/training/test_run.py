@@ -195,7 +195,7 @@ def test_steps_are_set_from_images_of_every_class(monkeypatch: pytest.MonkeyPatc
     split = data.load("digits", "train")
     images = split.labels.astype(np.float32).reshape(-1, 1, 1, 1)
 
-    chosen = runs._calibration(images)
+    chosen = runs.calibration_images(images)
 
     counts = np.bincount(chosen.numpy().ravel().astype(int), minlength=10)
     assert len(chosen) == runs.CALIBRATION_IMAGES
@@ -408,7 +408,7 @@ def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "last.ckpt"
-    keeper = runs._WholeCheckpoints()
+    keeper = runs.WholeCheckpoints()
     keeper.save_checkpoint({"epoch": 1}, path)
 
     def half(checkpoint: object, draft: Path) -> None:
@@ -461,13 +461,14 @@ def test_of_several_teachers_the_mean_of_the_probabilities_is_learned(tmp_path: 
             means = sum(
                 zoo.load(n, bits=32, static=True)(images)[-1].softmax(1) for n in ("wise", "fool")
             )
-            seen.append((module._taught(images, index), means / 2))
+            seen.append((module.taught(images, index), means / 2))
 
     taught = plan("static-32bit", epochs=3, teacher=both, teacher_weight=1.0)
     train(recipe(taught), TrainingRun(folder=tmp_path, precision="32-true", callbacks=(Seen(),)))
 
     assert seen
-    assert all(torch.allclose(*pair, atol=1e-5) for pair in seen)
+    # answers are rounded to float16: half a unit in the last place of 1 is 2^-12
+    assert all(torch.allclose(*pair, atol=2**-11) for pair in seen)
     known = zoo.card("digits-vgg").variants["static-32bit"]
     assert set(known.origins) == set(both)
     assert runs.is_published(recipe(taught), taught)
@@ -478,7 +479,7 @@ def test_a_teacher_of_other_classes_is_refused(tmp_path: Path):
     wise = replace(recipe(plan("static-32bit", epochs=1)), network="wise", classes=11)
     train(wise, TrainingRun(folder=tmp_path))
 
-    with pytest.raises(RecipeError, match="wise/static-32bit knows 11 classes and cannot teach"):
+    with pytest.raises(RecipeError, match="wise/static-32bit has 11 classes and cannot teach"):
         train(
             recipe(plan("static-32bit", teacher="wise/static-32bit")), TrainingRun(folder=tmp_path)
         )

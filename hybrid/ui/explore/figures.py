@@ -12,7 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from hybrid import policy
-from hybrid.quant.packing import FULL_PRECISION
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text.point import flow_labels
 from hybrid.ui import palette
 from hybrid.ui.explore.data import Frontier, Static

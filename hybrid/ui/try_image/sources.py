@@ -14,7 +14,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from hybrid import data, zoo
-from hybrid.data import images
+from hybrid.data import archives, images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import preprocess
@@ -134,12 +134,12 @@ def _uploads() -> list[Picture | Rejected]:
         on_change=_forget_removed,
         help=f"PNG, JPEG, WebP, GIF (first frame), BMP or TIFF, up to "
         f"{images.MAX_FILE_BYTES // 1_000_000} MB per file. Of a zip, the first "
-        f"{images.MAX_FILES} images are read.",
+        f"{archives.MAX_FILES} images are read.",
     )
     kept = st.session_state.setdefault("try_kept", {})
     for file in files:
         if file.file_id not in kept:
-            kept[file.file_id] = images.read_upload(file.name, file.getvalue(), size=_largest())
+            kept[file.file_id] = archives.read_upload(file.name, file.getvalue(), size=_largest())
     listed = st.session_state["try_listed"] = {file.file_id for file in files}
     _offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
     if not kept:
@@ -187,7 +187,7 @@ def _forget(file_ids: Iterable[str]) -> None:
 def _camera() -> list[Picture | Rejected]:
     """The camera's picture."""
     shot = st.camera_input("Camera", key="try_camera", width=480)
-    return images.read_upload("Camera", shot.getvalue(), size=_largest()) if shot else []
+    return archives.read_upload("Camera", shot.getvalue(), size=_largest()) if shot else []
 
 
 def _largest() -> int:

@@ -153,7 +153,9 @@ def plans(
     with archives.opened(
         found.given.where, title=found.given.title, labels=found.given.labels
     ) as s:
-        whole = ingest.plan(s, card, name=name, words=found.words, table=table, inverted=inverted)
+        whole = ingest.plan_ingest(
+            s, card, name=name, words=found.words, table=table, inverted=inverted
+        )
     made = ingest.divided(whole) if divide else (whole,)
     for plan in made:
         user_splits.check_free(card.network, plan.about.name)

@@ -50,7 +50,7 @@ def start(
             kept = []
             for number, plan in enumerate(made):
                 step = _reporter(report, f"Reading {plan.about.name}", number, steps)
-                kept.append(ingest.collect(plan, source.read, progress=step))
+                kept.append(ingest.ingest(plan, source.read, progress=step))
         _record(kept, [card.variants[n] for n in names], gate, report, (len(made), steps))
 
     return _start(work, card.network, *(plan.about.name + plan.key for plan in made))

@@ -9,7 +9,8 @@ from PIL import Image
 
 from hybrid.errors import ModelError
 from hybrid.models.cutting import cuts, worthwhile
-from hybrid.models.tracing import load_model, trace
+from hybrid.models.tracing import trace
+from hybrid.models.user_models import load_model
 from hybrid.ui.networks.cuts import figure, save_figure
 
 

@@ -1,4 +1,4 @@
-"""What a sweep found: a row for each trial, in plain values, CSV and JSON. No torch.
+"""A sweep's results: a row per trial in plain values, CSV and JSON. No torch.
 
 Thresholds are chosen on tune, with `RULE`; the figures are those of test.
 """
@@ -23,21 +23,21 @@ CSV, JSON = "sweep.csv", "sweep.json"
 MAX_LOSS_POINTS = 1.0
 RULE = (
     f"the least energy among thresholds that lose at most {MAX_LOSS_POINTS:g} point of accuracy "
-    "on tune against the model as it was given; where none do, those that lose least beyond it"
+    "on tune against the model as given; if none do, the thresholds with the smallest loss"
 )
-_MODEL = ("static", 32)  # mode and bits of the model as it was given
+_MODEL = ("static", 32)  # mode and bits of the model as given
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRow:
-    """A trial at its thresholds; figures of test, means per image.
+    """A trial at its thresholds; figures are for test, means per image.
 
     Args:
-        kept: whether the thresholds keep the limit of `RULE` on tune.
+        kept: whether the thresholds meet the limit of `RULE` on tune.
         exit_accuracy: exit name to accuracy on test if every image left there, final last.
         static_accuracy, static_energy_pj: of the static network of the same bits, which has no
-            exit and lies on the device; of the model as given where the bits are 32.
-        model_accuracy, model_energy_pj: of the model as it was given.
+            exits and runs on the device; of the model as given if the bits are 32.
+        model_accuracy, model_energy_pj: of the model as given.
     """
 
     network: str
@@ -65,10 +65,10 @@ class SweepRow:
 
 
 def row(network: str, bits: int, *, seed: int) -> SweepRow:
-    """A finished trial of the networks at hand.
+    """The row of a finished trial.
 
     Raises:
-        UnknownNameError, TraceError, WeightsError: it is not there, or damaged.
+        UnknownNameError, TraceError, WeightsError: it is missing or damaged.
     """
     card = zoo.card(network)
     field = collect_candidates([network])
@@ -100,19 +100,19 @@ def row(network: str, bits: int, *, seed: int) -> SweepRow:
 
 
 def priced() -> dict[str, str]:
-    """What the energies are counted with."""
+    """The hardware profile, link and scope of the energies."""
     prices = Prices()
     return {"profile": prices.profile.name, "link": prices.link.name, "scope": prices.scope}
 
 
 def write(rows: Sequence[SweepRow], folder: Path, *, about: dict[str, Any]) -> dict[str, Any]:
-    """The rows as CSV and JSON in a folder; gives what the JSON holds.
+    """Write the rows as CSV and JSON to a folder; returns the JSON's values.
 
     Args:
-        about: what was asked, skipped and failed, in plain values.
+        about: the sweep's request, skipped and failed trials, in plain values.
     """
-    said = {"format": FORMAT} | about | priced() | {"split": "test", "rule": RULE}
-    values = said | {"trials": [one.to_dict() for one in rows]}
+    head = {"format": FORMAT} | about | priced() | {"split": "test", "rule": RULE}
+    values = head | {"trials": [one.to_dict() for one in rows]}
     with replacing(folder / JSON) as path:
         path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
     with replacing(folder / CSV) as path:

@@ -1,7 +1,7 @@
-"""A function and what it is called with in, results as they come, through Ray; knows no network.
+"""A function called on many items through Ray, results as they come; knows no network.
 
-Ray is an extra and is imported late. It is told to send no usage statistics, to open no dashboard
-and to keep its logs off the console; a Ray that was started here is stopped here.
+Ray is an extra and is imported late. It sends no usage statistics, opens no dashboard and keeps its
+logs off the console; a Ray that is started here is stopped here.
 """
 
 import logging
@@ -22,10 +22,10 @@ from hybrid.errors import ClusterError
 
 __all__ = ["Pool", "check_installed", "connected"]
 
-OBJECT_STORE_BYTES = 80 * 2**20  # nearly Ray's least: results are a few words
-ANSWER_S = 5.0  # for which an address may stay silent
+OBJECT_STORE_BYTES = 80 * 2**20  # nearly Ray's minimum: results are a few words
+ANSWER_S = 5.0  # how long to wait for an answer
 _LONGEST_FOLDER = 24
-# How a client of gRPC begins (RFC 9113, section 3.4), and the kind of frame a server begins with.
+# The first bytes of a gRPC client (RFC 9113, section 3.4), and the type of a server's first frame.
 _HTTP2, _SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
 RETRIES = 2  # of work whose process or machine died
 
@@ -34,11 +34,11 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """A Ray that is connected, with at most so many calls at once.
+    """A connected Ray, with a limit on calls at once.
 
     Args:
-        at_once: calls that are handed to Ray at a time; None for all, of which it runs as many
-            as it has processors.
+        at_once: calls given to Ray at a time; None for all, of which it runs as many as it has
+            processors.
     """
 
     def __init__(self, at_once: int | None) -> None:
@@ -51,10 +51,10 @@ class Pool:
         *,
         lost: Callable[[Item, str], Result],
     ) -> Iterator[Result]:
-        """Results in the order in which they are finished; what still runs at the end is stopped.
+        """Results in the order in which they finish; calls that still run at the end are stopped.
 
         Args:
-            lost: makes a result of one line that says why there is none: its process died.
+            lost: makes the result of an item whose process died, from a line with the reason.
         """
         import ray
 
@@ -78,14 +78,14 @@ class Pool:
 
 @contextmanager
 def connected(*, address: str = "", workers: int | None = None) -> Iterator[Pool]:
-    """Ray started on this machine and stopped again, or that of a cluster.
+    """A Ray that runs on this machine inside the block, or a cluster's.
 
     Args:
         address: "auto" or "host:port" of a cluster; empty for this machine.
-        workers: calls at once; without it, as many as there are processors.
+        workers: calls at once; by default the number of processors.
 
     Raises:
-        ClusterError: no Ray installed, or none that answers.
+        ClusterError: Ray is not installed, or does not answer.
     """
     check_installed()
     with ExitStack() as stack:
@@ -99,17 +99,17 @@ def connected(*, address: str = "", workers: int | None = None) -> Iterator[Pool
         import ray
 
         stack.callback(ray.shutdown)
-        # Ray writes about workers that died to stdout, where JSON belongs; its debugger sets this.
+        # Ray reports dead workers on stdout, where JSON belongs; its debugger sets this.
         worker = ray._private.worker  # noqa: SLF001
         stack.enter_context(_attribute(worker, "_worker_logs_enabled", False))
         yield Pool(workers)
 
 
 def check_installed() -> None:
-    """Refuse where Ray is not installed.
+    """Refuse to run without Ray.
 
     Raises:
-        ClusterError: it says how to install it.
+        ClusterError: Ray is not installed; the sentence tells how to install it.
     """
     if find_spec("ray") is None:
         raise ClusterError(
@@ -119,10 +119,10 @@ def check_installed() -> None:
 
 
 def _start(stack: ExitStack, processors: int) -> None:
-    # Other users of this machine could run code in a Ray without a token; one that is given in
-    # the environment is not written into the home folder.
+    # Without a token, other users of this machine could run code in this Ray; a token in the
+    # environment is not written to the home folder.
     stack.enter_context(_environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_token()))
-    # A socket's path has at most 107 bytes, and Ray puts 65 behind its folder.
+    # A socket's path has at most 107 bytes, and Ray appends 65 to its folder.
     short = len(tempfile.gettempdir()) < _LONGEST_FOLDER
     folder = tempfile.mkdtemp(prefix="hybrid-", dir=None if short else "/tmp")  # noqa: S108
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -143,25 +143,25 @@ def _init(**options: Any) -> None:
     import ray
 
     if ray.is_initialized():
-        raise ClusterError("Ray is in use in this program already; end that first.")
+        raise ClusterError("Ray is already running in this program; stop it first.")
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         ray.shutdown()
         where = options["address"]
-        what = "No Ray could be started" if where == "local" else f"No Ray at {where} takes us"
+        what = "Ray could not be started" if where == "local" else f"Ray at {where} refused"
         raise ClusterError(f"{what}: {_one_line(error)}.") from error
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself tries for minutes before it says that nobody answers."""
+    """Check the address first: Ray itself tries for minutes before it gives up."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ClusterError(
-            f"{address!r} is no address of a Ray cluster; write auto, or host:port of its head, "
-            "such as 10.0.0.5:6379."
+            f"{address!r} is not the address of a Ray cluster; write auto, or host:port of its "
+            "head, such as 10.0.0.5:6379."
         )
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S) as there:
@@ -169,13 +169,13 @@ def _check_answers(address: str) -> None:
             said = there.recv(9)
     except OSError as error:
         raise ClusterError(
-            f"Nobody answers at {address} ({error.strerror or error}); start Ray there with "
+            f"Nothing answers at {address} ({error.strerror or error}); start Ray there with "
             "`ray start --head`, or leave --address out to use this machine."
         ) from error
     if said[3:4] != _SETTINGS and not os.environ.get("RAY_USE_TLS"):
         raise ClusterError(
-            f"What answers at {address} is no Ray cluster; give the port that `ray start --head` "
-            "was given, 6379 without one."
+            f"{address} is not a Ray cluster; give the port that `ray start --head` was given, "
+            "6379 by default."
         )
 
 
@@ -216,7 +216,7 @@ def _attribute(owner: object, name: str, value: object) -> Iterator[None]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray puts a handler of its own for SIGTERM."""
+    """Restore the SIGTERM handler, which Ray replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
