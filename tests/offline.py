@@ -63,11 +63,19 @@ def _only_local_names(refused: list[str]) -> Callable[..., Any]:
     real = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
-        if not is_local(host):
+        if not is_local(host) and not _is_number(host):  # a number needs no look-up
             _refuse(str(host), refused)
         return real(host, *arguments, **options)
 
     return getaddrinfo
+
+
+def _is_number(host: Any) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse(peer: str, refused: list[str]) -> None:

@@ -71,8 +71,19 @@ def test_a_port_out_of_range_is_refused(served: list[tuple[str, int]], port: str
     assert served == []
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1", "no..host"])
-def test_an_address_of_another_machine_is_refused(served: list[tuple[str, int]], address: str):
+@pytest.mark.parametrize("address", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine_is_refused(
+    served: list[tuple[str, int]], address: str, monkeypatch: pytest.MonkeyPatch
+):
+    known = socket.getaddrinfo
+
+    def looked_up(host: str, *arguments: object, **options: object) -> object:
+        if host == "nowhere.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return known(host, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+
     finished = CliRunner().invoke(app, ["dashboard", "--address", address])
 
     assert finished.exit_code == 2
