@@ -53,6 +53,7 @@ def _only_local_peers(name: str, refused: list[str]) -> Callable[..., Any]:
     def connect(self: socket.socket, address: Any) -> Any:
         # A datagram socket that "connects" sends nothing: it is how a machine asks for its address.
         if self.family in INTERNET and self.type == socket.SOCK_STREAM and not is_local(address[0]):
+            self.close()  # whoever made it does not expect what comes now
             _refuse(f"{address[0]}, port {address[1]}", refused)
         return real(self, address)
 
