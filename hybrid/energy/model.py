@@ -1,13 +1,13 @@
-"""Layers of a network, priced: a census and a profile in, energy, latency and uplink out.
+"""Energy, latency and uplink traffic of a network, from its census of layers and a profile.
 
-Nothing here knows how a network is run or how often a sample takes which exit.
+This module does not know how a network is run or how many samples take each exit.
 
 A sample that leaves at exit e pays for the stages and all exit heads up to e; one that takes the
 final exit pays for every layer. Scopes:
 
     compute           MACs on both sides of the cut, at the prices of one hardware profile
-    compute + memory  also, each layer reads its weights and inputs once, writes its outputs once
-    device            edge compute + memory + radio; the cloud costs the battery nothing
+    compute + memory  plus memory: each layer reads weights and inputs and writes outputs once
+    device            edge compute + memory + radio; the cloud uses no battery energy
 """
 
 from collections.abc import Sequence
@@ -50,10 +50,11 @@ SCOPES = ("compute", "compute + memory", "device")
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One convolution or linear layer as the census saw it on a single sample.
+    """One convolution or linear layer, as counted by the census for a single sample.
 
-    stage is −1 for the final classifier; exit is a head's exit index, else None. weights, inputs
-    and outputs count numbers, not bytes; packed_bytes is the weights at their bit width.
+    stage is −1 for the final classifier; exit is the exit index of a head, else None. weights,
+    inputs and outputs count numbers, not bytes; packed_bytes is the size of the weights at their
+    bit width.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Layer:
 
     @property
     def bits(self) -> int:
-        """The width a MAC of this layer is charged at: the wider of its operands."""
+        """Bit width at which a MAC of this layer is charged: that of its wider operand."""
         return max(self.weight_bits, self.activation_bits)
 
 
@@ -87,27 +88,27 @@ class ExitCosts:
 
 
 def check_scope(scope: str) -> str:
-    """The scope itself, if it is one; else UnknownNameError."""
+    """Return the scope if it is valid, else raise UnknownNameError."""
     if scope not in SCOPES:
         raise UnknownNameError("scope", scope, SCOPES)
     return scope
 
 
 def layer_energy_pj(layer: Layer, profile: Profile, scope: str) -> float:
-    """Energy of running one layer on one sample; in `device` a cloud layer is free."""
+    """Energy to run one layer on one sample; in the scope `device`, a cloud layer is free."""
     if check_scope(scope) == "device" and layer.segment == "cloud":
         return 0.0
     compute = layer.macs * profile.mac_pj(layer.weight_bits, layer.activation_bits, layer.fan_in)
     if scope == "compute":
         return compute
-    # Outputs are written at the width this layer computes with: the next layer's quantizer, which
-    # may narrow them, reads them once more and is not priced.
+    # Outputs are written at the width this layer computes with. The next layer's quantizer may
+    # narrow them; its extra read is not priced.
     activations = (layer.inputs + layer.outputs) * profile.access_pj(layer.activation_bits)
     return compute + layer.weights * profile.access_pj(layer.weight_bits) + activations
 
 
 def edge_weight_bytes(layers: Sequence[Layer]) -> int:
-    """Packed weights that the device holds, edge layers and heads; each layer counts once."""
+    """Bytes of packed weights on the device: edge layers and heads, each layer counted once."""
     return sum({one.name: one.packed_bytes for one in layers if one.segment != "cloud"}.values())
 
 
@@ -126,8 +127,8 @@ def costs(
     Args:
         layers: the census of the whole network.
         exits: number of early exits.
-        uplink_bytes: payload and header of a sample that is sent to the cloud.
-        radio: False if nothing is sent: a static network, whose layers are all edge layers.
+        uplink_bytes: payload and header of one sample sent to the cloud.
+        radio: False if nothing is sent, as in a static network: all its layers are edge layers.
     """
     payload = float(uplink_bytes) if radio else 0.0
     energy_pj, latency_ms = [], []
@@ -158,11 +159,11 @@ def by_part(
 ) -> dict[str, float]:
     """Mean energy per sample of each part, in pJ; the values sum to the mean of `costs`.
 
-    The parts, in the order a sample meets them: stem, stage 1, …, classifier (of a static
-    network), heads, radio, cloud. A part that costs nothing in this scope is there with 0.
+    The parts, in the order in which a sample passes them: stem, stage 1, …, classifier (of a
+    static network), heads, radio, cloud. A part that costs nothing in this scope is listed as 0.
 
     Args:
-        exit_fractions: share of the samples that takes each exit, the final exit last.
+        exit_fractions: share of the samples that take each exit, the final exit last.
     """
     parts: dict[str, float] = {}
     for layer in layers:
@@ -184,8 +185,8 @@ def twin_energy_pj(
 ) -> float:
     """Energy per sample of the baseline.
 
-    In the compute scopes the full-precision twin, every layer at 32 bits and no early exit. In
-    `device` it is sending the raw image and computing nothing at the edge.
+    In the two compute scopes, the baseline is the full-precision twin: every layer at 32 bits and
+    no early exit. In `device`, it is sending the raw image without computing at the edge.
     """
     if check_scope(scope) == "device":
         return link.energy_pj(image_bytes)

@@ -1,8 +1,8 @@
-"""Hardware and link profiles: a TOML file in, numbers with their units and their origin out.
+"""Hardware and link profiles, read from TOML files: numbers with their units and origin.
 
-Each number carries its unit in its key, and `[basis]` says of each whether it was read at a
-source, computed from one, or assumed. A profile of your own is a file of the same shape, named by
-its path.
+Each key includes its unit, and `[basis]` states for each number whether it was read in a source,
+computed from one, or assumed. Your own profile is a TOML file with the same keys; give its path
+as the name.
 """
 
 import math
@@ -38,13 +38,13 @@ RATES = ("edge_macs_per_second", "cloud_macs_per_second", "uplink_mbit_per_s")
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What computing costs on one piece of hardware.
+    """Cost of computing on one piece of hardware.
 
     The energy of a multiply-accumulate of b bits with an accumulator of a bits is
         mac_pj_per_square_bit·b² + mac_pj_per_bit·b + mac_pj_per_accumulator_bit·a + mac_pj_fixed,
         a = weight bits + activation bits + ⌈log2 fan-in⌉,
-    where `mac_pj_at_bits` does not name b itself. Hardware without a formula has only the table:
-    b bits are then charged at the narrowest width of the table that holds them, so a processor
+    unless `mac_pj_at_bits` has an entry for b. Hardware without a formula has only this table:
+    b bits are then charged at the narrowest width in the table that is at least b, so a processor
     without narrow arithmetic gains nothing from fewer bits.
     """
 
@@ -64,13 +64,13 @@ class Profile:
 
     @property
     def has_formula(self) -> bool:
-        """True where the energy of a MAC is a formula over bits, not only a table."""
+        """True if the energy of a MAC is given by a formula, not only by a table."""
         terms = (self.mac_pj_per_square_bit, self.mac_pj_per_bit)
         return any((*terms, self.mac_pj_per_accumulator_bit, self.mac_pj_fixed))
 
     @property
     def whole_chip(self) -> bool:
-        """True where a MAC's energy includes the memory, so that an access costs nothing more."""
+        """True if a MAC's energy includes memory, so that memory accesses add nothing."""
         return self.access_pj_per_bit == 0
 
     def mac_pj(self, weight_bits: int, activation_bits: int, fan_in: int = 1) -> float:
@@ -79,7 +79,7 @@ class Profile:
         Args:
             weight_bits: 1 to 32.
             activation_bits: 1 to 32.
-            fan_in: products summed into one output; sets the accumulator's width.
+            fan_in: number of products summed into one output; sets the accumulator's width.
 
         >>> round(load_profile("purdue-45nm").mac_pj(4, 4), 4)  # 3.1 · 4/32 + 0.1
         0.4875
@@ -96,17 +96,17 @@ class Profile:
         )
 
     def access_pj(self, bits: int) -> float:
-        """Energy of reading or writing one number of so many bits; 0 where a MAC includes it."""
+        """Energy to read or write one number of `bits` bits; 0 if a MAC's energy includes it."""
         return self.access_pj_per_bit * bits
 
     def edge_macs_per_second(self, bits: int) -> float:
-        """MACs a second at the edge when the wider operand has so many bits."""
+        """MACs per second at the edge when the wider operand has `bits` bits."""
         return _at_bits(self.edge_macs_per_second_at_bits, bits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """What sending costs on one radio; the energy per bit includes the link's own overhead."""
+    """Cost of sending over one radio; the energy per bit includes the link's own overhead."""
 
     name: str
     title: str
@@ -118,7 +118,7 @@ class Link:
     basis: Mapping[str, str]
 
     def energy_pj(self, uplink_bytes: float) -> float:
-        """Energy of sending so many bytes.
+        """Energy to send `uplink_bytes` bytes.
 
         >>> load_link("ble-nrf52840").energy_pj(3072)  # 3072 · 8 · 27 nJ, in pJ
         663552000.0
@@ -126,7 +126,7 @@ class Link:
         return uplink_bytes * 8 * self.radio_nj_per_bit * 1000
 
     def transfer_ms(self, uplink_bytes: float) -> float:
-        """Time on the air for so many bytes, without the round trip."""
+        """Time on the air for `uplink_bytes` bytes, without the round trip."""
         return uplink_bytes * 8 / (self.uplink_mbit_per_s * 1000)
 
 
@@ -145,7 +145,7 @@ def load_profile(name: str | Path) -> Profile:
 
     Raises:
         UnknownNameError: no profile has that name.
-        ProfileError: the file is missing or is no hardware profile.
+        ProfileError: the file is missing or is not a hardware profile.
     """
     path = _path("hardware", "hardware profile", name, profile_names())
     profile = _load(Profile, path)
@@ -164,7 +164,7 @@ Kind = TypeVar("Kind", Profile, Link)
 
 def _at_bits(table: Mapping[int, float], bits: int) -> float:
     widths = [width for width in table if width >= bits]
-    # Wider than everything in the table: the widest there is, several times over.
+    # Wider than everything in the table: charged at the widest entry.
     return table[min(widths)] if widths else table[max(table)]
 
 

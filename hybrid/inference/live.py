@@ -1,4 +1,4 @@
-"""A network over a split, live: batches in; exits taken, seconds and savings out.
+"""Run a network over a split live, batch by batch: exits taken, seconds and savings.
 
     for progress in run(network, dataset, request):      # break to stop
         print(progress.done, progress.exit_counts, progress.images_per_second)
@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 BATCHES = (1, 16, 64, 256)  # images at a time
-FULL_EVERY = 4  # one batch in so many is also run to its end
-SHOWN = 12  # of the last images that left, per exit
+FULL_EVERY = 4  # one batch out of this many is also run to its end
+SHOWN = 12  # latest images kept per exit
 
 Clock = Callable[[], float]
 Gate = AbstractContextManager[object]
@@ -53,7 +53,7 @@ Gate = AbstractContextManager[object]
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRequest:
-    """The run's settings: one threshold per early exit, `batch` images at a time."""
+    """Settings of a run: one threshold per early exit, and `batch` images at a time."""
 
     network: str
     variant: str
@@ -74,14 +74,14 @@ class RecentImage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
-    """The run so far; everything is for its first `done` images.
+    """The run so far; all values are for its first `done` images.
 
     Args:
-        seconds: in the network with its exits only.
+        seconds: spent in the network with its exits, nothing else.
         exit_counts: images that took each exit, the final exit last.
         correct: images that were answered correctly at the exit they took.
         stage_samples: how many images each stage computed.
-        exit_taken: the exit, (done,).
+        exit_taken: the exit of each image, (done,).
         confidences: (done, exits) float32, NaN where the exit was not computed.
         recent: the last images that took each exit, the newest first.
         full_images: images that were also run to their end.
@@ -104,7 +104,7 @@ class Progress:
 
     @property
     def images_per_second(self) -> float:
-        """In the network only."""
+        """Images per second, counting only the time in the network."""
         return self.done / self.seconds if self.seconds else 0.0
 
     @property
@@ -124,7 +124,7 @@ class AgainstTrace:
 
     Args:
         counts: images expected at each exit from the trace, the final exit last.
-        moved: images that took another exit than in the trace.
+        moved: images that took a different exit than in the trace.
         largest_difference: between a computed and a recorded confidence.
         moved_distance: largest distance of a moved image's recorded confidence from the
             threshold; 0 if none moved.
@@ -264,7 +264,7 @@ def against_everything(
 
 
 def _images_through(layer: Layer, progress: Progress) -> int:
-    """How many images a layer computed: its stage's, or for the classifier those that remained."""
+    """How many images a layer computed; for the classifier, those that took no early exit."""
     return progress.exit_counts[-1] if layer.stage < 0 else progress.stage_samples[layer.stage]
 
 
@@ -275,13 +275,13 @@ def _promised_exits(trace: Trace, request: LiveRequest) -> NDArray[np.int64]:
 
 
 class _Forward:
-    """Forward passes that hold a gate, each with its seconds."""
+    """Forward passes, each timed and run while holding the gate."""
 
     def __init__(self, network: "Network", request: LiveRequest, gate: Gate, clock: Clock) -> None:
         self._network, self._request, self._gate, self._clock = network, request, gate, clock
 
     def leaving(self, pixels: NDArray[np.float32]) -> tuple["Inference", float]:
-        """A batch (n, channels, h, w) with early exits."""
+        """Run a batch (n, channels, h, w) with early exits."""
         thresholds, measure = self._request.thresholds, self._request.measure
         return self._timed(
             pixels, lambda images: self._network.infer(images, thresholds, measure=measure)
@@ -290,7 +290,7 @@ class _Forward:
     def both(
         self, pixels: NDArray[np.float32], *, full_first: bool
     ) -> tuple["Inference", float, float]:
-        """A batch twice, once with exits and once to its end; the latter's seconds last."""
+        """Run a batch with exits and once more to its end; the seconds of the latter come last."""
         if full_first:
             _, full_seconds = self._timed(pixels, self._network)
             return *self.leaving(pixels), full_seconds

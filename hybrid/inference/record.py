@@ -60,7 +60,7 @@ def record_user_split(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Record the trace of a user split, one part of its images in memory at a time; its path.
+    """Record the trace of a user split and return its path; one part is in memory at a time.
 
     The logits of each part are saved next to it until all are there, so that a killed recording
     continues from its last part.

@@ -1,4 +1,4 @@
-"""One image through a network: every exit's answer, the layers that ran, the time it took.
+"""Run one image through a network: every exit's answer, the layers that ran, the time it took.
 
 Nothing is inferred from the thresholds afterwards: each layer records its call itself. A network
 and pixels in, plain values out; no widget.
@@ -121,7 +121,7 @@ def run(
 
 @contextmanager
 def _calls(network: "Network", names: Sequence[str]) -> Iterator[set[str]]:
-    """The names of the layers that are called inside the block."""
+    """Record the names of the layers that are called inside the block."""
     called: set[str] = set()
     modules = dict(network.named_modules())
     handles = [

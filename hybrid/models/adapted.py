@@ -1,4 +1,4 @@
-"""A user's model as a network: its pieces are the stages, with exits and bit widths like any other.
+"""A user's model as a network: its pieces become stages, with exits and bit widths.
 
 The architecture is a reference, "package.module:function", and building the network calls that
 function: loading an adapted network runs its author's code.
@@ -204,7 +204,7 @@ def _position(cut: Cut) -> int:
 def _stem(found: Sequence[Cut], first: Cut) -> Iterator[Cut]:
     """The cut after the first layer, if it comes before all others.
 
-    A clean one if there is one: two layers that read the image have none.
+    A clean cut if possible; if two layers read the image, there is none.
     """
     after = [one for one in found if one.edge.layers == 1 < first.edge.layers]
     yield from worthwhile([one for one in after if one.clean]) or worthwhile(after)

@@ -38,8 +38,8 @@ class WhiteningStem(nn.Module):
     """A frozen 2x2 convolution onto the patches' principal directions and their negatives, ReLU.
 
     The filters are set once from training images (`fit`) and never learned: the next layer sees
-    decorrelated inputs of equal size, which saves most of the epochs that a network needs to
-    learn that. A direction and its negative together lose nothing to the ReLU.
+    decorrelated inputs of equal scale, which saves most of the epochs that a network needs to
+    learn that. Since each direction comes with its negative, the ReLU loses no information.
     One pixel of height and width is lost.
 
     Source: Jordan, "94% on CIFAR-10 in 3.29 Seconds", arXiv 2404.00498, section 3.2.
@@ -125,7 +125,7 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut; one stage of a ResNet.
 
     At 1 bit each convolution has its own shortcut and the activations are shifted PReLUs (Bi-Real
-    Net, ReActNet): a sign loses too much for one shortcut over two of them. Neither adds a
+    Net, ReActNet), because a sign loses too much for one shortcut over two of them. Neither adds a
     multiply-accumulate. The shortcut's convolution is at full precision, as in the paper.
     """
 

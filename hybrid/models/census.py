@@ -1,4 +1,4 @@
-"""The layers of a network, counted by running one sample through it, not from tables.
+"""The layers of a network, counted by running one sample through it, not read from tables.
 
 Any subclass of a convolution or linear layer is counted. Its bit widths are its attributes
 `weight_bits` and `activation_bits`, or 32. Norms, activations, pooling and biases have no
@@ -33,7 +33,7 @@ class _Place:
 
 
 def census(network: Network) -> list[Layer]:
-    """The layers of a network in the order in which one sample meets them.
+    """The layers of a network in the order in which one sample passes them.
 
     In a static network every layer belongs to the edge segment: it runs wholly on the device. The
     network's training mode is restored, even if the run fails.
@@ -111,7 +111,7 @@ def _one_sample(network: Network) -> Tensor:
 
 @contextmanager
 def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block: batch norm must not learn from our sample."""
+    """Evaluation mode inside the block, so that batch norm does not learn from the sample."""
     was_training = {module: module.training for module in network.modules()}
     try:
         network.eval()

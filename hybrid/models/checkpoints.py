@@ -1,4 +1,4 @@
-"""A network's weights to a safetensors file and back, quantized ones packed at their bit width.
+"""Write and read a network's weights as safetensors; quantized weights are packed.
 
 A file may leave out tensors that are equal, bit for bit, to those of another variant's file: its
 *base*, in a sibling folder and identified by its SHA-256.
@@ -51,8 +51,8 @@ def save_network(network: Network, path: Path, *, base: Path | None = None) -> s
     trace recorded afterwards belongs to exactly this file.
 
     Args:
-        base: another variant's whole file. Tensors that it has too, bit for bit, are left out if
-            that saves at least half of the bytes; less is not worth a second file.
+        base: another variant's whole file. Tensors that are equal there, bit for bit, are left
+            out if that saves at least half of the bytes; less is not worth a second file.
 
     Raises:
         WeightsError: the base is missing or damaged, has a base itself, or is not a file of the
@@ -188,9 +188,10 @@ def _whole(data: bytes, path: Path) -> dict[str, Tensor]:
 def _left_out(
     network: Network, own: Mapping[str, Tensor], base: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The tensors that a network's file lacks, from its base, whose other tensors are ignored.
+    """The tensors that a network's file lacks, taken from its base.
 
-    It has others if it is at 32 bits: full-precision weights instead of codes and scales.
+    The base's other tensors are ignored. It has such tensors if it is at 32 bits: full-precision
+    weights instead of codes and scales.
     """
     lacking = _names(network) - own.keys()
     nowhere = sorted(lacking - base.keys())

@@ -269,7 +269,7 @@ def _cut(
 
 
 def _crossing(outline: Outline, position: int) -> list[fx.Node]:
-    """The nodes up to `position` whose value is needed after it and depends on the image."""
+    """The nodes up to `position` whose values are needed later and depend on the image."""
     after = set(outline.nodes[position + 1 :])
     return [
         node

@@ -1,11 +1,11 @@
-"""A model to a graph in which every node is measured.
+"""Trace a model to a graph and measure every node.
 
     model = load_model("torchvision.models:resnet18", classes=10)
     outline = trace(model, shape=(3, 224, 224), reference="torchvision.models:resnet18")
 
-torch.fx traces it; torch.export is tried on models that fx cannot follow (a branch on a shape,
-say). Either way, convolutions and linear layers are modules in the graph, and every node knows
-the module that called it.
+torch.fx traces the model. If fx cannot follow it (because of a branch on a shape, for example),
+torch.export is tried. Either way, convolutions and linear layers are modules in the graph, and
+every node knows the module that called it.
 """
 
 import inspect
@@ -114,7 +114,7 @@ def _what(value: Any) -> str:
 
 
 def _by_fx(model: nn.Module) -> fx.GraphModule:
-    """The model traced with every argument but the image at its default."""
+    """Trace the model by torch.fx, with every argument except the image at its default."""
     parameters = list(inspect.signature(model.forward).parameters.values())[1:]
     fixed = {
         p.name: p.default
@@ -144,7 +144,7 @@ class _Tracer(fx.Tracer):
         self._thread = threading.get_ident()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Layers and norms of a library's or user's class stay modules, like torch's."""
+        """Keep layers and norms of a library's or user's class as modules, like torch's own."""
         return isinstance(m, _WHOLE) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
@@ -177,7 +177,7 @@ def _drop_arguments(graph: fx.Graph) -> None:
 def _by_export(
     model: nn.Module, images: Tensor, reference: str, why: BaseException
 ) -> fx.GraphModule:
-    """The model by torch.export, for any batch, its convolutions and linear layers as modules."""
+    """Trace the model by torch.export for any batch; convolutions and linear layers are modules."""
     batch = torch.export.Dim("batch", min=1)
     try:
         exported = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))

@@ -1,9 +1,9 @@
-"""A user's model, named by reference, and its weights; the user's code is run through here.
+"""Load a user's model by reference, and its weights; all user code runs through this module.
 
     model = load_model("torchvision.models:resnet18", classes=10)
     fit_weights(model, Path("mine.safetensors"))
 
-User code may raise anything, even end the program; `users_code` makes it a ModelError.
+User code may raise any exception, even SystemExit; `users_code` turns it into a ModelError.
 """
 
 import difflib
@@ -91,7 +91,7 @@ def fit_weights(model: nn.Module, path: Path) -> None:
 
 
 def _misfits(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> str:
-    """Keys that are missing, unknown or of another shape, in words; empty if there are none."""
+    """Keys that are missing, unknown or of another shape, in words; empty if all fit."""
     # older files lack this count of training steps, and inference does not read it
     missing = [k for k in ours if k not in theirs and not k.endswith("num_batches_tracked")]
     unknown = [k for k in theirs if k not in ours]
@@ -163,7 +163,7 @@ def _takes_classes(function: Callable[..., Any]) -> bool:
 
 @contextmanager
 def users_code(doing: str) -> Iterator[None]:
-    """Make whatever the block raises one sentence."""
+    """Turn any exception that the block raises into a ModelError of one sentence."""
     try:
         yield
     except ANYTHING as error:

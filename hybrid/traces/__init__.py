@@ -1,1 +1,1 @@
-"""What every exit said of every sample of a split, and how confident it was."""
+"""Traces: the answer and confidence of every exit for every sample of a split."""

@@ -1,8 +1,8 @@
-"""Logits to confidences in [0, 1], their temperature and their calibration.
+"""Confidences in [0, 1] from logits, temperature scaling, and calibration.
 
-The leaving rule, the same everywhere: a sample leaves at the first exit whose confidence, as
-float32, is >= its threshold, as float32. `to_codes` turns confidences into whole numbers that
-decide identically for every threshold T / 10,000, for a browser that counts with whole numbers.
+The exit rule, used everywhere: a sample leaves at the first exit whose confidence, as float32, is
+>= its threshold, as float32. `to_codes` turns confidences into whole numbers that give the same
+decision for every threshold T / 10,000, so that the browser can count with whole numbers.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> Floats:
 
 
 def max_probability(probabilities: Floats) -> Floats:
-    """Probability of the likeliest class.
+    """Probability of the most likely class.
 
     Args:
         probabilities: (n, classes), rows with sum 1.
@@ -62,7 +62,7 @@ def max_probability(probabilities: Floats) -> Floats:
 
 
 def margin(probabilities: Floats) -> Floats:
-    """Probability of the likeliest class minus that of the second; with one class, 1.
+    """Probability of the most likely class minus that of the second; with one class, 1.
 
     Args:
         probabilities: (n, classes), rows with sum 1.
@@ -102,10 +102,10 @@ MEASURES: dict[str, Callable[[Floats], Floats]] = {
 
 
 def to_codes(confidence: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Whole numbers that any threshold on the grid compares with as it does with the confidence.
+    """Whole numbers that compare with any threshold on the grid as the confidences do.
 
-    The code is the largest T with float32(T / 10,000) <= confidence, so `code >= T` holds exactly
-    where `confidence >= float32(T / 10,000)` does.
+    The code is the largest T with float32(T / 10,000) <= confidence, so `code >= T` is true
+    exactly when `confidence >= float32(T / 10,000)` is.
 
     Args:
         confidence: any shape, float32 in [0, 1].
@@ -121,7 +121,7 @@ def to_codes(confidence: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
 
 
 def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """The temperature that makes the labels likeliest: the least negative log-likelihood.
+    """The temperature that makes the labels most likely: the lowest negative log-likelihood.
 
     The loss is convex in b = 1 / T, so its slope, the mean of E_p[z] - z_label under p =
     softmax(b z), rises with b and is bisected. Source: Guo et al., "On Calibration of Modern
@@ -132,7 +132,7 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
         labels: (n,), 0 to classes - 1.
 
     Returns:
-        T from 0.05 to 20 (an end of the range where the loss still falls there); 1 if no
+        T from 0.05 to 20 (an end of the range if the loss still falls there); 1 if no
         temperature changes anything.
     """
     scores = np.asarray(logits, np.float64)
@@ -202,14 +202,14 @@ class Reliability:
 def reliability(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15
 ) -> Reliability:
-    """Sort samples into bins of confidence and compare each bin with its accuracy.
+    """Sort samples into bins by confidence and compute each bin's accuracy.
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
 
     Args:
         confidence: (n,) in [0, 1], n > 0.
         correct: (n,) bool.
-        bins: how many of equal width.
+        bins: number of bins, of equal width.
     """
     sure, hits = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     edges = np.linspace(0, 1, bins + 1)

@@ -1,6 +1,6 @@
 """The answer and confidence of every exit for every sample of a split, stored as Parquet.
 
-Arrays in; knows neither torch nor a network. One row per sample, columns `sample`, `label`
+Takes arrays; needs neither torch nor a network. One row per sample, columns `sample`, `label`
 and, for exit i (the last is the final exit), `exit<i>_class` and one `exit<i>_<measure>` for each
 confidence measure; the file's metadata, under the key `hybrid`, is one JSON object.
 """
@@ -93,8 +93,8 @@ class Trace:
     def against_final(self) -> "Trace":
         """The same trace with the final exit's answers as labels.
 
-        Its accuracy is the share answered as the final exit would answer. The loss compared with
-        that exit is the disagreement, and no loss of accuracy is larger.
+        Its accuracy is the share of samples answered as the final exit would answer them. The
+        rest is the disagreement with that exit; the accuracy lost cannot be larger.
         """
         return replace(self, labels=self.classes[:, -1])
 
@@ -142,12 +142,12 @@ def build_in_parts(
     split: str,
     weights_sha256: str,
 ) -> Trace:
-    """The same trace from logits that come in parts, of which one at a time is in memory.
+    """The same trace from logits that come in parts, with one part in memory at a time.
 
     Args:
-        parts: each what `build` takes as logits, of the next samples.
+        parts: the logits of consecutive samples, each part in the form that `build` takes.
 
-    Args and errors otherwise as in `build`.
+    Other arguments and errors as in `build`.
     """
     truth = np.asarray(labels, np.int64)
     whose = f"{network} {variant}"
@@ -183,14 +183,14 @@ def save(trace: Trace, path: Path | str) -> None:
 def load(
     path: Path | str, *, expect_sha256: str | None = None, expect_network: str | None = None
 ) -> Trace:
-    """Read a trace and check that it is intact and of these weights.
+    """Read a trace and check that it is intact and belongs to these weights.
 
     Args:
-        expect_sha256: of the weights file the trace must have been recorded with.
-        expect_network: the network it must be of.
+        expect_sha256: of the weights file with which the trace must have been recorded.
+        expect_network: the network that the trace must belong to.
 
     Raises:
-        TraceError: no file, a damaged file, another format, other weights or another network.
+        TraceError: no file, a damaged file, or one of another format, weights or network.
     """
     source = Path(path)
     table = _read(source)
@@ -299,7 +299,7 @@ def _table(trace: Trace) -> pa.Table:
 def _write(table: pa.Table, path: Path) -> None:
     floats = [name for name in table.column_names if name.endswith(tuple(MEASURES))]
     whole = [name for name in table.column_names if name not in floats]
-    # splitting float32 into byte planes lets zstd find the little that repeats in them
+    # splitting float32 into byte planes lets zstd compress the few bytes that repeat
     pq.write_table(
         table,
         path,
@@ -317,7 +317,7 @@ def _read(path: Path) -> pa.Table:
             return file.read()
     except FileNotFoundError:
         raise TraceError(f"There is no trace at {path}; record one with `hybrid trace`.") from None
-    except (pa.ArrowException, OSError, ValueError) as error:  # damage can make a name no UTF-8
+    except (pa.ArrowException, OSError, ValueError) as error:  # a damaged name may not be UTF-8
         raise TraceError(f"{path} is not a readable Parquet file; {_AGAIN}.") from error
 
 
@@ -345,7 +345,7 @@ def _trace(table: pa.Table, about: dict[str, Any]) -> Trace:
         whole = not name.endswith(tuple(MEASURES))
         if whole != pa.types.is_integer(known.type):
             raise TypeError(f"{name} is of {known.type}")
-        # to_numpy would import pandas, 0.3 s that the dashboard's first figures need not wait for
+        # to_numpy would import pandas, which delays the dashboard's first figures by 0.3 s
         values: npt.NDArray[Any] = np.from_dlpack(known.combine_chunks())
         return values
 
