@@ -1,4 +1,4 @@
-"""Limits to the best operating point, with reasons. No torch; `collect_candidates`, then `choose`.
+"""Find the best operating point within limits, with reasons. Needs no torch.
 
 field = choose.collect_candidates(["cifar10-resnet32"])
 answer = choose.choose(field, Limits(max_loss_points=1.0, max_energy_uj=40))

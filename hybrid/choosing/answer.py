@@ -52,8 +52,8 @@ class Point:
     Args:
         mode: a name in `MODES`.
         thresholds: one per early exit of the variant; none for `static` and `cloud`.
-        tune: the figures it was chosen by; for your own images, on their tune half.
-        test: the same on images that were not used for choosing; None if there is no such trace.
+        tune: the figures by which it was chosen; for your own images, those of their tune half.
+        test: the same on images that were not used for choosing; None without such a trace.
     """
 
     network: str
@@ -102,7 +102,7 @@ class RankedCandidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """With this confidence the point loses at most `bound_points` against the reference.
+    """A certificate: with this confidence, the point loses at most `bound_points`.
 
     Args:
         bound_points: percentage points; the limit itself if the limit was certified.
@@ -153,7 +153,7 @@ class Answer:
 
     @property
     def left_out(self) -> tuple[RankedCandidate, ...]:
-        """The rejected candidate of each mode that misses by the least, nearest first."""
+        """For each mode, the rejected candidate with the smallest miss; smallest first."""
         nearest: dict[str, RankedCandidate] = {}
         for ranked in self.ranking:
             if not ranked.kept:
@@ -162,7 +162,7 @@ class Answer:
 
     @property
     def nearest_miss(self) -> RankedCandidate | None:
-        """The candidate that comes nearest if none meets the limits."""
+        """The candidate that comes closest to the limits; None if one meets them."""
         return None if self.best else self.ranking[0]
 
     def to_dict(self) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class ProfileCheck:
     Args:
         profile: its name.
         own: the first choice's point at this profile's prices.
-        violations: the limits that it violates there.
+        violations: the limits that this point violates at these prices.
         best: the choice at this profile's prices; None if no candidate meets the limits.
     """
 
@@ -216,7 +216,7 @@ class ProfileCheck:
 
     @property
     def excess_energy(self) -> float | None:
-        """Share by which the first choice needs more energy than the best one here."""
+        """How much more energy the first choice needs than the best one here, as a share."""
         if self.best is None or not self.best.tune.energy_pj:
             return None
         return self.own.tune.energy_pj / self.best.tune.energy_pj - 1

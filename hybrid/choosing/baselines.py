@@ -1,4 +1,4 @@
-"""A network's hybrids beside its static networks, scope by scope and profile by profile. No torch.
+"""A network's hybrids compared with its static networks, by scope and profile. Needs no torch.
 
 A hybrid's best thresholds are found on `tune` and reported on `test`, where they are compared at
 the accuracy of a static network. This chooses no point for use: `hybrid.choosing` does, and it
@@ -32,7 +32,7 @@ __all__ = [
 PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
 GRID = 41  # thresholds per exit whose combinations are tried on tune
 WITHIN = 0.005  # accuracy that counts as equal: half a point, one standard error of 2,500 images
-POINTS = 40  # of each hybrid's frontier that are read off test
+POINTS = 40  # points of each hybrid's frontier that are evaluated on test
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,12 +54,12 @@ class PricedCurves:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A static network against the cheapest hybrid point that is as accurate within half a point.
+    """A static network and the cheapest hybrid point at most half a point less accurate.
 
     Args:
         hybrid: variant of that point; empty if no hybrid is as accurate.
-        hybrid_energy_pj: of that point; infinite likewise.
-        hybrid_thresholds: of that point, one per early exit; empty likewise.
+        hybrid_energy_pj: energy of that point; infinite if there is none.
+        hybrid_thresholds: one per early exit of that point; empty if there is none.
     """
 
     static: str
@@ -77,7 +77,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedPoint:
-    """One side of a comparison on test, with all figures that can decide it.
+    """One of the two points of a comparison on test, with all figures that can decide it.
 
     point: in the scope asked for. device_energy_pj: the battery's share per image, radio included.
     edge_bytes: weights that the device holds, exit heads included.
@@ -95,7 +95,7 @@ def priced_curves(
     """Every scope under every profile.
 
     Raises:
-        UnknownNameError, DataMissingError: a network, scope, profile or trace that is not there.
+        UnknownNameError, DataMissingError: a network, scope, profile or trace is missing.
     """
     counted = [_count(network, one) for one in zoo.card(network).variants.values()]
     return [
@@ -105,15 +105,15 @@ def priced_curves(
 
 
 def comparisons(match: PricedCurves) -> list[Comparison]:
-    """Each static network of a match against all hybrids."""
+    """Compare each static network with all hybrids."""
     return [_compare(static, match.hybrids) for static in match.statics]
 
 
 def comparisons_at(network: str, prices: Prices) -> list[Comparison]:
-    """Each static network of one network against all its hybrids, at these prices alone.
+    """Compare each static network of one network with all its hybrids, at these prices only.
 
     Raises:
-        UnknownNameError, DataMissingError, TraceError: a network or trace that is not there.
+        UnknownNameError, DataMissingError, TraceError: a network or trace is missing or damaged.
     """
     counted = [_count(network, one) for one in zoo.card(network).variants.values()]
     return comparisons(_priced_curves(counted, prices))
@@ -122,11 +122,11 @@ def comparisons_at(network: str, prices: Prices) -> list[Comparison]:
 def compared_points(
     network: str, comparison: Comparison, prices: Prices
 ) -> tuple[ComparedPoint, ComparedPoint | None]:
-    """The static network of a comparison and the hybrid point beside it, or None.
+    """The two points of a comparison: static network and hybrid (None if there is none).
 
     Args:
-        network: whose comparison it is.
-        comparison: of `comparisons`.
+        network: the network that was compared.
+        comparison: one of those from `comparisons`.
         prices: profile, link and scope of the energy that is compared.
     """
     card = zoo.card(network)

@@ -61,15 +61,16 @@ class CandidateTrace:
         return int(np.count_nonzero(self.reference_classes == self.labels))
 
     def loss_points(self, right: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Accuracy lost against the reference, in percentage points, if so many are correct."""
+        """Accuracy lost against the reference, in percentage points, with `right` correct."""
         return 100 * (self.reference_right - np.asarray(right, np.int64)) / self.samples
 
     @cached_property
     def against_reference(self) -> "CandidateTrace":
         """The same with the reference as its final exit, which no sample takes.
 
-        The mode's own last exit becomes an early one that every sample may leave at. So a
-        certificate of early exits against the final exit holds for any mode against the reference.
+        The mode's own last exit becomes an early exit at which any sample may leave. So a
+        certificate for early exits against the final exit also holds for any mode against the
+        reference.
         """
         classes = np.column_stack([self.classes, self.reference_classes])
         sure = {
@@ -91,10 +92,10 @@ class Candidate:
     """One variant in one deployment mode.
 
     Args:
-        seen: split to its trace; a split that was not recorded is missing, tune never is.
+        seen: split to its trace; splits without a trace are absent, but tune is always there.
         options: threshold combinations that decide in this mode, counted on tune.
-        moves: the thresholds and orders that refining them needs.
-        reference: its answers are the reference's own, so it loses nothing by definition.
+        moves: the thresholds and sample orders needed to refine the options.
+        reference: True if its answers are the reference's own; then it loses nothing.
     """
 
     network: str
@@ -117,7 +118,7 @@ class Candidate:
 
     @cached_property
     def edge_memory_kib(self) -> float:
-        """KiB that the device needs; if it only sends, those of the image."""
+        """KiB of memory that the device needs; if it only sends, the size of the image."""
         return self.mode.memory_bytes(self) / 1024
 
     def all_thresholds(self, searched: Sequence[float]) -> tuple[float, ...]:
@@ -197,7 +198,7 @@ def collect_candidates(
 
 
 def taken_from(images: str) -> dict[str, str]:
-    """Purpose to its split; your own images have none to report on.
+    """Purpose to its split; your own images have no split to report on.
 
     >>> taken_from("mine")
     {'tune': 'mine-tune', 'certify': 'mine-certify'}
@@ -216,7 +217,7 @@ def candidate(
     measure: str,
     reference: bool = False,
 ) -> Candidate:
-    """A candidate with the points it offers, searched on tune."""
+    """A candidate with the points that it offers, found on tune."""
     moves = steps(seen["tune"], measure)
     return Candidate(
         network=card.network,

@@ -1,7 +1,7 @@
-"""Limits to the point that meets them at least energy, and why everything else was left out.
+"""Find the lowest-energy point that meets all limits, and the reasons against all others.
 
-Chosen on `tune`, certified on `certify`; `test` only reports. `rating` finds each candidate's
-points, `proving` certifies them, and here they are ranked.
+Points are chosen on `tune` and certified on `certify`; `test` is only for reporting. `rating` finds
+each candidate's points, `proving` certifies them, and this module ranks them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ _THREADS = 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ParetoSet:
-    """Points of one candidate as columns, for a picture: no other point of it beats them.
+    """The Pareto-optimal points of one candidate as columns, for a figure.
 
     thresholds (m, early of the variant); figures: name of a limit → (m,); over (m,): see
     `excess_share`, 0 if every limit that can be checked on tune is met.
@@ -47,7 +47,7 @@ class ParetoSet:
 
 
 def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer:
-    """The point of least energy among those that meet all limits; of equals the most accurate.
+    """The lowest-energy point that meets all limits; of equals, the most accurate.
 
     Args:
         field: from `collect_candidates`.
@@ -88,9 +88,9 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
 def check_profiles(
     field: Field, limits: Limits, prices: Prices, best: Point, profiles: Sequence[Profile]
 ) -> tuple[ProfileCheck, ...]:
-    """Whether a choice stays the choice under other energy models.
+    """Check whether a choice remains the best one under other energy models.
 
-    Each profile's own choice is certified by itself: who picks among them must certify again.
+    Each profile's own choice is certified separately. If you pick among them, certify again.
     """
     candidate = next(
         one
@@ -115,7 +115,7 @@ def check_profiles(
 def pareto_sets(
     field: Field, limits: Limits, prices: Prices, *, points: int = 40
 ) -> tuple[ParetoSet, ...]:
-    """For each candidate at most this many of its points that no other of its points beats."""
+    """The Pareto-optimal points of each candidate, at most this many."""
     found = []
     for candidate in field.candidates:
         rated = Rated.of(candidate, field.measure, limits, prices)
@@ -161,10 +161,10 @@ def _nearest_miss(rated: Rated) -> RankedCandidate:
 def _runners_up(
     ranking: Sequence[RankedCandidate], winner: Rated, rows: Counts
 ) -> tuple[Point, ...]:
-    """Points of other variants first, then of the same in another mode, then of the winner.
+    """Points of other variants first, then of the winner in another mode, then of the winner.
 
     Args:
-        rows: of the winner's path, those that meet every limit, its best point last.
+        rows: those of the winner's path that meet every limit, the best point last.
     """
     kept = [ranked.point for ranked in ranking if ranked.kept]
     if not kept:

@@ -1,7 +1,7 @@
-"""A chosen point as `operating-point.toml`: written once, read by every tool that runs a network.
+"""A chosen point as `operating-point.toml`, which every tool that runs a network can read.
 
 The file holds the choice, its prices, its certificate and the hash of its weights. A point is
-refused for other weights, because thresholds and certificate are valid for its own only.
+refused with other weights, because thresholds and certificate are valid only for its own.
 """
 
 import tomllib
@@ -63,17 +63,17 @@ class PointFile:
 
     @property
     def answers(self) -> tuple[str, str, tuple[float, ...], str]:
-        """All that decides an answer; if any of it changes, the certificate is void."""
+        """Everything that determines an answer; if any of it changes, the certificate is void."""
         return self.network, self.variant, self.thresholds, self.measure
 
     def check_unseen(self, split: str) -> None:
-        """Check that a new certificate would come from images that did not choose this point.
+        """Check that a new certificate would use images that this point was not chosen on.
 
-        Among many points tried on the same images, the best one is partly luck. A bound that
-        ignored the others would be too low.
+        The best of many points tried on the same images is partly luck, so a bound that ignored
+        the others would be too low.
 
         Raises:
-            PointError: the images that would certify are those it was chosen with.
+            PointError: the point was chosen on the images that would certify it.
         """
         seen = {f"{self.images}-tune"} if self.images else set[str]()
         if self.certificate and self.limits.get("max_loss_points") is not None:
@@ -88,7 +88,7 @@ class PointFile:
 
 
 def point_file(answer: Answer, *, profile: str | None = None, link: str | None = None) -> PointFile:
-    """The file of an answer's best point.
+    """The contents of the file for an answer's best point.
 
     Args:
         profile, link: as the user named them, if by path.
@@ -131,11 +131,11 @@ def to_toml(point: PointFile) -> str:
 
 
 def load_point(path: Path) -> PointFile:
-    """Read a point, and check that its network is here, with the weights it was chosen for.
+    """Read a point, and check that its network is here with the same weights.
 
     Raises:
-        PointError: no file, damaged, of another format or of other weights.
-        UnknownNameError, BitWidthError: a network or a variant that is not here.
+        PointError: the file is missing, damaged, of another format, or for other weights.
+        UnknownNameError, BitWidthError: its network or variant is not here.
     """
     try:
         values = tomllib.loads(path.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Limits on figures, and by how much a figure exceeds them. Knows no network."""
+"""Limits on figures, and by how much a figure exceeds them. Independent of networks."""
 
 import math
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ class Limits:
     Args:
         max_loss_points: accuracy that may be lost, in percentage points, compared with running
             the full-precision reference on every image.
-        confidence: of the certificate for the limit of loss, between 0 and 1; None limits only
-            the loss measured on `tune`.
+        confidence: of the certificate for the loss limit, between 0 and 1; with None, only the
+            loss measured on `tune` is limited.
         max_edge_memory_kib: packed weights of the edge and its largest activations.
         images_per_day, battery_mah, battery_volts: the battery life in days follows from all three.
         min_days: how long the battery must last.
@@ -69,7 +69,7 @@ class Limits:
 
     @property
     def on_figures(self) -> dict[str, float]:
-        """Figure name to the most it may be (the least, for days); only those that are set."""
+        """Figure name to its maximum (for days, its minimum); only limits that are set."""
         named = {
             "loss_points": self.max_loss_points,
             "energy_uj": self.max_energy_uj,
@@ -108,8 +108,8 @@ class Violation:
         limit: a key of `Limits.on_figures`.
         certified: the value is an upper bound, not an observation.
         samples: images that the bound comes from.
-        fewest: the least number of images that can certify the limit, with no errors among them;
-            None if no number can.
+        fewest: the smallest number of images that could certify the limit, if none of them lost
+            accuracy; None if no number could.
     """
 
     limit: str
@@ -121,7 +121,7 @@ class Violation:
 
     @property
     def excess(self) -> float:
-        """By how much, in the unit of the figure; for days, how many are missing."""
+        """The amount by which the limit is exceeded; for days, how many are missing."""
         return abs(self.value - self.allowed)
 
 
@@ -129,7 +129,7 @@ def days_of_battery(energy_pj: Floats, limits: Limits) -> Floats:
     """Days until the battery is empty; infinite if an image costs nothing.
 
     Args:
-        energy_pj: of one image in the scope `device`; nothing is counted for idling.
+        energy_pj: energy of one image in the scope `device`; idle consumption is not counted.
 
     >>> one_day = Limits(images_per_day=100, battery_mah=1, battery_volts=1)  # 3.6 J
     >>> days_of_battery(np.array([0.036e12]), one_day)  # 100 images of 36 mJ
@@ -144,9 +144,9 @@ def days_of_battery(energy_pj: Floats, limits: Limits) -> Floats:
 def excess_share(figures: Mapping[str, Floats], limits: Limits) -> Floats:
     """(m,): the largest share by which a point exceeds one of its limits; 0 if it meets all.
 
-    A share and not an amount, so that microjoules and bytes can be compared: 0.5 is half as much
-    again as allowed. For days it is the missing share of the days required. For a limit of 0 it is
-    the figure itself.
+    It is a share and not an amount, so that microjoules and bytes can be compared: 0.5 means 50 %
+    above the limit. For days, it is the missing share of the days required. For a limit of 0, it
+    is the figure itself.
 
     >>> excess_share({"energy_uj": np.array([10.0, 30.0])}, Limits(max_energy_uj=20))
     array([0. , 0.5])
@@ -167,7 +167,7 @@ def violations_of(figures: Mapping[str, float], limits: Limits) -> tuple[Violati
 
 def _share(name: str, values: Floats, allowed: float) -> Floats:
     beyond = allowed - values if name == "days" else values - allowed
-    with np.errstate(over="ignore"):  # next to a limit of almost nothing, a miss is infinite
+    with np.errstate(over="ignore"):  # a tiny limit can make a miss infinite
         return np.asarray(np.maximum(beyond, 0) / (allowed or 1))
 
 

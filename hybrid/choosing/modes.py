@@ -1,7 +1,7 @@
 """Deployment modes: where a variant's layers run, and which of its exits answer.
 
-A mode reduces a variant to a row of exits, so every candidate is counted, priced and certified in
-the same way. Adding a mode is a subclass and an entry in `MODES`.
+A mode reduces a variant to a list of exits, so that every candidate is counted, priced and
+certified in the same way. To add a mode, write a subclass and add it to `MODES`.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Mode:
     name: str
 
     def takes(self, variant: zoo.Variant) -> bool:
-        """Whether a variant can be deployed like this."""
+        """Whether a variant can be deployed in this mode."""
         raise NotImplementedError
 
     def costs(self, of: "Candidate", prices: Prices) -> ExitCosts:
@@ -49,7 +49,7 @@ class Mode:
         return found
 
     def searched(self, thresholds: Sequence[float]) -> Sequence[float]:
-        """Of a point's thresholds, those that decide in this mode."""
+        """The thresholds of a point that matter in this mode."""
         return thresholds
 
     def all_thresholds(self, searched: Floats) -> Floats:
@@ -62,7 +62,7 @@ class Mode:
 
 
 class EdgeOnly(Mode):
-    """A hybrid that never asks the cloud: its last early exit answers all that reach it."""
+    """A hybrid without the cloud: its last early exit answers every sample that reaches it."""
 
     name = "edge"
 
@@ -127,7 +127,7 @@ class Cloud(Mode):
         return of.card.image_bytes
 
 
-# Of equally good points the earlier mode's wins: modes that need no cloud come first.
+# Among equally good points, that of the earlier mode wins: modes without the cloud come first.
 MODES: dict[str, Mode] = {mode.name: mode for mode in (EdgeOnly(), Hybrid(), Static(), Cloud())}
 
 
@@ -139,8 +139,8 @@ def modes_of(variant: zoo.Variant) -> list[Mode]:
 def edge_memory_bytes(layers: Sequence[Layer]) -> float:
     """Bytes that the device needs: packed weights, and the most that one layer holds.
 
-    A layer holds its inputs and its outputs at the width of its activations. The tensor that a
-    shortcut keeps meanwhile, biases and the program are in no census and are not counted.
+    A layer holds its inputs and outputs at the width of its activations. Not counted, because not
+    in the census: the tensor that a shortcut keeps in memory, biases, and the program.
     """
     own = [layer for layer in layers if layer.segment != "cloud"]
     largest = max(((e.inputs + e.outputs) * e.activation_bits / 8 for e in own), default=0.0)

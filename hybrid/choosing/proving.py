@@ -1,8 +1,8 @@
-"""Certificates of rated candidates: how far along a path the limit of loss holds.
+"""Certificates of rated candidates: how far along its path each one meets the loss limit.
 
-Each path is fixed before a label of `certify` is read, and tested from its start until a point
-fails, at an equal part of delta. So with confidence 1 - delta no point that passed, of any
-candidate, loses more than the limit.
+Each path is fixed before any label of `certify` is read. It is tested from its start until a point
+fails, and each path gets an equal part of delta. So, with confidence 1 - delta, no point that
+passed, of any candidate, loses more than the limit.
 """
 
 import math
@@ -27,10 +27,10 @@ _AT_ONCE = 16  # of a path at most, between looks at whether one has failed
 
 
 def passed(rated: Rated, comparisons: int) -> Counts:
-    """The first rows of a path that are certified to keep the limit of loss.
+    """The rows at the start of a path that are certified to meet the loss limit.
 
     Args:
-        comparisons: how many paths are tested and share what may go wrong.
+        comparisons: how many paths are tested; they share the risk of error, delta.
     """
     limits = rated.limits
     if rated.candidate.reference or not limits.certified:
@@ -60,7 +60,7 @@ def passed(rated: Rated, comparisons: int) -> Counts:
 
 
 def uncertified(rated: Rated, point: Point, comparisons: int) -> Violation:
-    """By how much the bound of a point that failed exceeds the limit of loss."""
+    """By how much the bound of a point that failed exceeds the loss limit."""
     limits = rated.limits
     assert limits.max_loss_points is not None
     assert limits.confidence is not None

@@ -1,7 +1,8 @@
-"""Published figures of early-exit networks, and what the networks of pretrained/ reach.
+"""Published figures of early-exit networks, and what the networks in pretrained/ reach.
 
-A row of the table is a bar: a budget (edge exits, energy) and the accuracy that goes with it.
-Thresholds and variant are chosen on `tune`, the figures are those of `test`. No torch.
+Each row of the table is a bar to reach: a budget (edge exits, energy) and the accuracy required
+within it. Thresholds and variant are chosen on `tune`; the figures are those of `test`. Needs no
+torch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,8 @@ __all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
 
 Floats = NDArray[np.float64]
 
-# Chosen on 2,500 images and reported on 10,000 others: this share of a budget is kept in reserve.
+# Points are chosen on 2,500 images and reported on 10,000 others, so this share of a budget is kept
+# in reserve.
 SPARE = 0.01
 PAPER = "Long, Chakraborty, Roy, arXiv 2005.10851, abstract"
 LEAPLAB = "LeapLabTHU/L2W-DEN, plot, energy from its MACs in purdue-45nm"
@@ -193,7 +195,7 @@ def _row(bar: Bar, choices: Sequence[_Choice]) -> PublishedRow:
 
 
 def _best_on_tune(bars: Sequence[Bar], card: zoo.Card, variant: zoo.Variant) -> Iterator[_Choice]:
-    """For each bar the thresholds of least excess over the budget, the most accurate of those."""
+    """For each bar, the most accurate of the thresholds that exceed the budget least."""
     if not bars:
         return
     prices = Prices()

@@ -1,7 +1,8 @@
-"""A candidate at prices and limits: the figures of its points, and the path to certify along.
+"""A candidate at given prices and limits: the figures of its points, and its path.
 
-The path of a candidate are its points that meet every limit on `tune`, reduced to those that no
-other of them beats on energy and accuracy, the most accurate first.
+The path lists the candidate's points that meet every limit on `tune`, reduced to those that no
+other point beats on both energy and accuracy; the most accurate comes first. Certificates are
+tested along it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ _LEVELS = 3  # of loss, at which a path is refined
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rated:
-    """A candidate at prices and limits.
+    """A candidate at given prices and limits.
 
     Args:
         costs, battery_costs: per exit, in the scope asked for and in `device`.
@@ -67,12 +68,12 @@ class Rated:
 
     @property
     def deciding(self) -> set[str]:
-        """The figures that a choice reads; no other is worth computing for many rows."""
+        """The figures that the choice depends on; only these are computed for many rows."""
         return {"loss_points", "energy_uj", *self.limits.on_figures}
 
     @property
     def needs_proof(self) -> bool:
-        """True if its loss must be certified, and there are images to certify it on."""
+        """True if its loss must be certified and there are images to do so."""
         can = "certify" in self.candidate.seen
         return can and bool(len(self.path)) and not self.candidate.reference
 
@@ -160,7 +161,7 @@ def rate(candidate: Candidate, measure: str, limits: Limits, prices: Prices) -> 
 
 
 def best_row(table: Table, right: Counts, limits: Limits) -> int:
-    """The row with the smallest miss; of these the cheapest, of these the most accurate."""
+    """The row with the smallest miss; of equals, the cheapest, and then the most accurate."""
     rows = np.arange(len(right))
     for values in (excess_share(table, limits), table["energy_uj"], -right):
         rows = rows[values[rows] == values[rows].min()]
@@ -175,7 +176,7 @@ def _path(rated: Rated) -> Counts:
 
 
 def _refined(rated: Rated) -> Iterator[Options]:
-    """Move one threshold at a time from some points of the path: cheaper at no greater loss.
+    """Improve some points of the path, one threshold at a time: less energy at no greater loss.
 
     If no point meets the limits, the search starts from the nearest miss and reduces the miss.
     """

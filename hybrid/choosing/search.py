@@ -1,7 +1,7 @@
-"""A trace to its useful threshold combinations. Arrays in, arrays out; knows no price.
+"""The useful threshold combinations of a trace. Works on arrays and needs no prices.
 
-Two thresholds with no confidence between them decide alike. So a trace has a finite number of
-outcomes, and one threshold per outcome is enough: the one with the fewest digits.
+Two thresholds with no confidence between them give the same decisions. So a trace has a finite
+number of outcomes, and one threshold per outcome is enough: the one with the fewest digits.
 
 How complete the search is:
 
@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 COMBINATIONS = 30_000  # 12 ms for 10,000 samples and three early exits
-_DIGITS = 8  # a float32 in [0, 1] needs no more to be told from its neighbour
+_DIGITS = 8  # enough to tell any float32 in [0, 1] from its neighbours
 _ROUNDS = 4
 
 
@@ -74,7 +74,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steps:
-    """Per early exit, its thresholds and its samples in order: needed each time one moves.
+    """Thresholds and sample order of each early exit, needed each time a threshold moves.
 
     thresholds: see `distinct_thresholds`; orders: (n,) the samples by rising confidence.
     """
@@ -110,7 +110,7 @@ def options(trace: TraceLike, measure: str, moves: Steps) -> Options:
 
 
 def joined(*some: Options) -> Options:
-    """All rows of several; exact if the first is."""
+    """All rows of several options, joined; exact if the first is."""
     return Options(
         thresholds=np.concatenate([o.thresholds for o in some]),
         exit_counts=np.concatenate(
@@ -122,7 +122,7 @@ def joined(*some: Options) -> Options:
 
 
 def distinct_thresholds(confidences: npt.NDArray[np.float32]) -> Floats:
-    """One threshold per outcome that a single exit can have, rising, each as short as can be.
+    """One threshold per outcome of a single exit, ascending, each with as few digits as possible.
 
     Args:
         confidences: any shape, float32 in [0, 1].
@@ -154,14 +154,14 @@ def refined(
     start: Sequence[float],
     best: Callable[[Counts, Counts], int],
 ) -> Options:
-    """Move one threshold at a time to the best of all its outcomes, until none is better.
+    """Move one threshold at a time to the best of all its outcomes, until nothing improves.
 
     Args:
         start: one threshold per early exit.
         best: from samples by exit (g, exits) and correct samples (g,) to the best row.
 
     Returns:
-        The combinations on the way, the best one last.
+        The combinations passed on the way, the best one last.
     """
     now = np.array(start, np.float64)
     sure = trace.confidences[measure]
