@@ -1,1 +1,1 @@
-"""The dashboard's state, controls, figures, cache and shell; pages stand on these."""
+"""What the dashboard's pages share: state, controls, figures, cache and frame."""

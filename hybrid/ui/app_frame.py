@@ -1,15 +1,15 @@
-"""The frame around every page: set-up, shared controls, and the one place errors become words.
+"""The frame around every page: set-up, shared controls, and the one place that shows errors.
 
 app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page calls
 
-    view = session.current()                       # as the shared controls stand
+    view = session.current()                       # the values of the shared controls
     try:
         trace = cache.trace(view.network, view.variant, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
-        app_frame.missing_trace(view, error)     # shows the reason, and offers what helps
+        app_frame.missing_trace(view, error)     # shows the reason, and offers a way out
         return
 
-and nothing else of this module; every other HybridError may pass through.
+and nothing else from this module; it need not catch any other HybridError.
 """
 
 import gc
@@ -39,9 +39,9 @@ __all__ = [
     "through_app",
 ]
 
-ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from elsewhere
-_SESSIONS = 1000  # whose links are remembered
-_LINKS: dict[str, dict[str, str]] = {}  # by session, until a first run has come to its end
+ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from another server
+_SESSIONS = 1000  # how many sessions' links are remembered
+_LINKS: dict[str, dict[str, str]] = {}  # by session, until its first run is complete
 
 
 def set_up() -> None:
@@ -59,7 +59,7 @@ def frame(*, folded: bool = False) -> View | None:
     """Draw the shared controls and return the view they make; None if there is no network.
 
     Args:
-        folded: put the sliders into an expander, on a page that does not need them.
+        folded: put the sliders into an expander, for a page that does not need them.
     """
     offers = cache.offers()
     if not offers.early_exits:
@@ -93,20 +93,20 @@ def mark_framed() -> None:
 def through_app(page: str) -> None:
     """First line of every page: go through app.py if this run has not.
 
-    Until a server's first `st.navigation`, Streamlit takes each file in pages/ for an app of its
-    own, so a link to a page that is the server's first request would run it without its frame.
+    Until the server's first `st.navigation`, Streamlit treats each file in pages/ as a separate
+    app. So if a server's first request is for a page, the page would run without its frame.
 
     Args:
         page: `__file__` of the page.
     """
     if not st.session_state.pop("framed", False):
-        # The page must not be the default one: that has no address of its own.
+        # The page must not be the default one, which has no separate address.
         st.navigation([st.Page(set_up, default=True), st.Page(page)], position="hidden")
         st.rerun()
 
 
 def is_local() -> bool:
-    """Whether the browser runs on this server's machine, and may therefore name its folders."""
+    """Whether the browser runs on the server's machine; then it may name folders there."""
     return is_loopback(st.context.ip_address) and "X-Forwarded-For" not in st.context.headers
 
 
@@ -126,7 +126,7 @@ def is_loopback(address: str | None) -> bool:
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Turn a HybridError into its sentence; the rest of the page stays usable."""
+    """Show a HybridError as its sentence; the rest of the page stays usable."""
     try:
         yield
     except HybridError as error:
@@ -134,21 +134,21 @@ def guard() -> Iterator[None]:
 
 
 def missing_trace(view: View, error: HybridError) -> None:
-    """Say that this bit width has no usable trace, and record one if possible."""
+    """Show that this bit width has no usable trace, and record one if possible."""
     recording.missing_trace(view.network, view.variant, error, view.split)
 
 
 def open_page(name: str) -> None:
     """Go to another page with the current view, after a click on a button.
 
-    The address is given here, without the sliders: `st.switch_page` would empty it, which it
-    refuses where a slider is bound to it. They write their own part on the next page.
+    The address is passed without the sliders. Without it, `st.switch_page` would empty the address,
+    which fails if a slider is bound to it. The sliders write their part on the next page.
     """
     st.switch_page(f"pages/{name}.py", query_params=session.address())
 
 
 def empty() -> None:
-    """Say that there is no network at all, and how to get one."""
+    """Show that there is no network at all, and how to get one."""
     st.info(
         "The folder of pretrained networks is empty. Train a network, or set HYBRID_PRETRAINED to "
         "another folder, and reload this page.",
@@ -159,7 +159,7 @@ def empty() -> None:
 
 
 def finish_run() -> None:
-    """Last line of app.py: the page is whole."""
+    """Last line of app.py: the page is complete."""
     _LINKS.pop(_session_id(), None)
     session.finish_run()
     _freeze()
@@ -167,10 +167,10 @@ def finish_run() -> None:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _freeze() -> None:
-    """After the first page is drawn: keep what is loaded out of the garbage collector's rounds.
+    """After the first page is drawn: exclude everything loaded so far from garbage collection.
 
-    Going through all imported modules was measured at 120 ms a round. For the same reason
-    .streamlit/config.toml leaves it to Python when to collect, not after every run.
+    A collection that scans all imported modules was measured at 120 ms. For the same reason,
+    .streamlit/config.toml lets Python decide when to collect, instead of after every run.
     """
     gc.collect()
     gc.freeze()
@@ -185,10 +185,10 @@ def _read_address(offers: Offers) -> None:
 
 
 def _remember_link() -> None:
-    """Keep the link of the session's first request.
+    """Save the link of the session's first request.
 
-    A change of page empties the address, and it can cut the first run short wherever that touches
-    the session or draws: nothing of that may come before this.
+    A change of page empties the address, and it can end the first run early, at any access to the
+    session and at any drawing. So this must come before all of those.
     """
     context = get_script_run_ctx()
     if context is None or context.session_id in _LINKS:

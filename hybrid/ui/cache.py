@@ -1,12 +1,12 @@
-"""Results kept in memory for all sessions: one decorator, and what several pages read through it.
+"""Results kept in memory for all sessions: a decorator, and the results that pages share.
 
     @cached(entries=24, files=trace_file)
     def trace(network: str, variant: str, split: str) -> Trace: …
 
-The key has every argument and every file that the result depends on, by path and time of change: a
-trace recorded meanwhile, or another folder of networks, shows at the next run. Results are shared
-between sessions; never write into them. Singletons without an input, like the pool of jobs, are
-`st.cache_resource`.
+The key contains every argument, and the path and modification time of every file that the result
+depends on. So a newly recorded trace or another folder of networks takes effect at the next run.
+Results are shared between sessions; never write into them. Singletons without an input, like the
+pool of jobs, use `st.cache_resource`.
 """
 
 import hashlib
@@ -53,12 +53,12 @@ def cached(
     files: Callable[..., Iterable[Path]] = _no_files,
     of: Callable[[Any], Any] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Keep a function's latest results; of several that ask for the same, one computes.
+    """Keep a function's latest results; concurrent calls for the same result compute it once.
 
     Args:
-        entries: results kept; the one used longest ago goes first.
+        entries: how many results are kept; the least recently used one is dropped first.
         files: the files that the result depends on, from the function's arguments.
-        of: leaves out of the first argument what the result does not depend on.
+        of: removes from the first argument everything that the result does not depend on.
     """
 
     def decorate(compute: Callable[P, R]) -> Callable[P, R]:
@@ -80,7 +80,7 @@ def cached(
 
 
 class _Kept(Generic[R]):
-    """Results by key, the latest used last."""
+    """Results by key, the most recently used last."""
 
     def __init__(self, entries: int) -> None:
         self._entries = entries
@@ -94,7 +94,7 @@ class _Kept(Generic[R]):
             while len(self._slots) > self._entries:
                 self._slots.popitem(last=False)
         if slot.value is _NONE:
-            with slot.lock:  # an error is not kept: whoever waits here computes again
+            with slot.lock:  # an error is not kept: the next caller in line computes again
                 if slot.value is _NONE:
                     slot.value = compute()
         return cast("R", slot.value)
@@ -152,7 +152,7 @@ def trace(network: str, variant: str, split: str) -> Trace:
 
 
 def counted(network: str, variant: str, split: str) -> Trace:
-    """The trace to count from: without labels, the final exit's answers take their place.
+    """The trace to count from; if it has no labels, the final exit's answers replace them.
 
     Raises:
         UnknownNameError, DataMissingError, TraceError: as `zoo.trace`.

@@ -1,4 +1,4 @@
-"""How every page shows a number in a box and a figure in its frame."""
+"""Numbers in boxes and settings of figures, the same on every page."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,14 +9,14 @@ from hybrid.text.point import Headline
 
 __all__ = ["PLOT", "STILL", "Box", "metric", "metrics"]
 
-# Plotly's settings of figures that follow the width of the window, and of those that stay.
+# Plotly's settings for figures that follow the width of the window, and for those that do not.
 PLOT: dict[str, Any] = {"displayModeBar": False, "responsive": True}
 STILL: dict[str, Any] = {"displayModeBar": False}
-_WIDTH = 148  # pixels that a label and a note need
+_WIDTH = 148  # pixels needed for a label and a note
 
 
 class Box(NamedTuple):
-    """A number with its unit, the words above and below it, and what is said on request."""
+    """A number with its unit, the label above it, the note below it, and its help text."""
 
     label: str
     value: str
@@ -25,7 +25,7 @@ class Box(NamedTuple):
 
 
 def metric(box: Box | Headline, *, border: bool = True) -> None:
-    """One number; the note below it is no change of the number."""
+    """One number; the note below it is not styled as a change of the number."""
     st.metric(
         box.label,
         box.value,
@@ -40,13 +40,13 @@ def metric(box: Box | Headline, *, border: bool = True) -> None:
 def metrics(
     boxes: Sequence[Box | Headline], *, columns: int | None = None, width: int = _WIDTH
 ) -> None:
-    """A row of numbers, in as many rows as the window is narrow.
+    """A row of numbers, which wraps if the window is narrow.
 
-    A headline is in a container of its key, so that the script in the browser finds it.
+    A headline is in a container named by its key, so that the script in the browser finds it.
 
     Args:
-        columns: at most; one for each box by default.
-        width: of a box in pixels, at least.
+        columns: the most columns; by default, one for each box.
+        width: the least width of a box, in pixels.
     """
     with st.grid(columns or len(boxes), min_column_width=width):
         for box in boxes:

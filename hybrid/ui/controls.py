@@ -1,4 +1,4 @@
-"""Groups of widgets that return plain values; each widget has a key that stays.
+"""Groups of widgets that return plain values; each widget has a fixed key.
 
 The app frame draws them once per run, so that they keep their values on every page. A page's own
 widget has a key that begins with the page's name, as in `explore_table`.
@@ -109,7 +109,7 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
 
 
 def _moved() -> None:
-    """Run only the fragments that the page said follow the sliders."""
+    """Run only the fragments that the page registered to follow the sliders."""
     fragments = session.move_sliders()
     if fragments is None:
         st.rerun()
@@ -152,8 +152,8 @@ def _split(offered: tuple[str, ...]) -> str:
     )
 
 
-# A fragment, since Streamlit forgets downloads and pictures outside those that run again only
-# where a whole run was asked for.
+# A fragment: Streamlit drops the downloads and images outside the fragments that run again, unless
+# a whole run was requested.
 @st.fragment
 def _slider(key: str, number: int, blank: View) -> float:
     exit_name = f":{palette.exit_markdown(number)}[●] Exit {number + 1}"

@@ -1,4 +1,4 @@
-"""A split's images to sheets: the earliest, the least confident and the confidently wrong ones.
+"""Sheets of a split's images: the earliest, the least confident and the confidently wrong ones.
 
 Arrays in, arrays out. Each group is one sprite sheet, not an element per image: 60 elements take
 52 ms per run, a sheet takes 8 ms.

@@ -133,10 +133,10 @@ class Pool:
         self._alive: list[Job] = []
 
     def start(self, work: Work, *, key: Key = (), wanted: Wanted = lambda: True) -> Job:
-        """Hand over work; with a key, a job that already does the same is returned instead.
+        """Submit work; with a key, a job that already does the same is returned instead.
 
-        The job stops at the first report at which it is no longer wanted. If too many jobs wait
-        already, it has failed from the start, with the reason.
+        The job stops at the first report at which it is no longer wanted. If too many jobs are
+        waiting already, it is returned as failed, with the reason.
         """
         with self._lock:
             for other in self._alive:
@@ -157,7 +157,7 @@ class Pool:
             return next((job for job in self._alive if job.alive and job.key == key), None)
 
     def alike(self, *start: str) -> list[Job]:
-        """The jobs that have not ended and whose key begins like this; without words, all."""
+        """The jobs that have not ended, of those whose keys begin with these words; or all."""
         with self._lock:
             return [job for job in self._alive if job.alive and job.key[: len(start)] == start]
 
@@ -183,8 +183,8 @@ class Pool:
 class Turns:
     """A lock that is granted in the order of the requests.
 
-    With a plain lock, a loop that releases it and takes it again at once usually gets it again, and
-    another session waits for several of its rounds.
+    With a plain lock, a loop that releases the lock and takes it again at once usually succeeds,
+    so another session would wait for several of its rounds.
     """
 
     def __init__(self) -> None:
@@ -225,7 +225,7 @@ def pool() -> Pool:
 def tab_is_open(*, clock: Callable[[], float] = time.monotonic) -> Wanted:
     """A test of whether this session's tab is still open; a reload or a short loss is tolerated.
 
-    Streamlit keeps a session for two minutes after its connection is gone, without a sign of it.
+    Streamlit keeps a session for two minutes after its connection is lost, without reporting it.
     """
     context = get_script_run_ctx()
     if context is None or not runtime.exists():
@@ -254,7 +254,7 @@ def threads() -> int:
 
 
 def spare_a_core() -> None:
-    """Let torch compute on all cores but one, which stays with the pages.
+    """Let torch compute on all cores but one, which is left to the pages.
 
     Measured on two cores, one of them busy: with two threads, which wait for each other at every
     layer, a small network runs at 19 images/s one by one; with one thread, at 775.
@@ -265,7 +265,7 @@ def spare_a_core() -> None:
 
 
 def watch(job: Job, draw: Callable[[Job], None]) -> None:
-    """Draw the job's state, every second while it runs; at its end the whole page runs.
+    """Draw the job's state every second while it runs; when it ends, the whole page runs again.
 
     Only this part of the page is redrawn, so a slider above it is not disturbed.
     """

@@ -48,7 +48,7 @@ WRONG = _slot("wrong")
 
 
 def exit_colour(number: int) -> str:
-    """Colour slot of an early exit, counted from 0. A fifth exit has the first one's."""
+    """Colour slot of an early exit, counted from 0. A fifth exit gets that of the first."""
     return _slot(f"exit {number % _EARLY + 1}")
 
 

@@ -1,4 +1,4 @@
-"""A page without its trace or data set: the trace is recorded, the data set offered to download.
+"""For a page whose trace or data set is missing: record the trace, offer to download the data set.
 
     try:
         trace = cache.trace(network, variant, split)
@@ -34,7 +34,7 @@ ICON = ":material/database_off:"
 def missing_trace(
     network: str, variant: str, error: HybridError, split: str = DEFAULT_SPLIT
 ) -> None:
-    """Say that a trace cannot be used, and record it or say what is needed first.
+    """Show that a trace cannot be used, and record it or show what is needed first.
 
     Args:
         error: DataMissingError if the trace is missing; any other if it is damaged.
@@ -64,7 +64,7 @@ def missing_data(dataset: str, purpose: str) -> None:
     """Say that a data set is not on this machine, and offer to download it.
 
     Args:
-        purpose: a sentence that says what the images are needed for.
+        purpose: a sentence that explains why the images are needed.
     """
     if dataset not in data.DATASETS:
         st.caption(f"The images of {dataset} are not on this machine. {purpose}")

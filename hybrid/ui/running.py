@@ -63,7 +63,7 @@ def image_run(
     thresholds: tuple[float, ...],
     measure: str,
 ) -> ImageRun:
-    """The run of one image; the same question is answered from memory.
+    """The run of one image; if repeated, it is read from the cache.
 
     Args:
         pixels: (h, w, channels), as the network gets them.

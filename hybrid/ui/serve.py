@@ -1,7 +1,7 @@
-"""Start the dashboard's server: the folder of app.py, an address and a port to a running page.
+"""Start the dashboard's server at an address and a port.
 
-Streamlit reads the configuration and the static files beside the script, so that the current
-folder decides nothing.
+Streamlit reads the configuration and the static files next to the script, so the current folder
+does not matter.
 """
 
 import errno
@@ -67,7 +67,7 @@ def url(address: str, port: int) -> str:
 
 
 def _check(address: str, port: int) -> None:
-    """Listen for a moment, as the server will."""
+    """Listen briefly, as the server will."""
     try:
         family, kind, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

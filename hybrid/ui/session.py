@@ -34,7 +34,7 @@ __all__ = [
     "visit",
 ]
 
-_TOLD = 2  # whole runs of a page in which the browser is told what the controls stand at
+_TOLD = 2  # whole runs of a page in which the browser is sent the values of the controls
 _KEY = "session"
 
 
@@ -42,9 +42,9 @@ _KEY = "session"
 class Session:
     """What the app frame remembers between the runs of a session, besides the widgets' values.
 
-    opened: the view that its first link meant. problems: what was wrong in that link, until a
-    control moves. page: the page that ran last. runs: whole runs of it since it was opened.
-    follows: the page that said which of its fragments follow a slider, and these.
+    opened: the view that its first link described. problems: the errors in that link, until a
+    control is moved. page: the page that ran last. runs: whole runs of it since it was opened.
+    follows: a page and its fragments that run again when a slider moves.
     """
 
     view: View
@@ -68,7 +68,7 @@ def has_begun() -> bool:
 def begin(link: Reading) -> None:
     """Start from the session's link.
 
-    In one step, as a change of page during the first run empties the address.
+    This is done in one step, because a change of page during the first run empties the address.
     """
     st.session_state[_KEY] = Session(
         view=link.view, opened=link.view, problems=link.problems, page=_page()
@@ -76,19 +76,19 @@ def begin(link: Reading) -> None:
 
 
 def resume() -> tuple[str, ...]:
-    """Begin a whole run; what is still to be said of the session's link."""
+    """Begin a whole run; returns the problems of the session's link that are still shown."""
     now = _session()
-    now.follows = None  # the page says it again
+    now.follows = None  # the page registers its fragments again
     if now.view != now.opened:
         now.problems = ()
     return now.problems
 
 
 def visit() -> bool:
-    """Note which page runs; True in the first runs after another page.
+    """Note which page runs; True in the first runs after a change of page.
 
-    Then the browser may have drawn the controls at their defaults: what told it better belonged to
-    the run before, and its next click would send these.
+    In those runs the browser may show the controls at their defaults, because their values were
+    sent in an earlier run. Its next click would then send the defaults.
     """
     now, page = _session(), _page()
     if now.page != page:
@@ -103,10 +103,10 @@ def finish_run() -> None:
 
 
 def preset(*, again: bool = False) -> None:
-    """Let widgets start from the view where they have no value: a client may send none.
+    """Let widgets without a value start from the view; a client may send no values.
 
     Args:
-        again: tell the browser once more what the others stand at.
+        again: also send the browser the values of all other widgets again.
     """
     state = st.session_state
     for key, value in current().widgets.items():
@@ -118,7 +118,7 @@ def preset(*, again: bool = False) -> None:
 def keep(view: View) -> None:
     """Make this the current view and write it into the address, so that a copied link opens it.
 
-    The sliders write their own part: they are bound to the address in the browser.
+    The sliders write their own part, because they are bound to the address in the browser.
     """
     _session().view = view
     wanted = address()
@@ -134,22 +134,22 @@ def address() -> dict[str, str]:
 
 
 def follow_with(*fragments: str) -> None:
-    """Let a moved slider run only these fragments again, until the whole page runs the next time.
+    """Let a moved slider run only these fragments again, until the next run of the whole page.
 
-    To be called at the end of a page. While a link's problems are shown, a move still runs the
-    whole page, and they go.
+    Call this at the end of a page. While a link's problems are shown, a moved slider still runs the
+    whole page, which removes them.
     """
     if not _session().problems:
         _session().follows = (_page(), fragments)
 
 
 def move_sliders() -> tuple[str, ...] | None:
-    """Take over the sliders' values; the fragments that follow, or None for the whole page."""
+    """Adopt the sliders' values; returns the fragments to run, or None for the whole page."""
     state, now = st.session_state, _session()
     page, fragments = now.follows or (None, ())
     others = now.view.choices.items()
     if page != _page() or any(state.get(key) not in {None, value} for key, value in others):
-        return None  # of another page, or something else was changed with it
+        return None  # the fragments are another page's, or something else changed too
     values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
     values *= now.view.early_exits // len(values)
     now.view = replace(now.view, thresholds=values)
@@ -179,7 +179,7 @@ def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -
 
 
 def show_split(name: str) -> None:
-    """Let the pages show this split; only from a callback."""
+    """Show this split on all pages; only from a callback."""
     st.session_state["split"] = name
     _session().view = replace(current(), split=name)
 

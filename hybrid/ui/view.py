@@ -1,6 +1,6 @@
-"""What a link means: a `View`, parsed and never trusted, and the one table of its fields.
+"""The `View` that a link describes, and the one table of its fields. Links are never trusted.
 
-`View.read` and `View.write` are inverse. Nothing here knows streamlit.
+`View.read` and `View.write` are inverses of each other. This module does not use streamlit.
 """
 
 import math
@@ -29,14 +29,14 @@ __all__ = [
 
 # A slider at its default is not in the address, so this number is part of what every link means.
 DEFAULT_THRESHOLD = 0.8
-DEFAULT_BITS = 4  # where it is offered: few bits, and nearly as accurate as the twin
-DEFAULT_SPLIT = "test"  # likewise: a link names a split only where it is one of the user's
-STEPS = CODES  # a slider moves by 1 / STEPS, so it can stand at every threshold that tells apart
+DEFAULT_BITS = 4  # if offered: few bits, and nearly as accurate as the twin
+DEFAULT_SPLIT = "test"  # a link names a split only if it is one of the user's
+STEPS = CODES  # a slider moves in steps of 1 / STEPS, the grid of confidence codes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Offers:
-    """What can be chosen on this machine.
+    """The choices available on this machine.
 
     early_exits: network → bit width of its hybrid variants → number of early exits.
     splits: network → the splits that the user made.
@@ -50,16 +50,17 @@ class Offers:
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def splits_of(self, network: str) -> tuple[str, ...]:
-        """The splits that figures can be of, the default first."""
+        """The splits that figures can be computed on, the default first."""
         return (DEFAULT_SPLIT, *self.splits.get(network, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A field of a view that is one of several values.
+    """A field of a view that has one of several values.
 
-    offered: the values for a network. error: the sentence for another, from it and the offered
-    ones. preferred: what a link without the field means, if it is offered; else the first value.
+    offered: the values for a network. error: makes the error for any other value, from that value
+    and the offered ones. preferred: the value in a link without the field, if it is offered; else
+    the first one.
     """
 
     offered: Callable[[Offers, str], Sequence[Any]]
@@ -67,7 +68,7 @@ class Choice:
     preferred: object = None
 
     def read(self, text: str | None, offered: Sequence[Any], problems: list[str]) -> Any:
-        """The value that a link's text means; adds a sentence if it means none."""
+        """The value given by a link's text; adds a sentence to `problems` if it is invalid."""
         default = self.preferred if self.preferred in offered else offered[0]
         known = {str(value): value for value in offered}
         if text is not None and text not in known:
@@ -79,8 +80,8 @@ def _unknown(kind: str) -> Callable[[str, Sequence[Any]], HybridError]:
     return lambda given, known: UnknownNameError(kind, given, known)
 
 
-# Each is a field of View, the key of its widget and its name in a link. The network stands first:
-# the others are offered for it.
+# Each key is a field of View, the key of its widget and its name in a link. The network comes
+# first, because the values offered for the others depend on it.
 CHOICES: Mapping[str, Choice] = {
     "network": Choice(
         offered=lambda offers, _: tuple(offers.early_exits), error=_unknown("network")
@@ -115,9 +116,9 @@ CHOICES: Mapping[str, Choice] = {
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Everything that a link means.
+    """Everything that a link describes.
 
-    thresholds: one number per early exit, equal ones if one slider moves all.
+    thresholds: one number per early exit, all equal if one slider moves them all.
     sliders: "each" for a slider per exit, "one" for a shared one.
     """
 
@@ -165,11 +166,11 @@ class View:
 
     @staticmethod
     def read(query: Mapping[str, str], offers: Offers) -> "Reading":
-        """The view that a link means, with defaults and a sentence for whatever is wrong in it.
+        """The view that a link describes, with defaults and a sentence for each error in it.
 
         Args:
             query: the link's query, any text.
-            offers: what there is; at least one network with one bit width.
+            offers: the choices on this machine; at least one network with one bit width.
         """
         problems: list[str] = []
         sliders = "one" if "t" in query and "t1" not in query else "each"
@@ -186,7 +187,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A view and one sentence for each thing that is wrong in the link."""
+    """A view and one sentence for each error in its link."""
 
     view: View
     problems: tuple[str, ...]
@@ -212,7 +213,7 @@ def same_data(one: View, other: View) -> bool:
 
 
 def without_thresholds(view: View) -> View:
-    """The same view for all thresholds, to look up what no slider changes."""
+    """The same view without its thresholds, to look up results that no slider changes."""
     return replace(view, thresholds=(0.0,) * view.early_exits)
 
 

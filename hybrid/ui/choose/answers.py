@@ -1,4 +1,4 @@
-"""Answers to a query, computed once for all sessions, with progress for the one that waits."""
+"""Answers to a query, computed once for all sessions, with progress for the waiting one."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class _Candidates:
-    """What candidates are collected from."""
+    """Everything that the candidates depend on."""
 
     networks: tuple[str, ...]
     images: str
@@ -50,8 +50,8 @@ class _Question:
         return prices_at(self.profile, self.link, self.scope)
 
 
-# While candidates are counted: how many are done, and how many there are. Not among the cached
-# functions' arguments, as it is no input of theirs.
+# While candidates are counted: how many are done, and how many in all. Not an argument of the
+# cached functions, because their results do not depend on it.
 _COUNTED: dict[_Candidates, tuple[int, int]] = {}
 
 
@@ -59,7 +59,7 @@ def answer(query: Query, view: View, place: DeltaGenerator) -> Answer:
     """The point that meets the query's limits at the view's prices.
 
     Args:
-        place: an empty element, for a progress bar while that takes long.
+        place: an empty element, for a progress bar if the computation takes long.
 
     Raises:
         LimitError: the query sets no limit, or there is nothing to choose among.
@@ -95,7 +95,7 @@ def _shown(
     progress: Callable[[], tuple[int, int] | None],
     place: DeltaGenerator,
 ) -> Answer:
-    """The work's result; if a click ends the wait, the work goes on and is kept for the next."""
+    """The work's result; if a click ends the wait, the work continues and its result is kept."""
     pool, context = ThreadPoolExecutor(1), get_script_run_ctx()
 
     def run() -> Answer:
@@ -123,7 +123,7 @@ def _done(future: Future[Answer], seconds: float) -> bool:
 
 
 def _files(asked: _Candidates) -> list[Path]:
-    """The card and each trace of every network that is chosen among."""
+    """The card and all traces of every network to choose among."""
     cards = [path for network in asked.networks for path in card_file(network)]
     return cards + [
         zoo.trace_path(network, variant, split)

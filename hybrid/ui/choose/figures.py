@@ -36,7 +36,7 @@ _TICKS = 5  # of an axis of the parallel coordinates
 def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     """Accuracy lost against energy per image: points within every limit filled, the rest faint.
 
-    The choice has a ring, and each point says in `customdata` which row of which candidate it is.
+    The choice has a ring. Each point's `customdata` tells which row of which candidate it is.
     """
     scale_pj, unit = _unit(pareto_sets)
     figure = _figure(height=420)
@@ -65,7 +65,7 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
 def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     """All candidates as lines over parallel axes; dragging along an axis filters them.
 
-    Blue keeps every limit that tune can see; the choice is red.
+    Blue lines meet every limit that can be checked on tune; the choice is red.
     """
     scale_pj, unit = _unit(pareto_sets)
     modes = [mode for mode in MODE_COLOURS if any(one.mode == mode for one in pareto_sets)]
@@ -89,7 +89,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     shade = np.where(over == 0, 1.0, 0.0)
     chosen = _chosen_rows(pareto_sets, answer.best)
     shade[chosen] = 2.0
-    order = np.argsort(shade, kind="stable")  # the last line drawn lies on top
+    order = np.argsort(shade, kind="stable")  # the last line drawn is on top
     for column in columns:
         column["values"] = column["values"][order]
     # a name stands left of the first axis, at 6 pixels a letter
@@ -108,7 +108,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
                     [0.75, palette.WRONG], [1, palette.WRONG],
                 ],
             },
-            labelangle=-30,  # on a phone, labels side by side would lie over each other
+            labelangle=-30,  # on a phone, labels side by side would overlap
             labelfont={"color": palette.INK, "size": 12},
             tickfont={"color": palette.INK, "size": 10},
             rangefont={"color": palette.TWIN, "size": 1},
@@ -119,7 +119,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
 
 
 def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
-    """Energy of the first choice under each energy model, beside the choice there."""
+    """Energy of the first choice under each energy model, next to that model's own choice."""
     figure = _figure(height=90 + 34 * len(found), margin={"l": 8, "r": 16, "t": 36, "b": 8})
     names = [one.profile for one in found]
     own = np.array([one.own.tune.energy_pj / 1e6 for one in found])
@@ -262,7 +262,7 @@ def _axis(label: str, values: Floats, *, log: bool = False) -> dict[str, Any]:
 
 
 def _tick(value: float) -> str:
-    """Two digits that count: on a phone an axis has 40 pixels beside it.
+    """A tick label of two significant digits: on a phone an axis has 40 pixels for labels.
 
     >>> _tick(0.05123), _tick(-12.4), _tick(1234), _tick(98_765)
     ('0.051', '-12', '1.2k', '99k')
@@ -273,7 +273,7 @@ def _tick(value: float) -> str:
 
 
 def _unit(pareto_sets: Sequence[ParetoSet]) -> tuple[float, str]:
-    """Size in pJ and name of the unit that suits the middle of what is drawn."""
+    """Size in pJ and name of the unit that suits the median of the energies drawn."""
     return numbers.energy_unit(float(np.median(_column(pareto_sets, "energy_uj"))) * 1e6)
 
 

@@ -23,10 +23,10 @@ _WANTED = "choose_wanted"
 
 @dataclass(kw_only=True)
 class _Form:
-    """What the form remembers between runs, besides the widgets' values.
+    """The form's state between runs, besides the widgets' values.
 
-    opened: the query that the link meant. problems: what was wrong in that link, until a limit
-    moves. network: the sidebar's in the last run.
+    opened: the query that the link described. problems: the errors in that link, until a limit is
+    changed. network: the sidebar's network in the last run.
     """
 
     opened: Query | None = None
@@ -103,7 +103,7 @@ def _images(known: Offers) -> str:
 
 
 def _divided(known: Offers) -> list[str]:
-    """The user's images that some network has in two halves."""
+    """The user's images that are recorded in two halves for any of the networks."""
     return sorted({name for network in known.early_exits for name in user_splits.halved(network)})
 
 
@@ -126,7 +126,7 @@ def _number(key: str) -> float | None:
 
 
 def _start_from_link(view: View, known: Offers) -> None:
-    """On a session's first visit, set the widgets to what the link means."""
+    """On a session's first visit, set the widgets to the link's query."""
     state = st.session_state
     asked, problems = Query.read(
         st.query_params.to_dict(),
@@ -151,7 +151,7 @@ def _start_from_other_page() -> None:
 
 
 def _follow_sidebar(view: View) -> None:
-    """A single network to choose among follows that of the sidebar."""
+    """If there is a single network to choose among, it follows that of the sidebar."""
     state, form = st.session_state, _form()
     if form.network != view.network and state["choose_among"] == [form.network]:
         state["choose_among"] = [view.network]
@@ -159,7 +159,7 @@ def _follow_sidebar(view: View) -> None:
 
 
 def _problems(asked: Query) -> tuple[str, ...]:
-    """What is still to be said of the link: nothing once a limit has moved."""
+    """The problems of the link that are still shown; none once a limit has changed."""
     form = _form()
     if form.opened is None:
         form.opened = asked
@@ -169,7 +169,7 @@ def _problems(asked: Query) -> tuple[str, ...]:
 
 
 def _write_address(asked: Query) -> None:
-    """The limits, beside the view that the app frame has written."""
+    """Write the limits into the address, next to the view that the app frame has written."""
     wanted = asked.write()
     for key in (*NUMBERS, *LISTS):
         if key in wanted and st.query_params.get(key) != wanted[key]:

@@ -1,6 +1,7 @@
-"""A query to Choose: from a link and back, and the limits it means.
+"""A query to Choose: read from a link, written to a link, and turned into limits.
 
-`Query.read` and `Query.write` are inverse and know no streamlit; a link is parsed, never trusted.
+`Query.read` and `Query.write` are inverses of each other and do not use streamlit. Links are parsed
+and never trusted.
 """
 
 import math
@@ -18,9 +19,9 @@ UNDER = ("horowitz-45nm-fp32", "qkeras-45nm")
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """One number that can be asked for: its words, its unit and the limit that it sets.
+    """A number in the form: its words, its unit and the limit that it sets.
 
-    default: its value in a link without it, and so part of what every link means.
+    default: its value in a link that does not give it, so changing it changes existing links.
     least, most: its range.
     """
 
@@ -159,11 +160,11 @@ class Query:
         profiles: Sequence[str],
         images: Sequence[str] = (),
     ) -> "tuple[Query, tuple[str, ...]]":
-        """The query of a link, and one sentence for each thing that it has wrong.
+        """The query of a link, and one sentence for each error in it.
 
         Args:
-            network: to choose among where the link names none.
-            networks, profiles, images: what there is.
+            network: the network to choose on if the link names none.
+            networks, profiles, images: those on this machine.
         """
         problems: list[str] = []
         among = _names("network", address.get("among", ""), networks, problems)

@@ -1,6 +1,6 @@
-"""An answer as one HTML file that opens without a network: words, tables, and figures that move.
+"""An answer as one HTML file that opens offline: text, tables, and interactive figures.
 
-Plotly's script stands in it once. Every text is escaped, so that a network may be called anything.
+Plotly's script is included once. All text is escaped, so a network may have any name.
 """
 
 import html
@@ -27,7 +27,7 @@ from hybrid.ui.choose import figures, shown
 
 __all__ = ["COLOURS", "save_report", "to_html"]
 
-# What the slots of the palette look like on paper: those of the light theme.
+# Colours of the palette's slots in the report: those of the light theme.
 COLOURS = (
     "#1f5fd0", "#d97a12", "#14a87c", "#a3239b", "#22335c",
     "#727d8a", "#16202e", "#b7c0cb", "#2e9e62", "#c8402f",

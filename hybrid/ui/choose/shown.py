@@ -1,4 +1,4 @@
-"""An answer as what the page Choose shows of it: boxes, links and rows; no widget."""
+"""The parts of an answer that the page Choose shows: boxes, links and rows; no widgets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +78,7 @@ def explore_link(view: View, one: Candidate) -> str:
 
 
 def rounded(thresholds: Sequence[float]) -> str:
-    """Where Explore's sliders stand if they cannot stand at the thresholds; empty if they can."""
+    """A sentence with Explore's thresholds if its sliders cannot match the point's; else empty."""
     nearest = [on_grid(threshold) for threshold in thresholds]
     if nearest == list(thresholds):
         return ""

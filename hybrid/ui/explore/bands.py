@@ -1,4 +1,4 @@
-"""Certificates for Explore's sliders: bounds on a grid that hold all at once.
+"""Certificates for Explore's sliders: bounds on a grid that all hold together.
 
 band = bands.band(view)                                     # for every point of the grid
 per_exit = bands.exit_certificates(view, band.comparisons)  # at the view's thresholds
@@ -20,7 +20,7 @@ DELTA = 0.05  # the chance that a bound does not hold
 
 
 def certify_split(view: View) -> str | None:
-    """The split that certificates of the view's images rest on; None if there is none."""
+    """The split used to certify the view's images; None if there is none."""
     if view.split == DEFAULT_SPLIT:
         return "certify"
     about = user_splits.split(view.network, view.split)
@@ -81,7 +81,7 @@ def _exit_certificates(view: View, comparisons: int) -> tuple[certificates.Certi
 
 
 def _method(recorded: Trace) -> str:
-    """The bounded quantity: the accuracy lost, or without labels the share of other answers."""
+    """The bounded quantity: the accuracy lost or, without labels, the share of other answers."""
     return "betting" if recorded.labelled else "disagreement"
 
 

@@ -1,4 +1,4 @@
-"""The data of Explore that do not depend on the sliders. `hybrid.ui.cache` computes them."""
+"""The data of Explore that do not depend on the sliders, computed by `hybrid.ui.cache`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,10 +49,10 @@ class Static:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frontier(policy.Frontier):
-    """The Pareto-optimal points of one bit width on the split they were searched on.
+    """The Pareto-optimal points of one bit width, as searched on one split and shown on another.
 
-    The figures are those of the split that is shown. The search used another split if there was
-    one.
+    The figures are those of the split that is shown. If there is no other split, the search used
+    the same one.
     """
 
     bits: int

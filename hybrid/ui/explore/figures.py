@@ -1,4 +1,4 @@
-"""The figures of Explore. The follower finds the traces that it moves by their `meta`.
+"""The figures of Explore. The follower identifies the plotly traces that it moves by their `meta`.
 
 Fractions are drawn in percent, energies in the unit the figure's axis names. Colours are slots of
 `hybrid.ui.palette`, so one specification serves both themes.
@@ -45,7 +45,7 @@ def tradeoff(
 
     Args:
         bits: the bit width whose line is highlighted.
-        energy_pj, accuracy: of the present point.
+        energy_pj, accuracy: of the current point.
         scale_pj, unit: of the energy axis.
         labelled: if False, accuracy is agreement with the final exit.
     """
@@ -84,12 +84,12 @@ def over_threshold(
     twin_accuracy: float | None,
     labelled: bool = True,
 ) -> go.Figure:
-    """Accuracy above, edge exit fraction below, by threshold, the present point marked.
+    """Accuracy above and edge exit fraction below, by threshold, with the current point marked.
 
     Args:
         together: all thresholds moved together.
         alone: one sweep per early exit, the others fixed; empty if one slider moves all.
-        thresholds: the marked ones: one per sweep of `alone`, else the common one.
+        thresholds: those to mark: one per sweep of `alone`, else the common one.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
     figure.update_layout(_figure(height=330).layout)
@@ -187,7 +187,7 @@ def by_part(
     """Energy per image by part of the network, next to its baseline.
 
     Args:
-        point, twin: part → pJ per image, in the order a sample meets the parts.
+        point, twin: part → pJ per image, in the order in which a sample passes the parts.
         beside: name of the baseline.
     """
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
@@ -252,7 +252,7 @@ def per_class(
         )
     )
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
-    # Digits are names here, not numbers; an automatic range would leave too much room.
+    # Class names that are digits are names, not numbers; an automatic range would leave gaps.
     figure.update_yaxes(range=[len(classes) - 0.5, -0.5], type="category", **_QUIET)
     legend = _legend() | {"y": 1 + 8 / height}
     figure.update_layout(barmode="stack", bargap=0.3, legend=legend)
@@ -290,7 +290,7 @@ def _legend() -> dict[str, Any]:
 def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) -> go.Scatter:
     colour = palette.INK if present else palette.LINE
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
-    # At the low ends, which are furthest apart; only the widest has room for more than a number.
+    # Labels are at the low ends, which are furthest apart; only the widest has room for words.
     label = words if frontier.bits == FULL_PRECISION else str(frontier.bits)
     labels = [label] + [""] * (len(frontier.energy_pj) - 1)
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])

@@ -1,10 +1,10 @@
-"""The data behind Explore, computed once for all sessions and read by its page and by others.
+"""The data for Explore, computed once for all sessions and read by this and other pages.
 
     data = load.explore_data(view)          # everything that does not depend on the sliders
     prices = load.prices(view)              # costs per exit, and the baseline's
     payload = load.follower_data(view)      # for the script in the browser
 
-A recorded trace or a changed card shows at the next run.
+A newly recorded trace or a changed card takes effect at the next run.
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def _all_files(view: View) -> tuple[Path, ...]:
 
 
 def when_changed(view: View) -> tuple[int, ...]:
-    """When the traces that are shown, or those of the frontier's search, last changed."""
+    """When the traces that are shown, or those used to search the frontier, last changed."""
     return tuple(map(changed_ns, _all_files(view)))
 
 
@@ -247,7 +247,7 @@ def _accuracy(network: str, variant: str, split: str) -> float | None:
 
 
 def _slider_grids(recorded: Trace, measure: str) -> list[npt.NDArray[np.float64]]:
-    """Thresholds per exit that a slider can stand at, close together where the samples are."""
+    """Thresholds per exit, on the slider's grid, closely spaced where most samples are."""
     early = recorded.confidences[measure][:, :-1]
     size = min(_GRID_POINTS, int(500_000 ** (1 / max(early.shape[1], 1))))
     grids = (policy.threshold_grid(early[:, i], size) for i in range(early.shape[1]))

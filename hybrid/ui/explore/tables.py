@@ -1,4 +1,4 @@
-"""Points to a table with units in its column names, shown on Explore and exported as CSV."""
+"""Points as a table with units in its column names, shown on Explore and exported as CSV."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -63,7 +63,7 @@ def request_of(view: View, batch: int = 1) -> LiveRequest:
 
 
 def start(view: View, batch: int) -> LiveRun:
-    """Hand a run to the pool."""
+    """Submit a run to the pool."""
     request, gate = request_of(view, batch), running.gate()
     job = jobs.pool().start(lambda report: _work(request, gate, report), wanted=jobs.tab_is_open())
     return LiveRun(view=view, request=request, job=job)
@@ -102,7 +102,7 @@ def counts_words(counts: Sequence[int]) -> str:
 
 
 def agreement(against: AgainstTrace, done: int) -> str:
-    """Whether the run did what the trace predicts, and if not, why."""
+    """Whether the run agrees with the trace, and if not, why."""
     difference = (
         "and every confidence is equal to the last bit"
         if not against.largest_difference
@@ -122,7 +122,7 @@ def agreement(against: AgainstTrace, done: int) -> str:
 
 
 def measurement(progress: Progress, request: LiveRequest) -> str:
-    """What exactly was measured."""
+    """A description of what was measured."""
     threads = jobs.threads()
     return (
         f"Measured on {numbers.count(progress.full_images)} of the "
@@ -166,8 +166,8 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
 def recent_picture(seen: Sequence[RecentImage]) -> str:
     """The images on one sheet, as a data address.
 
-    In the address and not as a file on the server: the next drawing, a second later, removes the
-    files of this one, and a slow browser would ask for files that no longer exist.
+    The image is in the address and not in a file on the server: the next drawing, a second later,
+    removes this one's files, so a slow browser would request files that no longer exist.
     """
     sheet = gallery.sprites(np.stack([one.image for one in seen]), range(len(seen)))
     file = io.BytesIO()

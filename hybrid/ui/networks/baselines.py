@@ -1,4 +1,4 @@
-"""Hybrids beside static networks: one small picture per scope and profile, on one sheet."""
+"""Hybrids next to static networks: one small figure per scope and profile, on one sheet."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _SYMBOLS = {1: "circle", 2: "square", 3: "triangle-up", 4: "diamond", 8: "star",
 
 
 def sheet(priced_curves: Sequence[PricedCurves]) -> go.Figure:
-    """Accuracy over energy an image (log axis): hybrids as lines, statics as large symbols.
+    """Accuracy over energy per image (log axis): hybrids as lines, statics as large symbols.
 
     Args:
         priced_curves: of one network; a row per scope and a column per profile.

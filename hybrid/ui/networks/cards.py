@@ -95,7 +95,7 @@ def variant_title(variant: Variant) -> str:
 
 
 def describe(variant: Variant) -> str:
-    """What runs where and at how many bits, in one sentence."""
+    """One sentence: which parts run where, and at how many bits."""
     if variant.name == zoo.TWIN:
         return "Every layer at 32 bits and no early exits: the baseline of the hybrids."
     if variant.is_static:

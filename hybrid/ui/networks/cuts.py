@@ -1,6 +1,6 @@
 """The cuts of a model as a picture in a file, for `hybrid cuts` and `hybrid sweep`.
 
-Cuts go in; a plotly figure comes out, with colours of its own: a file has no page's theme.
+Takes cuts and makes a plotly figure. It sets its own colours, because a file has no theme.
 """
 
 import os
@@ -36,8 +36,8 @@ _PATIENCE_S = 120
 def figure(cuts: Sequence["Cut"], *, title: str, bits: int, image_bytes: int) -> go.Figure:
     """Every cut in the order of computation, one column each.
 
-    From the top: bytes sent per image (filled if one tensor crosses, hollow if a skip connection is
-    carried along, dotted for the raw image), multiply-accumulates before and after the cut, and the
+    From the top: bytes sent per image (filled if one tensor is sent, hollow if a skip connection is
+    sent too, dotted for the raw image), multiply-accumulates before and after the cut, and the
     edge's memory.
 
     Args:
@@ -128,7 +128,7 @@ def save_figure(drawn: go.Figure, path: Path) -> None:
     """Write the figure, as HTML that opens without a network or as PNG.
 
     Raises:
-        ModelError: another suffix, PNG without a browser that draws it, or no room.
+        ModelError: an unknown suffix, no browser that can draw a PNG, or no disk space.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -148,7 +148,7 @@ def save_figure(drawn: go.Figure, path: Path) -> None:
 
 
 def _photograph(page: str, size: tuple[int, int]) -> bytes:
-    """A page as PNG, two dots a pixel, by the browser of this machine."""
+    """A page as PNG, at two dots per pixel, drawn by a browser on this machine."""
     found = (shutil.which(name) for name in _BROWSERS)
     browser = os.environ.get("BROWSER_PATH") or next(filter(None, found), None)
     if browser is None:

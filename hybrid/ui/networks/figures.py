@@ -24,7 +24,7 @@ def training(history: Sequence[Mapping[str, float]], *, exit_names: Sequence[str
 
     Args:
         history: a row per epoch: `epoch`, `loss`, `tune_accuracy_exit<i>`.
-        exit_names: what the legend says, final exit last.
+        exit_names: names in the legend, final exit last.
     """
     epochs = np.array([row["epoch"] for row in history])
     figure = make_subplots(
@@ -64,10 +64,10 @@ def training(history: Sequence[Mapping[str, float]], *, exit_names: Sequence[str
 
 
 def reliability(before: Reliability, after: Reliability, *, colour: str) -> go.Figure:
-    """How often one exit is right against how sure it is.
+    """Accuracy of one exit against its confidence: a reliability diagram.
 
-    The line is after the temperature, the hollow points before it; on the diagonal an exit that
-    says 0.8 is right eight times in ten. The larger a point, the more samples are in its bin.
+    The line is after temperature scaling, the hollow points before it. On the diagonal, answers
+    with confidence 0.8 are correct eight times in ten. Larger points have more samples in the bin.
 
     Args:
         before, after: of the same exit.
@@ -93,14 +93,14 @@ def reliability(before: Reliability, after: Reliability, *, colour: str) -> go.F
 
 
 def auroc(values: Mapping[str, Sequence[float]], *, exit_names: Sequence[str]) -> go.Figure:
-    """How often a right answer is surer than a wrong one, by exit and confidence measure.
+    """How often a correct answer is more confident than an incorrect one, by exit and measure.
 
-    0.5 is guessing, 1 tells right from wrong without a mistake; an exit that makes no mistake at
-    all has no value and no point.
+    0.5 is guessing; 1 separates correct from incorrect answers perfectly. An exit that is always
+    correct has no value and no point.
 
     Args:
         values: measure to one AUROC per exit, final last; NaN where there is none.
-        exit_names: what the axis says.
+        exit_names: labels of the axis.
     """
     figure = go.Figure()
     colours = [_exit_colour(number, len(exit_names)) for number in range(len(exit_names))]

@@ -1,6 +1,6 @@
-"""A network's picture: stages, exits and the cut, and what each stage computes.
+"""A figure of a network: stages, exits, the cut, and the work of each stage.
 
-A census goes in; nothing here reads a card or knows a widget.
+Takes a census; reads no card and uses no widgets.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ _LINE = 0.22  # height of a line of names
 
 @dataclass(frozen=True, kw_only=True)
 class StageBox:
-    """One stage as it is drawn; a classifier without a stage of its own is the last.
+    """One stage as it is drawn; a classifier that belongs to no stage comes last.
 
-    leaves: the first early exit whose samples have run this stage; None where there is none.
+    leaves: the first early exit whose samples have run this stage; None if there is none.
     """
 
     name: str
@@ -39,7 +39,7 @@ class StageBox:
 
 
 def stage_boxes(layers: Sequence[Layer], stage_names: Sequence[str]) -> list[StageBox]:
-    """The layers by stage, in the order a sample meets them; heads are left to the exits.
+    """The layers by stage, in the order in which a sample passes them; exit heads are left out.
 
     Args:
         layers: the census.
@@ -84,7 +84,7 @@ def structure(
         layers: the census.
         stage_names: of every stage, stem first.
         exit_names: of every exit, final last.
-        uplink_bytes: what crosses the cut for one sample; 0 for a network without a cut.
+        uplink_bytes: bytes sent at the cut for one sample; 0 for a network without a cut.
     """
     boxes = stage_boxes(layers, stage_names)
     figure = make_subplots(

@@ -16,7 +16,7 @@ _FEW = 6  # part names that fit side by side on a phone
 
 
 def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
-    """An exit's likeliest classes as bars from 0 to 1, the likeliest on top."""
+    """An exit's most likely classes as bars from 0 to 1, the most likely on top."""
     names = [name for name, _ in said.top]
     values = np.array([value for _, value in said.top])
     rows = np.arange(len(names))  # not the names themselves: a digit would be taken as a place
@@ -154,7 +154,7 @@ def parts_run(ran: Sequence[StageRan]) -> go.Figure:
 
 
 def _part_colour(part: StageRan, ran: Sequence[StageRan]) -> str:
-    """The cloud's, or that of the first exit at or after the part."""
+    """The colour of the cloud, or of the first exit at or after the part."""
     if part.segment == "cloud":
         return palette.CLOUD
     behind = list(ran)[list(ran).index(part) :]

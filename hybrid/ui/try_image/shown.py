@@ -1,4 +1,4 @@
-"""The run of an image as what the page shows of it: boxes, a row, sentences; no widget."""
+"""The parts of an image's run that the page shows: boxes, a row, sentences; no widgets."""
 
 from collections.abc import Sequence
 from typing import Any

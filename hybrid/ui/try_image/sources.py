@@ -46,7 +46,7 @@ class Given:
 
 
 def choose(card: Card) -> list[Given]:
-    """The images that the user chose; empty if there are none yet, which the page then says."""
+    """The images that the user chose; if there are none yet, empty, and the page shows why."""
     state = st.session_state
     if not state.get("try_source_chosen"):  # once chosen it stays, whatever the network is
         here = recording.on_this_machine(card.dataset)
@@ -124,7 +124,7 @@ def _photograph() -> list[Picture]:
 def _uploads() -> list[Picture | Rejected]:
     """The uploads of this session, read once per file.
 
-    An uploader that is not drawn forgets its files; the session keeps them, up to a bound.
+    An uploader that is not drawn loses its files; the session keeps them, up to a bound.
     """
     files = st.file_uploader(
         "Images, or a zip of images",
@@ -152,7 +152,7 @@ def _uploads() -> list[Picture | Rejected]:
 
 
 def _offer_earlier(kept: dict[str, list[Picture | Rejected]], earlier: list[str]) -> None:
-    """Say which uploads are from before the page was left, and offer to remove them."""
+    """Show which uploads are from before the page was left, and offer to remove them."""
     while sum(len(kept[file_id]) for file_id in earlier) > KEPT_IMAGES:
         del kept[earlier.pop(0)]
     if earlier:

@@ -1,1 +1,1 @@
-"""The page Your data: images on their way to a split, and saved splits."""
+"""The page Your data: making a split from images, and saved splits."""

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 _QUIET = palette.AXES | {"fixedrange": True}
 _ROW_HEIGHT = 22
-_WORDS_FIT = 20  # classes up to which every cell can say its number
+_WORDS_FIT = 20  # with up to this many classes, every cell shows its number
 
 
 def confidences(own: Floats, other: Floats, *, colour: str, names: tuple[str, str]) -> go.Figure:
@@ -24,7 +24,7 @@ def confidences(own: Floats, other: Floats, *, colour: str, names: tuple[str, st
     Args:
         own, other: (bins,) shares of the images in bins of equal width from 0 to 1.
         colour: the exit's slot in the palette.
-        names: what the legend says of each.
+        names: the name of each in the legend.
     """
     bins = len(own)
     middles = (np.arange(bins) + 0.5) / bins
@@ -56,7 +56,7 @@ def shares(rows: Sequence[tuple[str, Floats, str]], classes: Sequence[str]) -> g
     """How often each class is the answer or the label: a bar per class and row.
 
     Args:
-        rows: what the legend says, the share of each class (classes,), a slot of the palette.
+        rows: name in the legend, share of each class (classes,), slot of the palette.
     """
     figure = _figure(height=max(280, 90 + _ROW_HEIGHT * len(classes)))
     for name, values, colour in rows:

@@ -1,4 +1,4 @@
-"""A user's images before they are recorded: what was given, their labels, the plan; no widget.
+"""A user's images before they are recorded: the files, their labels, the plan; no widgets.
 
 found = images.look(given, card.classes)                # raises what the page shows
 table = {one.word: one.class_name for one in found.matches}
@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 PREVIEWS = 24
-FEW = 30  # images below which a figure says little
+FEW = 30  # with fewer images, a figure means little
 _HALF_WIDTH = 0.98  # of the 95 % interval of a fraction, times √n, at its widest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Given:
-    """What the user points at: a folder, or the bytes of a zip; and perhaps a table of labels."""
+    """The user's input: a folder, or the bytes of a zip; and optionally a table of labels."""
 
     title: str
     where: Path | bytes
@@ -181,7 +181,7 @@ def cautions(labels: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
 
 
 def promise(samples: int) -> str:
-    """The best certificate that so many images allow, in a sentence if it is a weak one."""
+    """One sentence on the best certificate that this many images allow; empty if it is good."""
     least = certificates.rounded_up(certificates.betting_bound(np.zeros(samples), delta=0.05))
     if least <= 1:
         return ""
@@ -210,7 +210,7 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 def _about(card: Card, *, inverted: bool) -> UserSplit:
-    """As much of a split as the pixels of a preview need."""
+    """The fields of a split that are needed to read the pixels of a preview."""
     return UserSplit(
         network=card.network,
         name="preview",

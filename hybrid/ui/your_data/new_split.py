@@ -128,7 +128,7 @@ def _found_in(given: Given, card: Card) -> Found:
 
 
 def _show_found(found: Found) -> None:
-    """What was found, in numbers, and the files that will not be read."""
+    """A summary of what was found, and the files that will not be read."""
     labelled = sum(word is not None for word in found.words)
     where = "rows in the table" if found.by_table else "folders"
     said = f"**{images.counted(len(found.entries), 'image', 'images')}**, "
@@ -145,7 +145,7 @@ def _show_found(found: Found) -> None:
 
 
 def _match_labels(found: Found, card: Card) -> Mapping[str, str | None] | None:
-    """Label → class, as it is proposed and corrected; None where there are no labels to use."""
+    """Label → class, as proposed and then corrected; None if there are no labels to use."""
     if not found.matches:
         st.info(
             "Accuracy stays unknown. Exits, costs and how often an early answer differs from the "
@@ -195,7 +195,7 @@ def _edit_matches(found: Found, card: Card) -> None:
 
 
 def _table_of(found: Found, card: Card) -> dict[str, str | None] | None:
-    """Label → class as the widgets have it now; None where labels are not used."""
+    """Label → class as the widgets have it now; None if labels are not used."""
     if not found.matches or not st.session_state.get(_key_of("use", found, card)):
         return None
     edits = st.session_state.get(_key_of("match", found, card), {})
@@ -203,7 +203,7 @@ def _table_of(found: Found, card: Card) -> dict[str, str | None] | None:
 
 
 def _key_of(what: str, found: Found, card: Card) -> str:
-    """Key of a widget that starts afresh with other images or another network."""
+    """Key of a widget that is reset for other images or another network."""
     return f"your_{what}_{found.given.key}_{card.network}"
 
 

@@ -91,7 +91,7 @@ def _reporter(report: Report, words: str, number: int, steps: int) -> Progress:
 
 
 def _paused(gate: Turns, step: Progress, done: int, total: int) -> None:
-    """Report from inside the gate, and let the forward passes of others go first."""
+    """Report progress while holding the gate, and let the forward passes of others go first."""
     with gate.paused():
         step(done, total)
 

@@ -1,4 +1,4 @@
-"""A user's split beside the test split: how far their confidences and answers differ; no widget."""
+"""Compares a user's split with the test split: confidences and answers; no widgets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def beside(own: Trace, test: Trace, view: View, *, classes: int) -> Beside:
 
 
 def verdict(compared: Beside, exit_names: Sequence[str]) -> str:
-    """In a sentence: on which images the first exit is more confident, and how many stop early."""
+    """Sentences: on which images the first exit is more confident, and how many stop early."""
     own, test = compared.means[:, 0]
     if compared.own.edge_fraction == test == 0:  # a static network has nothing to leave at
         return ""

@@ -1,7 +1,7 @@
 """The follower: a small script in the browser that moves figures while a slider is dragged.
 
-Python sends it the trace and the templates once, never a threshold; it reads the sliders itself. It
-reports that it runs, and which point of the frontier was clicked.
+Python sends it the trace and the templates once, never a threshold: the script reads the sliders
+itself. It reports that it is running, and which point of the frontier was clicked.
 
     counting.js   codes and thresholds to counts and means
     filling.js    templates and number formats to texts
@@ -67,7 +67,7 @@ def is_alive() -> bool:
 
 
 def clicked_point(exits: int) -> tuple[int, tuple[float, ...]] | None:
-    """Bit width and thresholds of the point that was clicked; None for anything unexpected."""
+    """Bit width and thresholds of the clicked point; None for unexpected data."""
     sent = st.session_state[KEY].get("clicked")
     if not isinstance(sent, list) or len(sent) != exits + 1:
         return None

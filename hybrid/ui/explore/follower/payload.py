@@ -1,6 +1,6 @@
 """A trace, its prices and its templates as JSON, for the follower in the browser.
 
-The follower counts and fills in; every sentence, unit and number format comes from here.
+The follower counts and fills in templates. All sentences, units and number formats come from here.
 """
 
 import base64
