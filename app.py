@@ -48,7 +48,7 @@ OFFERED = (
 
 
 def to_first() -> None:
-    """Show the first page, whose own address is the server's: links by its name lead there too."""
+    """Show the first page, whose address is the server's; links with its name lead there too."""
     st.switch_page(pages[0], query_params=st.query_params)
 
 

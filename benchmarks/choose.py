@@ -5,12 +5,12 @@
 Data: random confidences of two networks with nine bit widths each, three early exits and a final
 one, 10,000 samples in `tune` and as many in `certify`: 36 candidates, as every variant is used
 with and without the cloud, beside two static networks. Limits: 2 points of loss at 95 %
-confidence, and an energy. Timed from traces to the answer, search included.
+confidence, and an energy limit. Timed from traces to the answer, search included.
 
-The loop is what a user writes: for each variant, `operating_point` at every combination of a grid
-of GRID thresholds per exit, keeping the cheapest that keeps the limits on `tune`. It certifies
+The loop is what a user would write: for each variant, `operating_point` at every combination of a
+grid of GRID thresholds per exit, keeping the cheapest that meets the limits on `tune`. It certifies
 nothing, and is timed on one variant and multiplied by 18. `_cpu_ms` is the processor time of all
-threads together, which a busy machine distorts less than the time on the wall.
+threads together, which a busy machine distorts less than wall-clock time.
 `ours_vs_loop_energy` is the energy of our point over the loop's on the same variant at the same
 limits: below 1, ours is cheaper.
 """
@@ -112,7 +112,7 @@ def field(traces: Traces) -> Field:
 
 
 def loop(one: Candidate) -> tuple[float, tuple[float, ...]] | None:
-    """The cheapest point of a grid that keeps the limits on tune."""
+    """The cheapest point of a grid that meets the limits on tune."""
     seen, costs = one.seen["tune"], one.costs(PRICES)
     best = None
     for thresholds in itertools.product(np.linspace(0, 1, GRID).tolist(), repeat=EARLY):
@@ -126,7 +126,7 @@ def loop(one: Candidate) -> tuple[float, tuple[float, ...]] | None:
 
 
 def made_up() -> Traces:
-    """Random samples, the same in every run: the surer, the likelier right, later exits more so."""
+    """Random samples, the same in every run: confidence predicts correctness, late exits' more."""
     rng = np.random.default_rng(0)
     twin = rng.random((2, SAMPLES)) < 0.93
     traces: Traces = {}

@@ -2,9 +2,9 @@
 
     python -m benchmarks.conditional [network] [bits] [images]
 
-Both run the same loaded weights on one thread. The plain run computes stages and classifier, but
-no exit head and no confidence; ours pays for both. Thresholds are chosen on tune: one value for
-all exits, the lowest of a grid that loses at most a point compared with the final exit alone.
+Both use the same loaded weights on one thread. The plain run computes stages and classifier, but
+no exit heads and no confidences; ours computes them too. Thresholds are chosen on tune: one value
+for all exits, the lowest of a grid that loses at most a point compared with the final exit alone.
 Next to each ratio of times is the one expected from the multiply-accumulates of the exits that
 the timed images took. Rounds alternate, so that other load on the machine affects both.
 """

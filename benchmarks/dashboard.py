@@ -131,7 +131,7 @@ def moves(page: Page, *, presses: int) -> float:
     """Median time from a key press on the slider to changed text, in ms.
 
     Args:
-        presses: so many steps of the slider change the text for certain; the first may do so.
+        presses: this many steps are certain to change the text; the first step may do so.
     """
     times = []
     for _ in range(MOVES):
@@ -147,8 +147,8 @@ def moves(page: Page, *, presses: int) -> float:
 def users(ours: str) -> dict[str, float]:
     """From a released slider to the finished run, for one user and many, and with no pause at all.
 
-    Everyone moves once in PAUSE_S on average and looks at the figures before the next move. What a
-    server can do at most is asked by users who move again as soon as they see the last run's end.
+    Each user moves once in PAUSE_S on average and looks at the figures before the next move. The
+    server's maximum is measured with users who move again as soon as their last run has ended.
     """
     alone, _ = run_users(ours, 1, moves=3 * MOVES)
     many, _ = run_users(ours, USERS)
@@ -167,14 +167,14 @@ def users(ours: str) -> dict[str, float]:
 def run_users(
     ours: str, count: int, *, pause_s: float = PAUSE_S, moves: int = MOVES
 ) -> tuple[list[float], float]:
-    """Milliseconds of every move of so many users at once, and seconds until the last was done.
+    """Milliseconds per move for `count` users at once, and seconds until the last was done.
 
     Args:
         pause_s: mean time from one figure to the next move; drawn evenly from half to one and a
             half of it.
     """
     times: list[float] = []
-    ready = threading.Barrier(count + 1)  # nobody's first run, which draws all, is in the way
+    ready = threading.Barrier(count + 1)  # wait for all users' first runs, which draw everything
 
     def use(number: int) -> None:
         rng = random.Random(number)
@@ -200,20 +200,20 @@ def run_users(
 
 
 class Client:
-    """A session over the server's websocket, which says of itself what a browser says."""
+    """A session over the server's websocket that sends the messages of a browser."""
 
     def __init__(self, connection: ClientConnection, link: str = LINK) -> None:
         self.connection, self.link = connection, link
         self.page = self.fragment = ""  # the page's hash, and the part of it that a slider is
         self.widgets: set[str] = set()  # ids of the sliders and of the follower
-        self.kept: set[str] = set()  # hashes of the messages that it need not get again
+        self.kept: set[str] = set()  # hashes of messages that need not be sent again
 
     def open(self, threshold: float) -> list[ForwardMsg]:
-        """The page's first run, then the one in which the follower says that it runs."""
+        """The page's first run, then the one in which the follower reports that it is running."""
         return [*self._run(threshold), *self._run(threshold)]
 
     def move(self, threshold: float) -> list[ForwardMsg]:
-        """Release every slider there, and wait until the run is finished; what was sent."""
+        """Release every slider at a threshold and wait for the run; returns the messages."""
         return self._run(threshold, fragment=self.fragment)
 
     def _run(self, threshold: float, fragment: str = "") -> list[ForwardMsg]:
@@ -231,7 +231,7 @@ class Client:
                 state.double_array_value.data.append(threshold)
         self.connection.send(asked.SerializeToString())
         sent = [self._read()]
-        # A run that goes on as one of fragments alone says first that it stops for it.
+        # A run that continues with fragments only first reports that it has stopped early.
         while sent[-1].WhichOneof("type") != "script_finished" or (
             sent[-1].script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
         ):
@@ -239,7 +239,7 @@ class Client:
         return sent
 
     def _read(self) -> ForwardMsg:
-        """The next message; what it says of widgets and page is kept."""
+        """The next message; the widgets and the page that it names are kept."""
         answer = ForwardMsg()
         answer.ParseFromString(bytes(self.connection.recv(timeout=60)))
         if answer.metadata.cacheable:
@@ -277,7 +277,7 @@ def started(page: Page, script: Path, pretrained: Path, selector: str) -> float:
 
 @contextlib.contextmanager
 def server(script: Path, pretrained: Path) -> Iterator[str]:
-    """A Streamlit server that answers; its address."""
+    """A running Streamlit server; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -298,7 +298,7 @@ def server(script: Path, pretrained: Path) -> Iterator[str]:
 
 
 def wait_for(url: str) -> None:
-    """Until the server answers, a minute at most."""
+    """Wait until the server answers, at most a minute."""
     for _ in range(1200):
         try:
             urllib.request.urlopen(url, timeout=2).close()

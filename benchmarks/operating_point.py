@@ -77,7 +77,7 @@ def made_up(count: int) -> Samples:
 
 
 def ours_point(samples: Samples) -> policy.OperatingPoint:
-    """All that a page shows of a point."""
+    """Everything that a page shows of a point."""
     return policy.operating_point(
         samples, THRESHOLDS, costs=COSTS, twin_energy_pj=2e8, twin_accuracy=0.9
     )
@@ -102,7 +102,7 @@ def as_frame(samples: Samples) -> pd.DataFrame:
 
 
 def pandas_answer(frame: pd.DataFrame) -> Answer:
-    """The one-liner a user of pandas writes who knows that `apply` is slow."""
+    """The one-liner of a pandas user who knows that `apply` is slow."""
     limits = np.float32(THRESHOLDS)
     leaves = [frame[f"c{i}"] >= limits[i] for i in range(EARLY)]
     right = [frame[f"r{i}"] for i in range(EARLY)]

@@ -58,9 +58,9 @@ def evaluate(
         bits: bit width of the edge; of the whole network if `static`.
         thresholds: one per early exit, from 0 to 1; none if `static`.
         measure: confidence measure that is compared with the thresholds.
-        split: tune, certify, test, or a split of your own.
+        split: tune, certify, test, or a split that you made.
         profile, link: hardware and radio, as `hybrid profiles` lists them, or paths of TOML files.
-        scope: which energy counts.
+        scope: which energy is counted.
     """
     return evaluation.evaluate(
         network,
@@ -83,7 +83,7 @@ def operating_point(
     latency_ms: Sequence[float] | None = None,
     uplink_bytes: Sequence[float] | None = None,
 ) -> OperatingPoint:
-    """The operating point of any early-exit network, from arrays of your own.
+    """The operating point of any early-exit network, from your own arrays.
 
     Args:
         confidences: (n, early) or (n, exits), from 0 to 1; the final exit's are not read.
@@ -123,8 +123,8 @@ def frontier(
 ) -> tuple[OperatingPoint, ...]:
     """The best operating points of a network, by rising energy, with their figures on test.
 
-    The thresholds are searched on the tune split: no other thresholds of the search are more
-    accurate there at the same energy. Arguments as in `evaluate`.
+    The thresholds are searched on the tune split: none of the others tried is more accurate there
+    at the same energy. Arguments as in `evaluate`.
     """
     prices, variant = _prices(profile, link, scope), zoo.variant(network, bits)
     tune, test = (zoo.trace(network, variant.name, split) for split in ("tune", "test"))
@@ -159,7 +159,7 @@ def certify(
     It holds for thresholds that were fixed before anyone looked at the split's labels.
 
     Args:
-        split: certify, or a split of your own, for images like its own.
+        split: certify, or a split that you made; the bound holds for images like those.
         confidence: above 0 and below 1.
     """
     variant = zoo.variant(network, bits)
@@ -182,7 +182,7 @@ def choose(
     """The point of least energy that meets all limits, with runners-up and reasons.
 
     Args:
-        networks: one name or several, as `networks` lists them.
+        networks: one or more names, as `networks` lists them.
         images: name of your own images, which `ingest` split with `tune_certify=True`.
         progress: called with the variants done and their total.
 
@@ -206,20 +206,20 @@ def ingest(
     invert: bool = False,
     bits: int | None = None,
 ) -> tuple["UserSplit", ...]:
-    """Make a split of your own images and record what every exit predicts for them.
+    """Make a split from your own images and record the predictions of every exit.
 
     Args:
         images: a folder or a zip; the folder that an image is in is its label.
         name: of the new split.
         labels: a CSV of file and label, instead of folders.
-        map_labels: label to class, for labels that are not named like their class.
+        map_labels: label to class, for labels whose names differ from their class's.
         labelled: False ignores all labels; the accuracy is then unknown.
         tune_certify: make two splits, `name-tune` to choose on and `name-certify`.
-        invert: exchange light and dark, for ink on paper.
+        invert: exchange light and dark, for dark ink on white paper.
         bits: record only this bit width; by default every variant is recorded.
 
     Returns:
-        The new split, or both halves. Unreadable files are skipped and counted there.
+        The new split, or both halves. Unreadable files are skipped; the split has their number.
     """
     card = zoo.card(network)
     variants = card.variants.values() if bits is None else [zoo.variant(network, bits)]
@@ -257,7 +257,7 @@ def adapt(
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> zoo.Card:
-    """Cut your own torch model, quantize its edge, train exits, and keep it with the networks.
+    """Cut your own torch model, quantize its edge, train exits, and store it with the networks.
 
     Args:
         model: a function that returns the model, or its name as "package.module:function".
@@ -267,10 +267,10 @@ def adapt(
         exits: modules after which there is an early exit.
         bits: bit widths of the edge, one variant each.
         epochs: of training for edge and exits together; 0 only quantizes and trains the exits.
-        name: of the network; by default made of data and function.
+        name: of the network; by default made from data and function.
         size: of the images that the model takes; by default the data set's.
         mean, std: per channel, of the pixels from 0 to 1 that it was trained with.
-        say: called with a sentence at each step.
+        say: called with one sentence at each step.
 
     Returns:
         The new network's card.
@@ -297,7 +297,7 @@ def adapt(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Outputs:
-    """Arrays of a user's own as a policy reads a trace."""
+    """A user's own arrays, in the form in which `hybrid.policy` reads a trace."""
 
     labels: npt.NDArray[np.int64]
     correct: npt.NDArray[np.bool_]
@@ -334,7 +334,7 @@ def _record(network: str, variants: Iterable[zoo.Variant], splits: Sequence["Use
 
 
 def _reference(function: Callable[..., object]) -> str:
-    """The name by which a later session imports a function again."""
+    """The name by which a later session can import a function again."""
     module, qualified = function.__module__, function.__qualname__
     if module == "__main__" or "." in qualified:
         raise ModelError(

@@ -53,7 +53,7 @@ __all__ = [
 
 
 class HybridError(Exception):
-    """Something the user gave cannot be used; the message is one sentence with advice."""
+    """Something that the user gave cannot be used; the message is one sentence with advice."""
 
 
 class BitWidthError(HybridError):

@@ -1,4 +1,4 @@
-"""A variant and thresholds to an operating point, from the files in pretrained/. No torch.
+"""The operating point of a variant at thresholds, from the files in pretrained/. Needs no torch.
 
 Combines the census of a card, the prices of a profile and the counts of a trace.
 """
@@ -42,9 +42,9 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Certified:
-    """The certificate at a point, and those of the images that leave at each early exit.
+    """The certificate at a point, and one for the images that leave at each early exit.
 
-    Those by exit hold together, with the same confidence. None: no image leaves at that exit.
+    Those per exit hold together, with the same confidence. None: no image leaves at that exit.
     """
 
     overall: certificates.Certificate

@@ -1,4 +1,4 @@
-"""Whole files: their SHA-256, arrays in one file, and writing that never leaves half of one."""
+"""Files: SHA-256, arrays in one file, and writing that never leaves an incomplete file."""
 
 import hashlib
 import uuid
@@ -24,7 +24,7 @@ def sha256_of(path: Path) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, which becomes `path` if the block succeeds and is removed if it fails.
 
-    It is in the same folder, because only there is the last step a single rename.
+    It is in the same folder, because only then is the last step a single rename.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")

@@ -74,7 +74,7 @@ class Variant:
     Args:
         name: "hybrid-4bit" or "static-4bit".
         kind: "hybrid" or "static".
-        bits: bit width of the edge stages (of all stages, where static).
+        bits: bit width of the edge stages (of all stages, if static).
         spec: for `hybrid.models.Spec.from_dict`.
         exit_stages: stage of each early exit.
         exit_names: of every exit, final last.

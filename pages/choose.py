@@ -95,7 +95,7 @@ def candidate(best: Point) -> Candidate:
 
 
 def open_in_explore(view: View, one: Candidate) -> None:
-    """A link to Explore with the sliders at this point; in a tab of its own, this page stays."""
+    """A link that opens Explore in a new tab, with the sliders at this point."""
     st.link_button(
         "Open in Explore",
         shown.explore_link(view, one),
@@ -155,7 +155,7 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
 
 
 def show_marked(one: Candidate | None, view: View) -> None:
-    """The candidate that was clicked, and the way to it."""
+    """The candidate that was clicked, with a link to it."""
     if one is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="choose_marked"):

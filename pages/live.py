@@ -18,7 +18,7 @@ from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import exit_labels
 
 DEFAULT_BATCH = 16
-RUN = "live_run"  # the session's run, while it goes on and afterwards
+RUN = "live_run"  # the session's run, while it is running and afterwards
 
 
 def main() -> None:
@@ -71,8 +71,8 @@ def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
 
 
 def start(view: View) -> None:
-    """Begin a run in place of the one before."""
-    # Not an argument: those are of the last drawing, and the click may come before the next.
+    """Begin a run in place of the previous one."""
+    # Not passed as an argument: it would be of the last drawing, and may have changed since.
     st.session_state[RUN] = live_run.start(view, st.session_state["live_batch"])
 
 
@@ -103,7 +103,7 @@ def show_expected(view: View, trace: Trace | None) -> None:
 
 
 def show_run(run: LiveRun, view: View) -> None:
-    """The session's run, redrawn every second while it goes on."""
+    """The session's run, redrawn every second while it is running."""
     if live_run.setting(run.view) != live_run.setting(view):
         st.caption(
             f"This run used {live_run.setting(run.view)}. The controls have changed since; start "
@@ -114,13 +114,13 @@ def show_run(run: LiveRun, view: View) -> None:
 
 
 def show_progress(run: LiveRun, job: Job, trace: Trace | None) -> None:
-    """All of the run as the job has it now."""
+    """The whole run at its current state."""
     progress: Progress | None = job.progress
     show_state(job, progress)
     if progress is None:
         return
     if trace is not None and trace.samples != progress.samples:
-        trace = None  # recorded of other images than lie here now
+        trace = None  # recorded on other images than those here now
     show_figures(progress)
     left, right = st.columns([2, 3])
     with left, st.container(border=True, height="stretch"):
@@ -215,7 +215,7 @@ def show_recent(view: View, progress: Progress) -> None:
 
 
 def show_against_trace(run: LiveRun, progress: Progress, trace: Trace | None) -> None:
-    """Whether the run did what the trace predicts."""
+    """Whether the run agrees with the trace."""
     st.subheader("Compared with the trace")
     if trace is None:
         st.caption("There is no trace of this bit width on these images to compare with.")

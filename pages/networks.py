@@ -56,7 +56,7 @@ def show_card(card: Card) -> None:
                 format="%.1f", help="Weights of all layers, packed at their bit widths."
             ),
             "Uplink (B)": st.column_config.NumberColumn(
-                help="Sent by an image that goes on to the cloud: packed features and header."
+                help="Sent by an image that continues to the cloud: packed features and header."
             ),
             "Minutes": st.column_config.NumberColumn(
                 format="%.1f", help="Training time of this variant, without those it started from."
@@ -159,7 +159,7 @@ def show_layers(card: Card, variant: Variant, view: View) -> None:
 
 
 def show_training(variant: Variant) -> None:
-    """Accuracy and loss by epoch, or the reason why there are none."""
+    """Accuracy and loss by epoch, or the reason why there is no history."""
     st.subheader("Training")
     if not variant.history:
         start = variant.recipe.get("start") or "the variant before it"

@@ -144,7 +144,7 @@ def show_exits(image_run: ImageRun) -> None:
 
 
 def show_ran(image_run: ImageRun) -> None:
-    """Which layers were called, as they themselves reported."""
+    """The layers that were called, counted by the layers themselves."""
     st.subheader("Layers that were run")
     st.write(shown.ran(image_run))
     rest = image_run.not_called

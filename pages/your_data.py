@@ -17,7 +17,7 @@ NEW = "New split"
 
 
 def main() -> None:
-    """The running recordings, then one split: a new one, or a saved one."""
+    """The running recordings, then one split, new or saved."""
     view = session.current()
     card = zoo.card(view.network)
     st.header("Your data")
@@ -76,7 +76,7 @@ def recordings(card: Card) -> None:
             if is_new(card):
                 st.rerun()  # it ended while this run drew the form
             st.success("Recorded and saved.", icon=":material/check_circle:")
-            recorder.forget(card.network)  # said once is enough
+            recorder.forget(card.network)  # shown once is enough
             continue
         st.button(
             "Close",

@@ -1,4 +1,4 @@
-"""Pictures of hybrids beside static networks, for docs/results.md: docs/baselines-NETWORK.png.
+"""Pictures of hybrids next to static networks, for docs/results.md: docs/baselines-NETWORK.png.
 
     python -m scripts.baselines cifar10-resnet32
 
@@ -23,7 +23,7 @@ THEME = ROOT / ".streamlit" / "config.toml"
 
 
 def main(network: str) -> None:
-    """Draw the sheet of a network in a browser and save what is seen."""
+    """Draw the sheet of a network in a browser and save a screenshot."""
     figure = sheet(priced_curves(network))
     figure.update_layout(width=1400, paper_bgcolor="white")
     page_text = _coloured(figure.to_html(include_plotlyjs=True))

@@ -35,7 +35,7 @@ def main(pytest_arguments: Sequence[str]) -> int:
 
 
 def passes(name: str, command: Sequence[str]) -> bool:
-    """Run one tool that is installed beside this Python, from the project's root; say how long."""
+    """Run a tool that is installed next to this Python, from the project's root; print its time."""
     print(f"\n== {name}: {' '.join(command)}", flush=True)
     started = time.monotonic()
     tool = Path(sys.executable).parent / command[0]
@@ -45,7 +45,7 @@ def passes(name: str, command: Sequence[str]) -> bool:
 
 
 def install_chromium() -> None:
-    """Give the browser tests a Chromium where there is none and this user may install one."""
+    """Install Chromium for the browser tests, if there is none and this user may install it."""
     if any(shutil.which(name) for name in CHROMIUM_NAMES) or os.environ.get("HYBRID_CHROMIUM"):
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:

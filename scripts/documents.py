@@ -1,7 +1,7 @@
-"""The generated blocks of README.md and docs/: tables and help texts, written between markers.
+"""Generate the marked blocks of README.md and docs/: tables and help texts.
 
-`python -m scripts.documents` renews them all; tests/test_documents.py fails where one differs. A
-block stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`, in one document.
+`python -m scripts.documents` renews them all; tests/test_documents.py fails if one differs. A block
+is between `<!-- begin: NAME -->` and `<!-- end: NAME -->`, in one document.
 """
 
 import re
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def pages() -> list[Path]:
-    """README.md and what stands in docs/."""
+    """README.md and the documents in docs/."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -98,7 +98,7 @@ def published() -> str:
 
 
 def baselines() -> str:
-    """Hybrids against static networks of the same accuracy, by scope and profile."""
+    """Hybrids compared with static networks of the same accuracy, by scope and profile."""
     parts = []
     for network in zoo.networks():
         found = _curves(network)
@@ -147,7 +147,7 @@ def _summary(quantized: Sequence[Comparison]) -> str:
 
 
 def _beside(network: str) -> str:
-    """Other figures that may decide, at the prices with which the dashboard opens."""
+    """Other figures that may matter, at the prices with which the dashboard opens."""
     table, _ = cards.baselines_table(network, evaluation.Prices())
     cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in table.to_numpy()]
     return (

@@ -3,7 +3,7 @@
     python scripts/own_model.py resnet18.safetensors
 
 The 8×8 digits come with scikit-learn, so nothing is downloaded; they are enlarged to 32 pixels.
-Another torchvision model may be named after it, such as mobilenet_v3_small.
+Another torchvision model, such as mobilenet_v3_small, may be named as a second argument.
 """
 
 import sys

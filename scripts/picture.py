@@ -2,8 +2,8 @@
 
     python scripts/picture.py
 
-It shows the page as it opens with these thresholds. No data set is offered to it, so no image of
-one is in the picture.
+It shows the page as it opens with these thresholds. No data set is available to it, so the picture
+contains no image from one.
 """
 
 import os
@@ -27,7 +27,7 @@ START_SECONDS = 60
 
 
 def main(query: str) -> None:
-    """Start the dashboard, open it at the query, save what is seen."""
+    """Start the dashboard, open it at the query, and save a screenshot."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with dashboard() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -1,4 +1,4 @@
-"""A user's model to a network in pretrained/: quantized edge, exits, traces and card.
+"""Adapt a user's model to a network in pretrained/: quantized edge, exits, traces and card.
 
     adapt(AdaptRequest(model="torchvision.models:resnet18", weights=Path("mine.safetensors"),
                        data="photos", cut="layer2", exit_modules=("layer1",), bits=(4,)))
@@ -41,7 +41,7 @@ def adapt(request: AdaptRequest, *, say: Say = lambda _: None) -> str:
     """Adapt a model and publish it; the network's name.
 
     Args:
-        say: called with a sentence about each step.
+        say: called with one sentence about each step.
 
     Raises:
         ModelError, WeightsError: a model, weights, modules or a name that cannot be used.
@@ -67,7 +67,7 @@ def adapt(request: AdaptRequest, *, say: Say = lambda _: None) -> str:
 
 
 def check(request: AdaptRequest) -> None:
-    """Raise the errors that `adapt` would raise at its start; makes nothing."""
+    """Raise the errors that `adapt` would raise at its start, without making anything."""
     prepare(request, lambda _: None)
 
 
@@ -85,7 +85,7 @@ def _useful_or_gone(network: str) -> Iterator[None]:
 
 
 def _publish(prepared: Preparation, plan: Plan, network: Network, training: Training) -> None:
-    """Publish a variant whole, or restore the one before; the card is written last."""
+    """Publish a complete variant, or restore the previous one; the card is written last."""
     folder = zoo.weights_path(prepared.recipe.network, plan.name).parent
     before = folder.with_name(f".{folder.name}.before")
     if before.is_dir():  # a run was killed here
@@ -107,7 +107,7 @@ def _publish(prepared: Preparation, plan: Plan, network: Network, training: Trai
 
 
 def _publish_twin(prepared: Preparation) -> None:
-    """Publish the model as it was given, in pieces, if these give the same answers."""
+    """Publish the model as it was given, in pieces, if the pieces give the same answers."""
     started = time.monotonic()
     network = _built(prepared, bits=FULL_PRECISION, static=True)
     again = build(network.spec).eval()

@@ -1,6 +1,6 @@
 """Fitting a user's model: quantizers set from images, exits trained, edge and exits tuned.
 
-Datasets and networks in, history rows out; nothing here publishes.
+Takes data sets and networks and gives history rows; nothing is published here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,8 +48,8 @@ def pixels(split: Dataset, rows: np.ndarray) -> Tensor:
 def quantize(network: Network, train: Dataset) -> None:
     """Set the quantizers from images and correct the quantized stages' norms if that helps.
 
-    Nothing, the means, or means and variances are corrected, whichever brings the final answers
-    nearest to those without quantizers. Mostly it is the last, but 4-bit inputs can silence a
+    Nothing, the means, or means and variances are corrected: whichever brings the final answers
+    closest to those without quantizers. Usually it is the last, but 4-bit inputs can silence a
     depthwise channel, whose variance is then meaningless.
     """
     side = network.spec.size
@@ -189,7 +189,7 @@ def _batches(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Move:
-    """How quantizing changes a norm's inputs, with the mean and variance that it has."""
+    """How quantizing changes a norm's inputs, and the norm's present mean and variance."""
 
     norm: nn.BatchNorm2d
     kept: tuple[Tensor, Tensor]
@@ -197,7 +197,7 @@ class _Move:
     ratio: Tensor
 
     def apply(self, *, means: bool, variances: bool) -> None:
-        """Set mean and variance, each corrected or as it was."""
+        """Set mean and variance, each corrected or unchanged."""
         mean, variance = self.kept
         state = {
             "running_mean": mean + self.difference if means else mean,

@@ -1,4 +1,4 @@
-"""A request to all that adapting needs: images, traced model, recipe; refuses what cannot work.
+"""Prepare all that adapting needs: images, traced model, recipe. Refuses impossible requests.
 
 Nothing is trained or published here.
 """
@@ -50,7 +50,7 @@ class AdaptRequest:
         bits: of the edge, one variant each.
         epochs: of training edge and exits together; 0 only quantizes.
         name: of the network; by default made from data and function.
-        size: of the images that the model sees; by default the data set's.
+        size: of the model's input images; by default the data set's.
         mean, std: per channel, used in the model's training, for pixels in [0, 1]; by default
             the data set's.
         seed: of the order of images and the heads' first weights.
@@ -72,7 +72,7 @@ class AdaptRequest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preparation:
-    """All that the variants share."""
+    """Everything that the variants share."""
 
     request: AdaptRequest
     model: nn.Module
@@ -207,7 +207,7 @@ def _check_images(images: _Images, train: Dataset) -> None:
 
 
 def _list_skipped(train: Dataset, say: Say) -> None:
-    """Say how many pictures could not be read, and why for the first of them."""
+    """Report how many pictures could not be read, with the reason for the first few."""
     if not train.skipped:
         return
     more = len(train.skipped) - _MOST_SKIPPED

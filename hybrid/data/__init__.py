@@ -1,4 +1,4 @@
-"""Images and labels from data sets, folders and archives; knows no network."""
+"""Images and labels from data sets, folders and archives; independent of networks."""
 
 from hybrid.data.datasets import (
     DATASETS,

@@ -107,7 +107,7 @@ def read_upload(name: str, data: bytes, *, size: int = 0) -> list[Picture | Reje
 
 
 def is_clutter(name: str) -> bool:
-    """Whether systems add a file of this name to a folder or zip without being asked."""
+    """Whether operating systems add files of this name to folders or zips by themselves."""
     path = PurePosixPath(name)
     return (
         path.parts[:1] == ("__MACOSX",)
@@ -119,8 +119,8 @@ def is_clutter(name: str) -> bool:
 def label_words(source: Source, classes: Sequence[str]) -> tuple[str | None, ...]:
     """The label of each entry: its row in the table, else its folder; None if it has neither.
 
-    With nested folders, the level whose names match classes for the most files counts, so that
-    `photos/train/cat/1.jpg` is a cat; if no level matches, the innermost.
+    With nested folders, the level whose names match classes for the most files is used, so that
+    `photos/train/cat/1.jpg` is a cat; if no level matches, the innermost is used.
     """
     if source.table is not None:
         return labels_by_file([entry.name for entry in source.entries], source.table)
@@ -195,7 +195,7 @@ def _read_member(
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
-    """Whether to report on it; a name that points outside is reported, but never read."""
+    """Whether to report a file; one whose name points outside is reported, but never read."""
     outside = _points_outside(member.filename)
     return outside or not (member.is_dir() or is_clutter(member.filename))
 

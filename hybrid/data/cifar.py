@@ -117,11 +117,11 @@ def download(
     progress: Callable[[int, int], None] | None = None,
     open_url: Callable[[str], IO[bytes]] | None = None,
 ) -> Path:
-    """Fetch the original archive into `folder`; it gets its name only if its MD5 is right.
+    """Fetch the original archive into `folder`; it gets its name only if its MD5 is correct.
 
     Args:
         progress: called with (bytes so far, bytes in all) after each chunk; an exception raised
-            in it stops the download and leaves nothing behind.
+            in it stops the download, and no file remains.
         open_url: opens an address for reading; `urllib` unless given.
 
     Raises:

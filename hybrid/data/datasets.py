@@ -1,4 +1,4 @@
-"""Names and folders to splits of images as uint8 arrays; knows no network.
+"""Data sets and image folders as splits of uint8 images; independent of networks.
 
 Every split is a list of positions in the data set's canonical order: by class, then by the
 SHA-1 of the pixels. So every source of the same images gives the same split, in whatever order
@@ -255,7 +255,7 @@ def _divide(
 
 
 def pixels_sha256(images: Images, labels: Labels) -> str:
-    """SHA-256 of all pixels and labels in this order."""
+    """SHA-256 of all pixels and labels, in this order."""
     digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
     digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -53,7 +53,7 @@ class ClassFolders:
 
     @property
     def apart(self) -> bool:
-        """Whether the source has a test split of its own."""
+        """Whether the source has a separate test split."""
         return _WHOLE not in self.pools
 
     def pool(self, split: str) -> str:
@@ -61,7 +61,7 @@ class ClassFolders:
         return ("test" if split == "test" else "train") if self.apart else _WHOLE
 
     def key(self, pool: str) -> str:
-        """The same as long as no file of the pool is added, changed or removed."""
+        """A key that stays the same until a file of the pool is added, changed or removed."""
         digest = hashlib.sha256(repr((self.classes, pool)).encode(errors="replace"))
         for entry, label in self.pools[pool]:
             digest.update(f"{entry.name}\0{entry.stamp}\0{label}\n".encode(errors="replace"))
@@ -182,7 +182,7 @@ def _is_around(paths: Sequence[tuple[str, ...]]) -> bool:
 
 
 def _place(folders: tuple[str, ...], *, apart: bool) -> tuple[str, str] | None:
-    """Pool and class of a file in these folders; None if they do not determine one."""
+    """Pool and class of a file in these folders; None if the folders do not determine them."""
     if not apart:
         return (_WHOLE, folders[0]) if folders else None
     return (folders[0], folders[1]) if len(folders) > 1 and folders[0] in _APART else None

@@ -1,4 +1,4 @@
-"""A user's images to a split of a network, streaming and resumable. No torch.
+"""Turns a user's images into a split of a network, streaming and resumable. Needs no torch.
 
     plan = plan_ingest(source, card, name="mine", words=words, table=table)
     ingest(plan, source.read, progress=print)
@@ -69,7 +69,7 @@ class IngestPlan:
 
     @property
     def key(self) -> str:
-        """The same for the same files, labels and network, so that a killed run can be resumed."""
+        """A key, equal for the same files, labels and network, to resume a killed run."""
         digest = hashlib.sha256(repr(replace(self.about, source="")).encode())
         for entry, label in zip(self.entries, self.labels.tolist(), strict=True):
             digest.update(f"{entry.name}\0{entry.stamp}\0{label}\n".encode(errors="replace"))
@@ -218,7 +218,7 @@ def discard(draft: Path) -> None:
 
 
 def _check_free(plan: IngestPlan) -> UserSplit | None:
-    """The split that was already made from the same plan, if there is one.
+    """The split that was already made from the same plan, or None.
 
     Raises:
         SourceError: another split has the plan's name.

@@ -1,4 +1,4 @@
-"""A table of file and label, as spreadsheets save it, to a label per file."""
+"""Reads a table of file and label, as spreadsheets save it: one label per file."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Image files to a network's input: `read_input` gives pixels, `normalise` floats. No torch."""
+"""Network input from image files: `read_input` gives pixels, `normalise` floats. Needs no torch."""
 
 from pathlib import Path
 

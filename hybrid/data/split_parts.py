@@ -22,7 +22,7 @@ class Part:
 
     Args:
         images: uint8 (n, size, size, channels).
-        labels: (n,), -1 where there is none.
+        labels: (n,), -1 for an image without a label.
         names: of the files, in the order of the images.
         skipped: files among them that could not be read.
         entries: how many entries of the source were read up to the end of this part.

@@ -6,9 +6,9 @@ A split belongs to a network and has its classes and input size. It is stored in
                               part-00000.npz …                pixels and labels, some at a time
                               trace-<variant>-<sha256>.parquet
 
-where `folder()` is HYBRID_TRACES, else `hybrid/traces` in the user's data folder: not the folder
-of the networks, which each upgrade of the wheel replaces and which a clone would show as changed,
-and not the cache, which may be emptied, losing an hour of recording.
+where `folder()` is HYBRID_TRACES, else `hybrid/traces` in the user's data folder. It is not the
+folder of the networks, because each upgrade of the wheel replaces that and git would list it as
+changed in a clone; nor the cache, which may be emptied, losing an hour of recording.
 """
 
 import os
@@ -152,8 +152,8 @@ def check_free(network: str, name: str) -> str:
 def halved(network: str) -> list[str]:
     """Names of the network's images that were divided into a tune and a certify half.
 
-    Names alone do not make a pair: halves of two divisions may share images, and what was chosen
-    on images must not be certified on the same ones.
+    Names alone do not make a pair. The halves of two different divisions may share images, and a
+    point must not be certified on the images it was chosen on.
     """
     kept = names(network)
     halves = (name.removesuffix("-tune") for name in kept if name.endswith("-tune"))

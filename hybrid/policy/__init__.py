@@ -1,8 +1,8 @@
-"""Thresholds to operating points. Arrays in, arrays out; nothing here knows a network.
+"""Operating points from thresholds. Works on arrays only; independent of networks.
 
 Every count is a whole number and exact to the last sample. Every mean per sample is one sum over
-exits, first exit first, divided by the samples (`mean_cost`), so that a browser that adds in the
-same order gets the same float64.
+exits, starting with the first, divided by the number of samples (`mean_cost`), so that a browser
+that adds in the same order gets the same float64.
 """
 
 from hybrid.policy.browser import payload

@@ -1,4 +1,4 @@
-"""Many thresholds at once: sweeps of one, grids of all, and the frontier. Exact like one point.
+"""Many thresholds at once: sweeps of one, grids of all, and the frontier; all counts are exact.
 
 A sample's confidence becomes its rank: the number of grid thresholds it reaches. Exits taken at
 each threshold then follow from histograms of ranks and their running sums, so the cost hardly
@@ -68,7 +68,7 @@ class _Counted:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ThresholdSweep(_Counted):
-    """One threshold moved over a grid, the others held; or all moved together.
+    """One threshold moved over a grid with the others fixed, or all moved together.
 
     | field | shape |                                                 |
     |-------|-------|-------------------------------------------------|
@@ -102,9 +102,9 @@ def sweep(
 
     Args:
         exit: index of the early exit whose threshold moves; None moves all of them together.
-        others: the present thresholds, one per early exit; that of `exit` is not read. With
-            `exit=None` none is read, and they can be left out.
-        grid: (g,) thresholds in [0, 1]; the sweep has them sorted.
+        others: the current thresholds, one per early exit; that of `exit` is not read. With
+            `exit=None`, none is read, and they can be left out.
+        grid: (g,) thresholds in [0, 1]; in the sweep they are sorted.
 
     Raises:
         ThresholdError: no early exit of this index, or see `check_thresholds`.

@@ -1,4 +1,4 @@
-"""The points that no other beats: searched on one trace, measured on another."""
+"""Pareto-optimal points: searched on one trace, measured on another."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ __all__ = ["Frontier", "evenly", "frontier", "frontier_on"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frontier:
-    """Pareto-optimal points, with their figures on the images that report them.
+    """Pareto-optimal points, with their figures on the images to report on.
 
     | field                   | shape      |                                                     |
     |-------------------------|------------|-----------------------------------------------------|
@@ -37,11 +37,11 @@ def frontier_on(
     measure: str = "max_probability",
     most: int | None = None,
 ) -> Frontier:
-    """The frontier of points that were counted on one trace, as another trace reports it.
+    """The frontier of points that were counted on one trace, measured on another trace.
 
     Args:
-        searched: points counted on `tune`, whose frontier at these costs is taken.
-        test: a trace of the same variant on the images that report.
+        searched: points counted on `tune`; their frontier at these costs is taken.
+        test: a trace of the same variant on the images to report on.
         measure: the confidence measure that the points were counted with.
         most: keep at most this many points, evenly spaced along the frontier.
 
@@ -62,10 +62,10 @@ def frontier_on(
 
 
 def frontier(energy_pj: npt.ArrayLike, accuracy: npt.ArrayLike) -> Counts:
-    """Indices of the points that no other beats, by rising energy and rising accuracy.
+    """Indices of the Pareto-optimal points, by rising energy and rising accuracy.
 
-    A point beats another when it is at least as good on both axes and better on one. Of points
-    that are equal on both axes the first stands for all.
+    A point beats another if it is at least as good on both axes and better on one. Of points
+    that are equal on both axes, only the first is kept.
 
     Args:
         energy_pj: (m,), lower is better.

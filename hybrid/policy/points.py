@@ -1,4 +1,4 @@
-"""Thresholds and a trace to one operating point: exits taken, accuracy and costs."""
+"""One operating point from thresholds and a trace: exits taken, accuracy and costs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatingPoint:
-    """An outcome with its means per sample, beside the full-precision twin."""
+    """An outcome with its means per sample, and those of the full-precision twin."""
 
     outcome: Outcome
     energy_pj: float
@@ -207,7 +207,7 @@ def operating_point(
     twin_energy_pj: float,
     twin_accuracy: float | None,
 ) -> OperatingPoint:
-    """An outcome with its mean energy, latency and uplink, beside the twin.
+    """An outcome with its mean energy, latency and uplink, and the twin's energy and accuracy.
 
     Args and errors as in `outcome`; `costs` and `twin_energy_pj` are per sample.
     """

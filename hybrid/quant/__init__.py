@@ -1,1 +1,1 @@
-"""Numbers at few bits: quantizers, layers, packed weights, uplink payloads. Loads nothing."""
+"""Numbers at few bits: quantizers, layers, packed weights, uplink payloads. Imports nothing."""

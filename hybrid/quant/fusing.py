@@ -37,7 +37,9 @@ def fusible(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def fused(*, wanted: bool = True) -> Iterator[None]:
-    """Run fusible functions compiled inside the block; needs a C++ compiler and, once, seconds.
+    """Run fusible functions compiled inside the block.
+
+    This needs a C++ compiler, and some seconds the first time.
 
     Results differ from the plain ones at most by rounding.
     """

@@ -1,1 +1,1 @@
-"""Many adaptations of one model, with Ray, and what came of them."""
+"""Many adaptations of one model, with Ray, and their results."""

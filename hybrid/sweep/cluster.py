@@ -1,4 +1,4 @@
-"""A function called on many items through Ray, results as they come; knows no network.
+"""Call a function on many items through Ray, with results as they come. Independent of networks.
 
 Ray is an extra and is imported late. It sends no usage statistics, opens no dashboard and keeps its
 logs off the console; a Ray that is started here is stopped here.
@@ -54,7 +54,7 @@ class Pool:
         """Results in the order in which they finish; calls that still run at the end are stopped.
 
         Args:
-            lost: makes the result of an item whose process died, from a line with the reason.
+            lost: makes the result for an item whose process died, from a line with the reason.
         """
         import ray
 

@@ -1,4 +1,4 @@
-"""A user's model at many cuts, exits, bit widths and seeds: a list of trials, run and kept.
+"""Adapt a user's model at many cuts, exits, bit widths and seeds, as a list of trials.
 
     asked = Sweep(model="torchvision.models:resnet18", weights=Path("mine.safetensors"),
                   data="photos", bits=(4, 8), seeds=(0, 1))
@@ -266,7 +266,7 @@ def _check_folder(out: Path) -> None:
 
 
 def _check_first(request: AdaptRequest) -> None:
-    """Check the first request: an error in it is in all of them."""
+    """Check the first request, because an error in it is in all of them."""
     with tempfile.TemporaryDirectory() as nowhere, in_folder(Path(nowhere)):
         check(request)
 
@@ -283,7 +283,7 @@ def _outline(asked: Sweep, train: Dataset) -> Outline:
 def _places(
     asked: Sweep, found: Sequence[Cut], reference: str
 ) -> tuple[list[Place], list[Skipped]]:
-    """Cuts and exits that are possible, by the names of their modules; and the others."""
+    """Possible cuts and exits, by the names of their modules; and the impossible ones."""
     known = {name: cut for cut in found for name in (*cut.also, cut.name)}
     for name in (*asked.cuts, *(name for names in asked.exits for name in names)):
         if name not in known:
@@ -307,7 +307,7 @@ def _places(
 def _at_bits(
     places: Sequence[Place], bits: Sequence[int], found: Sequence[Cut]
 ) -> tuple[dict[Place, list[int]], list[Skipped]]:
-    """Place to the bit widths that its edge can have, and the others."""
+    """For each place, the bit widths that its edge can have; and the impossible ones."""
     filters = {cut.name: cut.edge.filters for cut in found}
     can: dict[Place, list[int]] = {}
     skipped = []
@@ -371,7 +371,7 @@ def _name(begin: str, *, cut: str, exits: Sequence[str], seed: int) -> str:
 
 
 def _asked(request: AdaptRequest, **contents: str) -> str:
-    """All that determines a request's result: the contents of weights and images, not paths."""
+    """Everything that determines a request's result: contents of weights and images, not paths."""
     values = asdict(request)
     values["exits"] = values.pop("exit_modules")
     del values["name"], values["weights"]

@@ -1,4 +1,4 @@
-"""One trial of a sweep: made in its own folder, moved to its network whole or not at all.
+"""One trial of a sweep: made in its own folder, then moved to its network completely or not at all.
 
 A file next to a network's card records the request of each variant, so that a finished trial can
 be told from one with another request.
@@ -48,10 +48,10 @@ class Trial:
     """A request for one bit width.
 
     Args:
-        asked: all that determines its result, as JSON with sorted keys.
+        asked: everything that determines its result, as JSON with sorted keys.
         out: the folder of networks that it is moved to.
         home: the working directory, where the model's module may be.
-        images: HYBRID_DATA of the machine that asked, for machines where it is not set.
+        images: HYBRID_DATA on the machine of the sweep, for machines where it is not set.
     """
 
     request: AdaptRequest

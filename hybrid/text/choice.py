@@ -74,7 +74,7 @@ _WINS = {
 
 
 def name(point: Point) -> str:
-    """What a point is called.
+    """The name of a point.
 
     In the cloud mode the bit width is always 32, so it is left out.
     """
@@ -82,7 +82,7 @@ def name(point: Point) -> str:
 
 
 def how(point: Point) -> str:
-    """One sentence on what answers where."""
+    """One sentence: which part answers where."""
     return _WINS[point.mode]
 
 
@@ -274,7 +274,7 @@ def notes(answer: Answer) -> tuple[str, ...]:
 
 
 def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
-    """One row per point for a table: what it is, and its figures on tune."""
+    """One row per point for a table: its name and its figures on tune."""
     return [
         {"": place, "Point": name(point), "Thresholds": thresholds(point.thresholds) or "none"}
         | {
@@ -287,7 +287,7 @@ def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
 
 
 def short(point: Point) -> str:
-    """A point in one line: what it is, what it costs, what it loses on tune."""
+    """A point in one line: its name, its energy, and the accuracy it loses on tune."""
     at = f" at {thresholds(point.thresholds)}" if point.thresholds else ""
     lost = figure("loss_points", point.tune.loss_points)
     return (
@@ -308,7 +308,7 @@ def verdict(one: ProfileCheck) -> str:
 
 
 def survival(found: Sequence[ProfileCheck], first: Point) -> str:
-    """One sentence: under how many energy models the choice stays the choice."""
+    """One sentence: under how many energy models the choice remains the best one."""
     kept = sum(one.agrees for one in found)
     if kept == len(found):
         return f"Under all {kept} energy models the choice is {name(first)}."

@@ -230,7 +230,7 @@ def verdict(
 def verdict_templates(
     baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
 ) -> tuple[str, str]:
-    """The verdict where a static network beats the point, and where none does."""
+    """The verdict if a static network beats the point, and the verdict if none does."""
     beaten = (
         "The static {best_bits:count}-bit network beats this point on both accuracy and energy: "
         f"{{best_accuracy:percent_2}} at {{best_energy_pj:energy}} per image ({scope}), against "

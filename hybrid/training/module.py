@@ -50,8 +50,8 @@ def blockwise_loss(
 ) -> Tensor:
     """Each edge stage's error against the reference's, on its own features, plus the heads' loss.
 
-    The stem's output is the reference's, and nothing flows from one stage to the one before it, so
-    every stage learns alone. An error is the mean square over the variance of what is learned.
+    The stem's output is the reference's, and no gradient flows from one stage to the one before,
+    so every stage learns alone. An error is the mean square over the variance of its target.
 
     Args:
         reference: the same stages at full precision, in evaluation mode.
@@ -105,7 +105,7 @@ class ExitTraining(lightning_.LightningModule):
 
     @property
     def about(self) -> dict[str, Any]:
-        """What must be equal in a checkpoint for this training to resume from it."""
+        """The values that must match a checkpoint for this training to resume from it."""
         return {
             "plan": asdict(self.plan),
             "seed": self.batches.seed,

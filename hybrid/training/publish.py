@@ -1,4 +1,4 @@
-"""A trained network to pretrained/: weights, traces and its entry in the card."""
+"""Publish a trained network to pretrained/: weights, traces and its entry in the card."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -90,7 +90,7 @@ def _renew_variant(recipe: Recipe, variant: zoo.Variant) -> None:
 
 
 def _base(recipe: Recipe, plan: Plan) -> Path | None:
-    """The whole file with the weights that were frozen while heads were trained, if any."""
+    """The complete file of the weights that were frozen while heads were trained, if any."""
     start = zoo.weights_path(recipe.network, plan.start)
     if not (plan.heads_only and plan.start and start.is_file()):
         return None

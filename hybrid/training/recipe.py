@@ -226,7 +226,7 @@ def plan_of(row: Mapping[str, Any]) -> Plan:
 
 
 def _check(recipe: Recipe) -> None:
-    """Refuse now what would fail after hours of training."""
+    """Refuse plans that would fail after hours of training."""
     if recipe.dataset not in DATASETS:
         raise UnknownNameError("data set", recipe.dataset, DATASETS)
     stages = len(architecture(recipe.architecture).plan(recipe.channels))

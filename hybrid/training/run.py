@@ -95,7 +95,7 @@ def train(recipe: Recipe, run: TrainingRun, *, variants: tuple[str, ...] = ()) -
 
 
 def is_published(recipe: Recipe, plan: Plan) -> bool:
-    """Whether pretrained/ has this variant, trained by this plan from the weights that are there.
+    """Whether pretrained/ has this variant, trained by this plan from the weights now there.
 
     Its weights must be those of the card, bit for bit; a trace can be recorded again.
     """
@@ -131,7 +131,7 @@ def _path(recipe: Recipe, variant: str) -> Path:
 
 
 def _has_its_base(recipe: Recipe, plan: Plan) -> bool:
-    """Whether its weights can be read: the file its heads were trained on may have changed."""
+    """Whether its weights can be read; the file that its heads were trained on may have changed."""
     try:
         base_of(zoo.weights_path(recipe.network, plan.name))
     except WeightsError:
@@ -224,7 +224,7 @@ def _start(recipe: Recipe, plan: Plan, run: TrainingRun, images: torch.Tensor) -
 
 
 def _take_weights(network: Network, theirs: dict[str, Tensor]) -> None:
-    """Copy every tensor that both have, except the quantizers' steps."""
+    """Copy every tensor that both networks have, except the quantizers' steps."""
     ours = network.state_dict()
     shared = {
         name: value
@@ -257,7 +257,7 @@ def _published(recipe: Recipe, variant: str) -> Network:
 
 
 def _teaching(recipe: Recipe, plan: Plan, run: TrainingRun, batches: Batches) -> Teaching | None:
-    """The plan's teachers with the answers they have given before, or none without a teacher."""
+    """The plan's teachers with their saved answers, or None without a teacher."""
     if not plan.teachers:
         return None
     key = cache_key(
@@ -271,7 +271,7 @@ def _teaching(recipe: Recipe, plan: Plan, run: TrainingRun, batches: Batches) ->
 
 
 def _reference(recipe: Recipe, plan: Plan) -> Network:
-    """What a blockwise start learns from: the plan's start, which must be at full precision."""
+    """The network that a blockwise start learns from: the plan's start, at full precision."""
     reference = _teacher(recipe, plan.start)
     if set(reference.spec.edge_bits) != {FULL_PRECISION}:
         raise RecipeError(

@@ -1,8 +1,9 @@
 """Teachers' probabilities for training batches, computed once and kept on disk.
 
-A batch is a function of seed, epoch and step, so a teacher's answer to it is too. Every student of
-the same teacher on the same batches reads what the first one wrote. Answers are rounded to float16
-whether they are read or computed, so a cached run and a live one have the same loss to the bit.
+A batch is a function of seed, epoch and step, and so is a teacher's answer to it. Every student of
+the same teacher on the same batches reads the answers that the first one saved. Answers are rounded
+to float16 whether they are read or computed, so a cached run and a live one have the same loss to
+the bit.
 Source: Shen and Xing, "A Fast Knowledge Distillation Framework for Visual Recognition", ECCV 2022,
 which keeps the answers for many crops per image; a single view per image overfits (Beyer et al.,
 arXiv 2106.05237).
@@ -46,7 +47,7 @@ class Teaching:
         folder: of the answers, one file per epoch; None keeps nothing.
 
     Attributes:
-        computed: batches that the teachers really saw.
+        computed: how many batches the teachers were actually run on.
     """
 
     def __init__(self, teachers: Sequence[Network], folder: Path | None = None) -> None:
@@ -103,7 +104,7 @@ class Teaching:
 
 
 def about_batches(batches: Batches) -> Mapping[str, Any]:
-    """What decides which images a batch holds, for `cache_key`."""
+    """Everything that determines which images a batch contains, for `cache_key`."""
     return {
         "seed": batches.seed,
         "batch": batches.batch,
