@@ -4,7 +4,7 @@
 
 Data: random confidences of two networks with nine bit widths each, three early exits and a final
 one, 10,000 samples in `tune` and as many in `certify`: 36 candidates, as every variant is used
-with and without the cloud, beside two static networks. Limits: 2 points of loss at 95 %
+with and without the cloud, plus two static networks. Limits: 2 points of loss at 95 %
 confidence, and an energy limit. Timed from traces to the answer, search included.
 
 The loop is what a user would write: for each variant, `operating_point` at every combination of a

@@ -1,4 +1,4 @@
-"""What `from hybrid import …` offers: plain names and numbers in, the library's objects out.
+"""The functions for `from hybrid import …`: plain names and numbers in, library objects out.
 
 Every function here only collects what a call needs and passes it on; docs/api.md shows each.
 Torch is loaded where a network is run, not before.

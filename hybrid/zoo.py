@@ -166,7 +166,7 @@ def pretrained_folder() -> Path:
     if named:
         return Path(named)
     package = Path(__file__).resolve().parent
-    packed = package / "pretrained"  # a wheel carries it inside, a clone has it beside
+    packed = package / "pretrained"  # inside the package in a wheel, next to it in a clone
     return packed if packed.is_dir() else package.parent / "pretrained"
 
 

@@ -175,7 +175,7 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
             figures.profiles(others),
             key="choose_profiles",
             config=PLOT,
-            alt="Energy of the choice under each energy model, beside the best one there",
+            alt="Energy of the choice under each energy model, next to the best one there",
         )
     with right:
         table(shown.under_models(others), "The choice under each energy model")

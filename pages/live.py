@@ -184,7 +184,7 @@ def show_figures(progress: Progress) -> None:
 
 
 def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> None:
-    """A bar per exit beside the expected one."""
+    """A bar per exit, with the expected one."""
     st.plotly_chart(
         figures.counted(counts, promised),
         key="live_counts",

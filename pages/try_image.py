@@ -88,7 +88,7 @@ def show(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
 
 
 def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
-    """Answer, exit taken, energy, uplink and time, beside the baseline's."""
+    """Answer, exit taken, energy, uplink and time, each with the baseline's."""
     twin = ask_twin(one, card, view)
     boxes = shown.boxes(one, image_run, twin, prices=load.prices(view), card=card, scope=view.scope)
     with st.container(key="try_facts"):
@@ -123,7 +123,7 @@ def show_confidences(image_run: ImageRun) -> None:
 
 
 def show_exits(image_run: ImageRun) -> None:
-    """Every exit's likeliest classes, or that it was not run."""
+    """Every exit's most likely classes, or a note that it was not run."""
     st.subheader("Predictions by exit")
     for number, (said, column) in enumerate(
         zip(image_run.said, st.columns(len(image_run.said), border=True), strict=True)

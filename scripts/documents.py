@@ -70,7 +70,7 @@ def _accuracy_and_energy(point: OperatingPoint | None) -> str:
 
 
 def help_texts() -> str:
-    """What `hybrid --help` and every command's `--help` print, on 88 columns."""
+    """The output of `hybrid --help` and of every command's `--help`, 88 columns wide."""
     texts = [f"## hybrid\n\n{_help()}"]
     texts += [f"## hybrid {name}\n\n{_help(name)}" for name in commands()]
     return "\n".join(texts)

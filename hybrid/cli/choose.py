@@ -1,4 +1,4 @@
-"""The command `choose`: limits in, the operating point of least energy that meets them out."""
+"""The command `choose`: find the lowest-energy operating point that meets the limits."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,7 +92,7 @@ def choose(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the operating point of least energy that meets your limits, and say why others do not.
+    """Find the lowest-energy operating point that meets your limits, and show why others do not.
 
     Points are chosen on tune, certified on certify and reported on test. For your own images the
     splits are NAME-tune and NAME-certify. Exit code 1 if no candidate meets the limits.

@@ -1,4 +1,4 @@
-"""The command `evaluate`: a network at thresholds, what stays on the device and what it costs."""
+"""The command `evaluate`: what stays on the device at given thresholds, and what it costs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

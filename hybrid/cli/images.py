@@ -101,7 +101,7 @@ def import_images(
     ] = None,
     map_label: Annotated[
         list[str] | None,
-        typer.Option(help="Map a label to a class: dog=canine. Can be repeated."),
+        typer.Option(help="Map a label to a class: canine=dog. Can be repeated."),
     ] = None,
     no_labels: Annotated[
         bool, typer.Option("--no-labels", help="Ignore labels; accuracy stays unknown.")
@@ -230,7 +230,7 @@ def _network_and_images(
 def _record_user_split(
     network: str, variant: "Variant", split: str, out: Path | None = None
 ) -> None:
-    """Record the trace of a variant on a user split, and say where it is."""
+    """Record the trace of a variant on a user split, and print where it is."""
     from hybrid import zoo
     from hybrid.data import user_splits
     from hybrid.inference.record import record_user_split

@@ -69,7 +69,7 @@ def cuts(
         int | None, typer.Option(min=2, help="Passed to the function as num_classes.")
     ] = None,
     bits: Annotated[
-        int, typer.Option(help="Bit width of the edge and the uplink, shown beside 32.")
+        int, typer.Option(help="Bit width of the edge and the uplink, shown next to 32.")
     ] = 4,
     every: Annotated[
         bool,

@@ -39,11 +39,11 @@ Split = Annotated[
 ProfileName = Annotated[
     str,
     typer.Option(
-        "--profile", help="Name of a hardware profile, or the path of your own TOML file."
+        "--profile", help="Name of a hardware profile, or the path to your own TOML file."
     ),
 ]
 LinkName = Annotated[
-    str, typer.Option("--link", help="Name of a link profile, or the path of your own TOML file.")
+    str, typer.Option("--link", help="Name of a link profile, or the path to your own TOML file.")
 ]
 Scope = Annotated[str, typer.Option(help=f"What the energy includes: {', '.join(energy.SCOPES)}.")]
 

@@ -10,7 +10,7 @@ from hybrid.errors import RecipeError
 __all__ = ["add_to"]
 
 RecipeName = Annotated[
-    str, typer.Argument(help="Name of a recipe that ships, or the path of your own.")
+    str, typer.Argument(help="Name of a shipped recipe, or the path to your own.")
 ]
 Variants = Annotated[
     list[str] | None, typer.Option("--variant", help="Only this variant. Can be repeated.")

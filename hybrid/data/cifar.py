@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, from disk or their home page, to arrays; knows no splits.
+"""CIFAR-10 and CIFAR-100 as arrays, from disk or their home page; independent of splits.
 
 Three layouts can be read, in this order of preference:
 

@@ -1,11 +1,11 @@
-"""A folder or zip with a folder per class to arrays; files that cannot be read are listed.
+"""Read a folder or zip with one folder per class; files that cannot be read are listed.
 
     with image_folders.opened(Path("photos")) as found:
         pixels = image_folders.read(found, found.pool("train"), size=224, channels=3)
 
 Files are `<class>/<image>`, or the same below `train/` and `test/`, possibly all inside one outer
 folder, as in many zips. With a `labels.csv` at the top, its rows give the classes instead.
-No torch.
+Needs no torch.
 """
 
 import hashlib

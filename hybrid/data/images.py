@@ -1,4 +1,4 @@
-"""Untrusted image files to upright RGB pictures, or one sentence why not. Knows no network.
+"""Decode untrusted image files to upright RGB pictures, or explain in one sentence why not.
 
 Nothing is written to disk and no file name is trusted: the first bytes tell a file's type.
 Whatever the bytes are, only `ImageError` is raised.

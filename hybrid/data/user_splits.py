@@ -1,4 +1,4 @@
-"""User splits, made from a user's images: their folders, images and traces. No torch.
+"""User splits, made from a user's images: their folders, images and traces. Needs no torch.
 
 A split belongs to a network and has its classes and input size. It is stored in
 

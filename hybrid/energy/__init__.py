@@ -1,4 +1,4 @@
-"""Layers and hardware profiles to energy, latency and traffic."""
+"""Energy, latency and traffic from layers and hardware profiles."""
 
 from hybrid.energy.model import (
     DEFAULT_LINK,

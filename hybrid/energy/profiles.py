@@ -193,7 +193,7 @@ def _load(kind: type[Kind], path: Path) -> Kind:
 
 def _checked(kind: type[Profile] | type[Link], given: dict[str, Any], path: Path) -> dict[str, Any]:
     if given.pop("format", None) != FORMAT:
-        raise ProfileError(f"{path} must say format = {FORMAT} in its first lines.")
+        raise ProfileError(f"{path} must set format = {FORMAT} in its first lines.")
     required = [f.name for f in fields(kind) if _is_required(f)]
     missing = [key for key in required if key not in given]
     unknown = [key for key in given if key not in {f.name for f in fields(kind)}]
@@ -238,6 +238,4 @@ def _check_basis(checked: dict[str, Any], path: Path) -> None:
     for key in checked.keys() - {*TEXTS, "basis"}:
         words = str(basis.get(key, "")) if isinstance(basis, dict) else ""
         if not words.startswith(BASES):
-            raise ProfileError(
-                f"{path}: [basis] must say of {key} whether it was {', '.join(BASES)}."
-            )
+            raise ProfileError(f"{path}: [basis] must state whether {key} was {', '.join(BASES)}.")

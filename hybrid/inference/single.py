@@ -31,7 +31,7 @@ class ExitSaid:
     """One exit's answer; if it was not computed, `confidence` is None and `top` empty.
 
     threshold is None at the final exit, where every sample leaves. top: (class, probability),
-    likeliest first.
+    most likely first.
     """
 
     name: str

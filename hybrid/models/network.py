@@ -34,7 +34,7 @@ class EdgeOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class Inference:
-    """What `Network.infer` computed for n samples.
+    """The results of `Network.infer` for n samples.
 
     Args:
         exit_taken: the exit, (n,); the final exit has the highest number.

@@ -1,4 +1,4 @@
-"""Bit widths and the levels of k-bit numbers: plain integers. No torch.
+"""Bit widths and the levels of k-bit numbers: plain integers. Needs no torch.
 
 Three families, by bit width and by what is quantized:
 

@@ -1,4 +1,4 @@
-"""Unsigned k-bit numbers to bytes and back, with numpy only: the device has no torch.
+"""Pack unsigned k-bit numbers into bytes and back, with numpy only: the device has no torch.
 
 Value i occupies bits i*k to i*k + k - 1 of the stream, lowest bit first; bit b of the stream is
 bit b % 8 of byte b // 8, counted from the lowest. Unused bits of the last byte are zero.

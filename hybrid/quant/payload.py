@@ -1,4 +1,4 @@
-"""Features at the cut to the bytes that are sent, and back; numpy only.
+"""Encode features at the cut as the bytes that are sent, and decode them; numpy only.
 
 header (16 bytes, little-endian): "HYB1", bits u8, dimensions u8, reserved u16, step f32,
 crc32 of everything with this field zero

@@ -1,4 +1,4 @@
-"""Real numbers to k-bit numbers and their straight-through gradients; knows no layer.
+"""Quantize real numbers to k bits, with straight-through gradients; independent of layers.
 
 Steps are learned as logarithms: Adam moves every parameter by about its learning rate, which
 would be half of a step of 0.01, and a step must stay positive.

@@ -37,7 +37,7 @@ class Pool:
     """A connected Ray, with a limit on calls at once.
 
     Args:
-        at_once: calls given to Ray at a time; None for all, of which it runs as many as it has
+        at_once: calls given to Ray at a time; None gives it all, and it runs as many as it has
             processors.
     """
 

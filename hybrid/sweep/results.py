@@ -1,4 +1,4 @@
-"""A sweep's results: a row per trial in plain values, CSV and JSON. No torch.
+"""A sweep's results: a row per trial in plain values, CSV and JSON. Needs no torch.
 
 Thresholds are chosen on tune, with `RULE`; the figures are those of test.
 """

@@ -369,7 +369,7 @@ def _trace(table: pa.Table, about: dict[str, Any]) -> Trace:
 
 
 def _reliability_to_json(diagram: Reliability) -> dict[str, Any]:
-    # JSON knows no NaN; an empty bin has null
+    # JSON has no NaN; an empty bin gets null
     def numbers(values: npt.NDArray[Any]) -> list[float | None]:
         return [None if math.isnan(value) else value for value in values.tolist()]
 

@@ -1,4 +1,4 @@
-"""Muon for convolution filters, Adam for everything else, in one optimizer; knows no network."""
+"""One optimizer: Muon for convolution filters, Adam for the rest; independent of networks."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

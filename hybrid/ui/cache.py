@@ -162,7 +162,7 @@ def counted(network: str, variant: str, split: str) -> Trace:
 
 
 def offers() -> Offers:
-    """What can be chosen on this machine."""
+    """The choices available on this machine."""
     exits, splits = {}, {}
     for network in zoo.networks():
         if hybrids := zoo.card(network).hybrids:

@@ -19,7 +19,7 @@ _PORTS_TRIED = 100  # from the default on, where no port is asked for
 
 
 def app_script() -> Path:
-    """The path of app.py: a wheel carries it inside the package, a clone beside it."""
+    """The path of app.py: inside the package in a wheel, next to it in a clone."""
     package = Path(__file__).resolve().parent.parent
     packed = package / "dashboard" / "app.py"
     return packed if packed.is_file() else package.parent / "app.py"

@@ -1,4 +1,4 @@
-"""What the app frame remembers of a session, and every step from one view to the next.
+"""The app frame's state of a session, and every step from one view to the next.
 
 A page only asks for what is chosen:
 
@@ -40,7 +40,7 @@ _KEY = "session"
 
 @dataclass(kw_only=True)
 class Session:
-    """What the app frame remembers between the runs of a session, besides the widgets' values.
+    """The app frame's state between the runs of a session, besides the widgets' values.
 
     opened: the view that its first link described. problems: the errors in that link, until a
     control is moved. page: the page that ran last. runs: whole runs of it since it was opened.

@@ -147,7 +147,7 @@ def test_a_profile_of_ones_own_is_loaded_by_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "old, new, sentence",
     [
-        ("format = 1", "format = 2", "must say format = 1"),
+        ("format = 1", "format = 2", "must set format = 1"),
         ("access_pj_per_bit = 1\n", "", "lacks access_pj_per_bit"),
         ('title = "My chip"', 'titel = "My chip"', "lacks title and has the unknown titel"),
         ("mac_pj_per_bit = 0.5", "mac_pj_per_bit = -1", "mac_pj_per_bit is -1.*0 or more"),
@@ -157,7 +157,7 @@ def test_a_profile_of_ones_own_is_loaded_by_path(tmp_path: Path) -> None:
         ("mac_pj_per_bit = 0.5", "mac_pj_per_bit = 0", "no energy for a MAC"),
         ("32 = 1e9", "32 = 0", "at_bits.32 is 0; a rate must be more"),
         ("32 = 1e9", "wide = 1e9", "must be a table from bit widths"),
-        ('mac_pj_per_bit = "read: my meter"', "", "whether it was read, computed, assumed"),
+        ('mac_pj_per_bit = "read: my meter"', "", "was read, computed, assumed"),
         ("[basis]", "[basis", "cannot be read as TOML"),
     ],
 )

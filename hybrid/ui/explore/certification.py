@@ -123,6 +123,6 @@ def _rests_on(found: Band) -> str:
         "not used for choosing. Because you may move any slider and choose any network, bit width "
         f"and confidence measure, the bounds of all {bounds} settings of a grid hold together with "
         f"{confidence} confidence, and are therefore wide. A point from Choose has its own, "
-        f"usually tighter bound. The bounds by exit hold together, with {confidence} confidence "
-        "of their own."
+        "usually tighter bound. The bounds by exit hold together, separately from these, with "
+        f"{confidence} confidence."
     )

@@ -1,4 +1,4 @@
-"""The figure of a live run: images counted at each exit, beside those expected."""
+"""The figure of a live run: images counted at each exit, compared with those expected."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def counted(exit_counts: Sequence[int], expected: Sequence[int] | None) -> go.Fi
         hoverinfo="skip",
     )
     quiet = palette.AXES | {"fixedrange": True}
-    # Two fifths of the width are left for the words beside the longest bar, on a phone too.
+    # Two fifths of the width are left for the words next to the longest bar, even on a phone.
     figure.update_xaxes(title_text="Images", range=[0, 1.65 * max(1, *ends)], **quiet)
     figure.update_xaxes(nticks=6, tickformat=",d")
     figure.update_yaxes(autorange="reversed", **quiet)
@@ -79,7 +79,7 @@ def _bars(
 
 
 def _words(exit_counts: Sequence[int], expected: Sequence[int] | None) -> list[str]:
-    """The words beside the bars; a no-break space keeps them apart."""
+    """The words next to the bars, separated from them by a no-break space."""
     if expected is None:
         return [f"\N{NO-BREAK SPACE}{count:,}" for count in exit_counts]
     return [

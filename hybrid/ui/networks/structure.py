@@ -17,7 +17,7 @@ from hybrid.ui import palette
 __all__ = ["StageBox", "stage_boxes", "structure"]
 
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
-_FEW = 8  # so many stage names fit side by side on a phone
+_FEW = 8  # this many stage names fit side by side on a phone
 _APART = 3  # exits as many stages apart have room for their names side by side there
 _LINE = 0.22  # height of a line of names
 
@@ -112,7 +112,7 @@ def _draw_macs(figure: go.Figure, boxes: Sequence[StageBox]) -> None:
 
 
 def _set_axes(figure: go.Figure, boxes: Sequence[StageBox], lines: int) -> None:
-    """Names of the stages below both parts; room for so many lines of exit names between."""
+    """Names of the stages below both parts, leaving room for the lines of exit names."""
     figure.update_layout(template="none", height=420, margin=_MARGIN, showlegend=False, bargap=0.2)
     figure.update_xaxes(
         range=[-0.6, len(boxes) - 0.4], showgrid=False, zeroline=False, fixedrange=True

@@ -49,7 +49,7 @@ def boxes(
     card: Card,
     scope: str,
 ) -> list[Box]:
-    """Answer, exit taken, energy, uplink and time, beside the full-precision baseline's."""
+    """Answer, exit taken, energy, uplink and time, each with the full-precision baseline's."""
     taken = image_run.exit_taken
     confident = _confident(image_run)
     time = f"twin {numbers.latency(twin.measured_ms)}" if twin else "on this machine"

@@ -1,4 +1,4 @@
-"""A user's images beside the test split: confidences, answers and the confusion matrix."""
+"""A user's images and the test split: confidences, answers and the confusion matrix."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -134,7 +134,7 @@ def delete(about: UserSplit) -> None:
 
 
 def show_differences(compared: Beside, view: View, card: Card) -> None:
-    """Confidences, answers, confusions and classes, beside the test split's."""
+    """Confidences, answers, confusions and classes, compared with the test split's."""
     st.subheader("How your images differ")
     names = exit_labels(view.early_exits)
     st.write(shifts.verdict(compared, names))
