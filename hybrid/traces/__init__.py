@@ -1,1 +1,1 @@
-"""What every exit said of every sample of a split, and how confident it was."""
+"""Traces: what every exit predicted for every sample of a split, and how confident it was."""

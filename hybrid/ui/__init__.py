@@ -1,1 +1,1 @@
-"""The dashboard's state, controls, figures, cache and shell; pages stand on these."""
+"""The dashboard: frame, session, controls, cache and charts, and a folder for each page."""
