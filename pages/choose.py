@@ -10,8 +10,8 @@ from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck, point_file, 
 from hybrid.text import choice
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.choose import answers, figures, form, report, shown
-from hybrid.ui.choose.shown import Candidate
+from hybrid.ui.choose import answers, figures, form, report, tables
+from hybrid.ui.choose.tables import MarkedPoint
 from hybrid.ui.view import DEFAULT_SPLIT, View
 
 
@@ -47,7 +47,7 @@ def show_answer(answer: Answer) -> None:
     st.markdown("**The lowest-energy point that meets your limits**")
     st.text(choice.headline(answer))
     st.caption(choice.how(best))
-    metrics(shown.boxes(best), columns=6, width=136)
+    metrics(tables.boxes(best), columns=6, width=136)
     if answer.proof is not None:
         words = choice.certificate(answer.proof, best, answer.limits)
         st.info(words, icon=":material/verified:")
@@ -83,22 +83,22 @@ def take_along(
             on_click="ignore",
             key="choose_report",
         )
-    if best is not None and (words := shown.rounded(best.thresholds)):
+    if best is not None and (words := tables.rounded(best.thresholds)):
         st.caption(words)
 
 
-def candidate(best: Point) -> Candidate:
+def candidate(best: Point) -> MarkedPoint:
     """The chosen point as a candidate."""
-    return Candidate(
+    return MarkedPoint(
         network=best.network, mode=best.mode, bits=best.bits, thresholds=best.thresholds
     )
 
 
-def open_in_explore(view: View, one: Candidate) -> None:
+def open_in_explore(view: View, one: MarkedPoint) -> None:
     """A link that opens Explore in a new tab, with the sliders at this point."""
     st.link_button(
         "Open in Explore",
-        shown.explore_link(view, one),
+        tables.explore_link(view, one),
         icon=":material/tune:",
         disabled=not one.early_exits,
         help=None if one.early_exits else "Explore shows networks with early exits; this has none.",
@@ -118,9 +118,9 @@ def show_tables(answer: Answer) -> None:
         )
     if answer.left_out:
         st.subheader("Left out, and why")
-        table(shown.left_out(answer), "The nearest miss of each kind and the limits it exceeds")
+        table(tables.left_out(answer), "The nearest miss of each kind and the limits it exceeds")
     with st.expander("Every candidate", icon=":material/list:"):
-        table(shown.standings(answer), "The best point of every candidate and its place")
+        table(tables.ranking(answer), "The best point of every candidate and its place")
 
 
 def table(rows: Sequence[dict[str, str]], alt: str) -> None:
@@ -143,7 +143,7 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
             config=PLOT,
             alt="Accuracy lost against energy per image of all candidates, the choice ringed",
         )
-        show_marked(shown.marked(event["selection"]["points"], sets), view)
+        show_marked(tables.marked(event["selection"]["points"], sets), view)
     with st.container(border=True):
         st.markdown("**All candidates**. Drag along an axis to filter; the choice is red.")
         st.plotly_chart(
@@ -154,7 +154,7 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
         )
 
 
-def show_marked(one: Candidate | None, view: View) -> None:
+def show_marked(one: MarkedPoint | None, view: View) -> None:
     """The candidate that was clicked, with a link to it."""
     if one is None:
         return
@@ -178,7 +178,7 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
             alt="Energy of the choice under each energy model, next to the best one there",
         )
     with right:
-        table(shown.under_models(others), "The choice under each energy model")
+        table(tables.under_models(others), "The choice under each energy model")
 
 
 def show_method(answer: Answer) -> None:

@@ -12,8 +12,8 @@ from hybrid.text import numbers
 from hybrid.ui import app_frame, palette, running, session
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.explore import load
-from hybrid.ui.try_image import figures, shown, sources
-from hybrid.ui.try_image.sources import Given
+from hybrid.ui.try_image import figures, results, sources
+from hybrid.ui.try_image.sources import PickedImage
 from hybrid.ui.view import View
 from hybrid.zoo import Card
 
@@ -34,7 +34,7 @@ def main() -> None:
     show(given[index], runs[index], card, view)
 
 
-def run_all(given: Sequence[Given], view: View) -> list[ImageRun]:
+def run_all(given: Sequence[PickedImage], view: View) -> list[ImageRun]:
     """Every image through the network, one after the other."""
     with st.spinner(f"Running {len(given)} images …" if len(given) > 1 else "Running …"):
         return [
@@ -43,14 +43,14 @@ def run_all(given: Sequence[Given], view: View) -> list[ImageRun]:
         ]
 
 
-def choose_one(given: Sequence[Given], runs: Sequence[ImageRun], view: View) -> int:
+def choose_one(given: Sequence[PickedImage], runs: Sequence[ImageRun], view: View) -> int:
     """A row per image; the row that is clicked is shown below."""
     energy, prices = f"Energy, {view.scope} (µJ)", load.prices(view)
     rows = [
-        shown.row(one, image_run, prices, energy=energy)
+        results.row(one, image_run, prices, energy=energy)
         for one, image_run in zip(given, runs, strict=True)
     ]
-    st.caption(shown.how_many_stop(runs))
+    st.caption(results.how_many_stop(runs))
     chosen = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -70,12 +70,12 @@ def choose_one(given: Sequence[Given], runs: Sequence[ImageRun], view: View) -> 
     return picked[0] if picked and picked[0] < len(given) else 0
 
 
-def show(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
+def show(one: PickedImage, image_run: ImageRun, card: Card, view: View) -> None:
     """One image in detail: the input, where it stops, the answer of each exit, what was run."""
     seen, facts = st.columns([1, 3], gap="medium")
     with seen:
         st.image(
-            shown.enlarged(one.pixels, SHOWN_PIXELS),
+            results.enlarged(one.pixels, SHOWN_PIXELS),
             caption=f"The network's input: {card.size}×{card.size} pixels",
             width=SHOWN_PIXELS,
         )
@@ -87,15 +87,17 @@ def show(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
     show_ran(image_run)
 
 
-def show_facts(one: Given, image_run: ImageRun, card: Card, view: View) -> None:
+def show_facts(one: PickedImage, image_run: ImageRun, card: Card, view: View) -> None:
     """Answer, exit taken, energy, uplink and time, each with the baseline's."""
     twin = ask_twin(one, card, view)
-    boxes = shown.boxes(one, image_run, twin, prices=load.prices(view), card=card, scope=view.scope)
+    boxes = results.boxes(
+        one, image_run, twin, prices=load.prices(view), card=card, scope=view.scope
+    )
     with st.container(key="try_facts"):
         metrics(boxes, columns=3)
 
 
-def ask_twin(one: Given, card: Card, view: View) -> ImageRun | None:
+def ask_twin(one: PickedImage, card: Card, view: View) -> ImageRun | None:
     """The full-precision baseline's run; None if it is not here or cannot be read."""
     if zoo.TWIN not in card.variants:
         return None
@@ -108,13 +110,13 @@ def ask_twin(one: Given, card: Card, view: View) -> ImageRun | None:
 
 def show_confidences(image_run: ImageRun) -> None:
     """Each exit's confidence against its threshold."""
-    colours = [shown.exit_colour(image_run, number) for number in range(len(image_run.said))]
+    colours = [results.exit_colour(image_run, number) for number in range(len(image_run.said))]
     st.plotly_chart(
         figures.confidences(image_run.said, colours=colours),
         key="try_confidences",
         config=STILL,
         alt="Confidence of each exit against its threshold: "
-        + "; ".join(f"{said.name} {shown.verdict(said)}" for said in image_run.said),
+        + "; ".join(f"{said.name} {results.verdict(said)}" for said in image_run.said),
     )
     st.caption(
         "Bar: confidence. Mark: threshold. The image stops at the first exit whose bar reaches "
@@ -132,10 +134,10 @@ def show_exits(image_run: ImageRun) -> None:
             early = number < len(image_run.said) - 1
             dot = f":{palette.exit_markdown(number)}[●] " if early else ""
             st.markdown(f"{dot}**{said.name}**")
-            st.caption(shown.verdict(said))
+            st.caption(results.verdict(said))
             if said.top:
                 st.plotly_chart(
-                    figures.probabilities(said, colour=shown.exit_colour(image_run, number)),
+                    figures.probabilities(said, colour=results.exit_colour(image_run, number)),
                     key=f"try_exit_{number}",
                     config=STILL,
                     alt=f"{said.name}: "
@@ -146,7 +148,7 @@ def show_exits(image_run: ImageRun) -> None:
 def show_ran(image_run: ImageRun) -> None:
     """The layers that were called, counted by the layers themselves."""
     st.subheader("Layers that were run")
-    st.write(shown.ran(image_run))
+    st.write(results.ran(image_run))
     rest = image_run.not_called
     st.plotly_chart(
         figures.parts_run(image_run.ran),

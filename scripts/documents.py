@@ -15,12 +15,13 @@ import typer
 from typer.testing import CliRunner
 
 from hybrid import energy, evaluation, zoo
-from hybrid.choosing import published as paper
 from hybrid.choosing.baselines import Comparison, PricedCurves, comparisons, priced_curves
+from hybrid.choosing.published import rows as published_rows
 from hybrid.cli.main import app
 from hybrid.evaluation import evaluate_variant
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
+from hybrid.text import published as paper
 from hybrid.ui.networks import cards
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +95,7 @@ def points() -> str:
 
 def published() -> str:
     """The published figures and what the networks here reach."""
-    return _table(paper.COLUMNS, paper.table(paper.rows())) + f"\n{paper.NOTE}\n"
+    return _table(paper.COLUMNS, paper.table(published_rows())) + f"\n{paper.NOTE}\n"
 
 
 def baselines() -> str:

@@ -1,1 +1,1 @@
-"""Turns a user's model into a network with a cut, a quantized edge and exits."""
+"""Turns a user's model into a network with a cut, a quantized edge and trained exits."""

@@ -1,7 +1,7 @@
 """Find the best operating point within limits, with reasons. Needs no torch.
 
-field = choose.collect_candidates(["cifar10-resnet32"])
-answer = choose.choose(field, Limits(max_loss_points=1.0, max_energy_uj=40))
+field = choosing.collect_candidates(["cifar10-resnet32"])
+answer = choosing.choose(field, Limits(max_loss_points=1.0, max_energy_uj=40))
 answer.best, answer.runners_up, answer.left_out, answer.proof
 """
 

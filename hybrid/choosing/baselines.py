@@ -30,7 +30,7 @@ __all__ = [
 
 # Three published models of energy: the paper's group, Google's for quantized layers, a real chip.
 PROFILES = ("purdue-45nm", "qkeras-45nm", "gap9")
-GRID = 41  # thresholds per exit whose combinations are tried on tune
+GRID_SIZE = 41  # thresholds per exit whose combinations are tried on tune
 WITHIN = 0.005  # accuracy that counts as equal: half a point, one standard error of 2,500 images
 POINTS = 40  # points of each hybrid's frontier that are evaluated on test
 
@@ -104,9 +104,9 @@ def priced_curves(
     ]
 
 
-def comparisons(match: PricedCurves) -> list[Comparison]:
+def comparisons(curves: PricedCurves) -> list[Comparison]:
     """Compare each static network with all hybrids."""
-    return [_compare(static, match.hybrids) for static in match.statics]
+    return [_compare(static, curves.hybrids) for static in curves.statics]
 
 
 def comparisons_at(network: str, prices: Prices) -> list[Comparison]:
@@ -164,7 +164,7 @@ class _Counted:
 def _count(network: str, variant: zoo.Variant) -> _Counted:
     tune = zoo.trace(network, variant.name, "tune")
     sure = tune.confidences["max_probability"]
-    grids = [policy.threshold_grid(sure[:, i], GRID) for i in range(variant.early_exits)]
+    grids = [policy.threshold_grid(sure[:, i], GRID_SIZE) for i in range(variant.early_exits)]
     return _Counted(
         variant=variant,
         points=policy.all_points(tune, grid=grids),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hybrid import policy, zoo
 from hybrid.evaluation import Prices, costs, evaluate_variant, twin_accuracy, twin_energy_pj
 
-__all__ = ["BARS", "COLUMNS", "NOTE", "Bar", "PublishedRow", "rows", "table"]
+__all__ = ["BARS", "Bar", "PublishedRow", "rows"]
 
 Floats = NDArray[np.float64]
 
@@ -237,35 +237,3 @@ def _missed(bar: Bar, point: policy.OperatingPoint, wanted: float) -> Iterator[s
         yield f"energy by {point.energy_pj / 1e6 - bar.energy_uj:.2f} µJ"
     if point.outcome.accuracy < wanted:
         yield f"accuracy by {100 * (wanted - point.outcome.accuracy):.2f} points"
-
-
-NOTE = (
-    "Thresholds and variant chosen on tune with 1 % of the budget to spare, figures of test; "
-    "compute, purdue-45nm."
-)
-COLUMNS = (
-    "bar", "published", "network", "at the edge", "energy", "reduction", "accuracy", "wanted",
-    "verdict",
-)  # fmt: skip
-
-
-def table(made: Sequence[PublishedRow]) -> list[tuple[str, ...]]:
-    """The rows in words, one tuple of `COLUMNS` each."""
-    return [_words(row) for row in made]
-
-
-def _words(row: PublishedRow) -> tuple[str, ...]:
-    if row.point is None:
-        return (row.bar.title, row.bar.published, *[""] * 6, "no network of this kind is trained")
-    point, edge = row.point, row.point.outcome.edge_fraction
-    return (
-        row.bar.title,
-        row.bar.published,
-        f"{row.network} {row.variant}",
-        f"{100 * edge:.1f} %" if len(point.outcome.exit_counts) > 1 else "all of it",
-        f"{point.energy_pj / 1e6:.1f} µJ",
-        f"{point.energy_reduction:.2f}x",
-        f"{100 * point.outcome.accuracy:.2f} %",
-        f"{100 * row.wanted:.2f} %",
-        "met" if row.met else "misses " + ", ".join(row.missed),
-    )

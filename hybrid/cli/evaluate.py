@@ -63,7 +63,7 @@ def evaluate(
 
     With --point, leave out the network and --bits: the file has them.
 
-    A certificate comes from the certify split, or from your own split if --split names one. A
+    A certificate comes from the certify split, or from a user split if --split names one. A
     point that was chosen on some images is not certified on the same images again.
     """
     from hybrid import policy, zoo

@@ -142,7 +142,7 @@ def import_images(
     with archives.opened(images, labels=table_of_labels) as source:
         words = () if no_labels else archives.label_words(source, card.classes)
         found = match(words, card.classes)
-        table = _match_table(found, map_label or (), card)
+        table = _map_labels(found, map_label or (), card)
         whole = ingest.plan_ingest(
             source,
             card,
@@ -155,7 +155,7 @@ def import_images(
         for plan in plans:
             with output.progress(f"Reading {plan.about.name}") as progress:
                 about = ingest.ingest(plan, source.read, progress=progress)
-            output.say_collected(about)
+            output.say_imported(about)
     output.say_left_out(found, table)
     for plan in plans:
         for variant in variants:
@@ -249,7 +249,7 @@ def _record_user_split(
     typer.echo(f"{about.samples:,} samples written to {path}.", err=True)
 
 
-def _match_table(
+def _map_labels(
     found: Sequence["Match"], given: Sequence[str], card: "Card"
 ) -> dict[str, str | None]:
     """Word to class: certain matches, and what --map-label adds."""

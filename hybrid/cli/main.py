@@ -23,6 +23,7 @@ from hybrid.cli.options import (
     Static,
 )
 from hybrid.errors import HybridError
+from hybrid.text import numbers
 
 __all__ = ["app"]
 
@@ -126,7 +127,7 @@ def energy_(
     typer.echo(f"{'layer':<24}{'segment':<9}{'MACs':>12}{'bits':>7}{'energy':>12}")
     for row in rows:
         width = f"{row['weight_bits']}/{row['activation_bits']}"
-        name, joules = f"{row['name']:<24}{row['segment']:<9}", output.joules(row["energy_pj"])
+        name, joules = f"{row['name']:<24}{row['segment']:<9}", numbers.energy(row["energy_pj"])
         typer.echo(f"{name}{row['macs']:>12,}{width:>7}{joules:>12}")
     typer.echo(f"Energy ({scope}) with {prices.title}.")
 
@@ -149,15 +150,16 @@ def profiles(*, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: hybrid published")
 def published(*, as_json: AsJson = False) -> None:
-    """Compare published early-exit figures with what the networks here reach."""
-    from hybrid.choosing import published
+    """Print published figures of early exit beside what the networks here reach."""
+    from hybrid.choosing.published import rows
+    from hybrid.text.published import COLUMNS, NOTE, table
 
-    made = published.rows()
+    made = rows()
     if as_json:
         output.print_json([row.to_dict() for row in made])
     else:
-        output.print_wide_table(published.COLUMNS, published.table(made))
-        typer.echo(published.NOTE)
+        output.print_wide_table(COLUMNS, table(made))
+        typer.echo(NOTE)
 
 
 for module in (dashboard, evaluate, choose, train, images, models):

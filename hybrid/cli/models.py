@@ -9,6 +9,7 @@ import typer
 
 from hybrid.cli import output
 from hybrid.cli.options import AsJson
+from hybrid.text import numbers
 
 if TYPE_CHECKING:
     from hybrid.models.cutting import Cut
@@ -276,7 +277,7 @@ def _print_sweep(planned: "SweepPlan", kept: "Kept", rows: Sequence["SweepRow"],
         typer.echo(
             f"On test; energy per image with {prices['profile']}, scope {prices['scope']}. "
             f"Thresholds: {results.RULE} (*). The model as given: "
-            f"{100 * rows[0].model_accuracy:.2f} %, {output.joules(rows[0].model_energy_pj)}."
+            f"{100 * rows[0].model_accuracy:.2f} %, {numbers.energy(rows[0].model_energy_pj)}."
         )
     for made in kept.failed:
         typer.echo(f"Failed: {made.trial.title}. {made.failed}", err=True)
@@ -296,11 +297,11 @@ def _swept_cells(row: "SweepRow") -> tuple[str, ...]:
         str(row.seed),
         f"{100 * row.edge_fraction:.1f} %",
         f"{100 * row.accuracy:.2f} %{'' if row.kept else ' *'}",
-        output.joules(row.energy_pj),
+        numbers.energy(row.energy_pj),
         f"{row.uplink_bytes:,.0f}",
         f"{row.edge_memory_kib:,.1f}",
         alone,
-        f"{100 * row.static_accuracy:.2f} %, {output.joules(row.static_energy_pj)}",
+        f"{100 * row.static_accuracy:.2f} %, {numbers.energy(row.static_energy_pj)}",
         row.network,
     )
 

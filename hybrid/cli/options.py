@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hybrid import energy
+from hybrid.traces.confidence import MEASURES
 
 __all__ = [
     "AsJson",
@@ -30,11 +31,9 @@ Static = Annotated[
 Thresholds = Annotated[
     str, typer.Option(help="One threshold per early exit, 0 to 1, separated by commas: 0.9,0.8.")
 ]
-Measure = Annotated[
-    str, typer.Option(help="Confidence measure: max_probability, margin or entropy.")
-]
+Measure = Annotated[str, typer.Option(help=f"Confidence measure: {', '.join(MEASURES)}.")]
 Split = Annotated[
-    str, typer.Option(help="tune, certify, test, or your own split made with `import-images`.")
+    str, typer.Option(help="tune, certify, test, or a user split made with `import-images`.")
 ]
 ProfileName = Annotated[
     str,

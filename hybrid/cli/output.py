@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hybrid.text import numbers
+
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, PointFile, ProfileCheck
     from hybrid.data.labels import Match
@@ -22,7 +24,6 @@ __all__ = [
     "answer_rows",
     "certificate_rows",
     "chosen_rows",
-    "joules",
     "network_json",
     "point_json",
     "point_rows",
@@ -30,7 +31,7 @@ __all__ = [
     "print_table",
     "print_wide_table",
     "progress",
-    "say_collected",
+    "say_imported",
     "say_left_out",
 ]
 
@@ -68,7 +69,7 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def say_collected(about: "UserSplit") -> None:
+def say_imported(about: "UserSplit") -> None:
     """How many images a split has, and which files could not be read, on stderr."""
     from hybrid.data import user_splits
 
@@ -149,10 +150,10 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
         yield "accuracy", "unknown: these images have no labels"
     if point.twin_accuracy is not None:
         yield "twin's accuracy", f"{100 * point.twin_accuracy:.2f} %"
-    yield "energy per image", joules(point.energy_pj)
+    yield "energy per image", numbers.energy(point.energy_pj)
     # the device does not run the twin: the comparison is with sending the raw image
     sends = about["scope"] == "device"
-    yield "to send the image" if sends else "twin's energy", joules(point.twin_energy_pj)
+    yield "to send the image" if sends else "twin's energy", numbers.energy(point.twin_energy_pj)
     yield "energy reduction", f"{point.energy_reduction:.2f}x ({about['scope']})"
     long = point.latency_ms >= 1000
     yield "latency", f"{point.latency_ms:,.0f} ms" if long else f"{point.latency_ms:.3g} ms"
@@ -181,18 +182,6 @@ def chosen_rows(point: "PointFile | None") -> Iterator[tuple[str, str]]:
         "certified when chosen",
         f"loses at most {bound} points to {against}, confidence {confidence}",
     )
-
-
-def joules(picojoules: float) -> str:
-    """Energy in the unit that leaves one to three digits before the decimal point.
-
-    >>> joules(221_000_000)
-    '221 µJ'
-    """
-    for size, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ")):
-        if picojoules >= size:
-            return f"{picojoules / size:.3g} {unit}"
-    return f"{picojoules:.3g} pJ"
 
 
 def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:

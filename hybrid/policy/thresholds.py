@@ -1,4 +1,10 @@
-"""Thresholds as users give them, checked, and the rule for leaving at an exit."""
+"""Thresholds as users give them, checked, and the rule for leaving at an exit.
+
+The rule is written out again where speed needs another form of it: for the counts of one point
+(`points._count`), of whole grids (`curves._ranks`), of one moving threshold (`choosing.search`) and
+for a slider that is dragged (`ui/explore/follower/counting.js`). tests/policy, tests/choosing and
+tests/ui/explore hold each of them to a plain loop over the samples: change them together.
+"""
 
 import math
 from collections.abc import Iterable

@@ -1,1 +1,1 @@
-"""Many adaptations of one model, with Ray, and their results."""
+"""One model adapted at many cuts, exits, bit widths and seeds with Ray; a table of the results."""

@@ -1,1 +1,1 @@
-"""Traces: the answer and confidence of every exit for every sample of a split."""
+"""Traces: what every exit predicted for every sample of a split, and how confident it was."""

@@ -1,1 +1,1 @@
-"""What the dashboard's pages share: state, controls, figures, cache and frame."""
+"""The dashboard: frame, session, controls, cache and charts, and a folder for each page."""

@@ -27,10 +27,10 @@ from hybrid.errors import HybridError
 __all__ = [
     "Job",
     "Key",
-    "Pool",
     "Report",
     "Turns",
     "Work",
+    "Workers",
     "pool",
     "spare_a_core",
     "tab_is_open",
@@ -123,7 +123,7 @@ class Job:
             raise _StoppedError
 
 
-class Pool:
+class Workers:
     """A few workers; further jobs wait in turn, and too many are refused."""
 
     def __init__(self, *, workers: int = WORKERS, waiting: int = WAITING) -> None:
@@ -217,9 +217,9 @@ class _StoppedError(Exception):
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def pool() -> Pool:
+def pool() -> Workers:
     """The pool of all sessions."""
-    return Pool()
+    return Workers()
 
 
 def tab_is_open(*, clock: Callable[[], float] = time.monotonic) -> Wanted:

@@ -17,7 +17,7 @@ __all__ = [
     "LINE",
     "RIGHT",
     "SLOTS",
-    "TWIN",
+    "TWIN_COLOUR",
     "WRONG",
     "exit_colour",
     "exit_markdown",
@@ -40,7 +40,7 @@ def _slot(name: str) -> str:
 
 
 CLOUD = _slot("cloud")
-TWIN = _slot("twin")
+TWIN_COLOUR = _slot("twin")
 INK = _slot("ink")
 LINE = _slot("line")  # in the background: grids, other bit widths
 RIGHT = _slot("right")

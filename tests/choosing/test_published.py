@@ -11,6 +11,7 @@ from hybrid import policy, zoo
 from hybrid.choosing import published
 from hybrid.choosing.published import BARS, Bar, rows
 from hybrid.evaluation import Prices, costs, evaluate
+from hybrid.text.published import COLUMNS, table
 
 BUDGET = Bar(
     title="half the samples at the edge",
@@ -88,7 +89,7 @@ def test_a_bar_without_a_network_says_so_and_is_not_met():
     (row,) = rows([replace(BUDGET, dataset="none")])
 
     assert not row.met
-    assert published.table([row])[0][-1] == "no network of this kind is trained"
+    assert table([row])[0][-1] == "no network of this kind is trained"
     assert row.to_dict()["missed"] == ["no network of this kind is trained"]
 
 
@@ -98,7 +99,7 @@ def test_every_bar_becomes_a_row_that_json_can_hold():
     assert [row.bar for row in made] == list(BARS)
     read = json.loads(json.dumps([row.to_dict() for row in made], allow_nan=False))
     assert all(row["published"] and row["source"] for row in read)
-    assert all(len(words) == len(published.COLUMNS) for words in published.table(made))
+    assert all(len(words) == len(COLUMNS) for words in table(made))
 
 
 def test_only_hybrids_within_the_bits_compete_and_the_twin_alone_at_32():

@@ -11,14 +11,14 @@ from streamlit import runtime
 
 from hybrid.errors import DataMissingError
 from hybrid.ui import jobs
-from hybrid.ui.jobs import Job, Pool, Report, Turns
+from hybrid.ui.jobs import Job, Report, Turns, Workers
 
 SOON_S = 20  # far more than anything here takes, also on a busy machine
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
-    made = Pool(workers=1, waiting=2)
+def pool() -> Iterator[Workers]:
+    made = Workers(workers=1, waiting=2)
     yield made
     made.close()
 
@@ -34,14 +34,14 @@ def until_stopped(begun: threading.Event) -> Callable[[Report], None]:
     return work
 
 
-def begin_endless(pool: Pool, **options: tuple[str, ...]) -> Job:
+def begin_endless(pool: Workers, **options: tuple[str, ...]) -> Job:
     begun = threading.Event()
     job = pool.start(until_stopped(begun), **options)
     assert begun.wait(SOON_S)
     return job
 
 
-def test_work_that_ends_has_finished_and_keeps_its_last_report(pool: Pool):
+def test_work_that_ends_has_finished_and_keeps_its_last_report(pool: Workers):
     def work(report: Report) -> None:
         report("half")
         report("all")
@@ -53,7 +53,7 @@ def test_work_that_ends_has_finished_and_keeps_its_last_report(pool: Pool):
     assert not job.alive
 
 
-def test_a_stopped_job_ends_at_its_next_report_and_keeps_what_it_reported(pool: Pool):
+def test_a_stopped_job_ends_at_its_next_report_and_keeps_what_it_reported(pool: Workers):
     job = begin_endless(pool)
     assert job.alive
     assert not job.stopping
@@ -66,7 +66,7 @@ def test_a_stopped_job_ends_at_its_next_report_and_keeps_what_it_reported(pool: 
     assert job.error is None
 
 
-def test_stopping_cleans_up_inside_the_work(pool: Pool):
+def test_stopping_cleans_up_inside_the_work(pool: Workers):
     begun, cleaned = threading.Event(), threading.Event()
 
     def work(report: Report) -> None:
@@ -82,7 +82,7 @@ def test_stopping_cleans_up_inside_the_work(pool: Pool):
     assert cleaned.wait(SOON_S)
 
 
-def test_a_job_stopped_while_it_waits_never_begins(pool: Pool):
+def test_a_job_stopped_while_it_waits_never_begins(pool: Workers):
     first = begin_endless(pool)
     ran = []
     second = pool.start(ran.append)
@@ -96,7 +96,7 @@ def test_a_job_stopped_while_it_waits_never_begins(pool: Pool):
     assert ran == []
 
 
-def test_an_error_of_ours_becomes_its_sentence(pool: Pool):
+def test_an_error_of_ours_becomes_its_sentence(pool: Workers):
     def work(report: Report) -> None:
         raise DataMissingError("cifar10 is not here; download it.")
 
@@ -107,7 +107,7 @@ def test_an_error_of_ours_becomes_its_sentence(pool: Pool):
 
 
 def test_any_other_error_becomes_a_sentence_too_and_goes_to_the_log(
-    pool: Pool, caplog: pytest.LogCaptureFixture
+    pool: Workers, caplog: pytest.LogCaptureFixture
 ):
     def work(report: Report) -> None:
         raise ZeroDivisionError("secret detail")
@@ -122,7 +122,7 @@ def test_any_other_error_becomes_a_sentence_too_and_goes_to_the_log(
     assert "secret detail" in caplog.text
 
 
-def test_a_job_that_failed_leaves_its_worker_to_the_next(pool: Pool):
+def test_a_job_that_failed_leaves_its_worker_to_the_next(pool: Workers):
     def work(report: Report) -> None:
         raise ZeroDivisionError
 
@@ -133,7 +133,7 @@ def test_a_job_that_failed_leaves_its_worker_to_the_next(pool: Pool):
     assert job.state == "finished"
 
 
-def test_two_that_ask_for_the_same_share_one_job(pool: Pool):
+def test_two_that_ask_for_the_same_share_one_job(pool: Workers):
     first = begin_endless(pool, key=("trace", "a"))
 
     second = pool.start(lambda report: report("not done twice"), key=("trace", "a"))
@@ -146,13 +146,13 @@ def test_two_that_ask_for_the_same_share_one_job(pool: Pool):
     assert pool.find(("trace", "a")) is None
 
 
-def test_jobs_without_a_key_are_never_shared(pool: Pool):
+def test_jobs_without_a_key_are_never_shared(pool: Workers):
     first = begin_endless(pool)
 
     assert pool.start([].append) is not first
 
 
-def test_waiting_jobs_keep_their_order_and_too_many_are_refused_with_a_sentence(pool: Pool):
+def test_waiting_jobs_keep_their_order_and_too_many_are_refused_with_a_sentence(pool: Workers):
     running = begin_endless(pool)
     waiting = [pool.start(lambda report: report(1)) for _ in range(2)]
 
@@ -167,7 +167,7 @@ def test_waiting_jobs_keep_their_order_and_too_many_are_refused_with_a_sentence(
 
 
 def test_no_more_jobs_run_at_once_than_there_are_workers():
-    pool = Pool(workers=2, waiting=9)
+    pool = Workers(workers=2, waiting=9)
     begun, go_on = threading.Semaphore(0), threading.Event()
 
     def work(report: Report) -> None:
@@ -227,7 +227,7 @@ def test_a_paused_turn_comes_back_also_after_an_error():
 
 
 def test_jobs_are_found_by_how_their_keys_begin_until_they_end():
-    pool, gate = Pool(workers=1), threading.Event()
+    pool, gate = Workers(workers=1), threading.Event()
     one = pool.start(lambda _: gate.wait(10), key=("own split", "a", "1"))
     pool.start(lambda _: None, key=("own split", "b", "1"))
 
@@ -239,7 +239,7 @@ def test_jobs_are_found_by_how_their_keys_begin_until_they_end():
     assert pool.alike("own split") == []
 
 
-def test_work_that_nobody_waits_for_any_more_stops_at_its_next_report(pool: Pool) -> None:
+def test_work_that_nobody_waits_for_any_more_stops_at_its_next_report(pool: Workers) -> None:
     begun, wanted = threading.Event(), [True]
     job = pool.start(until_stopped(begun), wanted=lambda: wanted[0])
     assert begun.wait(SOON_S)

@@ -32,7 +32,7 @@ class _Candidates:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Question:
+class _AskedAnswer:
     """Every input of an answer."""
 
     candidates: _Candidates
@@ -64,24 +64,24 @@ def answer(query: Query, view: View, place: DeltaGenerator) -> Answer:
     Raises:
         LimitError: the query sets no limit, or there is nothing to choose among.
     """
-    question = _question(query, view)
-    return _shown(lambda: _answer(question), lambda: _COUNTED.get(question.candidates), place)
+    asked = _asked_answer(query, view)
+    return _shown(lambda: _answer(asked), lambda: _COUNTED.get(asked.candidates), place)
 
 
 def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
     """The candidates that the figures draw."""
-    return _pareto_sets(_question(query, view))
+    return _pareto_sets(_asked_answer(query, view))
 
 
 def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
     """The choice under the view's profile and under those to compare; none without a choice."""
     profiles = tuple(dict.fromkeys((view.profile, *query.profiles)))
     with st.spinner("Choosing under other energy models"):
-        return _compared(_question(query, view), profiles)
+        return _compared(_asked_answer(query, view), profiles)
 
 
-def _question(query: Query, view: View) -> _Question:
-    return _Question(
+def _asked_answer(query: Query, view: View) -> _AskedAnswer:
+    return _AskedAnswer(
         candidates=_Candidates(networks=query.networks, images=query.images, measure=view.measure),
         limits=query.limits,
         profile=view.profile,
@@ -133,8 +133,8 @@ def _files(asked: _Candidates) -> list[Path]:
     ]
 
 
-def _all_files(question: _Question, *_: object) -> list[Path]:
-    return _files(question.candidates)
+def _all_files(asked: _AskedAnswer, *_: object) -> list[Path]:
+    return _files(asked.candidates)
 
 
 @cached(entries=6, files=_files)
@@ -151,19 +151,19 @@ def _field(asked: _Candidates) -> Field:
 
 
 @cached(entries=32, files=_all_files)
-def _answer(question: _Question) -> Answer:
-    return choosing.choose(question.field, question.limits, question.prices)
+def _answer(asked: _AskedAnswer) -> Answer:
+    return choosing.choose(asked.field, asked.limits, asked.prices)
 
 
 @cached(entries=16, files=_all_files)
-def _pareto_sets(question: _Question) -> tuple[ParetoSet, ...]:
-    return choosing.pareto_sets(question.field, question.limits, question.prices)
+def _pareto_sets(asked: _AskedAnswer) -> tuple[ParetoSet, ...]:
+    return choosing.pareto_sets(asked.field, asked.limits, asked.prices)
 
 
 @cached(entries=16, files=_all_files)
-def _compared(question: _Question, profiles: tuple[str, ...]) -> tuple[ProfileCheck, ...]:
-    best = _answer(question).best
+def _compared(asked: _AskedAnswer, profiles: tuple[str, ...]) -> tuple[ProfileCheck, ...]:
+    best = _answer(asked).best
     if best is None:
         return ()
     loaded = [*map(energy.load_profile, profiles)]
-    return choosing.check_profiles(question.field, question.limits, question.prices, best, loaded)
+    return choosing.check_profiles(asked.field, asked.limits, asked.prices, best, loaded)

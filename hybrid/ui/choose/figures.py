@@ -4,7 +4,7 @@ Energies are drawn in the unit the axis names, losses in points. Colours are slo
 `hybrid.ui.palette`, so one specification serves both themes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
 from hybrid.text import choice, numbers
-from hybrid.ui import palette
+from hybrid.ui import palette, plots
 
 __all__ = ["MODE_COLOURS", "axes", "profiles", "trade"]
 
@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 MODE_COLOURS = {
     "hybrid": palette.exit_colour(0),
     "edge": palette.exit_colour(1),
-    "static": palette.TWIN,
+    "static": palette.TWIN_COLOUR,
     "cloud": palette.CLOUD,
 }
 _SYMBOLS = {"hybrid": "circle", "edge": "square", "static": "diamond", "cloud": "star"}
@@ -39,7 +39,7 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     The choice has a ring. Each point's `customdata` tells which row of which candidate it is.
     """
     scale_pj, unit = _unit(pareto_sets)
-    figure = _figure(height=420)
+    figure = plots.empty(height=420)
     for number, one in enumerate(pareto_sets):
         figure.add_trace(_candidate(one, number, scale_pj, unit))
     figure.add_traces([_key(mode) for mode in sorted({one.mode for one in pareto_sets})])
@@ -58,7 +58,7 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     figure.update_yaxes(
         title_text="Accuracy lost on tune (points)", range=_losses(pareto_sets, answer), **_QUIET
     )
-    figure.update_layout(hovermode="closest", dragmode="pan", legend=_legend())
+    figure.update_layout(hovermode="closest", dragmode="pan", legend=plots.legend())
     return figure
 
 
@@ -94,7 +94,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
         column["values"] = column["values"][order]
     # a name stands left of the first axis, at 6 pixels a letter
     left = 12 + 6 * max(map(len, names)) if len(names) > 1 else 40
-    figure = _figure(height=380, margin={"l": left, "r": 64, "t": 76, "b": 16})
+    figure = plots.empty(height=380, margin={"l": left, "r": 64, "t": 76, "b": 16})
     figure.add_trace(
         go.Parcoords(
             dimensions=columns,
@@ -111,7 +111,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
             labelangle=-30,  # on a phone, labels side by side would overlap
             labelfont={"color": palette.INK, "size": 12},
             tickfont={"color": palette.INK, "size": 10},
-            rangefont={"color": palette.TWIN, "size": 1},
+            rangefont={"color": palette.TWIN_COLOUR, "size": 1},
             unselected={"line": {"color": palette.LINE, "opacity": 0.12}},
         )
     )  # fmt: skip
@@ -119,8 +119,8 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
 
 
 def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
-    """Energy of the first choice under each energy model, next to that model's own choice."""
-    figure = _figure(height=90 + 34 * len(found), margin={"l": 8, "r": 16, "t": 36, "b": 8})
+    """Energy of the first choice under each energy model, beside the choice there."""
+    figure = plots.empty(height=90 + 34 * len(found))
     names = [one.profile for one in found]
     own = np.array([one.own.tune.energy_pj / 1e6 for one in found])
     best = np.array([one.best.tune.energy_pj / 1e6 if one.best else np.nan for one in found])
@@ -129,7 +129,7 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
         (
             "Best there",
             best,
-            palette.TWIN,
+            palette.TWIN_COLOUR,
             [choice.name(one.best) if one.best else "none" for one in found],
         ),
     )
@@ -155,7 +155,7 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     unit = "µJ, log" if wide else "µJ"
     figure.update_xaxes(title_text=f"Energy per image ({unit})", fixedrange=True, **_QUIET)
     figure.update_yaxes(autorange="reversed", fixedrange=True, **_QUIET)
-    figure.update_layout(legend=_legend(), dragmode=False)
+    figure.update_layout(legend=plots.legend(), dragmode=False)
     return figure
 
 
@@ -275,24 +275,3 @@ def _tick(value: float) -> str:
 def _unit(pareto_sets: Sequence[ParetoSet]) -> tuple[float, str]:
     """Size in pJ and name of the unit that suits the median of the energies drawn."""
     return numbers.energy_unit(float(np.median(_column(pareto_sets, "energy_uj"))) * 1e6)
-
-
-def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figure:
-    return go.Figure(
-        layout={
-            "template": "none",
-            "height": height,
-            "margin": margin or {"l": 8, "r": 16, "t": 36, "b": 8},
-        }
-    )
-
-
-def _legend() -> dict[str, Any]:
-    return {
-        "orientation": "h",
-        "x": 0,
-        "y": 1.02,
-        "yanchor": "bottom",
-        "title": {"text": ""},
-        "font": {"size": 12},
-    }

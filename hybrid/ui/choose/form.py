@@ -109,17 +109,17 @@ def _divided(known: Offers) -> list[str]:
 
 def _number(key: str) -> float | None:
     """One limit; empty sets none."""
-    wish = NUMBERS[key]
+    number = NUMBERS[key]
     value: float | None = st.number_input(
-        wish.label,
-        min_value=wish.least,
-        max_value=wish.most,
-        value=wish.default,
-        step=wish.step,
+        number.label,
+        min_value=number.least,
+        max_value=number.most,
+        value=number.default,
+        step=number.step,
         format="%.10g",
         key=f"choose_{key}",
         placeholder="no limit",
-        help=wish.help,
+        help=number.help,
         persist_state="session",
     )
     return value

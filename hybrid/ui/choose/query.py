@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from hybrid.choosing import Limits
 from hybrid.errors import LimitError, UnknownNameError
 
-__all__ = ["NUMBERS", "UNDER", "Query", "Wish"]
+__all__ = ["NUMBERS", "UNDER", "Query", "QueryNumber"]
 
 # Published models of the same process: the choice should not depend on which one is used.
 UNDER = ("horowitz-45nm-fp32", "qkeras-45nm")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """A number in the form: its words, its unit and the limit that it sets.
+class QueryNumber:
+    """One number that can be asked for: its words, its unit and the limit that it sets.
 
     default: its value in a link that does not give it, so changing it changes existing links.
     least, most: its range.
@@ -36,7 +36,7 @@ class Wish:
 
 # The key is the name in the address.
 NUMBERS = {
-    "loss": Wish(
+    "loss": QueryNumber(
         label="Accuracy lost (points)",
         limit="max_loss_points",
         help="Largest loss in percentage points, compared with the full-precision twin on every "
@@ -44,7 +44,7 @@ NUMBERS = {
         step=0.1,
         default=1.0,
     ),
-    "confidence": Wish(
+    "confidence": QueryNumber(
         label="Confidence (%)",
         limit="confidence",
         help="Of the certificate that the loss is within its limit. Empty: only the loss measured "
@@ -54,46 +54,46 @@ NUMBERS = {
         least=1.0,
         most=99.9,
     ),
-    "energy_uj": Wish(
+    "energy_uj": QueryNumber(
         label="Energy (µJ)",
         limit="max_energy_uj",
         help="Mean per image, in the sidebar's scope.",
         step=1.0,
     ),
-    "latency_ms": Wish(
+    "latency_ms": QueryNumber(
         label="Latency (ms)",
         limit="max_latency_ms",
         help="Mean time until an image is answered.",
         step=1.0,
     ),
-    "uplink_bytes": Wish(
+    "uplink_bytes": QueryNumber(
         label="Uplink (bytes)",
         limit="max_uplink_bytes",
         help="Mean per image, sent to the cloud.",
         step=10.0,
     ),
-    "memory_kib": Wish(
+    "memory_kib": QueryNumber(
         label="Edge memory (KiB)",
         limit="max_edge_memory_kib",
         help="Packed weights of the edge plus the inputs and outputs of its largest layer.",
         step=10.0,
     ),
-    "images_per_day": Wish(
+    "images_per_day": QueryNumber(
         label="Images per day",
         limit="images_per_day",
         help="Images processed per day, to estimate battery life.",
         step=100.0,
     ),
-    "battery_mah": Wish(
+    "battery_mah": QueryNumber(
         label="Battery (mAh)",
         limit="battery_mah",
         help="Capacity; a CR2032 has about 220 mAh.",
         step=10.0,
     ),
-    "battery_volts": Wish(
+    "battery_volts": QueryNumber(
         label="Battery (V)", limit="battery_volts", help="Battery voltage.", step=0.1
     ),
-    "min_days": Wish(
+    "min_days": QueryNumber(
         label="Must last (days)",
         limit="min_days",
         help="Counts edge compute, memory and radio; idle consumption is not counted.",
@@ -119,7 +119,7 @@ class Query:
 
     networks: tuple[str, ...]
     numbers: Mapping[str, float | None] = field(
-        default_factory=lambda: {key: wish.default for key, wish in NUMBERS.items()}
+        default_factory=lambda: {key: number.default for key, number in NUMBERS.items()}
     )
     profiles: tuple[str, ...] = UNDER
     images: str = ""
@@ -134,7 +134,7 @@ class Query:
     @property
     def limits(self) -> Limits:
         """The limits of the numbers; a battery counts once it is complete. LimitError if none."""
-        given = {wish.limit: self.numbers[key] for key, wish in NUMBERS.items()}
+        given = {number.limit: self.numbers[key] for key, number in NUMBERS.items()}
         if any(not self.numbers[key] for key in _BATTERY):
             given |= {NUMBERS[key].limit: None for key in (*_BATTERY, "min_days")}
         percent = given.pop("confidence")
@@ -189,9 +189,9 @@ def _names(kind: str, given: str, known: Sequence[str], problems: list[str]) -> 
 
 
 def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | None:
-    wish = NUMBERS[key]
+    number = NUMBERS[key]
     if key not in query:
-        return wish.default
+        return number.default
     given = query[key]
     if not given:
         return None
@@ -199,9 +199,11 @@ def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | 
         value = float(given)
     except ValueError:
         value = math.nan
-    most = math.inf if wish.most is None else wish.most
-    if not (wish.least <= value <= most and math.isfinite(value)):
-        range_ = f"{wish.least:g} or more" if wish.most is None else f"{wish.least:g} to {most:g}"
+    most = math.inf if number.most is None else number.most
+    if not (number.least <= value <= most and math.isfinite(value)):
+        range_ = (
+            f"{number.least:g} or more" if number.most is None else f"{number.least:g} to {most:g}"
+        )
         problems.append(
             str(
                 LimitError(
@@ -210,5 +212,5 @@ def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | 
                 )
             )
         )
-        return wish.default
+        return number.default
     return value

@@ -23,7 +23,7 @@ from hybrid.choosing import (
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
 from hybrid.text import choice, numbers
-from hybrid.ui.choose import figures, shown
+from hybrid.ui.choose import figures, tables
 
 __all__ = ["COLOURS", "save_report", "to_html"]
 
@@ -132,7 +132,7 @@ def _others(answer: Answer) -> list[str]:
         named = {str(place): point for place, point in enumerate(answer.runners_up, start=1)}
         parts += ["<h2>Runners-up</h2>", _table(choice.rows(named))]
     if answer.left_out:
-        parts += ["<h2>Left out, and why</h2>", _table(shown.left_out(answer))]
+        parts += ["<h2>Left out, and why</h2>", _table(tables.left_out(answer))]
     return parts
 
 
@@ -143,7 +143,7 @@ def _compared(answer: Answer, compared: Sequence[ProfileCheck]) -> list[str]:
         "<h2>Under other energy models</h2>",
         _paragraph(choice.survival(compared, answer.best)),
         _drawn("profiles", figures.profiles(compared)),
-        _table(shown.under_models(compared)),
+        _table(tables.under_models(compared)),
     ]
 
 

@@ -10,7 +10,7 @@ from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.zoo import Card
 
-__all__ = ["ExploreData", "ExplorePrices", "Frontier", "Static"]
+__all__ = ["ExploreData", "ExplorePrices", "Frontier", "StaticPoint"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ExplorePrices:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Static:
+class StaticPoint:
     """A static network as a point: the same architecture, no early exits, all on the device."""
 
     bits: int
@@ -67,5 +67,5 @@ class ExploreData:
     trace: Trace
     prices: ExplorePrices
     frontiers: tuple[Frontier, ...]
-    statics: tuple[Static, ...]
+    statics: tuple[StaticPoint, ...]
     together: policy.ThresholdSweep

@@ -5,7 +5,6 @@ Fractions are drawn in percent, energies in the unit the figure's axis names. Co
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,8 @@ import plotly.graph_objects as go
 from hybrid import policy
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text.point import flow_labels
-from hybrid.ui import palette
-from hybrid.ui.explore.data import Frontier, Static
+from hybrid.ui import palette, plots
+from hybrid.ui.explore.data import Frontier, StaticPoint
 from hybrid.zoo import exit_labels
 
 __all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
@@ -32,7 +31,7 @@ _MANY_PARTS = 12
 
 def tradeoff(
     frontiers: Sequence[Frontier],
-    statics: Sequence[Static],
+    statics: Sequence[StaticPoint],
     *,
     bits: int,
     energy_pj: float,
@@ -49,7 +48,7 @@ def tradeoff(
         scale_pj, unit: of the energy axis.
         labelled: if False, accuracy is agreement with the final exit.
     """
-    figure = _figure(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8})
+    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8}, dragmode=False)
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
         figure.add_trace(_frontier(frontier, scale_pj, unit, present=frontier.bits == bits))
     widest = max((s.bits for s in statics if s.bits < FULL_PRECISION), default=0)
@@ -92,7 +91,7 @@ def over_threshold(
         thresholds: those to mark: one per sweep of `alone`, else the common one.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
-    figure.update_layout(_figure(height=330).layout)
+    figure.update_layout(plots.empty(height=330, dragmode=False).layout)
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))
     for row, (field, now) in enumerate(values, start=1):
         colour = palette.LINE if alone else palette.INK
@@ -113,8 +112,8 @@ def over_threshold(
             y=100 * twin_accuracy,
             row=1,
             col=1,
-            line={"color": palette.TWIN, "width": 1.5, "dash": "dash"},
-            annotation={"text": "twin", "font": {"color": palette.TWIN, "size": 12}},
+            line={"color": palette.TWIN_COLOUR, "width": 1.5, "dash": "dash"},
+            annotation={"text": "twin", "font": {"color": palette.TWIN_COLOUR, "size": 12}},
             annotation_position="bottom right",
         )
     figure.update_xaxes(range=[0, 1], **_QUIET)
@@ -122,7 +121,9 @@ def over_threshold(
     figure.update_yaxes(**_QUIET)
     figure.update_yaxes(title_text=_right(labelled), nticks=5, row=1, col=1)
     figure.update_yaxes(title_text="At the edge (%)", range=[-3, 103], nticks=4, row=2, col=1)
-    figure.update_layout(hovermode="x", legend=_legend(), showlegend=bool(alone))
+    figure.update_layout(
+        hovermode="x", legend=plots.legend(traceorder="normal"), showlegend=bool(alone)
+    )
     return figure
 
 
@@ -131,7 +132,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
     exits = len(outcome.exit_counts) - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     right, wrong = exits + 2, exits + 3
-    figure = _figure(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16})
+    figure = plots.empty(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16}, dragmode=False)
     figure.add_trace(
         go.Sankey(
             meta="flow",
@@ -139,7 +140,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
             textfont={"color": palette.INK, "size": 13},
             node={
                 "label": flow_labels(outcome, exit_labels(exits), labelled=labelled),
-                "color": [palette.TWIN, *colours, palette.RIGHT, palette.WRONG],
+                "color": [palette.TWIN_COLOUR, *colours, palette.RIGHT, palette.WRONG],
                 "x": [0.001, *[0.45] * (exits + 1), 0.999, 0.999],
                 "y": flow_places(outcome),
                 "pad": 14,
@@ -193,10 +194,10 @@ def by_part(
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
     both = dict.fromkeys([*point, *twin])
     parts = [*(part for part in both if part not in ends), *ends]
-    figure = _figure(height=max(330, 90 + 12 * len(parts)))
+    figure = plots.empty(height=max(330, 90 + 12 * len(parts)), dragmode=False)
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
-        (beside, twin, palette.TWIN, "twin_parts"),
+        (beside, twin, palette.TWIN_COLOUR, "twin_parts"),
     )
     for name, values, colour, meta in bars:
         figure.add_trace(
@@ -213,7 +214,9 @@ def by_part(
     figure.update_xaxes(title_text=f"Energy per image ({unit})", rangemode="tozero", **_QUIET)
     size = 12 if len(parts) <= _MANY_PARTS else 9  # else plotly.js drops every other name
     figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": size}, **_QUIET)
-    figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05, legend=_legend())
+    figure.update_layout(
+        barmode="group", bargap=0.25, bargroupgap=0.05, legend=plots.legend(traceorder="normal")
+    )
     return figure
 
 
@@ -225,7 +228,7 @@ def per_class(
     exits = fractions.shape[1] - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     height = max(330, 90 + 20 * len(classes))
-    figure = _figure(height=height)
+    figure = plots.empty(height=height, dragmode=False)
     names = exit_labels(exits)
     for i, colour in enumerate(colours):
         figure.add_trace(
@@ -254,37 +257,13 @@ def per_class(
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
     # Class names that are digits are names, not numbers; an automatic range would leave gaps.
     figure.update_yaxes(range=[len(classes) - 0.5, -0.5], type="category", **_QUIET)
-    legend = _legend() | {"y": 1 + 8 / height}
+    legend = plots.legend(traceorder="normal", y=1 + 8 / height)
     figure.update_layout(barmode="stack", bargap=0.3, legend=legend)
     return figure
 
 
-def _figure(*, height: int, margin: Mapping[str, int] | None = None) -> go.Figure:
-    # template "none": the theme styles the figure anyway, and the spec is 6.5 kB smaller.
-    return go.Figure(
-        layout={
-            "template": "none",
-            "height": height,
-            "margin": margin or {"l": 8, "r": 16, "t": 36, "b": 8},
-            "dragmode": False,
-        }
-    )
-
-
 def _right(labelled: bool) -> str:
     return "Accuracy (%)" if labelled else "Same as cloud (%)"
-
-
-def _legend() -> dict[str, Any]:
-    return {
-        "orientation": "h",
-        "x": 0,
-        "y": 1.02,
-        "yanchor": "bottom",
-        "title": {"text": ""},
-        "traceorder": "normal",
-        "font": {"size": 12},
-    }
 
 
 def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) -> go.Scatter:
@@ -304,7 +283,7 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) 
         mode="lines+markers+text",
         text=labels,
         textposition="bottom center",
-        textfont={"color": colour if present else palette.TWIN, "size": 12},
+        textfont={"color": colour if present else palette.TWIN_COLOUR, "size": 12},
         line={"color": colour, "width": 2.5 if present else 1.5},
         marker={"color": colour, "size": 5 if present else 4},
         hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra>"
@@ -313,10 +292,10 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) 
     )
 
 
-def _static(static: Static, scale_pj: float, unit: str, *, named: bool) -> go.Scatter:
+def _static(static: StaticPoint, scale_pj: float, unit: str, *, named: bool) -> go.Scatter:
     """A diamond. Of several close together only one is labelled with the full name."""
     twin = static.bits == FULL_PRECISION
-    name = "Twin" if twin else f"Static {static.bits} bit"
+    name = "Twin" if twin else f"StaticPoint {static.bits} bit"
     return go.Scatter(
         x=np.array([static.energy_pj / scale_pj]),
         y=np.array([100 * static.accuracy]),
@@ -324,12 +303,12 @@ def _static(static: Static, scale_pj: float, unit: str, *, named: bool) -> go.Sc
         mode="markers+text",
         text=[name.lower() if twin or named else str(static.bits)],
         textposition="bottom right" if not twin else "bottom center",
-        textfont={"color": palette.TWIN, "size": 12},
+        textfont={"color": palette.TWIN_COLOUR, "size": 12},
         marker={
             "symbol": "diamond" if twin else "diamond-open",
             "size": 11,
-            "color": palette.TWIN,
-            "line": {"color": palette.TWIN, "width": 2},
+            "color": palette.TWIN_COLOUR,
+            "line": {"color": palette.TWIN_COLOUR, "width": 2},
         },
         hovertemplate=f"{name}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra></extra>",
         cliponaxis=False,

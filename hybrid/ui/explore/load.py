@@ -21,7 +21,7 @@ from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
 from hybrid.ui.cache import cached, changed_ns, counted, prices_at, trace, trace_files
 from hybrid.ui.explore import tables
-from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, Static
+from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, StaticPoint
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, without_thresholds
 
@@ -129,14 +129,14 @@ def prices(view: View) -> ExplorePrices:
 
 
 @cached(entries=64, files=_shown_files, of=without_thresholds)
-def statics(view: View) -> tuple[Static, ...]:
+def statics(view: View) -> tuple[StaticPoint, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
     found, asked = [], prices_at(view.profile, view.link, view.scope)
     for variant in zoo.card(view.network).statics:
         accuracy = _accuracy(view.network, variant.name, view.split)
         if accuracy is not None:
             energy_pj = evaluation.costs(variant, asked).energy_pj[0]
-            found.append(Static(bits=variant.bits, accuracy=accuracy, energy_pj=energy_pj))
+            found.append(StaticPoint(bits=variant.bits, accuracy=accuracy, energy_pj=energy_pj))
     return tuple(found)
 
 

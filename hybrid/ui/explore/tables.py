@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hybrid.ui.explore.data import Frontier, Static
+from hybrid.ui.explore.data import Frontier, StaticPoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["frontier"]
 
 
-def frontier(frontiers: Sequence[Frontier], statics: Sequence[Static]) -> "pd.DataFrame":
+def frontier(frontiers: Sequence[Frontier], statics: Sequence[StaticPoint]) -> "pd.DataFrame":
     """One row per point of every bit width's frontier, then one per static network."""
     import pandas as pd  # here, so that the figures do not wait for it
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from hybrid.ui import palette
+from hybrid.ui import palette, plots
 from hybrid.zoo import exit_labels
 
 __all__ = ["counted"]
@@ -20,7 +20,14 @@ def counted(exit_counts: Sequence[int], expected: Sequence[int] | None) -> go.Fi
     exits = len(exit_counts) - 1
     names = exit_labels(exits)
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
-    figure = _figure(len(names))
+    figure = plots.empty(
+        height=64 + 44 * len(names),
+        margin={"l": 8, "r": 16, "t": 8, "b": 8},
+        dragmode=False,
+        showlegend=False,
+        bargap=0.35,
+        barmode="overlay",
+    )
     if expected is not None:
         faint = [palette.faint(colour, 0.25) for colour in colours]
         _bars(figure, "Expected", names, expected, faint, note="expected from the trace")
@@ -43,20 +50,6 @@ def counted(exit_counts: Sequence[int], expected: Sequence[int] | None) -> go.Fi
     figure.update_xaxes(nticks=6, tickformat=",d")
     figure.update_yaxes(autorange="reversed", **quiet)
     return figure
-
-
-def _figure(rows: int) -> go.Figure:
-    return go.Figure(
-        layout={
-            "template": "none",
-            "height": 64 + 44 * rows,
-            "margin": {"l": 8, "r": 16, "t": 8, "b": 8},
-            "dragmode": False,
-            "showlegend": False,
-            "bargap": 0.35,
-            "barmode": "overlay",
-        }
-    )
 
 
 def _bars(

@@ -20,9 +20,9 @@ def sheet(priced_curves: Sequence[PricedCurves]) -> go.Figure:
     Args:
         priced_curves: of one network; a row per scope and a column per profile.
     """
-    scopes = list(dict.fromkeys(match.scope for match in priced_curves))
-    profiles = list(dict.fromkeys(match.profile for match in priced_curves))
-    titles = [f"{match.scope}, {match.profile}" for match in priced_curves]
+    scopes = list(dict.fromkeys(curves.scope for curves in priced_curves))
+    profiles = list(dict.fromkeys(curves.profile for curves in priced_curves))
+    titles = [f"{curves.scope}, {curves.profile}" for curves in priced_curves]
     figure = make_subplots(
         rows=len(scopes),
         cols=len(profiles),
@@ -31,14 +31,14 @@ def sheet(priced_curves: Sequence[PricedCurves]) -> go.Figure:
         horizontal_spacing=0.03,
         vertical_spacing=0.12,
     )
-    for index, match in enumerate(priced_curves):
+    for index, curves in enumerate(priced_curves):
         place = {
-            "row": scopes.index(match.scope) + 1,
-            "col": profiles.index(match.profile) + 1,
+            "row": scopes.index(curves.scope) + 1,
+            "col": profiles.index(curves.profile) + 1,
         }
-        for number, curve in enumerate(match.hybrids):
+        for number, curve in enumerate(curves.hybrids):
             figure.add_trace(_line(curve, number, named=index == 0), **place)
-        for curve in match.statics:
+        for curve in curves.statics:
             figure.add_trace(_symbol(curve, named=index == 0), **place)
     figure.update_xaxes(type="log", title_text="µJ an image", dtick="D2", title_standoff=4)
     figure.update_yaxes(title_text="accuracy, %", col=1)
@@ -81,6 +81,6 @@ def _symbol(curve: Curve, *, named: bool) -> go.Scatter:
         marker={
             "size": 12,
             "symbol": _SYMBOLS.get(bits, "hexagon"),
-            "color": palette.TWIN if bits == 32 else palette.INK,
+            "color": palette.TWIN_COLOUR if bits == 32 else palette.INK,
         },
     )

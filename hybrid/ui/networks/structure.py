@@ -144,7 +144,7 @@ def _set_axes(figure: go.Figure, boxes: Sequence[StageBox], lines: int) -> None:
 def _box_colour(box: StageBox) -> str:
     if not box.on_device:
         return palette.CLOUD
-    return palette.TWIN if box.leaves is None else palette.exit_colour(box.leaves)
+    return palette.TWIN_COLOUR if box.leaves is None else palette.exit_colour(box.leaves)
 
 
 def _box_words(box: StageBox) -> str:

@@ -1,1 +1,1 @@
-"""The page Try an image: its figures."""
+"""The page Try an image: where images come from, their results and figures."""

@@ -159,7 +159,7 @@ def _part_colour(part: StageRan, ran: Sequence[StageRan]) -> str:
         return palette.CLOUD
     behind = list(ran)[list(ran).index(part) :]
     exit_ = next((other.exit for other in behind if other.exit is not None), None)
-    return palette.TWIN if exit_ is None else palette.exit_colour(exit_)
+    return palette.TWIN_COLOUR if exit_ is None else palette.exit_colour(exit_)
 
 
 def _part_words(part: StageRan) -> str:

@@ -23,7 +23,7 @@ from hybrid.ui import cache, recording
 from hybrid.ui.view import DEFAULT_SPLIT
 from hybrid.zoo import Card
 
-__all__ = ["Given", "choose"]
+__all__ = ["PickedImage", "choose"]
 
 SOURCES = {
     "samples": "Test images",
@@ -37,7 +37,7 @@ NAMED = 5  # files that could not be read and are named without a click
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class PickedImage:
     """One image to try: its name, the pixels the network gets, and its class if that is known."""
 
     name: str
@@ -45,7 +45,7 @@ class Given:
     label: str | None = None
 
 
-def choose(card: Card) -> list[Given]:
+def choose(card: Card) -> list[PickedImage]:
     """The images that the user chose; if there are none yet, empty, and the page shows why."""
     state = st.session_state
     if not state.get("try_source_chosen"):  # once chosen it stays, whatever the network is
@@ -72,7 +72,7 @@ def choose(card: Card) -> list[Given]:
     return _as_given(pictures, card)
 
 
-def _samples(card: Card) -> list[Given]:
+def _samples(card: Card) -> list[PickedImage]:
     """Some images of the test split, or how to get it."""
     if not recording.on_this_machine(card.dataset):
         recording.missing_data(
@@ -93,7 +93,7 @@ def _samples(card: Card) -> list[Given]:
     # The split is ordered by class: steps of a prime mix the classes.
     positions = (np.arange(first, first + OFFERED) * 7919) % len(test.labels)
     return [
-        Given(
+        PickedImage(
             name=f"{card.dataset} test {position}",
             pixels=test.images[position],
             label=test.classes[test.labels[position]],
@@ -210,7 +210,7 @@ def _show_rejected(rejected: Sequence[Rejected], *, others: bool) -> None:
             st.dataframe(table, hide_index=True, key="try_rejected")
 
 
-def _as_given(pictures: Sequence[Picture], card: Card) -> list[Given]:
+def _as_given(pictures: Sequence[Picture], card: Card) -> list[PickedImage]:
     """Pictures at the network's size; for a grey network they may be inverted."""
     inverted = (
         card.channels == 1
@@ -226,6 +226,6 @@ def _as_given(pictures: Sequence[Picture], card: Card) -> list[Given]:
     )
     seen = [preprocess(picture.image, card.size, card.channels) for picture in pictures]
     return [
-        Given(name=picture.name, pixels=255 - pixels if inverted else pixels)
+        PickedImage(name=picture.name, pixels=255 - pixels if inverted else pixels)
         for picture, pixels in zip(pictures, seen, strict=True)
     ]

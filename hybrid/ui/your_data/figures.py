@@ -1,19 +1,19 @@
 """A user's images and the test split: confidences, answers and the confusion matrix."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from hybrid.ui import palette
+from hybrid.ui import palette, plots
 
 __all__ = ["confidences", "confusion", "shares"]
 
 Floats = npt.NDArray[np.float64]
 
 _QUIET = palette.AXES | {"fixedrange": True}
+_LEGEND = plots.legend(itemclick=False, traceorder="normal")
 _ROW_HEIGHT = 22
 _WORDS_FIT = 20  # with up to this many classes, every cell shows its number
 
@@ -28,7 +28,7 @@ def confidences(own: Floats, other: Floats, *, colour: str, names: tuple[str, st
     """
     bins = len(own)
     middles = (np.arange(bins) + 0.5) / bins
-    figure = _figure(height=280)
+    figure = plots.empty(height=280, dragmode=False, legend=_LEGEND)
     figure.add_bar(
         x=middles,
         y=100 * own,
@@ -58,7 +58,9 @@ def shares(rows: Sequence[tuple[str, Floats, str]], classes: Sequence[str]) -> g
     Args:
         rows: name in the legend, share of each class (classes,), slot of the palette.
     """
-    figure = _figure(height=max(280, 90 + _ROW_HEIGHT * len(classes)))
+    figure = plots.empty(
+        height=max(280, 90 + _ROW_HEIGHT * len(classes)), dragmode=False, legend=_LEGEND
+    )
     for name, values, colour in rows:
         figure.add_bar(
             x=100 * values,
@@ -82,7 +84,9 @@ def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> go.Figur
     """
     per_row = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(classes) <= _WORDS_FIT
-    figure = _figure(height=max(300, 110 + _ROW_HEIGHT * len(classes)))
+    figure = plots.empty(
+        height=max(300, 110 + _ROW_HEIGHT * len(classes)), dragmode=False, legend=_LEGEND
+    )
     figure.add_heatmap(
         z=100 * counts / per_row,
         x=list(classes),
@@ -104,21 +108,3 @@ def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> go.Figur
     figure.update_xaxes(title_text="Answer", side="top", **names, **_QUIET)
     figure.update_yaxes(title_text="Label", autorange="reversed", **names, **_QUIET)
     return figure
-
-
-def _figure(*, height: int) -> go.Figure:
-    layout: dict[str, Any] = {
-        "template": "none",
-        "height": height,
-        "margin": {"l": 8, "r": 16, "t": 36, "b": 8},
-        "dragmode": False,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "itemclick": False,
-            "traceorder": "normal",
-        },
-    }
-    return go.Figure(layout=layout)

@@ -27,8 +27,8 @@ from hybrid.zoo import Card
 
 __all__ = [
     "Found",
-    "Given",
     "Preview",
+    "Upload",
     "cautions",
     "corrected",
     "counted",
@@ -45,8 +45,8 @@ _HALF_WIDTH = 0.98  # of the 95 % interval of a fraction, times √n, at its wid
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Given:
-    """The user's input: a folder, or the bytes of a zip; and optionally a table of labels."""
+class Upload:
+    """What the user points at: a folder, or the bytes of a zip; and perhaps a table of labels."""
 
     title: str
     where: Path | bytes
@@ -65,7 +65,7 @@ class Given:
 class Found:
     """The files that were given. words: one per entry; matches: one per different word."""
 
-    given: Given
+    given: Upload
     entries: tuple[Entry, ...]
     refused: tuple[Rejected, ...]
     others: int
@@ -82,7 +82,7 @@ class Preview:
     word: str
 
 
-def look(given: Given, classes: Sequence[str]) -> Found:
+def look(given: Upload, classes: Sequence[str]) -> Found:
     """List the files and match their labels.
 
     Raises:

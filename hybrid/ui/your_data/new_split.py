@@ -16,7 +16,7 @@ from hybrid.text import numbers
 from hybrid.ui import app_frame, gallery, running
 from hybrid.ui.view import View
 from hybrid.ui.your_data import images, recorder, saved_split
-from hybrid.ui.your_data.images import Found, Given
+from hybrid.ui.your_data.images import Found, Upload
 from hybrid.zoo import Card
 
 __all__ = ["draw"]
@@ -47,7 +47,7 @@ def draw(view: View, card: Card) -> None:
         _record(found, view, card, labels)
 
 
-def _choose_images(card: Card) -> Given | None:
+def _choose_images(card: Card) -> Upload | None:
     """A zip that is uploaded, or a folder of this machine; a table of labels if there is one."""
     source: str | None = "zip"
     if app_frame.is_local():
@@ -75,7 +75,7 @@ def _choose_images(card: Card) -> Given | None:
         return _upload(rows, card)
 
 
-def _upload(rows: bytes | None, card: Card) -> Given | None:
+def _upload(rows: bytes | None, card: Card) -> Upload | None:
     """The zip that was uploaded."""
     limit_mb = st.get_option("server.maxUploadSize")
     file = st.file_uploader(
@@ -85,7 +85,7 @@ def _upload(rows: bytes | None, card: Card) -> Given | None:
         help="PNG, JPEG, WebP, GIF, BMP or TIFF of any size. An image's folder is its label.",
     )
     if file is not None:
-        return Given(title=file.name, where=file.getvalue(), labels=rows)
+        return Upload(title=file.name, where=file.getvalue(), labels=rows)
     st.caption(
         f"One folder per class; images without labels work too. For more than {limit_mb} MB or "
         f"100,000 images, use the command line on this machine:"
@@ -97,7 +97,7 @@ def _upload(rows: bytes | None, card: Card) -> Given | None:
     return None
 
 
-def _folder(rows: bytes | None) -> Given | None:
+def _folder(rows: bytes | None) -> Upload | None:
     """The folder or zip that is named."""
     text = st.text_input(
         "Path of a folder or zip on this machine",
@@ -109,7 +109,7 @@ def _folder(rows: bytes | None) -> Given | None:
         st.caption("One folder per class; images without labels work too.")
         return None
     st.button("Rescan", icon=":material/refresh:", key="your_rescan", on_click=_rescan)
-    return Given(title=Path(text).name, where=Path(text).expanduser(), labels=rows)
+    return Upload(title=Path(text).name, where=Path(text).expanduser(), labels=rows)
 
 
 def _rescan() -> None:
@@ -117,7 +117,7 @@ def _rescan() -> None:
     st.session_state.pop("your_found", None)
 
 
-def _found_in(given: Given, card: Card) -> Found:
+def _found_in(given: Upload, card: Card) -> Found:
     """The files that were given, listed once."""
     state = st.session_state
     if "your_found" not in state or state["your_found"][0] != (given.key, card.network):

@@ -19,7 +19,7 @@ from hybrid.data.user_splits import UserSplit
 from hybrid.ui import jobs
 from hybrid.ui.jobs import Job, Report, Turns, Work
 from hybrid.ui.networks import cards
-from hybrid.ui.your_data.images import Given
+from hybrid.ui.your_data.images import Upload
 from hybrid.zoo import Card, Variant
 
 __all__ = ["Step", "forget", "record_more", "recordings", "start"]
@@ -39,7 +39,7 @@ class Step:
 
 
 def start(
-    made: Sequence[IngestPlan], given: Given, card: Card, names: Sequence[str], gate: Turns
+    made: Sequence[IngestPlan], given: Upload, card: Card, names: Sequence[str], gate: Turns
 ) -> Job:
     """Hand a recording to the pool: the images first, then a trace of each variant."""
 

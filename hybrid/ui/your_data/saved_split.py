@@ -41,7 +41,7 @@ def draw(about: UserSplit, view: View, card: Card) -> None:
         return
     compared = shifts.beside(own, test, view, classes=len(card.classes))
     metrics(shifts.headlines(own, compared, view))
-    show_differences(compared, view, card)
+    show_shift(compared, view, card)
 
 
 def show_about(about: UserSplit, card: Card) -> None:
@@ -133,7 +133,7 @@ def delete(about: UserSplit) -> None:
     user_splits.delete(about.network, about.name)
 
 
-def show_differences(compared: Beside, view: View, card: Card) -> None:
+def show_shift(compared: Beside, view: View, card: Card) -> None:
     """Confidences, answers, confusions and classes, compared with the test split's."""
     st.subheader("How your images differ")
     names = exit_labels(view.early_exits)
@@ -197,7 +197,7 @@ def show_answers(compared: Beside, card: Card) -> None:
     st.markdown("**Answers by class** at the current thresholds")
     rows = [
         ("Your images", compared.answers[0], palette.exit_colour(0)),
-        ("Test images", compared.answers[1], palette.TWIN),
+        ("Test images", compared.answers[1], palette.TWIN_COLOUR),
     ]
     if compared.labels is not None:
         rows.insert(1, ("Your labels", compared.labels, palette.LINE))

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.ui.choose.query import NUMBERS, UNDER, Query, Wish
+from hybrid.ui.choose.query import NUMBERS, UNDER, Query, QueryNumber
 
 NETWORKS = ("oak", "elm", "ash")
 PROFILES = (*UNDER, "abacus")
 
 
-def numbers(wish: Wish) -> st.SearchStrategy[float | None]:
-    inside = st.floats(wish.least, wish.most or 1e6)
+def numbers(number: QueryNumber) -> st.SearchStrategy[float | None]:
+    inside = st.floats(number.least, number.most or 1e6)
     return st.none() | inside.map(lambda value: float(f"{value:.9g}"))
 
 
@@ -19,7 +19,7 @@ def query(draw: st.DrawFn) -> Query:
     lists = st.lists(st.sampled_from(NETWORKS), min_size=1, unique=True)
     return Query(
         networks=tuple(draw(lists)),
-        numbers={key: draw(numbers(wish)) for key, wish in NUMBERS.items()},
+        numbers={key: draw(numbers(number)) for key, number in NUMBERS.items()},
         profiles=tuple(draw(st.lists(st.sampled_from(PROFILES), unique=True))),
     )
 

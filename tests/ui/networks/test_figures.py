@@ -88,7 +88,7 @@ def test_the_picture_has_a_box_per_stage_in_the_colour_of_its_exit_or_of_the_clo
     assert [box.line.color for box in boxes] == [
         palette.exit_colour(0),
         palette.exit_colour(0),
-        palette.TWIN,
+        palette.TWIN_COLOUR,
         palette.CLOUD,
         palette.CLOUD,
     ]

@@ -7,7 +7,7 @@ from hybrid import certificates, policy, zoo
 from hybrid.data import labels
 from hybrid.ui.view import View
 from hybrid.ui.your_data import figures, images, shifts
-from hybrid.ui.your_data.images import Given
+from hybrid.ui.your_data.images import Upload
 
 NETWORK = "digits-vgg"
 CLASSES = ("cat", "dog", "deer")
@@ -58,10 +58,10 @@ def test_the_present_variant_is_recorded_first_and_the_twin_second() -> None:
 
 
 def test_the_same_zip_has_the_same_key_and_another_table_another() -> None:
-    one, same = (Given(title=title, where=b"zip") for title in ("a", "b"))
+    one, same = (Upload(title=title, where=b"zip") for title in ("a", "b"))
 
     assert one.key == same.key
-    assert one.key != Given(title="a", where=b"zip", labels=b"x,y").key
+    assert one.key != Upload(title="a", where=b"zip", labels=b"x,y").key
 
 
 def test_a_split_beside_itself_does_not_differ() -> None:

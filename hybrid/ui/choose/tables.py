@@ -11,19 +11,19 @@ from hybrid.ui.charts import Box
 from hybrid.ui.view import STEPS, View, on_grid
 
 __all__ = [
-    "Candidate",
+    "MarkedPoint",
     "boxes",
     "explore_link",
     "left_out",
     "marked",
+    "ranking",
     "rounded",
-    "standings",
     "under_models",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class MarkedPoint:
     """A network at some thresholds; early_exits is False if it is static or all in the cloud."""
 
     network: str
@@ -65,7 +65,7 @@ def _short(key: str, value: float) -> str:
     return f"{numbers.fixed(value, 2)} pp" if key == "loss_points" else choice.figure(key, value)
 
 
-def explore_link(view: View, one: Candidate) -> str:
+def explore_link(view: View, one: MarkedPoint) -> str:
     """The address of Explore with its sliders at a candidate's thresholds."""
     there = replace(
         view,
@@ -95,11 +95,11 @@ def left_out(answer: Answer) -> list[dict[str, str]]:
     ]
 
 
-def standings(answer: Answer) -> list[dict[str, str]]:
+def ranking(answer: Answer) -> list[dict[str, str]]:
     """The best point of every candidate and its place."""
     return [
         {
-            "Candidate": choice.name(one.point),
+            "MarkedPoint": choice.name(one.point),
             "Thresholds": choice.thresholds(one.point.thresholds) or "none",
             "Place": choice.place(one, answer),
         }
@@ -112,7 +112,7 @@ def under_models(checks: Sequence[ProfileCheck]) -> list[dict[str, str]]:
     return [{"Energy model": one.profile, "Choice": choice.verdict(one)} for one in checks]
 
 
-def marked(points: Sequence[Any], sets: Sequence[ParetoSet]) -> Candidate | None:
+def marked(points: Sequence[Any], sets: Sequence[ParetoSet]) -> MarkedPoint | None:
     """The candidate that was clicked in the figure; None for anything unexpected."""
     if not points or "customdata" not in points[0]:
         return None
@@ -120,7 +120,7 @@ def marked(points: Sequence[Any], sets: Sequence[ParetoSet]) -> Candidate | None
     if number >= len(sets) or row >= len(sets[number].over):
         return None
     one = sets[number]
-    return Candidate(
+    return MarkedPoint(
         network=one.network,
         mode=one.mode,
         bits=one.bits,

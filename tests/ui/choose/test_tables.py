@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from hybrid.ui.choose import shown
-from hybrid.ui.choose.shown import Candidate
+from hybrid.ui.choose import tables
+from hybrid.ui.choose.tables import MarkedPoint
 from hybrid.ui.view import View
 
 VIEW = View(network="trees-toy", bits=2, thresholds=(0.8, 0.8), sliders="one", scope="device")
@@ -19,9 +19,9 @@ SETS = [
 
 
 def test_the_link_sets_explores_sliders_and_keeps_the_rest_of_the_view() -> None:
-    one = Candidate(network="oaks", mode="hybrid", bits=4, thresholds=(0.12345678, 0.5, 1.0))
+    one = MarkedPoint(network="oaks", mode="hybrid", bits=4, thresholds=(0.12345678, 0.5, 1.0))
 
-    query = parse_qs(urlsplit(shown.explore_link(VIEW, one)).query)
+    query = parse_qs(urlsplit(tables.explore_link(VIEW, one)).query)
 
     assert [query[key] for key in ("network", "bits", "sliders")] == [["oaks"], ["4"], ["each"]]
     assert [query[key] for key in ("t1", "t2", "t3")] == [["0.1235"], ["0.5"], ["1.0"]]
@@ -29,17 +29,17 @@ def test_the_link_sets_explores_sliders_and_keeps_the_rest_of_the_view() -> None
 
 
 def test_thresholds_between_two_steps_of_a_slider_are_said() -> None:
-    assert shown.rounded((0.5, 0.25)) == ""
-    assert shown.rounded((0.12345678,)).endswith("there it is shown at 0.1235.")
+    assert tables.rounded((0.5, 0.25)) == ""
+    assert tables.rounded((0.12345678,)).endswith("there it is shown at 0.1235.")
 
 
 def test_a_click_names_its_candidate() -> None:
-    found = shown.marked([{"customdata": [0, 0]}], SETS)
+    found = tables.marked([{"customdata": [0, 0]}], SETS)
 
-    assert found == Candidate(network="oaks", mode="hybrid", bits=4, thresholds=(0.25, 0.5))
+    assert found == MarkedPoint(network="oaks", mode="hybrid", bits=4, thresholds=(0.25, 0.5))
     assert found.words == "oaks, hybrid 4 bit at 0.25, 0.5"
 
 
 @pytest.mark.parametrize("points", [[], [{}], [{"customdata": [1, 0]}], [{"customdata": [0, 1]}]])
 def test_a_click_on_anything_else_marks_nothing(points: list[dict[str, list[int]]]) -> None:
-    assert shown.marked(points, SETS) is None
+    assert tables.marked(points, SETS) is None

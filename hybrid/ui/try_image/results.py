@@ -14,13 +14,15 @@ from hybrid.text.point import against
 from hybrid.ui import palette
 from hybrid.ui.charts import Box
 from hybrid.ui.explore.data import ExplorePrices
-from hybrid.ui.try_image.sources import Given
+from hybrid.ui.try_image.sources import PickedImage
 from hybrid.zoo import Card
 
 __all__ = ["boxes", "enlarged", "exit_colour", "how_many_stop", "ran", "row", "verdict"]
 
 
-def row(one: Given, image_run: ImageRun, prices: ExplorePrices, *, energy: str) -> dict[str, Any]:
+def row(
+    one: PickedImage, image_run: ImageRun, prices: ExplorePrices, *, energy: str
+) -> dict[str, Any]:
     """One image in the table of all.
 
     Args:
@@ -41,7 +43,7 @@ def row(one: Given, image_run: ImageRun, prices: ExplorePrices, *, energy: str) 
 
 
 def boxes(
-    one: Given,
+    one: PickedImage,
     image_run: ImageRun,
     twin: ImageRun | None,
     *,

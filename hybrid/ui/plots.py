@@ -1,0 +1,28 @@
+"""What figures of all pages begin with: an empty figure and a legend. No Streamlit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+__all__ = ["empty", "legend"]
+
+
+def empty(*, height: int, margin: Mapping[str, int] | None = None, **layout: Any) -> go.Figure:
+    """A figure of a height in pixels with little space around it and nothing in it.
+
+    Args:
+        margin: pixels by side; l, r, t and b.
+        layout: more of plotly's layout.
+    """
+    # template "none": the theme styles the figure anyway, and the spec is 6.5 kB smaller
+    frame = {"template": "none", "height": height}
+    return go.Figure(
+        layout=frame | {"margin": margin or {"l": 8, "r": 16, "t": 36, "b": 8}} | layout
+    )
+
+
+def legend(**more: Any) -> dict[str, Any]:
+    """A legend in a line above the figure, as part of a layout."""
+    place = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+    return place | {"title": {"text": ""}, "font": {"size": 12}} | more
