@@ -57,7 +57,7 @@ def headings(page: AppTest) -> list[str]:
 def test_the_page_shows_every_part_of_a_network(page: AppTest):
     assert page.header[0].value == f"{NETWORK}, made up"
     assert headings(page) == [
-        "StaticPoint baselines",
+        "Static baselines",
         "Stages, exits and cut",
         "Layers",
         "Training",
@@ -72,7 +72,7 @@ def test_the_first_table_lists_every_variant_and_the_second_every_layer(page: Ap
 
     assert len(variants.value) == 4
     assert list(variants.value["Variant"]) == [
-        "Full-precision twin", "Hybrid 4 bit", "Hybrid 1 bit", "StaticPoint 4 bit",
+        "Full-precision twin", "Hybrid 4 bit", "Hybrid 1 bit", "Static 4 bit",
     ]  # fmt: skip
     assert len(layers.value) == 7  # stem, three stages, two heads, classifier
 
@@ -168,14 +168,14 @@ def test_the_chosen_variant_is_in_the_address_and_a_link_opens_it(folder: Path, 
 
 
 def test_static_networks_stand_beside_the_cheapest_hybrid_that_is_as_accurate(page: AppTest):
-    table = next(frame.value for frame in page.dataframe if "StaticPoint network" in frame.value)
-    row = table.set_index("StaticPoint network").loc["StaticPoint 4 bit"]
+    table = next(frame.value for frame in page.dataframe if "Static network" in frame.value)
+    row = table.set_index("Static network").loc["Static 4 bit"]
     comparison = next(d for d in comparisons_at(NETWORK, Prices()) if d.static == "static-4bit")
     static, hybrid = compared_points(NETWORK, comparison, Prices())
 
     said = next(one.value for one in page.markdown if "as accurate" in one.value
                 or "For each static network" in one.value)  # fmt: skip
-    assert ("StaticPoint 4 bit" in said) == comparison.static_wins
+    assert ("Static 4 bit" in said) == comparison.static_wins
     assert row["Energy"].split(" | ")[0] == numbers.energy(comparison.static_energy_pj)
     assert static.edge_bytes == energy.edge_weight_bytes(static.variant.layers)
     if hybrid is None:

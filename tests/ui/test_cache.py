@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,16 +93,27 @@ def test_an_error_is_not_kept() -> None:
 
 
 def test_sessions_that_ask_at_once_wait_for_one_computation() -> None:
-    calls = Calls()
+    calls, computing, released = Calls(), threading.Event(), threading.Event()
+    asking = threading.Barrier(4)  # three sessions and this one
 
     @cached(entries=2)
     def ask() -> object:
-        time.sleep(0.05)
+        computing.set()
+        assert released.wait(60)
         return calls("a")
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
+    def ask_too() -> None:
+        asking.wait(60)
+        ask()
+
+    threads = [threading.Thread(target=ask)]
+    threads[0].start()
+    assert computing.wait(60)
+    threads += [threading.Thread(target=ask_too) for _ in range(3)]
+    for thread in threads[1:]:
         thread.start()
+    asking.wait(60)
+    released.set()
     for thread in threads:
         thread.join()
 

@@ -99,7 +99,7 @@ def ranking(answer: Answer) -> list[dict[str, str]]:
     """The best point of every candidate and its place."""
     return [
         {
-            "MarkedPoint": choice.name(one.point),
+            "Candidate": choice.name(one.point),
             "Thresholds": choice.thresholds(one.point.thresholds) or "none",
             "Place": choice.place(one, answer),
         }

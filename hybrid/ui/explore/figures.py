@@ -295,7 +295,7 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) 
 def _static(static: StaticPoint, scale_pj: float, unit: str, *, named: bool) -> go.Scatter:
     """A diamond. Of several close together only one is labelled with the full name."""
     twin = static.bits == FULL_PRECISION
-    name = "Twin" if twin else f"StaticPoint {static.bits} bit"
+    name = "Twin" if twin else f"Static {static.bits} bit"
     return go.Scatter(
         x=np.array([static.energy_pj / scale_pj]),
         y=np.array([100 * static.accuracy]),
