@@ -1,4 +1,4 @@
-"""Which part of a vision network runs on the device, at how many bits, how confident must it be?
+"""Which part of a vision network runs on the device, at how many bits, with which thresholds?
 
 The names below are the library for its users; docs/api.md shows each of them. They are loaded
 when first used, so that `import hybrid` costs nothing.

@@ -1,4 +1,4 @@
-"""The functions for `from hybrid import …`: plain names and numbers in, library objects out.
+"""The functions of `from hybrid import …`: plain names and numbers in, library objects out.
 
 Every function here only collects what a call needs and passes it on; docs/api.md shows each.
 Torch is loaded where a network is run, not before.

@@ -150,7 +150,7 @@ def profiles(*, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: hybrid published")
 def published(*, as_json: AsJson = False) -> None:
-    """Print published figures of early exit beside what the networks here reach."""
+    """Compare published early-exit figures with what the networks here reach."""
     from hybrid.choosing.published import rows
     from hybrid.text.published import COLUMNS, NOTE, table
 

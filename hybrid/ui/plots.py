@@ -1,4 +1,4 @@
-"""What figures of all pages begin with: an empty figure and a legend. No Streamlit."""
+"""The basis of all figures: an empty figure and a legend. Needs no Streamlit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["empty", "legend"]
 
 
 def empty(*, height: int, margin: Mapping[str, int] | None = None, **layout: Any) -> go.Figure:
-    """A figure of a height in pixels with little space around it and nothing in it.
+    """An empty figure with a height in pixels and narrow margins.
 
     Args:
         margin: pixels by side; l, r, t and b.
@@ -23,6 +23,6 @@ def empty(*, height: int, margin: Mapping[str, int] | None = None, **layout: Any
 
 
 def legend(**more: Any) -> dict[str, Any]:
-    """A legend in a line above the figure, as part of a layout."""
+    """A legend in one line above the figure, as part of a layout."""
     place = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
     return place | {"title": {"text": ""}, "font": {"size": 12}} | more

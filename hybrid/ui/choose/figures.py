@@ -119,7 +119,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
 
 
 def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
-    """Energy of the first choice under each energy model, beside the choice there."""
+    """Energy of the first choice under each energy model, next to that model's own choice."""
     figure = plots.empty(height=90 + 34 * len(found))
     names = [one.profile for one in found]
     own = np.array([one.own.tune.energy_pj / 1e6 for one in found])

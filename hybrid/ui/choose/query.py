@@ -19,7 +19,7 @@ UNDER = ("horowitz-45nm-fp32", "qkeras-45nm")
 
 @dataclass(frozen=True, kw_only=True)
 class QueryNumber:
-    """One number that can be asked for: its words, its unit and the limit that it sets.
+    """A number in the form: its words, its unit and the limit that it sets.
 
     default: its value in a link that does not give it, so changing it changes existing links.
     least, most: its range.

@@ -46,7 +46,7 @@ _HALF_WIDTH = 0.98  # of the 95 % interval of a fraction, times √n, at its wid
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Upload:
-    """What the user points at: a folder, or the bytes of a zip; and perhaps a table of labels."""
+    """The user's input: a folder, or the bytes of a zip; and optionally a table of labels."""
 
     title: str
     where: Path | bytes
