@@ -3,7 +3,7 @@
 from hybrid import policy
 from hybrid.energy import ExitCosts
 from hybrid.text import point
-from hybrid.ui.explore.data import Static
+from hybrid.ui.explore.data import StaticPoint
 
 COSTS = ExitCosts(energy_pj=(1e6, 4e6), latency_ms=(1.0, 60.0), uplink_bytes=(0.0, 1000.0))
 COUNTED = policy.Outcome(
@@ -39,9 +39,9 @@ def test_every_headline_has_its_unit_and_what_it_is_compared_with() -> None:
 
 def test_a_static_network_that_is_better_on_both_axes_is_named() -> None:
     statics = [
-        Static(bits=2, accuracy=0.89, energy_pj=1e6),
-        Static(bits=3, accuracy=0.905, energy_pj=1.5e6),
-        Static(bits=32, accuracy=0.93, energy_pj=2e8),
+        StaticPoint(bits=2, accuracy=0.89, energy_pj=1e6),
+        StaticPoint(bits=3, accuracy=0.905, energy_pj=1.5e6),
+        StaticPoint(bits=32, accuracy=0.93, energy_pj=2e8),
     ]
 
     assert point.verdict(POINT, statics, scope="compute") == (
@@ -52,8 +52,8 @@ def test_a_static_network_that_is_better_on_both_axes_is_named() -> None:
 
 def test_a_static_network_that_is_better_on_one_axis_only_does_not_beat_the_point() -> None:
     statics = [
-        Static(bits=4, accuracy=0.95, energy_pj=3e6),
-        Static(bits=2, accuracy=0.8, energy_pj=1.0),
+        StaticPoint(bits=4, accuracy=0.95, energy_pj=3e6),
+        StaticPoint(bits=2, accuracy=0.8, energy_pj=1.0),
     ]
 
     assert point.verdict(POINT, statics, scope="device") == (
@@ -62,13 +62,13 @@ def test_a_static_network_that_is_better_on_one_axis_only_does_not_beat_the_poin
 
 
 def test_an_equal_static_network_does_not_beat_the_point() -> None:
-    equal = Static(bits=4, accuracy=0.9, energy_pj=2_042_500.0)
+    equal = StaticPoint(bits=4, accuracy=0.9, energy_pj=2_042_500.0)
 
     assert point.verdict(POINT, [equal], scope="compute").startswith("No static network beats")
 
 
 def test_with_only_the_twin_recorded_the_verdict_is_about_the_twin_alone() -> None:
-    twin = Static(bits=32, accuracy=0.93, energy_pj=2e8)
+    twin = StaticPoint(bits=32, accuracy=0.93, energy_pj=2e8)
 
     assert point.verdict(POINT, [twin], scope="compute") == (
         "The full-precision twin does not beat this point on both accuracy and energy (compute). "
