@@ -30,9 +30,9 @@ settings.load_profile("patient")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count what drives a browser as slow, before `-m` chooses."""
+    """Count as slow what drives a browser or a whole page, before `-m` chooses."""
     for item in items:
-        if item.get_closest_marker("browser"):
+        if item.get_closest_marker("browser") or "tests/pages/" in item.nodeid:
             item.add_marker("slow")
 
 

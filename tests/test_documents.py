@@ -28,6 +28,7 @@ def blocks(page: Path) -> list[str]:
     return [found[2] for found in documents.MARKED.finditer(page.read_text())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=page_name)
 def test_every_generated_block_is_as_it_would_be_written_now(page: Path):
     text = page.read_text()

@@ -17,6 +17,8 @@ from hybrid.traces import confidence
 from hybrid.training.recipe import load_recipe, recipe_names
 from hybrid.ui.networks import cards
 
+pytestmark = pytest.mark.slow  # all networks that ship
+
 VARIANTS = [(network, name) for network in zoo.networks() for name in zoo.card(network).variants]
 every_variant = pytest.mark.parametrize("network, name", VARIANTS)
 every_variant_with_images = pytest.mark.parametrize(

@@ -32,6 +32,8 @@ from hybrid.models.user_models import load_model
 from hybrid.quant.layers import QuantConv2d
 from hybrid.traces import trace
 
+pytestmark = pytest.mark.slow  # every test adapts a model
+
 NAME = "digits-plain"
 
 

@@ -15,6 +15,8 @@ from hybrid.models.adapted import Adapted
 from hybrid.models.user_models import load_model
 from hybrid.quant.layers import QuantConv2d, calibrating, unquantized
 
+pytestmark = pytest.mark.slow  # every test trains or quantizes a model
+
 
 def network(model: str, stages: tuple[str, ...], *, bits: int) -> Network:
     """Cut behind the last but one of its stages, without an exit."""

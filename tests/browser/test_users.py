@@ -10,6 +10,8 @@ from benchmarks.dashboard import Client
 from hybrid import policy
 from hybrid.traces import trace
 
+pytestmark = pytest.mark.slow  # twenty sessions at once
+
 clients = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
 
 USERS, MOVES = 20, 5

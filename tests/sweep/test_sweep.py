@@ -41,6 +41,8 @@ from hybrid.sweep.sweep import Sweep, SweepPlan, plan, run
 from hybrid.sweep.trials import Made, Trial
 from tests.sweep.models import chain
 
+pytestmark = pytest.mark.slow  # trials are adaptations
+
 ORDER = ("a", "mix", "b", "d")  # where one tensor holds everything, from the image on
 
 

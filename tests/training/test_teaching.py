@@ -14,7 +14,10 @@ from hybrid.training.batches import Batches
 from hybrid.training.recipe import Plan, Recipe, load_recipe
 
 pytest.importorskip("lightning", reason="Lightning comes with the extra `train`")
-pytestmark = pytest.mark.filterwarnings("ignore::Warning:lightning", "ignore::Warning:torch")
+pytestmark = [
+    pytest.mark.slow,  # every test trains a network
+    pytest.mark.filterwarnings("ignore::Warning:lightning", "ignore::Warning:torch"),
+]
 
 from hybrid.training import module  # noqa: E402
 from hybrid.training.run import FINISHED, TrainingRun, train  # noqa: E402
