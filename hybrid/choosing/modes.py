@@ -4,6 +4,7 @@ A mode reduces a variant to a list of exits, so that every candidate is counted,
 certified in the same way. To add a mode, write a subclass and add it to `MODES`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,14 @@ __all__ = ["MODES", "Mode", "edge_memory_bytes", "modes_of"]
 Floats = npt.NDArray[np.float64]
 
 
-class Mode:
+class Mode(ABC):
     """A variant on the device, with all its exits."""
 
     name: str
 
+    @abstractmethod
     def takes(self, variant: zoo.Variant) -> bool:
         """Whether a variant can be deployed in this mode."""
-        raise NotImplementedError
 
     def costs(self, of: "Candidate", prices: Prices) -> ExitCosts:
         """Costs of one sample at each exit of this mode."""
