@@ -73,14 +73,13 @@ def frame(*, folded: bool = False) -> View | None:
         choice = controls.choices(offers)
     for problem in problems:
         st.warning(problem, icon=":material/link_off:")
-    exits = offers.early_exits[choice["network"]][choice["bits"]]
     holder = (
-        st.expander("Thresholds", icon=":material/tune:")
+        st.expander("Bit width and thresholds", icon=":material/tune:")
         if folded
         else st.container(border=True, key="thresholds")
     )
     with holder:
-        view = controls.thresholds(exits, choice)
+        view = controls.sliders(offers, choice)
     session.keep(view)
     return view
 

@@ -9,17 +9,20 @@ The values of the widgets are in `st.session_state` under their keys, which are 
 `View.widgets`; the functions here are the only ones that set them.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from hybrid.ui import cache
 from hybrid.ui.view import CHOICES, DEFAULT_THRESHOLD, Reading, View, on_grid, slider_keys
 
 __all__ = [
     "Session",
     "address",
     "begin",
+    "can_undo",
     "change_mode",
     "current",
     "finish_run",
@@ -29,13 +32,20 @@ __all__ = [
     "keep",
     "move_sliders",
     "preset",
+    "preset_bits",
+    "preset_thresholds",
+    "reset",
     "resume",
     "show_split",
+    "undo",
     "visit",
 ]
 
 _TOLD = 2  # whole runs of a page in which the browser is sent the values of the controls
 _KEY = "session"
+_STEPS_BACK = 100
+
+Point = tuple[int, str, tuple[float, ...]]  # bit width, slider mode and thresholds of a view
 
 
 @dataclass(kw_only=True)
@@ -44,7 +54,8 @@ class Session:
 
     opened: the view that its first link described. problems: the errors in that link, until a
     control is moved. page: the page that ran last. runs: whole runs of it since it was opened.
-    follows: a page and its fragments that run again when a slider moves.
+    follows: a page and its fragments that run again when a slider moves. past: what undo goes back
+    to, the latest last. remembered: the last value of each exit's slider.
     """
 
     view: View
@@ -53,6 +64,8 @@ class Session:
     page: str
     runs: int = _TOLD
     follows: tuple[str, tuple[str, ...]] | None = None
+    past: list[Point] = field(default_factory=list)
+    remembered: dict[str, float] = field(default_factory=dict)
 
 
 def current() -> View:
@@ -120,7 +133,8 @@ def keep(view: View) -> None:
 
     The sliders write their own part, because they are bound to the address in the browser.
     """
-    _session().view = view
+    before, _session().view = _session().view, view
+    _remember_change(before)
     wanted = address()
     if "split" in st.query_params and "split" not in wanted:
         del st.query_params["split"]
@@ -147,23 +161,65 @@ def move_sliders() -> tuple[str, ...] | None:
     """Adopt the sliders' values; returns the fragments to run, or None for the whole page."""
     state, now = st.session_state, _session()
     page, fragments = now.follows or (None, ())
-    others = now.view.choices.items()
+    others = [(key, value) for key, value in now.view.choices.items() if key != "bits"]
     if page != _page() or any(state.get(key) not in {None, value} for key, value in others):
         return None  # the fragments are another page's, or something else changed too
+    bits = state.get("bits", now.view.bits)
+    exits = cache.offers().early_exits[now.view.network]
+    if exits.get(bits) != now.view.early_exits:
+        return None  # this bit width needs other sliders
     values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
     values *= now.view.early_exits // len(values)
-    now.view = replace(now.view, thresholds=values)
+    keep(replace(now.view, bits=bits, thresholds=values))
     return fragments
 
 
 def change_mode() -> None:
-    """Carry the values over: a shared slider starts at exit 1's, each exit's at the shared one."""
-    state = st.session_state
+    """Let a shared slider start at exit 1's threshold, and each exit's where it was before."""
+    state, now = st.session_state, _session()
     if state["sliders"] == "one":
         state["t"] = state.get("t1", DEFAULT_THRESHOLD)
     else:
-        for number in range(current().early_exits):
-            state[f"t{number + 1}"] = state.get("t", DEFAULT_THRESHOLD)
+        for number in range(now.view.early_exits):
+            key = f"t{number + 1}"
+            state[key] = now.remembered.get(key, state.get("t", DEFAULT_THRESHOLD))
+
+
+def can_undo() -> bool:
+    """Whether there is a change of bit width or sliders to take back."""
+    return bool(_session().past)
+
+
+def undo() -> None:
+    """Take back the last change of bit width or sliders; only from a callback."""
+    now = _session()
+    if now.past:
+        bits, sliders, thresholds = now.past.pop()
+        _set_point(replace(now.view, bits=bits, sliders=sliders, thresholds=thresholds))
+
+
+def reset() -> None:
+    """Set bit width and sliders to what a link without them opens; only from a callback."""
+    before = current()
+    start = View.read({"network": before.network}, cache.offers()).view
+    _set_point(replace(before, bits=start.bits, sliders=start.sliders, thresholds=start.thresholds))
+    _remember_change(before)
+
+
+def preset_bits(offered: Sequence[int]) -> int:
+    """The bit width of the control: of those offered, the nearest to the last one."""
+    wished = st.session_state.get("bits", current().bits)
+    if wished not in offered:
+        wished = min(offered, key=lambda bits: abs(bits - wished))  # another network
+    st.session_state["bits"] = wished
+    return wished
+
+
+def preset_thresholds(keys: Sequence[str]) -> None:
+    """Let sliders that come back start where they were."""
+    for key, value in _session().remembered.items():
+        if key in keys:
+            st.session_state.setdefault(key, value)
 
 
 def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -> None:
@@ -174,14 +230,39 @@ def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -
         thresholds=tuple(on_grid(value) for value in thresholds),
         sliders="one" if together else "each",
     )
-    for key in ("bits", "sliders", *slider_keys(there)):
-        st.session_state[key] = there.widgets[key]
+    before = current()
+    _set_point(there)
+    _remember_change(before)
 
 
 def show_split(name: str) -> None:
     """Show this split on all pages; only from a callback."""
     st.session_state["split"] = name
     _session().view = replace(current(), split=name)
+
+
+def _set_point(view: View) -> None:
+    """Set bit width and sliders to those of a view."""
+    for key in ("bits", "sliders", *slider_keys(view)):
+        st.session_state[key] = view.widgets[key]
+    _session().view = view
+
+
+def _remember_change(before: View) -> None:
+    """Note a change of bit width or sliders, so that it can be taken back."""
+    now = _session()
+    if before.network != now.view.network:
+        now.past.clear()  # its bit widths and exits are others
+        now.remembered.clear()
+    elif _point(before) != _point(now.view):
+        now.past.append(_point(before))
+        del now.past[:-_STEPS_BACK]
+    if not now.view.together:
+        now.remembered |= dict(zip(slider_keys(now.view), now.view.thresholds, strict=True))
+
+
+def _point(view: View) -> Point:
+    return view.bits, view.sliders, view.thresholds
 
 
 def _session() -> Session:

@@ -14,7 +14,8 @@ from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
 from hybrid.ui import session
 from hybrid.ui.explore import bands
-from hybrid.ui.view import STEPS, View
+from hybrid.ui.explore.follower import place
+from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
 __all__ = ["by_exit", "export", "show"]
@@ -111,9 +112,8 @@ def _listed(view: View, thresholds: tuple[float, ...]) -> str:
 
 
 def _key_at(view: View) -> str:
-    """Key that tells the follower which thresholds the text is about."""
-    at = "_".join(f"{round(STEPS * one)}" for one in view.thresholds)
-    return f"explore_certificate_at_{at}"
+    """Key that tells the follower which point the text is about."""
+    return f"explore_certificate_at_{place(view)}"
 
 
 def _rests_on(found: Band) -> str:

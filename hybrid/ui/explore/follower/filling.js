@@ -41,15 +41,17 @@ function digitsAfterPoint(value, { significant, most_digits: most }) {
   return digits;
 }
 
-// Every text of a point: the headlines as [value, note], the verdict, the flow's labels and the
-// sentence for a screen reader. A note is null where no number of it moves.
+// Every text of a point: the headlines as [value, note], the verdict, which exits are reached, the
+// flow's labels and the sentence for a screen reader. A caption's note is null.
 export function words(data, point) {
-  const { templates, numbers } = data;
+  const { templates, headlines, numbers } = data;
   const beaten = beatenBy(point, data.statics);
   const values = named(data, point, beaten);
-  const filled = (template) => (template === null ? null : fill(template, values, numbers));
+  const filled = (template) => fill(template, values, numbers);
   const texts = { verdict: [filled(beaten ? templates.beaten : templates.unbeaten), null] };
-  for (const key in templates.headlines) texts[key] = templates.headlines[key].map(filled);
+  for (const key in headlines) texts[key] = headlines[key].map(filled);
+  const reached = point.reached.slice(0, -1).filter((n) => n > 0).length;
+  texts.reach = [filled(templates.reach[reached]), null];
   return {
     words: texts,
     labels: templates.flow.map(filled),
@@ -74,6 +76,9 @@ function named(data, point, beaten) {
     best_accuracy: beaten?.accuracy,
     best_energy_pj: beaten?.energy_pj,
   };
-  for (let i = 0; i < exitCounts.length; i++) values[`exit_fraction_${i}`] = exitCounts[i] / samples;
+  for (let i = 0; i < exitCounts.length; i++) {
+    values[`exit_fraction_${i}`] = exitCounts[i] / samples;
+    values[`reached_${i}`] = point.reached[i];
+  }
   return values;
 }
