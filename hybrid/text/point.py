@@ -216,7 +216,7 @@ def reach_templates(exits: Sequence[str], *, together: bool = False) -> list[str
         exits: names of the early exits.
         together: one slider moves all thresholds, so it always matters.
     """
-    counts = " · ".join(f"{name} {{reached_{i}:count}}" for i, name in enumerate(exits))
+    counts = " · ".join(f"{name}: {{reached_{i}:count}}" for i, name in enumerate(exits))
     texts = [f"Images that reach each exit: {counts}."] * (len(exits) + 1)
     if together:
         return texts
@@ -235,7 +235,7 @@ def reach(outcome: Outcome, exits: Sequence[str], *, together: bool = False) -> 
 
 def _unreached(exits: Sequence[str]) -> str:
     sliders = "its slider changes" if len(exits) == 1 else "their sliders change"
-    named = " and ".join(part for part in (", ".join(exits[:-1]), exits[-1]) if part)
+    named = " or ".join(part for part in (", ".join(exits[:-1]), exits[-1]) if part)
     return f" No image reaches {named} at these thresholds, so {sliders} nothing."
 
 

@@ -6,6 +6,7 @@ widget has a key that begins with the page's name, as in `explore_table`.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -29,6 +30,14 @@ MEASURE_WORDS = {
     "entropy": "Entropy",
 }
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
+_FOLDER = Path(__file__).parent
+_STYLE = st.components.v2.component(
+    "hybrid_sliders",
+    html="<span hidden></span>",
+    css=(_FOLDER / "sliders.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "sliders.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
 _SCOPE_HELP = (
     "**compute**: multiply-accumulates on both sides of the cut.  \n"
     "**compute + memory**: plus each layer's memory traffic: weights and inputs read once, outputs "
@@ -102,6 +111,7 @@ def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
     for number, (key, column) in enumerate(zip(keys, columns, strict=False)):
         with column:
             values.append(_slider(key, number, blank))
+    _STYLE(key="slider_style")
     chosen = tuple(values * exits) if blank.together else tuple(values)
     return replace(blank, thresholds=chosen)
 
@@ -124,6 +134,7 @@ def _mode() -> str:
             icon=":material/undo:",
             help="Take back the last change of bit width or thresholds.",
             type="tertiary",
+            disabled=not session.can_undo(),
             on_click=session.undo,
         )
         st.button(
@@ -152,7 +163,7 @@ def _bits(offered: list[int], held: int) -> int:
         return held
     return int(
         st.select_slider(
-            "Bit width of the edge",
+            "Bit width",
             offered,
             key="bits",
             on_change=_moved,

@@ -43,7 +43,8 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up networks with two and three early exits."""
     folder = tmp_path_factory.mktemp("pretrained")
     write_pretrained(folder, network="trees-toy", samples=2000, exits=2, bits=(1, 2, 4))
-    return write_pretrained(folder, network="trees-wide", samples=10_000, exits=3, bits=(2, 4))
+    widths = (1, 2, 3, 4, 32)
+    return write_pretrained(folder, network="trees-wide", samples=10_000, exits=3, bits=widths)
 
 
 @pytest.fixture(scope="session")

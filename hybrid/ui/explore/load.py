@@ -240,10 +240,12 @@ def frontiers(view: View) -> tuple[Frontier, ...]:
     return tuple(found)
 
 
+@cached(entries=64, files=lambda network, variant, split, _: trace_file(network, variant, split))
 def _points(network: str, variant: str, split: str, measure: str) -> policy.AllPoints:
-    """All points that a frontier is searched among; no price matters."""
+    """The points that a frontier is searched among, so that another price need not count again."""
     searched = counted(network, variant, split)
-    return policy.all_points(searched, measure, _slider_grids(searched, measure))
+    grids = _slider_grids(searched, measure)
+    return policy.undominated(policy.all_points(searched, measure, grids))
 
 
 @cached(entries=64, files=_shown_files, of=without_thresholds)
