@@ -208,7 +208,7 @@ def reset() -> None:
 
 def preset_bits(offered: Sequence[int]) -> int:
     """The bit width of the control: of those offered, the nearest to the last one."""
-    wished = st.session_state.get("bits", current().bits)
+    wished: int = st.session_state.get("bits", current().bits)
     if wished not in offered:
         wished = min(offered, key=lambda bits: abs(bits - wished))  # another network
     st.session_state["bits"] = wished

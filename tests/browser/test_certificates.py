@@ -17,11 +17,11 @@ WORDS = "[class*=st-key-explore_certificate_at_]"
 
 @pytest.fixture(scope="module")
 def sentence(pretrained: Path) -> Callable[..., str]:
-    """The words of trees-toy at 2 bits; there are 3 + 2 bit widths and 3 measures on offer."""
+    """The words of trees-toy at 2 bits; there are 3 + 5 + 3 bit widths and 3 measures on offer."""
     known = trace.load(pretrained / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet")
 
     def at(*thresholds: float) -> str:
-        return certificates.certify(known, thresholds, delta=0.05, comparisons=121 * 15).sentence
+        return certificates.certify(known, thresholds, delta=0.05, comparisons=121 * 33).sentence
 
     return at
 

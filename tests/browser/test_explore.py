@@ -221,7 +221,7 @@ def test_a_price_moves_the_figures_and_no_trace_is_sent_again(
     page: Any, address: str, pretrained: Path, follower_js: str
 ) -> None:
     received: list[bytes] = []
-    page.on("websocket", lambda socket: socket.on("framereceived", received.append))
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda f: received.append(f)))
     open_explore(page, address, "network=trees-wide&bits=2", follower_js)
     page.wait_for_function(f"({follower_js})().held().length === {len(WIDTHS)}")
     settled(page)
@@ -275,6 +275,95 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     expected = policy.outcome(recorded(pretrained, "trees-toy", 2), (threshold, 0.8))
     assert flow_dragged[:3] == list(expected.exit_counts)
     assert dragged["edge"][1] == f"{sum(expected.exit_counts[:-1]):,} of 2,000"
+
+
+def test_what_the_browser_cannot_count_fades_until_python_has_drawn_it(
+    page: Any, address: str, pretrained: Path, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-mixed&bits=2", follower_js)
+    opacity = "document.querySelector('.st-key-explore_now')?.style.opacity"
+
+    slide_to(page, "bits", 0)  # one bit has a single exit, for which there are too many sliders
+    page.wait_for_function(f"() => {opacity} === '0.3'")
+    page.mouse.up()
+    said_by_address(page, "bits=1")
+
+    known = recorded(pretrained, "trees-mixed", 1)
+    expected = policy.outcome(known, (0.8,))
+    page.wait_for_function(f"() => {opacity} === ''")
+    assert metric(page, "edge")[1] == f"{expected.exit_counts[0]:,} of 500"
+    assert page.locator(".st-key-t2").count() == 0
+
+    slide_to(page, "bits", 2)  # four bits have no trace
+    page.wait_for_function(f"() => {opacity} === '0.3'")
+    page.mouse.up()
+    page.get_by_text("There is no trace of trees-mixed hybrid-4bit on test").wait_for()
+    assert page.locator(".st-key-explore_now").count() == 0
+
+
+def test_a_slider_that_cannot_matter_is_named_while_another_is_dragged(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2", follower_js)
+    line = page.locator(".st-key-explore_reach")
+    assert "changes nothing" not in line.inner_text()
+
+    slide_to(page, "t1", 0)
+
+    page.wait_for_function("() => document.querySelector('.st-key-t2').style.opacity === '0.3'")
+    dragged = line.inner_text()
+    page.mouse.up()
+    said_by_address(page, "t1=0")
+    assert "No image reaches Exit 2 at these thresholds, so its slider changes nothing." in dragged
+    assert line.inner_text() == dragged
+
+
+def test_undo_takes_back_a_dragged_bit_width_and_a_dragged_threshold(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2", follower_js)
+    before = {key: metric(page, key) for key in HEADLINES}
+    for slider, value in (("bits", 0), ("t2", 0.3)):
+        slide_to(page, slider, value)
+        page.mouse.up()
+        settled(page)
+    after = {key: metric(page, key) for key in HEADLINES}
+
+    for _ in range(2):
+        page.locator(".st-key-undo button").click()
+        settled(page)
+
+    assert after != before
+    assert {key: metric(page, key) for key in HEADLINES} == before
+    assert page.locator(".st-key-bits input").input_value() == "1"  # of 1, 2 and 4 bits
+    assert page.locator(".st-key-t2 input").input_value() == "0.8"
+
+
+def test_on_a_phone_the_sliders_fit_a_thumb_and_stay_in_view(
+    chromium: Any, address: str, follower_js: str
+) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    open_explore(page, address, "network=trees-wide&bits=2", follower_js)
+
+    page.locator(".st-key-explore_classes").scroll_into_view_if_needed()
+    settled(page, "document.querySelector('[data-testid=stMain]').scrollTop")
+    boxes = page.evaluate("""() => [...document.querySelectorAll(
+        '.st-key-thresholds [data-rac][role=group] > div, .st-key-thresholds button[role=radio],'
+        + '.st-key-undo button, .st-key-reset button')].map((target) => {
+            const box = target.getBoundingClientRect();
+            const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+            return [box.width, box.height, box.top, box.bottom, target.contains(top)];
+        })""")
+    scrolled = page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop")
+    context.close()
+
+    assert scrolled > 500
+    assert len(boxes) == 4 + 2 + 2  # sliders, modes, undo and reset
+    for width, height, top, bottom, on_top in boxes:
+        assert min(width, height) >= 44
+        assert 0 <= top < bottom <= 844 / 2
+        assert on_top
 
 
 # Of each figure the attributes of its shapes that the follower writes, as plain numbers.

@@ -4,11 +4,9 @@ import csv
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,11 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 from hybrid import energy, policy, zoo
-from hybrid.traces import trace
 from hybrid.ui import session
 from hybrid.ui.explore import follower, load
 from hybrid.ui.view import View
 from tests.own_images import write_halves, write_user_split
-from tests.ui.synthetic import SPLITS, write_pretrained
+from tests.ui.synthetic import take_exits
 
 Explore = Callable[..., AppTest]
 TOY = {"network": "trees-toy", "bits": "2"}
@@ -42,21 +39,6 @@ def spec(app: AppTest, number: int) -> Any:
 def reach_line(app: AppTest) -> str:
     """How many images reach each exit."""
     return next(c.value for c in app.caption if c.value.startswith("Images that reach"))
-
-
-def fewer_exits(folder: Path, network: str, *, bits: int) -> None:
-    """Give a bit width the variant and traces of one that has a single early exit."""
-    write_pretrained(folder, network="other", exits=1, bits=(bits,), static=(32,))
-    name = f"hybrid-{bits}bit"
-    other = zoo.load_card(folder / "other" / "card.toml").variants[name]
-    card = zoo.load_card(folder / network / "card.toml")
-    changed = replace(card, variants={**card.variants, name: other})
-    zoo.save_card(changed, folder / network / "card.toml")
-    for split in SPLITS:
-        recorded = trace.load(folder / "other" / name / f"trace-{split}.parquet")
-        there = folder / network / name / f"trace-{split}.parquet"
-        trace.save(replace(recorded, network=network), there)
-    shutil.rmtree(folder / "other")
 
 
 def outcome(bits: int, *thresholds: float, measure: str = "max_probability") -> policy.Outcome:
@@ -134,7 +116,7 @@ def test_another_bit_width_keeps_the_thresholds(explore: Explore) -> None:
 def test_a_threshold_comes_back_with_a_bit_width_that_has_its_exit(
     explore: Explore, toy: Path
 ) -> None:
-    fewer_exits(toy, "trees-toy", bits=4)
+    take_exits(toy, "trees-toy", bits=4)
     app = explore(**TOY, t1="0.6", t2="0.3")
 
     app.select_slider(key="bits").set_value(4).run()

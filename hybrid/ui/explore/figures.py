@@ -303,11 +303,14 @@ def _highlight(frontiers: Sequence[Frontier], bits: int, scale_pj: float) -> go.
     It has as many points as the longest line, so that every line fits: its last one is repeated.
     """
     longest = max((len(frontier.energy_pj) for frontier in frontiers), default=0)
-    chosen = next((frontier for frontier in frontiers if frontier.bits == bits), None)
-    places = np.minimum(np.arange(longest), len(chosen.energy_pj) - 1) if chosen else []
+    x = y = np.full(longest, np.nan)
+    for frontier in frontiers:
+        if frontier.bits == bits:
+            places = np.minimum(np.arange(longest), len(frontier.energy_pj) - 1)
+            x, y = frontier.energy_pj[places] / scale_pj, 100 * frontier.accuracy[places]
     return go.Scatter(
-        x=chosen.energy_pj[places] / scale_pj if chosen else np.full(longest, np.nan),
-        y=100 * chosen.accuracy[places] if chosen else np.full(longest, np.nan),
+        x=x,
+        y=y,
         meta="highlight",
         name="Selected bit width",
         mode="lines",
