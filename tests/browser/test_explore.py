@@ -221,7 +221,7 @@ def test_a_price_moves_the_figures_and_no_trace_is_sent_again(
     page: Any, address: str, pretrained: Path, follower_js: str
 ) -> None:
     received: list[bytes] = []
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda f: received.append(f)))
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda f: received.extend([f])))
     open_explore(page, address, "network=trees-wide&bits=2", follower_js)
     page.wait_for_function(f"({follower_js})().held().length === {len(WIDTHS)}")
     settled(page)
