@@ -21,7 +21,7 @@ from hybrid.choosing.answer import Answer, Point, ProfileCheck, RankedCandidate,
 from hybrid.choosing.candidates import Field
 from hybrid.choosing.limits import Limits, Violation, excess_share, violations_of
 from hybrid.choosing.paths import Path, paths_of
-from hybrid.choosing.proving import Beyond, beyond, certified_rows, passed, proof_of
+from hybrid.choosing.proving import Beyond, beyond, certified_rows, gaps_at, passed, proof_of
 from hybrid.choosing.rating import Rated, Table, best_row, rate_all
 from hybrid.energy import Profile
 from hybrid.errors import LimitError
@@ -59,8 +59,8 @@ class PricedField:
 
         def walk(path: Path, start: int) -> int:
             return passed(
-                self.rated,
                 path,
+                lambda step: gaps_at(self.rated, path, step),
                 max_loss_points=max_loss_points,
                 confidence=confidence,
                 start=start,

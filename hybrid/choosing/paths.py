@@ -98,8 +98,9 @@ def _own(rated: Rated, place: int) -> _Steps:
 def _rungs() -> Floats:
     fine = np.arange(-100, _FINE_POINTS + _STEP_POINTS / 2, _STEP_POINTS)
     many = int(np.log(100 / _FINE_POINTS) / np.log(_GROWTH)) + 1
-    coarse: Floats = _FINE_POINTS * _GROWTH ** np.arange(1, many + 1)
-    return np.concatenate([fine, coarse])
+    coarse = _FINE_POINTS * _GROWTH ** np.arange(1, many + 1, dtype=np.float64)
+    rungs: Floats = np.concatenate([fine, coarse])
+    return rungs
 
 
 def _together(some: Sequence[_Steps], below_uj: float) -> _Steps:

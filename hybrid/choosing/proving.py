@@ -8,7 +8,7 @@ The bets of a test are those for 95 % confidence, whatever is asked for: any bet
 are valid. So a point that passes at some limit and confidence also passes at a looser one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,27 +25,29 @@ from hybrid.choosing.limits import Limits, Violation
 from hybrid.choosing.paths import Path
 from hybrid.choosing.rating import Rated
 
-__all__ = ["Beyond", "beyond", "certified_rows", "passed", "proof_of"]
+__all__ = ["Beyond", "beyond", "certified_rows", "gaps_at", "passed", "proof_of"]
 
 Counts = npt.NDArray[np.int64]
 Gaps = npt.NDArray[np.int8]
+GapsAt = Callable[[int], Gaps]
 Beyond = tuple[int, Violation]  # a row, and by how much it fails
 
 _BETS = 0.05  # the delta that bets are sized for
 
 
 def passed(
-    rated: Sequence[Rated], path: Path, *, max_loss_points: float, confidence: float, start: int = 0
+    path: Path, gaps: GapsAt, *, max_loss_points: float, confidence: float, start: int = 0
 ) -> int:
     """How many points of a path are certified to lose at most so much.
 
     Args:
+        gaps: from the number of a point to the loss of each image of `certify`, (n,).
         start: so many are known to be, because they were at a lower limit.
     """
     done, delta = start, (1 - confidence) * path.share
     while done < len(path.rows):
         p_value = betting_p_values(
-            _gaps(rated, path, done)[None], max_loss=max_loss_points / 100, delta=_bets(path)
+            gaps(done)[None], max_loss=max_loss_points / 100, delta=_bets(path)
         )[0]
         if p_value > delta:
             break
@@ -65,6 +67,13 @@ def certified_rows(paths: Sequence[Path], stops: Sequence[int], place: int) -> C
         for path, stop in zip(paths, stops, strict=True)
     ]
     return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+
+def gaps_at(rated: Sequence[Rated], path: Path, step: int, purpose: str = "certify") -> Gaps:
+    """(n,): by how much each image loses against the reference at one point of a path."""
+    one = rated[path.owners[step]]
+    seen = one.candidate.seen[purpose].against_reference
+    return loss_gaps(seen, _against_reference(one.options.thresholds[path.rows[step]]), one.measure)
 
 
 def beyond(
@@ -135,7 +144,7 @@ def _hardest(
     delta = (1 - limits.confidence) * path.share
 
     def bound(number: int) -> float:
-        gaps = _gaps(rated, path, number)[None]
+        gaps = gaps_at(rated, path, number)[None]
         return 100 * float(betting_bounds(gaps, delta=delta, bets_delta=_bets(path))[0])
 
     return max((bound(number), number) for number in range(stop, step + 1))
@@ -146,7 +155,7 @@ def _violation(
 ) -> Violation:
     assert limits.max_loss_points is not None
     assert limits.confidence is not None
-    tune, certify_ = (_gaps(rated, path, step, purpose) for purpose in ("tune", "certify"))
+    tune, certify_ = (gaps_at(rated, path, step, purpose) for purpose in ("tune", "certify"))
     # Both splits together are the better estimate, unless they show that it is too low.
     estimates = [
         expected_samples(
@@ -165,13 +174,6 @@ def _violation(
         samples=len(certify_),
         enough=more[0] if more else len(certify_) + 1,
     )
-
-
-def _gaps(rated: Sequence[Rated], path: Path, step: int, purpose: str = "certify") -> Gaps:
-    """(n,): by how much each image loses against the reference at one point of a path."""
-    one = rated[path.owners[step]]
-    seen = one.candidate.seen[purpose].against_reference
-    return loss_gaps(seen, _against_reference(one.options.thresholds[path.rows[step]]), one.measure)
 
 
 def _bets(path: Path) -> float:
