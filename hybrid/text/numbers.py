@@ -101,6 +101,7 @@ FORMATS: dict[str, Format] = {
     ),
     "ratio": Format(units=(Unit(suffix="×"),)),
     "count": Format(digits=0, grouped=True),
+    "bits": Format(units=(Unit(suffix=" bit"), Unit(suffix=" bits", at_least=2.0)), digits=0),
     "significant": Format(),
 }
 

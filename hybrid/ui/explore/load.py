@@ -21,6 +21,7 @@ from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
 from hybrid.ui.cache import cached, changed_ns, counted, prices_at, trace, trace_files
 from hybrid.ui.explore import tables
+from hybrid.ui.explore.alternatives import alternatives
 from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, StaticPoint
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, without_thresholds
@@ -77,30 +78,33 @@ def explore_data(view: View) -> ExploreData:
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
+    labelled = trace(view.network, view.variant, view.split).labelled
     return ExploreData(
         card=zoo.card(view.network),
-        labelled=trace(view.network, view.variant, view.split).labelled,
+        labelled=labelled,
         trace=counted(view.network, view.variant, view.split),
         prices=prices(view),
         frontiers=frontiers(view),
         statics=statics(view),
+        alternatives=alternatives(frontiers(view), statics(view)) if labelled else (),
         together=sweep_together(view),
     )
 
 
-@cached(entries=32, files=_shown_files, of=without_thresholds)
+@cached(entries=32, files=_all_files, of=without_thresholds)
 def follower_data(view: View) -> dict[str, Any]:
     """The payload of the script in the browser."""
-    priced, card = prices(view), zoo.card(view.network)
+    known = explore_data(view)
     return payload(
         view,
-        counted(view.network, view.variant, view.split),
-        priced,
-        statics(view),
-        classes=len(card.classes),
-        image_bytes=card.image_bytes,
-        scale_pj=priced.energy_unit[0],
-        labelled=trace(view.network, view.variant, view.split).labelled,
+        known.trace,
+        known.prices,
+        known.alternatives,
+        static_bits=[one.bits for one in known.statics],
+        classes=len(known.card.classes),
+        image_bytes=known.card.image_bytes,
+        scale_pj=known.prices.energy_unit[0],
+        labelled=known.labelled,
     )
 
 
