@@ -132,6 +132,7 @@ class Answer:
         comparisons: how many candidates needed a certificate.
         absent: one sentence for each variant that could not take part.
         images, labelled: as in `Field`.
+        cloud_profile: the cloud's own profile; empty if the cloud is priced like the device.
     """
 
     limits: Limits
@@ -150,6 +151,7 @@ class Answer:
     absent: tuple[str, ...]
     images: str = ""
     labelled: bool = True
+    cloud_profile: str = ""
 
     @property
     def left_out(self) -> tuple[RankedCandidate, ...]:
@@ -189,6 +191,7 @@ class Answer:
                 "exact": self.exact,
                 "absent": list(self.absent),
             }
+            | ({"cloud_profile": self.cloud_profile} if self.cloud_profile else {})
         )
 
 

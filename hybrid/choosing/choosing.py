@@ -68,6 +68,7 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
     return Answer(
         limits=limits,
         profile=prices.profile.name,
+        cloud_profile=prices.cloud_name,
         link=prices.link.name,
         scope=prices.scope,
         measure=field.measure,

@@ -39,6 +39,7 @@ class PointFile:
         limits: those it was chosen for.
         figures: purpose, tune or test, to means per image.
         images: name of the user's own images that it was chosen on; empty for the data set's.
+        cloud_profile: of the cloud; empty if the cloud is priced like the device.
     """
 
     network: str
@@ -55,6 +56,7 @@ class PointFile:
     limits: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     images: str = ""
+    cloud_profile: str = ""
 
     @property
     def static(self) -> bool:
@@ -87,11 +89,17 @@ class PointFile:
             )
 
 
-def point_file(answer: Answer, *, profile: str | None = None, link: str | None = None) -> PointFile:
+def point_file(
+    answer: Answer,
+    *,
+    profile: str | None = None,
+    link: str | None = None,
+    cloud_profile: str | None = None,
+) -> PointFile:
     """The contents of the file for an answer's best point.
 
     Args:
-        profile, link: as the user named them, if by path.
+        profile, link, cloud_profile: as the user named them, if by path.
 
     Raises:
         PointError: no candidate meets the limits, so there is no point.
@@ -116,6 +124,7 @@ def point_file(answer: Answer, *, profile: str | None = None, link: str | None =
         limits=answer.limits.to_dict(),
         figures=_figures(best),
         images=answer.images,
+        cloud_profile=cloud_profile or answer.cloud_profile,
     )
 
 
@@ -173,7 +182,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
     except (KeyError, TypeError) as error:
         raise PointError(f"{path} is not an operating point ({error}); {_AGAIN}.") from None
     known = {"mode": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
-    texts = ("network", "variant", "weights_sha256", "profile", "link")
+    texts = ("network", "variant", "weights_sha256", "profile", "cloud_profile", "link")
     for key, allowed in known.items():
         if getattr(point, key) not in allowed:
             raise PointError(

@@ -53,7 +53,7 @@ def exit_certificates(view: View, comparisons: int) -> tuple[certificates.Certif
         DataMissingError, TraceError: as `band`.
     """
     # no price changes a certificate
-    there = replace(view, profile="", link="", scope="", split=certify_split(view) or "")
+    there = replace(view, profile="", cloud="", link="", scope="", split=certify_split(view) or "")
     return _exit_certificates(there, comparisons)
 
 

@@ -118,7 +118,7 @@ def frontier_table(view: View) -> "pd.DataFrame":
 def prices(view: View) -> ExplorePrices:
     """Costs of the view's network on its hardware and link, in its scope."""
     known, variant = zoo.card(view.network), zoo.variant(view.network, view.bits)
-    asked = prices_at(view.profile, view.link, view.scope)
+    asked = prices_at(view.profile, view.link, view.scope, view.cloud)
     by_exit = _parts_by_exit(variant, asked)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
     return ExplorePrices(
@@ -135,7 +135,7 @@ def prices(view: View) -> ExplorePrices:
 @cached(entries=64, files=_shown_files, of=without_thresholds)
 def statics(view: View) -> tuple[StaticPoint, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
-    found, asked = [], prices_at(view.profile, view.link, view.scope)
+    found, asked = [], prices_at(view.profile, view.link, view.scope, view.cloud)
     for variant in zoo.card(view.network).statics:
         accuracy = _accuracy(view.network, variant.name, view.split)
         if accuracy is not None:
@@ -210,6 +210,7 @@ def _parts_by_exit(variant: zoo.Variant, asked: evaluation.Prices) -> list[dict[
             link=asked.link,
             scope=asked.scope,
             radio=True,
+            cloud=asked.cloud,
         )
         for one in takes
     ]
