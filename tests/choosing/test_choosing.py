@@ -209,6 +209,30 @@ def test_every_image_to_the_cloud_costs_what_the_raw_image_costs_over_the_link()
     assert best.tune.edge_memory_kib == 3
 
 
+def test_a_cloud_with_a_profile_of_its_own_prices_what_runs_there_and_not_the_baseline() -> None:
+    (card,) = {one.card.network: one.card for one in drawn(60, 2).candidates}.values()
+    twin, hybrid = card.variants["static-32bit"], card.variants["hybrid-4bit"]
+    chip = replace(
+        energy.load_profile("purdue-45nm"),
+        mac_pj_per_bit=0.0,
+        mac_pj_fixed=0.5,
+        cloud_macs_per_second=4e12,
+    )
+    macs = sum(layer.macs for layer in twin.layers)
+    in_cloud = sum(layer.macs for layer in hybrid.layers if layer.segment == "cloud")
+
+    same, apart = Prices(), Prices(cloud=chip)
+
+    raw = evaluation.cloud_costs(card, twin, apart)
+    assert raw.energy_pj == pytest.approx((macs * 0.5,))
+    travel_ms = 50 + card.image_bytes * 8 / 700
+    assert raw.latency_ms == pytest.approx((travel_ms + macs / 4e12 * 1000,))
+    one, other = (evaluation.costs(hybrid, prices).energy_pj for prices in (same, apart))
+    assert one[:-1] == other[:-1]
+    assert one[-1] - other[-1] == pytest.approx(in_cloud * (3.2 - 0.5))
+    assert evaluation.twin_energy_pj(card, hybrid, apart) == pytest.approx(macs * 3.2)
+
+
 def test_edge_memory_is_packed_weights_and_the_largest_activations() -> None:
     hybrid = by_mode(drawn(20, 3))["hybrid"]
 

@@ -40,6 +40,7 @@ class _AskedAnswer:
     profile: str
     link: str
     scope: str
+    cloud: str
 
     @property
     def field(self) -> Field:
@@ -47,7 +48,7 @@ class _AskedAnswer:
 
     @property
     def prices(self) -> Prices:
-        return prices_at(self.profile, self.link, self.scope)
+        return prices_at(self.profile, self.link, self.scope, self.cloud)
 
 
 # While candidates are counted: how many are done, and how many in all. Not an argument of the
@@ -87,6 +88,7 @@ def _asked_answer(query: Query, view: View) -> _AskedAnswer:
         profile=view.profile,
         link=view.link,
         scope=view.scope,
+        cloud=view.cloud,
     )
 
 

@@ -84,8 +84,8 @@ def to_html(
         "<h2>How it was chosen</h2>",
         _paragraph(choice.counted(answer)),
         _paragraph(
-            f"Energy of {answer.scope} by the profile {answer.profile}, link {answer.link}; "
-            f"confidence is {answer.measure}."
+            f"Energy of {answer.scope} by the profile {answer.profile}{_cloud(answer)}, link "
+            f"{answer.link}; confidence is {answer.measure}."
         ),
         *map(_paragraph, choice.notes(answer)),
         *_file(answer),
@@ -145,6 +145,10 @@ def _compared(answer: Answer, compared: Sequence[ProfileCheck]) -> list[str]:
         _drawn("profiles", figures.profiles(compared)),
         _table(tables.under_models(compared)),
     ]
+
+
+def _cloud(answer: Answer) -> str:
+    return f" (cloud: {answer.cloud_profile})" if answer.cloud_profile else ""
 
 
 def _networks(answer: Answer) -> list[str]:
