@@ -10,7 +10,8 @@ from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck, point_file, 
 from hybrid.text import choice
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.choose import answers, figures, form, report, tables
+from hybrid.ui.choose import answers, figures, form, tables
+from hybrid.ui.choose.query import Query
 from hybrid.ui.choose.tables import MarkedPoint
 from hybrid.ui.view import DEFAULT_SPLIT, View
 
@@ -24,17 +25,26 @@ def main() -> None:
         "alone, this finds the point with the lowest energy that meets them, and certifies it."
     )
     query = form.query(view)
-    answer = answers.answer(query, view, st.empty())
-    sets, others = answers.pareto_sets(query, view), answers.compared(query, view)
+    place = st.empty()
+    if query.problems:
+        place.warning(form.refusal(query), icon=":material/block:")
+        return
+    answer = answers.answer(query, view, place)
+    with place.container():
+        show(answer, query, view)
+
+
+def show(answer: Answer, query: Query, view: View) -> None:
+    """The answer, and everything that explains it."""
     there = replace(view, split=f"{query.images}-tune" if query.images else DEFAULT_SPLIT)
     if warning := choice.apart(answer):
         st.warning(warning, icon=":material/call_split:")
     with st.container(border=True, key="choose_answer"):
         show_answer(answer)
-        take_along(answer, sets, others, there)
+        take_along(answer, query, there)
     show_tables(answer)
-    show_figures(answer, sets, there)
-    show_other_models(answer, others)
+    show_figures(answer, answers.pareto_sets(query, view), there)
+    show_other_models(answer, answers.compared(query, view))
     show_method(answer)
 
 
@@ -57,9 +67,7 @@ def show_answer(answer: Answer) -> None:
     st.caption(choice.on_test(answer))
 
 
-def take_along(
-    answer: Answer, sets: Sequence[ParetoSet], others: Sequence[ProfileCheck], view: View
-) -> None:
+def take_along(answer: Answer, query: Query, view: View) -> None:
     """The point in Explore, as TOML, and as a report."""
     best = answer.best
     with st.container(horizontal=True):
@@ -76,7 +84,7 @@ def take_along(
             )
         st.download_button(
             "Report (HTML)",
-            lambda: report.to_html(answer, sets, others),
+            lambda: answers.report(query, view),
             file_name="operating-point.html",
             mime="text/html",
             icon=":material/download:",
@@ -118,7 +126,7 @@ def show_tables(answer: Answer) -> None:
         )
     if answer.left_out:
         st.subheader("Left out, and why")
-        table(tables.left_out(answer), "The nearest miss of each kind and the limits it exceeds")
+        table(tables.left_out(answer), "The choice, the nearest misses, and the limits they exceed")
     with st.expander("Every candidate", icon=":material/list:"):
         table(tables.ranking(answer), "The best point of every candidate and its place")
 
@@ -133,7 +141,8 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
     with st.container(border=True):
         st.markdown(
             f"**Accuracy lost against energy** ({view.scope}). Filled: meets every limit on the "
-            "tuning images. Dotted lines: limits. Click a candidate to mark it."
+            f"tuning images{tables.ruled_out(answer, sets)}. Dotted lines: limits. Click a "
+            "candidate to mark it."
         )
         event = st.plotly_chart(
             figures.trade(sets, answer),

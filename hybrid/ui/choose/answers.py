@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import streamlit as st
@@ -11,15 +12,18 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 
 from hybrid import choosing, energy, zoo
 from hybrid.choosing import Answer, Field, Limits, ParetoSet, ProfileCheck
+from hybrid.errors import HybridError
 from hybrid.evaluation import Prices
 from hybrid.ui.cache import cached, card_file, prices_at
 from hybrid.ui.choose.query import Query
+from hybrid.ui.choose.report import to_html
 from hybrid.ui.view import View
 
-__all__ = ["answer", "compared", "pareto_sets"]
+__all__ = ["answer", "compared", "pareto_sets", "report"]
 
 _QUICK_SECONDS = 0.4  # a shorter computation shows no progress
 _LOOK_SECONDS = 0.1
+_SHOWN = "choose_shown"  # the settings of the answer on the page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +63,21 @@ def answer(query: Query, view: View, place: DeltaGenerator) -> Answer:
     """The point that meets the query's limits at the view's prices.
 
     Args:
-        place: an empty element, for a progress bar if the computation takes long.
+        place: the element that shows answers. It is emptied at once if these are other settings
+            than those of the answer in it, and shows the progress if the computation takes long.
 
     Raises:
         LimitError: the query sets no limit, or there is nothing to choose among.
     """
     asked = _asked_answer(query, view)
-    return _shown(lambda: _answer(asked), lambda: _COUNTED.get(asked.candidates), place)
+    if st.session_state.get(_SHOWN) != asked:
+        place.caption("Choosing")
+        st.session_state[_SHOWN] = asked
+    try:
+        return _shown(lambda: _answer(asked), lambda: _COUNTED.get(asked.candidates), place)
+    except HybridError:
+        place.empty()
+        raise
 
 
 def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
@@ -75,9 +87,19 @@ def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
 
 def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
     """The choice under the view's profile and under those to compare; none without a choice."""
-    profiles = tuple(dict.fromkeys((view.profile, *query.profiles)))
     with st.spinner("Choosing under other energy models"):
-        return _compared(_asked_answer(query, view), profiles)
+        return _compared(_asked_answer(query, view), _profiles(query, view))
+
+
+def report(query: Query, view: View) -> str:
+    """The answer as an HTML page of this moment."""
+    asked = _asked_answer(query, view)
+    checks = _compared(asked, _profiles(query, view))
+    return to_html(_answer(asked), _pareto_sets(asked), checks, made=datetime.now(UTC))
+
+
+def _profiles(query: Query, view: View) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((view.profile, *query.profiles)))
 
 
 def _asked_answer(query: Query, view: View) -> _AskedAnswer:
@@ -110,7 +132,6 @@ def _shown(
         done, total = so_far or (1, 1)
         words = f"Counting candidates: {done} of {total}" if so_far else "Choosing"
         place.progress(done / total, words)
-    place.empty()
     return future.result()
 
 

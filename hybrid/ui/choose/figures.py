@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
+from hybrid.choosing import Answer, LossCurve, ParetoSet, Point, ProfileCheck
 from hybrid.text import choice, numbers
 from hybrid.ui import palette, plots
 
-__all__ = ["MODE_COLOURS", "axes", "profiles", "trade"]
+__all__ = ["CURVES", "MODE_COLOURS", "axes", "loss_curve", "profiles", "trade"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,6 +25,7 @@ MODE_COLOURS = {
     "static": palette.TWIN_COLOUR,
     "cloud": palette.CLOUD,
 }
+CURVES = ("With the certificate", "Without it")
 _SYMBOLS = {"hybrid": "circle", "edge": "square", "static": "diamond", "cloud": "star"}
 _QUIET = palette.AXES
 _AROUND = 5  # times the limit of loss are seen at first
@@ -115,6 +116,44 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
             unselected={"line": {"color": palette.LINE, "opacity": 0.12}},
         )
     )  # fmt: skip
+    return figure
+
+
+def loss_curve(curve: LossCurve, limit: float | None) -> go.Figure:
+    """Least energy over the loss allowed, with and without the certificate.
+
+    Args:
+        limit: the limit of loss that is set; marked.
+    """
+    both = np.concatenate([curve.certified_energy_pj, curve.uncertified_energy_pj])
+    finite = both[np.isfinite(both)]
+    scale_pj, unit = numbers.energy_unit(float(np.median(finite)) if len(finite) else 1e6)
+    figure = plots.empty(height=320)
+    for title, energy_pj, line in (
+        (CURVES[0], curve.certified_energy_pj, {"color": palette.exit_colour(0), "width": 2.5}),
+        (CURVES[1], curve.uncertified_energy_pj, {"color": palette.TWIN_COLOUR, "dash": "dash"}),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                name=title,
+                x=curve.allowed_points,
+                y=np.where(np.isfinite(energy_pj), energy_pj, np.nan) / scale_pj,
+                mode="lines+markers",
+                line=line | {"shape": "hv"},
+                marker={"size": 7},
+                hovertemplate=f"%{{x:.2~f}} points allowed: %{{y:,.3~r}} {unit}"
+                f"<extra>{title}</extra>",
+                cliponaxis=False,
+            )
+        )
+    if limit is not None:
+        line = {"color": palette.INK, "width": 1.5, "dash": "dot"}
+        figure.add_vline(x=limit, line=line, annotation_text="your limit")
+    figure.update_xaxes(title_text="Accuracy that may be lost (points)", fixedrange=True, **_QUIET)
+    figure.update_yaxes(
+        title_text=f"Least energy per image ({unit})", rangemode="tozero", fixedrange=True, **_QUIET
+    )
+    figure.update_layout(hovermode="closest", dragmode=False, legend=plots.legend())
     return figure
 
 

@@ -22,7 +22,7 @@ class QueryNumber:
     """A number in the form: its words, its unit and the limit that it sets.
 
     default: its value in a link that does not give it, so changing it changes existing links.
-    least, most: its range.
+    least, most: its range. fraction: it is sometimes given as a fraction instead of in percent.
     """
 
     label: str
@@ -31,7 +31,25 @@ class QueryNumber:
     step: float
     default: float | None = None
     least: float = 0.0
-    most: float | None = None
+    most: float = math.inf
+    fraction: bool = False
+
+    @property
+    def range_(self) -> str:
+        """The values that it can have, in words."""
+        return f"{self.least:g} " + ("or more" if self.most == math.inf else f"to {self.most:g}")
+
+    def problem(self, value: float | None) -> str:
+        """One sentence if the value cannot be a limit; else empty.
+
+        >>> NUMBERS["loss"].problem(500)
+        '500 is not possible: give 0 to 100, or leave it empty.'
+        """
+        if value is None or (self.least <= value <= self.most and math.isfinite(value)):
+            return ""
+        if self.fraction and 0 < value < 1:
+            return f"This is in percent: give {100 * value:.10g} instead of {value:.10g}."
+        return f"{value:.10g} is not possible: give {self.range_}, or leave it empty."
 
 
 # The key is the name in the address.
@@ -43,6 +61,7 @@ NUMBERS = {
         "image.",
         step=0.1,
         default=1.0,
+        most=100.0,
     ),
     "confidence": QueryNumber(
         label="Confidence (%)",
@@ -53,6 +72,7 @@ NUMBERS = {
         default=95.0,
         least=1.0,
         most=99.9,
+        fraction=True,
     ),
     "energy_uj": QueryNumber(
         label="Energy (µJ)",
@@ -132,8 +152,18 @@ class Query:
         return lacking if begun else ()
 
     @property
+    def problems(self) -> dict[str, str]:
+        """One sentence for each number that cannot be a limit, by its key."""
+        found = {key: NUMBERS[key].problem(value) for key, value in self.numbers.items()}
+        return {key: words for key, words in found.items() if words}
+
+    @property
     def limits(self) -> Limits:
-        """The limits of the numbers; a battery counts once it is complete. LimitError if none."""
+        """The limits of the numbers; a battery counts once it is complete.
+
+        Raises:
+            LimitError: the numbers have problems.
+        """
         given = {number.limit: self.numbers[key] for key, number in NUMBERS.items()}
         if any(not self.numbers[key] for key in _BATTERY):
             given |= {NUMBERS[key].limit: None for key in (*_BATTERY, "min_days")}
@@ -199,18 +229,15 @@ def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | 
         value = float(given)
     except ValueError:
         value = math.nan
-    most = math.inf if number.most is None else number.most
-    if not (number.least <= value <= most and math.isfinite(value)):
-        range_ = (
-            f"{number.least:g} or more" if number.most is None else f"{number.least:g} to {most:g}"
-        )
-        problems.append(
-            str(
-                LimitError(
-                    f"The link has {key} = {given[:40]!r}, but that is a number of {range_}; it "
-                    "was left out."
-                )
+    if math.isfinite(value):  # the form marks one that cannot be a limit
+        return value
+    used = "no limit is set" if number.default is None else f"{number.default:g} is used"
+    problems.append(
+        str(
+            LimitError(
+                f"The link has {key} = {given[:40]!r}, but that is a number of {number.range_}; "
+                f"{used} instead."
             )
         )
-        return number.default
-    return value
+    )
+    return number.default

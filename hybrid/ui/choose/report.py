@@ -6,11 +6,13 @@ Plotly's script is included once. All text is escaped, so a network may have any
 import html
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from hybrid import __version__
 from hybrid.choosing import (
     Answer,
     Field,
@@ -50,18 +52,24 @@ def save_report(
 ) -> None:
     """Write the report of an answer."""
     seen = pareto_sets(field, answer.limits, prices)
+    page = to_html(answer, seen, compared, made=datetime.now(UTC))
     with replacing(path) as draft:
-        draft.write_text(to_html(answer, seen, compared), encoding="utf-8")
+        draft.write_text(page, encoding="utf-8")
 
 
 def to_html(
-    answer: Answer, seen: Sequence[ParetoSet], compared: Sequence[ProfileCheck] = ()
+    answer: Answer,
+    seen: Sequence[ParetoSet],
+    compared: Sequence[ProfileCheck] = (),
+    *,
+    made: datetime,
 ) -> str:
     """The report as one page.
 
     Args:
         seen: the candidates to draw.
         compared: the choice under other energy models; empty leaves the part out.
+        made: the date that it bears.
     """
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
@@ -69,6 +77,7 @@ def to_html(
         f"<title>Operating point: {_text(', '.join(_networks(answer)))}</title>",
         f"<style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>",
         "<h1>Operating point</h1>",
+        _paragraph(f"Made on {made:%Y-%m-%d at %H:%M} UTC by hybrid {__version__}.", "small"),
         _paragraph(f"Asked for: {choice.asked(answer.limits)}.", "small"),
         _paragraph(choice.on_images(answer), "small"),
         *map(_paragraph, filter(None, [choice.apart(answer)])),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
+from hybrid.choosing import Answer, Figures, ParetoSet, Point, ProfileCheck
 from hybrid.text import choice, numbers
 from hybrid.ui.charts import Box
 from hybrid.ui.view import STEPS, View, on_grid
@@ -18,8 +18,12 @@ __all__ = [
     "marked",
     "ranking",
     "rounded",
+    "ruled_out",
     "under_models",
 ]
+
+
+_NEAREST = 6  # misses shown, whatever their mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +48,30 @@ class MarkedPoint:
 
 
 def boxes(best: Point) -> list[Box]:
-    """The figures that a point was chosen by, those of the test split below."""
-    tune, test = best.tune, best.test
-    accuracy = test and f"test {numbers.percent(test.accuracy, 2)}"
+    """A point's figures on test, where nothing was chosen; those on tune are the small ones.
+
+    Without a trace of test, there are only those on tune.
+    """
+    shown = best.shown
     return [
-        Box("Accuracy", numbers.percent(tune.accuracy, 2), accuracy or None),
-        *(
-            Box(
-                choice.FIGURES[key],
-                _short(key, value),
-                f"test {_short(key, test.by_limit[key])}" if test else None,
-            )
-            for key, value in tune.by_limit.items()
-        ),
+        Box(label, value, f"{best.tune.split} {on_tune}" if best.test else shown.split)
+        for (label, value), (_, on_tune) in zip(_figures(shown), _figures(best.tune), strict=True)
     ]
 
 
-def _short(key: str, value: float) -> str:
-    """A figure that fits a box."""
-    return f"{numbers.fixed(value, 2)} pp" if key == "loss_points" else choice.figure(key, value)
+def _figures(of: Figures) -> list[tuple[str, str]]:
+    """The label of each box and its figure."""
+    return [
+        ("Accuracy", numbers.percent(of.accuracy, 2)),
+        *(_labelled(key, value) for key, value in of.by_limit.items()),
+    ]
+
+
+def _labelled(key: str, value: float) -> tuple[str, str]:
+    """A figure that fits a box; points are in the label."""
+    if key == "loss_points":
+        return f"{choice.FIGURES[key]} (points)", numbers.fixed(value, 2)
+    return choice.FIGURES[key], choice.figure(key, value)
 
 
 def explore_link(view: View, one: MarkedPoint) -> str:
@@ -89,10 +98,38 @@ def rounded(thresholds: Sequence[float]) -> str:
 
 
 def left_out(answer: Answer) -> list[dict[str, str]]:
-    """The nearest miss of each mode, and why it was left out."""
-    return [
-        {"Left out": choice.name(one.point), "Why": choice.reason(one)} for one in answer.left_out
+    """The choice, and below it what was left out: the nearest misses, and that of each mode."""
+    missed = [one for one in answer.ranking if not one.kept]
+    shown = [
+        one for place, one in enumerate(missed) if place < _NEAREST or one in answer.left_out
     ]
+    chosen = [] if answer.best is None else [_row(answer.best, "the choice")]
+    return chosen + [_row(one.point, choice.reason(one)) for one in shown]
+
+
+def _row(point: Point, why: str) -> dict[str, str]:
+    return {
+        "Candidate": choice.name(point),
+        "Energy per image": numbers.energy(point.tune.energy_pj),
+        "Why": why,
+    }
+
+
+def ruled_out(answer: Answer, sets: Sequence[ParetoSet]) -> str:
+    """How many points meet every limit on tune and need less energy; they were not certified.
+
+    Empty if there are none.
+    """
+    best = answer.best
+    if best is None or not answer.limits.certified:
+        return ""
+    left = sum(
+        int(((one.over == 0) & (one.figures["energy_uj"] * 1e6 < best.tune.energy_pj)).sum())
+        for one in sets
+    )
+    if not left:
+        return ""
+    return f"; certification came after and ruled out the {left} to the left of the choice"
 
 
 def ranking(answer: Answer) -> list[dict[str, str]]:
