@@ -71,7 +71,7 @@ def test_a_limit_moves_the_answer(opened: Open) -> None:
 
     point = best(max_loss_points=5, confidence=None)
     assert point.test is not None
-    assert metric(app, "Accuracy lost (points)") == f"{point.test.loss_points:.2f}"
+    assert metric(app, "Points lost") == f"{point.test.loss_points:.2f}"
     assert not app.info
 
 
@@ -189,7 +189,7 @@ def test_a_limit_that_makes_no_sense_has_a_sentence_and_takes_the_answer_away(
     field = app.number_input(key=f"choose_{key}").set_value(value)
     field.run()
 
-    assert sum(words in one.value for one in app.caption) == 1
+    assert sum(words in one.value for one in app.markdown) == 1
     assert [one.value for one in app.warning] == [
         f"Nothing was chosen. First correct {field.label} above."
     ]

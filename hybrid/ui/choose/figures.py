@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from hybrid.choosing import Answer, LossCurve, ParetoSet, Point, ProfileCheck
+from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
 from hybrid.text import choice, numbers
 from hybrid.ui import palette, plots
 
@@ -119,7 +119,7 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     return figure
 
 
-def loss_curve(curve: LossCurve, limit: float | None) -> go.Figure:
+def loss_curve(curve: Any, limit: float | None) -> go.Figure:
     """Least energy over the loss allowed, with and without the certificate.
 
     Args:

@@ -67,7 +67,7 @@ def refusal(asked: Query) -> str:
 
 def _widgets(view: View, known: Offers) -> Query:
     with st.container(border=True, key="choose_limits"):
-        with st.grid(6, min_column_width=136):
+        with st.grid(5, min_column_width=148):
             numbers = {key: _number(key) for key in NUMBERS if key not in BATTERY}
         with st.grid(3, min_column_width=300):
             networks = st.multiselect(
@@ -133,7 +133,7 @@ def _number(key: str) -> float | None:
             persist_state="session",
         )
         if wrong := number.problem(value):
-            st.caption(f":red[{wrong}]")
+            st.markdown(f":small[:red[{wrong}]]")
     return value
 
 

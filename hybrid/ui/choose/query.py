@@ -22,7 +22,8 @@ class QueryNumber:
     """A number in the form: its words, its unit and the limit that it sets.
 
     default: its value in a link that does not give it, so changing it changes existing links.
-    least, most: its range. fraction: it is sometimes given as a fraction instead of in percent.
+    least, most: its range. above: whether least itself is outside it.
+    percent: a fraction is not accepted, because it is meant as a percentage.
     """
 
     label: str
@@ -32,12 +33,15 @@ class QueryNumber:
     default: float | None = None
     least: float = 0.0
     most: float = math.inf
-    fraction: bool = False
+    above: bool = False
+    percent: bool = False
 
     @property
     def range_(self) -> str:
         """The values that it can have, in words."""
-        return f"{self.least:g} " + ("or more" if self.most == math.inf else f"to {self.most:g}")
+        if self.most == math.inf:
+            return f"more than {self.least:g}" if self.above else f"{self.least:g} or more"
+        return f"{self.least:g} to {self.most:g}"
 
     def problem(self, value: float | None) -> str:
         """One sentence if the value cannot be a limit; else empty.
@@ -45,10 +49,13 @@ class QueryNumber:
         >>> NUMBERS["loss"].problem(500)
         '500 is not possible: give 0 to 100, or leave it empty.'
         """
-        if value is None or (self.least <= value <= self.most and math.isfinite(value)):
+        if value is None:
             return ""
-        if self.fraction and 0 < value < 1:
+        if self.percent and 0 < value <= 1 and 100 * value <= self.most:
             return f"This is in percent: give {100 * value:.10g} instead of {value:.10g}."
+        inside = self.least < value if self.above else self.least <= value
+        if inside and value <= self.most and math.isfinite(value):
+            return ""
         return f"{value:.10g} is not possible: give {self.range_}, or leave it empty."
 
 
@@ -72,7 +79,24 @@ NUMBERS = {
         default=95.0,
         least=1.0,
         most=99.9,
-        fraction=True,
+        percent=True,
+    ),
+    "accuracy_percent": QueryNumber(
+        label="Accuracy at least (%)",
+        limit="min_accuracy_percent",
+        help="Share of all images answered correctly, measured on the tuning images.",
+        step=1.0,
+        most=100.0,
+        percent=True,
+    ),
+    "class_percent": QueryNumber(
+        label="Each class at least (%)",
+        limit="min_class_accuracy_percent",
+        help="Share of the images of each class answered correctly, measured on the tuning images. "
+        "The weakest class decides.",
+        step=1.0,
+        most=100.0,
+        percent=True,
     ),
     "energy_uj": QueryNumber(
         label="Energy (µJ)",
@@ -81,9 +105,15 @@ NUMBERS = {
         step=1.0,
     ),
     "latency_ms": QueryNumber(
-        label="Latency (ms)",
+        label="Mean latency (ms)",
         limit="max_latency_ms",
         help="Mean time until an image is answered.",
+        step=1.0,
+    ),
+    "p95_ms": QueryNumber(
+        label="95 % latency (ms)",
+        limit="max_p95_latency_ms",
+        help="95 % of the images must be answered within this time (95th percentile).",
         step=1.0,
     ),
     "uplink_bytes": QueryNumber(
@@ -101,17 +131,23 @@ NUMBERS = {
     "images_per_day": QueryNumber(
         label="Images per day",
         limit="images_per_day",
+        above=True,
         help="Images processed per day, to estimate battery life.",
         step=100.0,
     ),
     "battery_mah": QueryNumber(
         label="Battery (mAh)",
         limit="battery_mah",
+        above=True,
         help="Capacity; a CR2032 has about 220 mAh.",
         step=10.0,
     ),
     "battery_volts": QueryNumber(
-        label="Battery (V)", limit="battery_volts", help="Battery voltage.", step=0.1
+        label="Battery (V)",
+        limit="battery_volts",
+        above=True,
+        help="Battery voltage.",
+        step=0.1,
     ),
     "min_days": QueryNumber(
         label="Must last (days)",

@@ -12,7 +12,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from hybrid import __version__
+from hybrid import __version__, zoo
 from hybrid.choosing import (
     Answer,
     Field,
@@ -22,6 +22,7 @@ from hybrid.choosing import (
     point_file,
     to_toml,
 )
+from hybrid.data import user_splits
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
 from hybrid.text import choice, numbers
@@ -96,7 +97,7 @@ def to_html(
             f"Energy of {answer.scope} by the profile {answer.profile}, link {answer.link}; "
             f"confidence is {answer.measure}."
         ),
-        *map(_paragraph, choice.notes(answer)),
+        *(_paragraph(_without_folders(note)) for note in choice.notes(answer)),
         *_file(answer),
         "</body></html>",
     ]
@@ -154,6 +155,13 @@ def _compared(answer: Answer, compared: Sequence[ProfileCheck]) -> list[str]:
         _drawn("profiles", figures.profiles(compared)),
         _table(tables.under_models(compared)),
     ]
+
+
+def _without_folders(words: str) -> str:
+    """The same words without the folders of this machine; a report is read elsewhere."""
+    for folder in (zoo.pretrained_folder(), user_splits.folder(), Path.home()):
+        words = words.replace(f"{folder}/", "")
+    return words
 
 
 def _networks(answer: Answer) -> list[str]:

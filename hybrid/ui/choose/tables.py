@@ -70,7 +70,7 @@ def _figures(of: Figures) -> list[tuple[str, str]]:
 def _labelled(key: str, value: float) -> tuple[str, str]:
     """A figure that fits a box; points are in the label."""
     if key == "loss_points":
-        return f"{choice.FIGURES[key]} (points)", numbers.fixed(value, 2)
+        return "Points lost", numbers.fixed(value, 2)
     return choice.FIGURES[key], choice.figure(key, value)
 
 
@@ -100,9 +100,7 @@ def rounded(thresholds: Sequence[float]) -> str:
 def left_out(answer: Answer) -> list[dict[str, str]]:
     """The choice, and below it what was left out: the nearest misses, and that of each mode."""
     missed = [one for one in answer.ranking if not one.kept]
-    shown = [
-        one for place, one in enumerate(missed) if place < _NEAREST or one in answer.left_out
-    ]
+    shown = [one for place, one in enumerate(missed) if place < _NEAREST or one in answer.left_out]
     chosen = [] if answer.best is None else [_row(answer.best, "the choice")]
     return chosen + [_row(one.point, choice.reason(one)) for one in shown]
 

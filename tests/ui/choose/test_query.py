@@ -13,8 +13,9 @@ PROFILES = (*UNDER, "abacus")
 
 
 def numbers(number: QueryNumber) -> st.SearchStrategy[float | None]:
-    inside = st.floats(number.least, min(number.most, 1e6))
-    return st.none() | inside.map(lambda value: float(f"{value:.9g}"))
+    inside = st.floats(number.least, min(number.most, 1e6), exclude_min=number.above)
+    meant = inside.filter(lambda value: not (number.percent and 0 < value <= 1))
+    return st.none() | meant.map(lambda value: float(f"{value:.9g}"))
 
 
 @st.composite
@@ -53,6 +54,9 @@ def test_any_text_in_a_link_gives_wishes_and_sentences(query: dict[str, str]) ->
         ("energy_uj", -0.5, "-0.5 is not possible: give 0 or more, or leave it empty."),
         ("confidence", 100, "100 is not possible: give 1 to 99.9, or leave it empty."),
         ("confidence", 0.95, "This is in percent: give 95 instead of 0.95."),
+        ("accuracy_percent", 0.9, "This is in percent: give 90 instead of 0.9."),
+        ("class_percent", 101, "101 is not possible: give 0 to 100, or leave it empty."),
+        ("battery_mah", 0, "0 is not possible: give more than 0, or leave it empty."),
         ("min_days", math.inf, "inf is not possible: give 0 or more, or leave it empty."),
     ],
 )
