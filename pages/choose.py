@@ -6,14 +6,16 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck, point_file, to_toml
-from hybrid.text import choice
+from hybrid.choosing import Answer, Decided, ParetoSet, Point, ProfileCheck, point_file, to_toml
+from hybrid.text import choice, decision
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.choose import answers, figures, form, tables
 from hybrid.ui.choose.query import Query
 from hybrid.ui.choose.tables import MarkedPoint
 from hybrid.ui.view import DEFAULT_SPLIT, View
+
+_RULED_OUT = 3  # points shown that only the certificate rules out
 
 
 def main() -> None:
@@ -36,12 +38,15 @@ def main() -> None:
 
 def show(answer: Answer, query: Query, view: View) -> None:
     """The answer, and everything that explains it."""
+    if change := answers.reference_change(answer, query, view):
+        st.info(change, icon=":material/sync_alt:")
     there = replace(view, split=f"{query.images}-tune" if query.images else DEFAULT_SPLIT)
     if warning := choice.apart(answer):
         st.warning(warning, icon=":material/call_split:")
     with st.container(border=True, key="choose_answer"):
         show_answer(answer)
         take_along(answer, query, there)
+    show_curve(answer, query, view)
     show_tables(answer)
     show_figures(answer, answers.pareto_sets(query, view), there)
     show_other_models(answer, answers.compared(query, view))
@@ -49,7 +54,22 @@ def show(answer: Answer, query: Query, view: View) -> None:
 
 
 def show_answer(answer: Answer) -> None:
-    """The answer in words, its figures, and its certificate."""
+    """The answer, beside it the one without the certificate, and what decided between them."""
+    if answer.decided is Decided.CERTIFICATE and answer.without is not None:
+        certified, uncertified = st.columns(2)
+        with certified:
+            show_best(answer, columns=3)
+        with uncertified, st.container(border=True, key="choose_without"):
+            show_without(answer, answer.without)
+    else:
+        show_best(answer, columns=6)
+    if answer.best is not None:
+        show_evidence(answer, answer.best)
+    show_ruled_out(answer)
+
+
+def show_best(answer: Answer, *, columns: int) -> None:
+    """The answer in words and its figures."""
     best = answer.best
     if best is None:
         st.warning(choice.headline(answer), icon=":material/block:")
@@ -57,14 +77,38 @@ def show_answer(answer: Answer) -> None:
     st.markdown("**The lowest-energy point that meets your limits**")
     st.text(choice.headline(answer))
     st.caption(choice.how(best))
-    metrics(tables.boxes(best), columns=6, width=136)
-    if answer.proof is not None:
-        words = choice.certificate(answer.proof, best, answer.limits)
-        st.info(words, icon=":material/verified:")
-    elif answer.limits.confidence is not None:
-        st.caption("Nothing can be certified: there is no trace of the certify split here.")
-    st.caption(choice.on_images(answer))
-    st.caption(choice.on_test(answer))
+    metrics(tables.boxes(best, answer.limits), columns=columns, width=120)
+    st.caption(tables.about_boxes(best))
+
+
+def show_without(answer: Answer, other: Point) -> None:
+    """The answer without the certificate, and what the certificate costs."""
+    st.markdown("**Without the certificate**")
+    metrics(tables.boxes(other, answer.limits)[:3], columns=3, width=120)
+    st.text(decision.without(answer))
+
+
+def show_evidence(answer: Answer, best: Point) -> None:
+    """How far the answer can be believed: its certificate, what decided, and the test images."""
+    if answer.limits.uncertified:
+        st.warning(decision.decided(answer), icon=":material/gpp_maybe:")
+    else:
+        if answer.proof is not None:
+            words = choice.certificate(answer.proof, best, answer.limits)
+            st.info(words, icon=":material/verified:")
+        elif answer.limits.confidence is not None:
+            st.caption("Nothing can be certified: there is no trace of the certify split here.")
+        st.text(decision.decided(answer))
+    st.caption(f"{choice.on_images(answer)} {choice.on_test(answer)}")
+
+
+def show_ruled_out(answer: Answer) -> None:
+    """The points that only the certificate rules out, and what it would take to certify them."""
+    ruled_out = answer.uncertifiable[:_RULED_OUT]
+    if ruled_out:
+        st.text("These meet every limit on the tuning images and cannot be certified:")
+    for one in ruled_out:
+        st.caption(decision.uncertifiable(one))
 
 
 def take_along(answer: Answer, query: Query, view: View) -> None:
@@ -91,8 +135,6 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
             on_click="ignore",
             key="choose_report",
         )
-    if best is not None and (words := tables.rounded(best.thresholds)):
-        st.caption(words)
 
 
 def candidate(best: Point) -> MarkedPoint:
@@ -111,6 +153,28 @@ def open_in_explore(view: View, one: MarkedPoint) -> None:
         disabled=not one.early_exits,
         help=None if one.early_exits else "Explore shows networks with early exits; this has none.",
     )
+
+
+def show_curve(answer: Answer, query: Query, view: View) -> None:
+    """The least energy for each loss allowed, with and without the certificate."""
+    with st.container(border=True):
+        st.markdown(
+            f"**Least energy for the accuracy that may be lost** ({view.scope}). The other limits "
+            "are kept. Click a point to make its loss your limit."
+        )
+        curve = answers.curve(query, view)
+        st.plotly_chart(
+            figures.loss_curve(curve, answer.limits.max_loss_points),
+            key=form.CURVE,
+            on_select=form.limit_loss,
+            selection_mode="points",
+            config=PLOT,
+            alt="Least energy per image over the accuracy that may be lost, with and without the "
+            "certificate; the table below has the numbers",
+        )
+        st.caption(decision.curve(answer.limits))
+        with st.expander("As a table", icon=":material/list:"):
+            table(tables.costs(curve), "Least energy for each loss allowed")
 
 
 def show_tables(answer: Answer) -> None:

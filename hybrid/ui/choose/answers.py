@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import streamlit as st
@@ -11,18 +10,20 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from hybrid import choosing, energy, zoo
-from hybrid.choosing import Answer, Field, Limits, ParetoSet, ProfileCheck
+from hybrid.choosing import Answer, Field, Limits, LossCurve, ParetoSet, ProfileCheck
 from hybrid.errors import HybridError
 from hybrid.evaluation import Prices
+from hybrid.text import decision
 from hybrid.ui.cache import cached, card_file, prices_at
 from hybrid.ui.choose.query import Query
 from hybrid.ui.choose.report import to_html
 from hybrid.ui.view import View
 
-__all__ = ["answer", "compared", "pareto_sets", "report"]
+__all__ = ["answer", "compared", "curve", "pareto_sets", "reference_change", "report"]
 
 _QUICK_SECONDS = 0.4  # a shorter computation shows no progress
 _LOOK_SECONDS = 0.1
+_REFERENCES = "choose_references"  # candidates, references before them, and with them
 _SHOWN = "choose_shown"  # the settings of the answer on the page
 
 
@@ -80,9 +81,28 @@ def answer(query: Query, view: View, place: DeltaGenerator) -> Answer:
         raise
 
 
+def reference_change(answer: Answer, query: Query, view: View) -> str:
+    """That the last change of networks or images changed the reference of losses; else empty."""
+    state, now = st.session_state, answer.references
+    asked = _asked_answer(query, view).candidates
+    if _REFERENCES not in state:
+        state[_REFERENCES] = asked, now, now
+    known, _, last = state[_REFERENCES]
+    if known != asked:
+        state[_REFERENCES] = asked, last, now
+    _, before, now = state[_REFERENCES]
+    return decision.reference_change(before, now)
+
+
 def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
     """The candidates that the figures draw."""
     return _pareto_sets(_asked_answer(query, view))
+
+
+def curve(query: Query, view: View) -> LossCurve:
+    """The least energy for each loss allowed, with the other limits kept."""
+    with st.spinner("Choosing at other losses"):
+        return _curve(_asked_answer(query, view))
 
 
 def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
@@ -92,10 +112,10 @@ def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
 
 
 def report(query: Query, view: View) -> str:
-    """The answer as an HTML page of this moment."""
+    """The answer as an HTML page."""
     asked = _asked_answer(query, view)
     checks = _compared(asked, _profiles(query, view))
-    return to_html(_answer(asked), _pareto_sets(asked), checks, made=datetime.now(UTC))
+    return to_html(_answer(asked), _pareto_sets(asked), _curve(asked), checks)
 
 
 def _profiles(query: Query, view: View) -> tuple[str, ...]:
@@ -179,6 +199,11 @@ def _answer(asked: _AskedAnswer) -> Answer:
 @cached(entries=16, files=_all_files)
 def _pareto_sets(asked: _AskedAnswer) -> tuple[ParetoSet, ...]:
     return choosing.pareto_sets(asked.field, asked.limits, asked.prices)
+
+
+@cached(entries=16, files=_all_files)
+def _curve(asked: _AskedAnswer) -> LossCurve:
+    return choosing.loss_curve(asked.field, asked.limits, asked.prices)
 
 
 @cached(entries=16, files=_all_files)

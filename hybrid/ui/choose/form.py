@@ -13,10 +13,11 @@ from hybrid.ui import cache
 from hybrid.ui.choose.query import NUMBERS, Query
 from hybrid.ui.view import Offers, View
 
-__all__ = ["choose_on", "query", "refusal"]
+__all__ = ["CURVE", "choose_on", "limit_loss", "query", "refusal"]
 
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
 LISTS = ("among", "images", "under")
+CURVE = "choose_curve"  # the key of the figure
 _KEY = "choose"
 _WANTED = "choose_wanted"
 
@@ -57,6 +58,13 @@ def query(view: View) -> Query:
         )
     _write_address(asked)
     return asked
+
+
+def limit_loss() -> None:
+    """Make the loss that was clicked in the curve the limit; only as its callback."""
+    points = st.session_state[CURVE]["selection"]["points"]
+    if points:
+        st.session_state["choose_loss"] = round(float(points[0]["x"]), 4)
 
 
 def refusal(asked: Query) -> str:

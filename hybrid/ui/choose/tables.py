@@ -1,29 +1,44 @@
 """The parts of an answer that the page Choose shows: boxes, links and rows; no widgets."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from hybrid.choosing import Answer, Figures, ParetoSet, Point, ProfileCheck
-from hybrid.text import choice, numbers
+from hybrid.choosing import Answer, Limits, LossCurve, ParetoSet, Point, ProfileCheck
+from hybrid.text import choice, decision, numbers
 from hybrid.ui.charts import Box
-from hybrid.ui.view import STEPS, View, on_grid
+from hybrid.ui.choose import figures
+from hybrid.ui.view import View
 
 __all__ = [
     "MarkedPoint",
+    "about_boxes",
     "boxes",
+    "costs",
     "explore_link",
     "left_out",
     "marked",
     "ranking",
-    "rounded",
     "ruled_out",
     "under_models",
 ]
 
 
-_NEAREST = 6  # misses shown, whatever their mode
+_NEAREST = 8  # misses shown
+
+
+# The figures in boxes; others are there if they have a limit.
+_BOXES = (
+    "accuracy_percent", "loss_points", "energy_uj", "latency_ms", "uplink_bytes", "edge_memory_kib",
+    "days",
+)  # fmt: skip
+_LABELS = {
+    "loss_points": "Points lost",
+    "p95_latency_ms": "95 % latency",
+    "class_accuracy_percent": "Weakest class",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,31 +62,38 @@ class MarkedPoint:
         return f"{self.network}, {self.mode} {self.bits} bit at {at}"
 
 
-def boxes(best: Point) -> list[Box]:
+def boxes(best: Point, limits: Limits) -> list[Box]:
     """A point's figures on test, where nothing was chosen; those on tune are the small ones.
 
     Without a trace of test, there are only those on tune.
     """
-    shown = best.shown
+    shown, tune = best.shown.by_limit, best.tune.by_limit
+    keys = [key for key in _BOXES if key in shown]
+    keys += [key for key in limits.on_figures if key not in keys]
     return [
-        Box(label, value, f"{best.tune.split} {on_tune}" if best.test else shown.split)
-        for (label, value), (_, on_tune) in zip(_figures(shown), _figures(best.tune), strict=True)
+        Box(
+            _LABELS.get(key, choice.FIGURES[key]),
+            _boxed(key, shown[key]),
+            f"{best.tune.split} {_boxed(key, tune[key])}" if best.test else best.tune.split,
+        )
+        for key in keys
     ]
 
 
-def _figures(of: Figures) -> list[tuple[str, str]]:
-    """The label of each box and its figure."""
-    return [
-        ("Accuracy", numbers.percent(of.accuracy, 2)),
-        *(_labelled(key, value) for key, value in of.by_limit.items()),
-    ]
+def about_boxes(best: Point) -> str:
+    """Which images the figures in boxes are of."""
+    tune = numbers.count(best.tune.samples)
+    if best.test is None:
+        return f"On the {tune} images of {best.tune.split}, by which the point was chosen."
+    return (
+        f"Large: on the {numbers.count(best.test.samples)} test images, which decided nothing. "
+        f"Small: on the {tune} tuning images, by which the point was chosen."
+    )
 
 
-def _labelled(key: str, value: float) -> tuple[str, str]:
-    """A figure that fits a box; points are in the label."""
-    if key == "loss_points":
-        return "Points lost", numbers.fixed(value, 2)
-    return choice.FIGURES[key], choice.figure(key, value)
+def _boxed(key: str, value: float) -> str:
+    """A figure that fits a box; points are in its label."""
+    return numbers.fixed(value, 2) if key == "loss_points" else choice.figure(key, value)
 
 
 def explore_link(view: View, one: MarkedPoint) -> str:
@@ -80,35 +102,24 @@ def explore_link(view: View, one: MarkedPoint) -> str:
         view,
         network=one.network,
         bits=one.bits,
-        thresholds=tuple(on_grid(threshold) for threshold in one.thresholds),
+        thresholds=one.thresholds,
         sliders="each",
     )
     return f"./?{urlencode(there.write())}"  # relative: the server may be below a path
 
 
-def rounded(thresholds: Sequence[float]) -> str:
-    """A sentence with Explore's thresholds if its sliders cannot match the point's; else empty."""
-    nearest = [on_grid(threshold) for threshold in thresholds]
-    if nearest == list(thresholds):
-        return ""
-    return (
-        f"Explore's sliders move in steps of {1 / STEPS:g}: there it is shown at "
-        f"{choice.thresholds(nearest)}."
-    )
-
-
 def left_out(answer: Answer) -> list[dict[str, str]]:
-    """The choice, and below it what was left out: the nearest misses, and that of each mode."""
-    missed = [one for one in answer.ranking if not one.kept]
-    shown = [one for place, one in enumerate(missed) if place < _NEAREST or one in answer.left_out]
-    chosen = [] if answer.best is None else [_row(answer.best, "the choice")]
-    return chosen + [_row(one.point, choice.reason(one)) for one in shown]
+    """The choice, and below it the candidates that were left out, the nearest miss first."""
+    return [
+        _row(one.point, choice.reason(one) if one.violations else "the choice")
+        for one in decision.near_misses(answer, _NEAREST)
+    ]
 
 
 def _row(point: Point, why: str) -> dict[str, str]:
     return {
         "Candidate": choice.name(point),
-        "Energy per image": numbers.energy(point.tune.energy_pj),
+        "Energy on tune": numbers.energy(point.tune.energy_pj),
         "Why": why,
     }
 
@@ -140,6 +151,27 @@ def ranking(answer: Answer) -> list[dict[str, str]]:
         }
         for one in answer.ranking
     ]
+
+
+def costs(curve: LossCurve) -> list[dict[str, str]]:
+    """The least energy at each loss allowed, with and without the certificate."""
+    return [
+        {
+            "Accuracy that may be lost": f"{numbers.fixed(allowed, 2)} points",
+            figures.CURVES[0]: _energy(certified),
+            figures.CURVES[1]: _energy(uncertified),
+        }
+        for allowed, certified, uncertified in zip(
+            curve.allowed_points,
+            curve.certified_energy_pj,
+            curve.uncertified_energy_pj,
+            strict=True,
+        )
+    ]
+
+
+def _energy(energy_pj: float) -> str:
+    return numbers.energy(energy_pj) if math.isfinite(energy_pj) else "no point"
 
 
 def under_models(checks: Sequence[ProfileCheck]) -> list[dict[str, str]]:

