@@ -20,6 +20,7 @@ from hybrid.certificates.bounds import (
     check_delta,
     clopper_pearson,
     clopper_pearson_p_values,
+    expected_samples,
     fewest_samples,
 )
 from hybrid.certificates.certificates import (
@@ -56,6 +57,7 @@ __all__ = [
     "clopper_pearson",
     "clopper_pearson_p_values",
     "disagreements",
+    "expected_samples",
     "fewest_samples",
     "fixed_sequence",
     "loss_gaps",

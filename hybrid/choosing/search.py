@@ -14,7 +14,7 @@ How complete the search is:
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,7 @@ __all__ = [
     "options",
     "refined",
     "steps",
+    "worst_class",
 ]
 
 Counts = npt.NDArray[np.int64]
@@ -100,14 +101,21 @@ def steps(trace: TraceLike, measure: str) -> Steps:
 
 def options(trace: TraceLike, measure: str, moves: Steps) -> Options:
     """The useful combinations; see the module for how complete they are."""
-    distinct = moves.thresholds
-    if math.prod(len(some) for some in distinct) <= COMBINATIONS:
-        return _all(trace, measure, distinct, exact=True)
-    size = int(COMBINATIONS ** (1 / len(distinct)))
-    grid = _all(
-        trace, measure, [some[policy.evenly(len(some), size)] for some in distinct], exact=False
-    )
-    return joined(_together(trace, measure, np.unique(np.concatenate(distinct))), grid)
+    return _options(trace, measure, moves.thresholds)
+
+
+def worst_class(trace: TraceLike, measure: str, moves: Steps) -> Floats:
+    """The lowest accuracy of a class, (m,), at each of the combinations of `options`.
+
+    Counting takes as long for a class as for all of them, so call this only if it is needed.
+    """
+    found = [
+        _options(_of_class(trace, label), measure, moves.thresholds).right
+        / np.count_nonzero(trace.labels == label)
+        for label in np.unique(trace.labels)
+    ]
+    lowest: Floats = np.min(found, axis=0)
+    return lowest
 
 
 def joined(*some: Options) -> Options:
@@ -185,6 +193,34 @@ def refined(
         right=np.array([p[2] for p in passed], np.int64),
         exact=False,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
+    """Some samples of a trace."""
+
+    labels: npt.NDArray[np.int64]
+    correct: Bools
+    confidences: Mapping[str, npt.NDArray[np.float32]]
+
+
+def _of_class(trace: TraceLike, label: int) -> _Part:
+    rows = trace.labels == label
+    return _Part(
+        labels=trace.labels[rows],
+        correct=trace.correct[rows],
+        confidences={name: values[rows] for name, values in trace.confidences.items()},
+    )
+
+
+def _options(trace: TraceLike, measure: str, distinct: Sequence[Floats]) -> Options:
+    if math.prod(len(some) for some in distinct) <= COMBINATIONS:
+        return _all(trace, measure, distinct, exact=True)
+    size = int(COMBINATIONS ** (1 / len(distinct)))
+    grid = _all(
+        trace, measure, [some[policy.evenly(len(some), size)] for some in distinct], exact=False
+    )
+    return joined(_together(trace, measure, np.unique(np.concatenate(distinct))), grid)
 
 
 def _all(trace: TraceLike, measure: str, grids: Sequence[Floats], *, exact: bool) -> Options:
