@@ -6,11 +6,20 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from hybrid.choosing import Answer, Decided, ParetoSet, Point, ProfileCheck, point_file, to_toml
+from hybrid.choosing import (
+    Answer,
+    Decided,
+    ParetoSet,
+    Point,
+    ProfileCheck,
+    point_file,
+    to_toml,
+)
 from hybrid.text import choice, decision
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.choose import answers, figures, form, tables
+from hybrid.ui.choose import answers, certified, figures, form, tables
+from hybrid.ui.choose.certified import CertifiedPoint
 from hybrid.ui.choose.query import Query
 from hybrid.ui.choose.tables import MarkedPoint
 from hybrid.ui.view import DEFAULT_SPLIT, View
@@ -56,10 +65,10 @@ def show(answer: Answer, query: Query, view: View) -> None:
 def show_answer(answer: Answer) -> None:
     """The answer, beside it the one without the certificate, and what decided between them."""
     if answer.decided is Decided.CERTIFICATE and answer.without is not None:
-        certified, uncertified = st.columns(2)
-        with certified:
+        left, right = st.columns(2)
+        with left:
             show_best(answer, columns=3)
-        with uncertified, st.container(border=True, key="choose_without"):
+        with right, st.container(border=True, key="choose_without"):
             show_without(answer, answer.without)
     else:
         show_best(answer, columns=6)
@@ -116,7 +125,8 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
     best = answer.best
     with st.container(horizontal=True):
         if best is not None:
-            open_in_explore(view, candidate(best))
+            proof = tables.certified(answer)
+            open_in_explore(view, candidate(best), key="choose_open", proof=proof)
             st.download_button(
                 "operating-point.toml",
                 to_toml(point_file(answer)),
@@ -144,15 +154,21 @@ def candidate(best: Point) -> MarkedPoint:
     )
 
 
-def open_in_explore(view: View, one: MarkedPoint) -> None:
-    """A link that opens Explore in a new tab, with the sliders at this point."""
-    st.link_button(
+def open_in_explore(
+    view: View, one: MarkedPoint, *, key: str, proof: CertifiedPoint | None = None
+) -> None:
+    """A button that opens Explore at this point, where its certificate holds too."""
+    asked = st.button(
         "Open in Explore",
-        tables.explore_link(view, one),
+        key=key,
         icon=":material/tune:",
         disabled=not one.early_exits,
         help=None if one.early_exits else "Explore shows networks with early exits; this has none.",
     )
+    if asked:
+        if proof is not None:
+            certified.keep(proof)
+        app_frame.open_page("explore", **tables.in_explore(one, view))
 
 
 def show_curve(answer: Answer, query: Query, view: View) -> None:
@@ -233,7 +249,7 @@ def show_marked(one: MarkedPoint | None, view: View) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="choose_marked"):
         st.text(f"Marked: {one.words}")
-        open_in_explore(view, one)
+        open_in_explore(view, one, key="choose_open_marked")
 
 
 def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import streamlit as st
 
 from hybrid.data import user_splits
-from hybrid.ui import cache
+from hybrid.ui import cache, session
 from hybrid.ui.choose.query import NUMBERS, Query
 from hybrid.ui.view import Offers, View
 
 __all__ = ["CURVE", "choose_on", "limit_loss", "query", "refusal"]
 
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
-LISTS = ("among", "images", "under")
 CURVE = "choose_curve"  # the key of the figure
 _KEY = "choose"
 _WANTED = "choose_wanted"
@@ -43,7 +42,7 @@ def choose_on(network: str, images: str) -> None:
 def query(view: View) -> Query:
     """The limits as the user sets them, from the link at first; written into the address."""
     known = cache.offers()
-    if _KEY not in st.session_state:
+    if _KEY not in st.session_state or session.asked() is not None:
         _start_from_link(view, known)
     _start_from_other_page()
     _follow_sidebar(view)
@@ -56,7 +55,7 @@ def query(view: View) -> Query:
             f"The battery is taken into account once {' and '.join(missing)} {are} given too.",
             icon=":material/battery_unknown:",
         )
-    _write_address(asked)
+    session.write_address(asked.write())
     return asked
 
 
@@ -146,10 +145,10 @@ def _number(key: str) -> float | None:
 
 
 def _start_from_link(view: View, known: Offers) -> None:
-    """On a session's first visit, set the widgets to the link's query."""
+    """On the first visit and after Back or Forward: set the widgets to the link's query."""
     state = st.session_state
     asked, problems = Query.read(
-        st.query_params.to_dict(),
+        session.asked() or {},
         network=view.network,
         networks=tuple(known.early_exits),
         profiles=known.profiles,
@@ -186,16 +185,6 @@ def _problems(asked: Query) -> tuple[str, ...]:
     if form.opened != asked:
         form.problems = ()
     return form.problems
-
-
-def _write_address(asked: Query) -> None:
-    """Write the limits into the address, next to the view that the app frame has written."""
-    wanted = asked.write()
-    for key in (*NUMBERS, *LISTS):
-        if key in wanted and st.query_params.get(key) != wanted[key]:
-            st.query_params[key] = wanted[key]
-        elif key not in wanted and key in st.query_params:
-            del st.query_params[key]
 
 
 def _form() -> _Form:

@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlencode
 
-from hybrid.choosing import Answer, Limits, LossCurve, ParetoSet, Point, ProfileCheck
+from hybrid.choosing import Answer, Limits, LossCurve, ParetoSet, Point, ProfileCheck, taken_from
 from hybrid.text import choice, decision, numbers
 from hybrid.ui.charts import Box
 from hybrid.ui.choose import figures
+from hybrid.ui.choose.certified import CertifiedPoint
 from hybrid.ui.view import View
 
 __all__ = [
     "MarkedPoint",
     "about_boxes",
     "boxes",
+    "certified",
     "costs",
-    "explore_link",
+    "in_explore",
     "left_out",
     "marked",
     "ranking",
@@ -29,6 +30,7 @@ __all__ = [
 _NEAREST = 8  # misses shown
 
 
+_EARLY = {"hybrid", "edge"}  # modes that Explore has sliders for
 # The figures in boxes; others are there if they have a limit.
 _BOXES = (
     "accuracy_percent", "loss_points", "energy_uj", "latency_ms", "uplink_bytes", "edge_memory_kib",
@@ -53,7 +55,7 @@ class MarkedPoint:
     @property
     def early_exits(self) -> bool:
         """Whether Explore has sliders for it."""
-        return self.mode in {"hybrid", "edge"}
+        return self.mode in _EARLY
 
     @property
     def words(self) -> str:
@@ -96,16 +98,35 @@ def _boxed(key: str, value: float) -> str:
     return numbers.fixed(value, 2) if key == "loss_points" else choice.figure(key, value)
 
 
-def explore_link(view: View, one: MarkedPoint) -> str:
-    """The address of Explore with its sliders at a candidate's thresholds."""
-    there = replace(
-        view,
-        network=one.network,
-        bits=one.bits,
-        thresholds=one.thresholds,
-        sliders="each",
+def in_explore(one: MarkedPoint, view: View) -> dict[str, Any]:
+    """The fields of Explore's view that show a candidate.
+
+    Args:
+        view: with the split to show it on.
+    """
+    return {
+        "network": one.network,
+        "bits": one.bits,
+        "thresholds": one.thresholds,
+        "sliders": "each",
+        "split": view.split,
+    }
+
+
+def certified(answer: Answer) -> CertifiedPoint | None:
+    """The best point with its certificate; None if it has none or Explore cannot show it."""
+    best = answer.best
+    if best is None or answer.proof is None or best.mode not in _EARLY:
+        return None
+    return CertifiedPoint(
+        network=best.network,
+        bits=best.bits,
+        thresholds=best.thresholds,
+        measure=best.measure,
+        splits=tuple(taken_from(answer.images).values()),
+        sentence=choice.certificate(answer.proof, best, answer.limits),
+        certificate=asdict(answer.proof),
     )
-    return f"./?{urlencode(there.write())}"  # relative: the server may be below a path
 
 
 def left_out(answer: Answer) -> list[dict[str, str]]:
