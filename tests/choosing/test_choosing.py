@@ -167,16 +167,17 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
 
 
 @given(random_traces(max_samples=10, max_exits=2))
-def test_the_thresholds_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
+def test_the_thresholds_of_one_exit_reach_every_outcome_of_the_sliders_once(trace: Trace) -> None:
     assume(trace.all_exits == 2)
     sure = trace.confidences[MEASURE][:, 0]
 
     found = search.distinct_thresholds(sure)
 
     leaving = [int((sure >= np.float32(value)).sum()) for value in found]
-    values = np.unique(sure)
-    expected = [int((sure >= value).sum()) for value in values] + ([] if values[-1] == 1 else [0])
-    assert leaving == expected
+    sliders = (np.arange(10_001) / 10_000).astype(np.float32)
+    reached = {int((sure >= value).sum()) for value in sliders}
+    assert leaving == sorted(reached, reverse=True)
+    assert [round(value * 10_000) / 10_000 for value in found] == found.tolist()
 
 
 def test_an_edge_ends_at_its_last_exit_and_sends_nothing() -> None:
