@@ -7,10 +7,10 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text.point import against, headlines, honest, reach, verdict
+from hybrid.text.point import against, headlines, honest, reach
 from hybrid.ui import app_frame, cache, gallery, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import certification, figures, follower, load
+from hybrid.ui.explore import bands, certification, figures, follower, load, verdict
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.follower import place
 from hybrid.ui.view import View
@@ -44,6 +44,7 @@ def main() -> None:
     pictures()
     follower.mount(load.follower_settings(view), on_click=go_to_clicked)
     send_traces(view)
+    follower.send_bounds(view, bands.payload(view))
     if follower.is_alive():
         session.follow_with(POINT, PICTURES)
 
@@ -141,9 +142,7 @@ def show_headlines() -> None:
             exits = exit_labels(view.early_exits)[:-1]
             st.caption(reach(point.outcome, exits, together=view.together))
         metrics(shown, columns=6)
-        with st.container(key="explore_verdict"):
-            said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
-            st.caption(said)
+        verdict.show(view, data, point)
     certification.show(view)
 
 

@@ -15,6 +15,7 @@ from hybrid.ui import cache, palette, session
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
+    SAME_AS_DEVICE,
     STEPS,
     Offers,
     View,
@@ -39,11 +40,17 @@ _STYLE = st.components.v2.component(
     isolate_styles=False,
 )
 _SCOPE_HELP = (
-    "**compute**: multiply-accumulates on both sides of the cut.  \n"
+    "**compute**: multiply-accumulates on both sides of the cut. The radio is left out, and the "
+    "cloud is priced like the device unless it has its own profile below.  \n"
     "**compute + memory**: plus each layer's memory traffic: weights and inputs read once, outputs "
     "written once.  \n"
     "**device**: edge compute, memory and radio. The cloud costs the battery nothing, and the "
     "baseline is sending the raw image."
+)
+_CLOUD_HELP = (
+    "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "
+    "the device, so that every point is compared with the same baseline. In the scope device, the "
+    "cloud costs no energy."
 )
 _MEASURE_HELP = (
     "An exit's confidence, from 0 to 1: the highest class probability, the margin between the two "
@@ -70,6 +77,13 @@ def choices(offers: Offers) -> dict[str, Any]:
     )
     # Below it, since a title is wider than a select box of the sidebar and would be cut there.
     st.caption(cache.profile_title(chosen["profile"]))
+    chosen["cloud"] = st.selectbox(
+        "Cloud profile",
+        (SAME_AS_DEVICE, *offers.profiles),
+        key="cloud",
+        format_func=lambda name: "Same as the device" if name == SAME_AS_DEVICE else name,
+        help=_CLOUD_HELP,
+    )
     chosen["link"] = st.selectbox(
         "Link profile",
         offers.links,
@@ -104,7 +118,9 @@ def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
         bits = _bits(sorted(exits_of), held)
     with last:
         mode = _mode()
-    blank = View(thresholds=(0.0,) * exits, sliders=mode, bits=bits, **choice)
+    # From the current view, so that fields without a control keep their values.
+    known = {"sliders": mode, "bits": bits, "thresholds": (0.0,) * exits} | dict(choice)
+    blank = replace(session.current(), **known)
     keys = slider_keys(blank)
     session.preset_thresholds(keys)
     values = []
@@ -202,7 +218,6 @@ def _slider(key: str, number: int, blank: View) -> float:
         step=1 / STEPS,
         format="%.4f",
         key=key,
-        bind="query-params",
         on_change=_moved,
         help="An image stops here if its confidence is at least this.",
     )

@@ -95,6 +95,9 @@ def slide_to(page: Any, key: str, value: float) -> None:
     page.mouse.move(track["x"] + track["width"] * value / most, middle, steps=12)
 
 
+VERDICT = ".st-key-explore_verdict [data-testid=stCaptionContainer] p"
+
+
 @pytest.mark.parametrize("measure", ["max_probability", "entropy"])
 def test_browser_and_python_count_the_same_samples_at_200_random_positions_of_all_sliders(
     page: Any, address: str, pretrained: Path, follower_js: str, measure: str
@@ -185,7 +188,7 @@ def test_everything_follows_the_bit_width_while_it_is_dragged(
     settled(page, f"JSON.stringify(({HELD})())")
     dragged = page.evaluate(HELD)
     texts = {key: metric(page, key) for key in HEADLINES}
-    verdict = page.locator(".st-key-explore_verdict").inner_text()
+    verdict = page.locator(VERDICT).inner_text()
     faded = page.evaluate(
         "() => document.querySelector('[class*=st-key-explore_certificate_at_]').style.opacity"
     )
@@ -211,7 +214,7 @@ def test_everything_follows_the_bit_width_while_it_is_dragged(
     assert sum(dragged["parts"]) == pytest.approx(scale * now.energy_pj)
     # On release Python says the same, and draws no figure again.
     assert {key: metric(page, key) for key in HEADLINES} == texts
-    assert page.locator(".st-key-explore_verdict").inner_text() == verdict
+    assert page.locator(VERDICT).inner_text() == verdict
     assert page.evaluate(HELD) == dragged
     stands = [float(page.locator(f".st-key-t{i} input").input_value()) for i in (1, 2, 3)]
     assert stands == [0.6, 0.5, 0.4]
@@ -259,7 +262,7 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     )
     settled(page, f"JSON.stringify([...{flow}])")
     dragged = {key: metric(page, key) for key in HEADLINES}
-    verdict = page.locator(".st-key-explore_verdict").inner_text()
+    verdict = page.locator(VERDICT).inner_text()
     flow_dragged = page.evaluate(f"[...{flow}]")
     address_while_dragging = page.url
     page.mouse.up()
@@ -271,7 +274,7 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     threshold = float(page.locator(".st-key-t1 input[type=range]").input_value())
     assert f"t1={threshold}" in page.url
     assert {key: metric(page, key) for key in HEADLINES} == dragged
-    assert page.locator(".st-key-explore_verdict").inner_text() == verdict
+    assert page.locator(VERDICT).inner_text() == verdict
     expected = policy.outcome(recorded(pretrained, "trees-toy", 2), (threshold, 0.8))
     assert flow_dragged[:3] == list(expected.exit_counts)
     assert dragged["edge"][1] == f"{sum(expected.exit_counts[:-1]):,} of 2,000"
@@ -364,6 +367,26 @@ def test_on_a_phone_the_sliders_fit_a_thumb_and_stay_in_view(
         assert min(width, height) >= 44
         assert 0 <= top < bottom <= 844 / 2
         assert on_top
+
+
+def test_the_button_to_a_better_point_fades_while_the_verdict_names_another_one(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2&t1=1&t2=1", follower_js)
+    before = page.locator(VERDICT).inner_text()
+    opacity = "getComputedStyle(document.querySelector('[class*=st-key-explore_better_]')).opacity"
+    assert page.evaluate(opacity) == "1"
+
+    slide_to(page, "t1", 0.3)
+    page.wait_for_function(f"Number({opacity}) < 1", timeout=PATIENCE_MS)
+    dragged = page.locator(VERDICT).inner_text()
+    page.mouse.up()
+    said_by_address(page, "t1=")
+
+    assert dragged != before
+    assert page.locator(VERDICT).inner_text() == dragged
+    button = page.locator("[class*=st-key-explore_better_]")
+    assert button.count() == 0 or page.evaluate(opacity) == "1"
 
 
 # Of each figure the attributes of its shapes that the follower writes, as plain numbers.

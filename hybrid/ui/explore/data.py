@@ -9,7 +9,14 @@ from hybrid import energy, policy
 from hybrid.traces.trace import Trace
 from hybrid.zoo import Card
 
-__all__ = ["ExploreData", "ExplorePrices", "Frontier", "Ranges", "StaticPoint"]
+__all__ = [
+    "Alternative",
+    "ExploreData",
+    "ExplorePrices",
+    "Frontier",
+    "Ranges",
+    "StaticPoint",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,21 @@ class Ranges:
         return Ranges(accuracy=(low - room, high + room), parts=(0.0, 1.05 * most))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """A point of the chart; a static network has no thresholds."""
+
+    bits: int
+    thresholds: tuple[float, ...]
+    accuracy: float
+    energy_pj: float
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a static network."""
+        return not self.thresholds
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExploreData:
     """The data of Explore that do not depend on the sliders."""
@@ -90,4 +112,5 @@ class ExploreData:
     ranges: Ranges
     frontiers: tuple[Frontier, ...]
     statics: tuple[StaticPoint, ...]
+    alternatives: tuple[Alternative, ...]  # none if accuracy is unknown
     together: policy.ThresholdSweep

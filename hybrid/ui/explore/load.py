@@ -31,6 +31,7 @@ from hybrid.ui.cache import (
     trace_files,
 )
 from hybrid.ui.explore import tables
+from hybrid.ui.explore.alternatives import alternatives
 from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, Ranges, StaticPoint
 from hybrid.ui.explore.follower import payload
 from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, without_thresholds
@@ -94,29 +95,33 @@ def explore_data(view: View) -> ExploreData:
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
+    labelled = trace(view.network, view.variant, view.split).labelled
     return ExploreData(
         card=zoo.card(view.network),
-        labelled=trace(view.network, view.variant, view.split).labelled,
+        labelled=labelled,
         trace=counted(view.network, view.variant, view.split),
         prices=prices(view),
         energy_unit=energy_unit(view),
         ranges=_ranges(view),
         frontiers=frontiers(view),
         statics=statics(view),
+        alternatives=alternatives(frontiers(view), statics(view)) if labelled else (),
         together=sweep_together(view),
     )
 
 
-@cached(entries=32, files=_shown_files, of=any_point)
+@cached(entries=32, files=_all_files, of=any_point)
 def follower_settings(view: View) -> dict[str, Any]:
     """What the script in the browser is told of all bit widths: prices and texts."""
+    known, labelled = statics(view), _labelled(view)
     return payload.settings(
         view,
         [_width(replace(view, bits=bits)) for bits in bit_widths(view)],
-        statics(view),
+        alternatives(frontiers(view), known) if labelled else (),
+        static_bits=[one.bits for one in known],
         image_bytes=zoo.card(view.network).image_bytes,
         scale_pj=energy_unit(view)[0],
-        labelled=_labelled(view),
+        labelled=labelled,
     )
 
 
@@ -198,7 +203,7 @@ def frontier_table(view: View) -> "pd.DataFrame":
 def prices(view: View) -> ExplorePrices:
     """Costs of the view's network on its hardware and link, in its scope."""
     known, variant = zoo.card(view.network), zoo.variant(view.network, view.bits)
-    asked = prices_at(view.profile, view.link, view.scope)
+    asked = prices_at(view.profile, view.link, view.scope, view.cloud)
     by_exit = _parts_by_exit(variant, asked)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
     return ExplorePrices(
@@ -215,7 +220,7 @@ def prices(view: View) -> ExplorePrices:
 @cached(entries=64, files=_shown_files, of=any_point)
 def statics(view: View) -> tuple[StaticPoint, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
-    found, asked = [], prices_at(view.profile, view.link, view.scope)
+    found, asked = [], prices_at(view.profile, view.link, view.scope, view.cloud)
     for variant in zoo.card(view.network).statics:
         accuracy = _accuracy(view.network, variant.name, view.split)
         if accuracy is not None:
@@ -296,6 +301,7 @@ def _parts_by_exit(variant: zoo.Variant, asked: evaluation.Prices) -> list[dict[
             link=asked.link,
             scope=asked.scope,
             radio=True,
+            cloud=asked.cloud,
         )
         for one in takes
     ]

@@ -193,19 +193,3 @@ def test_a_message_of_python_is_read_as_it_was_written(javascript: JavaScript, t
     assert got["codes"] == (reaches.sum(axis=-1) - 1).ravel().tolist()
     assert got["correct"] == recorded.correct.T.astype(int).ravel().tolist()
     assert got["labels"] == recorded.labels.tolist()
-
-
-def test_the_most_accurate_of_the_networks_that_are_better_on_both_axes_beats_the_point(
-    javascript: JavaScript,
-) -> None:
-    point = {"accuracy": 0.9, "energy_pj": 10}
-    offered = [(2, 0.91, 5), (3, 0.93, 9), (4, 0.99, 10), (8, 0.9, 1), (32, 0.92, 2)]
-    statics = [{"bits": b, "accuracy": a, "energy_pj": e} for b, a, e in offered]
-
-    best, none = javascript(
-        "([point, all]) => [all, all.slice(2, 4)].map((some) => counting.beatenBy(point, some))",
-        [point, statics],
-    )
-
-    assert best["bits"] == 3
-    assert none is None

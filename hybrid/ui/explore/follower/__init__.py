@@ -6,10 +6,11 @@ it is running, and which point of the frontier was clicked.
 
     counting.js   codes and thresholds to counts and means
     filling.js    templates and number formats to texts
+    certifying.js bounds of every setting of the sliders
     internals.js  all that Streamlit and plotly.js do not promise
-    store.js      the traces in the browser
+    store.js      the traces and bounds in the browser
     follower.js   joins these, once per animation frame
-    receiver.js   puts the traces into the store
+    receiver.js   puts traces and bounds into the store
 """
 
 import re
@@ -19,6 +20,7 @@ from typing import Any
 
 import streamlit as st
 
+from hybrid.ui.explore.follower import payload
 from hybrid.ui.view import STEPS, View
 
 __all__ = [
@@ -30,13 +32,21 @@ __all__ = [
     "mount",
     "place",
     "script",
+    "send_bounds",
     "send_traces",
 ]
 
 KEY = "explore_follower"
 # Each imports from earlier ones.
-FILES = ("counting.js", "filling.js", "internals.js", "store.js", "follower.js")
-RECEIVER = ("counting.js", "store.js", "receiver.js")
+FILES = (
+    "counting.js",
+    "filling.js",
+    "certifying.js",
+    "internals.js",
+    "store.js",
+    "follower.js",
+)
+RECEIVER = ("counting.js", "certifying.js", "store.js", "receiver.js")
 
 _HTML = """
 <div class="follower">
@@ -84,6 +94,12 @@ def send_traces(sent: Mapping[int, bytes], *, first: int) -> None:
     with st.container(key="explore_traces", gap=None):
         _RECEIVER(key="explore_traces_first", data=sent.get(first, b""), height="content")
         _RECEIVER(key="explore_traces_others", data=others, height="content")
+
+
+def send_bounds(view: View, found: Mapping[str, Any]) -> None:
+    """Send the bounds of all bit widths, from `bands.payload`."""
+    data = {**found, "id": payload.bounds_id(view)}
+    _RECEIVER(key="explore_bounds", data=data, height="content")
 
 
 def place(view: View) -> str:

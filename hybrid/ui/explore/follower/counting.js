@@ -35,6 +35,10 @@ function unpack(header, bytes) {
   return { ...header, codes, correct, labels, classSamples };
 }
 
+export function bytes(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
 // How many samples take each exit and how many of them are right, over all and by class.
 export function count({ samples, exits, classes, codes, correct, labels }, thresholds) {
   const early = exits - 1;
@@ -148,9 +152,9 @@ export function operatingPoint(trace, prices, thresholds) {
   };
 }
 
-// The most accurate static network that is more accurate and takes less energy; null if none is.
-export function beatenBy({ accuracy, energy_pj }, statics) {
-  const better = statics.filter((one) => one.accuracy > accuracy && one.energy_pj < energy_pj);
-  if (!better.length) return null;
-  return better.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+// The place of the point to prefer to this one, as hybrid.ui.explore.alternatives.better finds it;
+// null if none is. The alternatives are sorted by rising energy and rising accuracy.
+export function betterThan({ accuracy, energy_pj }, alternatives) {
+  const at = alternatives.accuracy.findIndex((reached) => reached >= accuracy);
+  return at >= 0 && alternatives.energy_pj[at] < energy_pj ? at : null;
 }

@@ -9,8 +9,9 @@
 // The traces of all bit widths come apart from the prices and templates (receiver.js), so that a
 // price costs no second transfer. What cannot be counted here fades until Python has drawn it.
 
+import { boundAt, kindOfClaim } from "./certifying.js";
 import { mean, operatingPoint, sweep, sweepTogether } from "./counting.js";
-import { words } from "./filling.js";
+import { fill, words } from "./filling.js";
 import {
   canDraw,
   catchUp,
@@ -30,7 +31,7 @@ import {
   slideFlow,
   sliderValue,
 } from "./internals.js";
-import { traceOf } from "./store.js";
+import { held } from "./store.js";
 
 const STATES = new WeakMap();
 const REST_MS = 150; // after this long without a move the value rests
@@ -81,17 +82,17 @@ function load(state, data) {
   const widthOf = (bits) => state.widths.find((width) => width.bits === bits);
   state.root.follower = {
     at: (bits, thresholds) => pointAt(widthOf(bits), thresholds),
-    held: () => state.widths.filter(({ trace }) => traceOf(trace)).map(({ bits }) => bits),
+    held: () => state.widths.filter(({ trace }) => held(trace)).map(({ bits }) => bits),
     sweep: (bits, exit, thresholds) =>
-      sweep(traceOf(widthOf(bits).trace), exit, thresholds, data.sweep_points),
-    sweepTogether: (bits) => sweepTogether(traceOf(widthOf(bits).trace), data.sweep_points),
+      sweep(held(widthOf(bits).trace), exit, thresholds, data.sweep_points),
+    sweepTogether: (bits) => sweepTogether(held(widthOf(bits).trace), data.sweep_points),
     slide: () => slideAll(state),
     frames: state.frames,
   };
 }
 
 function pointAt(width, thresholds) {
-  const trace = traceOf(width.trace);
+  const trace = held(width.trace);
   const point = operatingPoint(trace, width, thresholds);
   return { ...point, ...words(width, point), width, trace };
 }
@@ -103,7 +104,7 @@ function tick(state) {
   const controls = readControls(state);
   if (!controls) return;
   const { width, thresholds } = controls;
-  const countable = traceOf(width.trace)?.exits === thresholds.length + 1;
+  const countable = held(width.trace)?.exits === thresholds.length + 1;
   fadeOld(state, controls, countable);
   if (!countable) return;
   const key = [width.bits, ...thresholds].join();
@@ -117,7 +118,10 @@ function tick(state) {
     state.curves = null;
     speak(state, "off");
     showTexts(state);
+    fadeButton(state);
   }
+  const bounds = held(state.data.bounds);
+  if (moved || bounds !== state.bounds) showBound(state, bounds);
   if (rests) state.rested = true;
   if (moved || state.rested) draw(state);
   if (rests) rest(state);
@@ -140,14 +144,31 @@ function showTexts({ now }) {
   now.width.sliders.forEach((slider, i) => fade(slider, now.reached[i] === 0));
 }
 
-// Python alone computes certificates and finds images: while the controls are not where it did so,
-// they fade; so does everything at a bit width that the browser cannot count.
-function fadeOld({ data: { steps, grid } }, { width, thresholds }, countable) {
+// The bound at the present point, where the browser has it.
+function showBound(state, bounds) {
+  const { width, thresholds } = state.now;
+  state.bounds = bounds;
+  const band = bounds?.bands.get(String(width.bits));
+  if (band?.early !== thresholds.length) return;
+  const tenths = boundAt(band, thresholds);
+  const template = bounds.templates[kindOfClaim(bounds.method, tenths)];
+  const text = fill(template, { tenths: Math.abs(tenths) }, state.data.numbers);
+  showText("explore_bound", [text, null]);
+}
+
+// The button below the verdict goes where Python's last verdict led: it fades where another leads.
+function fadeButton({ now }) {
+  fadeUnless("explore_verdict", "explore_better_", String(now.better)); // "null": no point is better
+}
+
+// Python alone finds images: while the controls are not where it did so, they fade. So does the bound
+// while the browser has none, and everything at a bit width that the browser cannot count.
+function fadeOld({ data: { steps, grid, bounds } }, { width, thresholds }, countable) {
   const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid));
   const place = [width.bits, ...at].join("_");
-  for (const name of ["certificate", "pictures"]) {
-    fadeUnless(`explore_${name}`, `explore_${name}_at_`, place);
-  }
+  fadeUnless("explore_pictures", "explore_pictures_at_", place);
+  const bounded = countable && held(bounds)?.bands.has(String(width.bits));
+  fadeUnless("explore_certificate", "explore_certificate_at_", bounded ? null : place);
   const old = !countable && !isAt("explore_reach", "explore_reach_at_", place);
   for (const key of ["explore_now", ...Object.keys(FIGURES), "explore_flow"]) fade(key, old);
 }

@@ -6,8 +6,8 @@
 //   input[type=range]                  inside a slider; its value follows the pointer. A select
 //                                      slider's is the place of the option
 //   [data-testid=stMetricValue] p      a metric's value, its note ([data-testid=stMetricDelta] p),
-//   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last child, a
-//                                      text node that React overwrites only when Python's changes
+//   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last text
+//                                      node, which React overwrites only when Python's changes
 //   [data-testid=stTopNavLink], [data-testid=stSidebarNavLink]   links to other pages
 //   .js-plotly-plot, window.Plotly     a chart's element, and plotly.js once a chart was drawn
 //   Streamlit puts its own copy of a figure back after mounting and after a change of theme.
@@ -64,8 +64,11 @@ export function showText(key, [value, note]) {
 }
 
 function setText(paragraph, text) {
-  const node = paragraph?.lastChild;
-  if (node?.nodeType === Node.TEXT_NODE && node.nodeValue !== text) node.nodeValue = text;
+  const isText = (node) => node.nodeType === Node.TEXT_NODE;
+  const node = Array.from(paragraph?.childNodes ?? []).findLast(isText);
+  if (!node) return;
+  const written = node === paragraph.lastChild ? text : `${text} `; // an icon with help follows
+  if (node.nodeValue !== written) node.nodeValue = written;
 }
 
 // Whether the element inside a container whose key begins like this names this place.
@@ -73,10 +76,10 @@ export function isAt(container, prefix, place) {
   return placed(container, prefix)?.classList.contains(`st-key-${prefix}${place}`) ?? false;
 }
 
-// Fade that element unless it names this place.
+// Fade that element unless it names this place; for a place of null show it.
 export function fadeUnless(container, prefix, place) {
   const element = placed(container, prefix);
-  if (element) dim(element, !element.classList.contains(`st-key-${prefix}${place}`));
+  if (element) dim(element, place !== null && !isAt(container, prefix, place));
 }
 
 function placed(container, prefix) {

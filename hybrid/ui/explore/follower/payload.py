@@ -8,7 +8,7 @@ changes with every price. Neither part contains a bit width or a threshold that 
 import hashlib
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from hybrid.ui import palette
 from hybrid.ui.view import STEPS, View, slider_keys
 from hybrid.zoo import exit_labels
 
-__all__ = ["SWEEP_POINTS", "Width", "chunk", "identity", "settings", "templates"]
+__all__ = ["SWEEP_POINTS", "Width", "bounds_id", "chunk", "identity", "settings", "templates"]
 
 SWEEP_POINTS = 201  # thresholds of the curves that the follower redraws
 
@@ -86,11 +86,17 @@ def identity(sent: bytes) -> str:
     return str(json.loads(sent[4 : 4 + size])["id"])
 
 
+def bounds_id(view: View) -> str:
+    """Id of the bounds in the browser, which are sent apart from the settings."""
+    return f"{view.network}/{view.split}/{view.measure}/bounds"
+
+
 def settings(
     view: View,
     widths: Sequence[Width],
-    statics: Sequence[point.Baseline],
+    alternatives: Sequence[point.Alternative],
     *,
+    static_bits: Collection[int],
     image_bytes: int,
     scale_pj: float,
     labelled: bool = True,
@@ -102,7 +108,8 @@ def settings(
     | widths                | list, see `_width`          | in the order of the slider          |
     | sliders, together     | keys of the sliders         | one for each exit, or one for all   |
     | exits                 | int                         | as many as the sliders are for      |
-    | statics               | bits, accuracy, energy_pj   | none where accuracy is unknown      |
+    | alternatives          | field to (m,)               | by rising energy and accuracy       |
+    | bounds                | id                          | see `bounds_id`                     |
     | scale_pj              | float                       | of the figures' energy axes         |
     | templates             | see `templates`             | texts, numbers left open            |
     | numbers               | numbers.as_payload          | how numbers are written             |
@@ -118,11 +125,12 @@ def settings(
         "grid": CODES,
         "steps": STEPS,
         "sweep_points": SWEEP_POINTS,
-        "statics": [
-            {"bits": s.bits, "accuracy": s.accuracy, "energy_pj": s.energy_pj}
-            for s in (statics if labelled else ())
-        ],
-        "templates": templates(view, statics, labelled=labelled),
+        "alternatives": {
+            field: [getattr(one, field) for one in alternatives]
+            for field in ("bits", "is_static", "accuracy", "energy_pj")
+        },
+        "bounds": bounds_id(view),
+        "templates": templates(view, static_bits, labelled=labelled),
         "numbers": numbers.as_payload(),
         "scale_pj": scale_pj,
     }
@@ -130,22 +138,20 @@ def settings(
 
 
 def templates(
-    view: View, statics: Sequence[point.Baseline], *, labelled: bool
-) -> dict[str, str | list[str]]:
+    view: View, static_bits: Collection[int], *, labelled: bool
+) -> dict[str, str | list[str] | dict[str, str]]:
     """The texts that follow a slider, with numbers left open as `numbers.fill` reads them.
 
-    | key              | type         |                                            |
-    |------------------|--------------|--------------------------------------------|
-    | beaten, unbeaten | str          | the verdict, by whether a static is better |
-    | reach            | list of str  | by how many early exits are reached        |
-    | flow             | list of str  | labels of the flow's nodes                 |
-    | spoken           | str          | for a screen reader, at rest               |
+    | key     | type        |                                          |
+    |---------|-------------|------------------------------------------|
+    | verdict | kind to str | the verdict, by what the better point is |
+    | reach   | list of str | by how many early exits are reached      |
+    | flow    | list of str | labels of the flow's nodes               |
+    | spoken  | str         | for a screen reader, at rest             |
     """
-    beaten, unbeaten = point.verdict_templates(statics, scope=view.scope, labelled=labelled)
     exits = exit_labels(view.early_exits)
     return {
-        "beaten": beaten,
-        "unbeaten": unbeaten,
+        "verdict": point.verdict_templates(static_bits, scope=view.scope, labelled=labelled),
         "reach": point.reach_templates(exits[:-1], together=view.together),
         "flow": point.flow_templates(exits, labelled=labelled),
         "spoken": point.SPOKEN if labelled else point.SPOKEN_UNLABELLED,
