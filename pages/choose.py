@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck, point_file, to_toml
+from hybrid.errors import CertificateError
 from hybrid.text import choice
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.choose import answers, figures, form, report, tables
+from hybrid.ui.choose import answers, certificates, figures, form, report, tables
 from hybrid.ui.choose.tables import MarkedPoint
 from hybrid.ui.view import DEFAULT_SPLIT, View
 
@@ -51,10 +52,19 @@ def show_answer(answer: Answer) -> None:
     if answer.proof is not None:
         words = choice.certificate(answer.proof, best, answer.limits)
         st.info(words, icon=":material/verified:")
+        keep_certificate(answer, words)
     elif answer.limits.confidence is not None:
         st.caption("Nothing can be certified: there is no trace of the certify split here.")
     st.caption(choice.on_images(answer))
     st.caption(choice.on_test(answer))
+
+
+def keep_certificate(answer: Answer, words: str) -> None:
+    """Let Explore show the certificate when the point is opened there."""
+    try:
+        certificates.keep(answer, words)
+    except CertificateError as error:
+        st.caption(f"Explore cannot show this certificate. {error}")
 
 
 def take_along(
