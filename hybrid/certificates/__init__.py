@@ -21,6 +21,7 @@ from hybrid.certificates.bounds import (
     check_delta,
     clopper_pearson,
     clopper_pearson_p_values,
+    expected_samples,
     fewest_samples,
     fixed_bet_bounds,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "disagreements",
     "exact_bound",
     "exact_p_value",
+    "expected_samples",
     "fewest_samples",
     "fixed_bet_bounds",
     "fixed_sequence",

@@ -19,6 +19,7 @@ __all__ = [
     "check_delta",
     "clopper_pearson",
     "clopper_pearson_p_values",
+    "expected_samples",
     "fewest_samples",
     "fixed_bet_bounds",
 ]
@@ -58,12 +59,19 @@ def betting_bound(gaps: npt.ArrayLike, *, delta: float, seed: int = 0) -> float:
     return float(betting_bounds(np.asarray(gaps)[None], delta=delta, seed=seed)[0])
 
 
-def betting_bounds(gaps: npt.ArrayLike, *, delta: float, seed: int = 0) -> Floats:
-    """`betting_bound` of each row of (k, n) gaps, each at delta by itself; (k,)."""
+def betting_bounds(
+    gaps: npt.ArrayLike, *, delta: float, seed: int = 0, bets_delta: float | None = None
+) -> Floats:
+    """`betting_bound` of each row of (k, n) gaps, each at delta by itself; (k,).
+
+    Args:
+        bets_delta: the delta that the bets are sized for, if it is another one. Any is valid.
+    """
     table = _checked_gaps(gaps)
     level = -math.log(check_delta(delta))
+    bet = level if bets_delta is None else -math.log(check_delta(bets_delta))
     order = np.random.default_rng(seed).permutation(table.shape[1])
-    return np.concatenate([_bounds(part[:, order], level) for part in _parts(table)])
+    return np.concatenate([_bounds(part[:, order], level, bet) for part in _parts(table)])
 
 
 def betting_p_values(
@@ -141,6 +149,29 @@ def fewest_samples(max_loss: float, *, delta: float) -> int | None:
     return 1 + bisect_left(sizes, True, key=enough)
 
 
+def expected_samples(gaps: npt.ArrayLike, *, max_loss: float, delta: float) -> int | None:
+    """About how many samples like these it takes for a betting bound of max_loss.
+
+    The number at which the bets are expected to grow to 1/delta: n * E[ln(1 + nu (m - x))] =
+    ln(1/delta), with nu and m as in `betting_bound`. So about half of all draws of that many pass.
+
+    Returns:
+        None if a million are too few, as they are if these samples lose max_loss or more.
+    """
+    values, counts = np.unique(_checked_gaps(np.asarray(gaps)[None])[0], return_counts=True)
+    x, chances = (values + 1) / 2, counts / counts.sum()
+    variance = float(chances @ (x - chances @ x) ** 2)
+    level, target = -math.log(check_delta(delta)), (max_loss + 1) / 2
+
+    def grown(samples: int) -> bool:
+        bet = min(1.0, math.sqrt(2 * level / (samples * variance + 0.25)))
+        return bool(samples * (chances @ np.log1p(bet * (target - x))) >= level)
+
+    if not grown(_MOST_SAMPLES):
+        return None
+    return 1 + bisect_left(range(1, _MOST_SAMPLES), True, key=grown)
+
+
 def clopper_pearson(failures: npt.ArrayLike, samples: int, *, delta: float) -> Any:
     """Exact upper bound of a rate at confidence 1 - delta: of that rate, P(<= failures) = delta.
 
@@ -202,10 +233,10 @@ def _parts(table: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     return [table[start : start + rows] for start in range(0, len(table), rows)]
 
 
-def _bounds(gaps: npt.NDArray[Any], level: float) -> Floats:
-    """(k,): the bounds of rows, which are in betting order; level = ln(1/delta)."""
+def _bounds(gaps: npt.NDArray[Any], level: float, bet: float) -> Floats:
+    """(k,): the bounds of rows, which are in betting order; level = ln(1/delta), bet alike."""
     x = (gaps + 1) / 2
-    game = _Game.of(x, level)
+    game = _Game.of(x, bet)
     low, high = x.mean(axis=1), np.ones(len(x))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -3,17 +3,16 @@
 Each answer may be wrong with a small chance, and these chances add up over all that was ever asked
 of the same images. The i-th question spends delta * 6 / (pi^2 i^2) of them, and all of these add up
 to delta, however many questions follow. The same question again has its old number and costs
-nothing. Questions at another delta take part in the same numbering, so the
-answers at 99 % confidence all hold with that confidence, whatever was asked at 95 %.
+nothing. Questions at another delta share the numbers, so all answers at 99 % confidence hold
+together with 99 %, whatever was asked at 95 %.
 
-A ledger is a file. It also keeps the points that were certified elsewhere, on the path that Choose
-walks down: they have spent a delta of their own and are no questions.
+This counts questions that do not depend on the answers before them. How often the answers to a
+user who lets each question depend on them are wrong was counted: see docs/certificates.md.
 """
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ __all__ = ["FORMAT", "Ledger", "Question", "spent"]
 
 FORMAT = 1
 _PATIENCE_S = 20
-_MOST_CHOSEN = 500  # the oldest go; choosing again brings them back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +48,8 @@ class Question:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        point = _point(self.weights_sha256, self.thresholds, self.measure)
-        return point | {"method": self.method, "delta": self.delta}
+        as_compared = [float(np.float32(one)) for one in self.thresholds]
+        return asdict(self) | {"thresholds": as_compared}
 
 
 def spent(number: int, delta: float) -> float:
@@ -94,58 +92,20 @@ class Ledger:
         Raises:
             CertificateError: the file is damaged or cannot be written.
         """
-
-        def add(kept: dict[str, Any]) -> None:
-            if question.to_dict() not in kept["questions"]:
-                kept["questions"].append(question.to_dict())
-
-        self._change(add)
+        self._note(question.to_dict())
         number = self.number(question)
         assert number is not None  # it was just written
         return number
 
-    def keep_chosen(
-        self,
-        *,
-        weights_sha256: str,
-        thresholds: Sequence[float],
-        measure: str,
-        certificate: Mapping[str, Any],
-    ) -> None:
-        """Keep the certificate of a point that Choose certified.
-
-        Raises:
-            CertificateError: the file is damaged or cannot be written.
-        """
-        point = _point(weights_sha256, thresholds, measure)
-        whole = json.loads(json.dumps(point | {"certificate": dict(certificate)}))  # as it is read
-
-        def add(kept: dict[str, Any]) -> None:
-            others = [one for one in kept["chosen"] if not _same_point(one, point)]
-            kept["chosen"] = [*others, whole][-_MOST_CHOSEN:]
-
-        if whole not in self._read()["chosen"]:
-            self._change(add)
-
-    def chosen(
-        self, *, weights_sha256: str, thresholds: Sequence[float], measure: str
-    ) -> Mapping[str, Any] | None:
-        """The certificate that Choose gave a point; None without one.
-
-        Raises:
-            CertificateError: the file is damaged.
-        """
-        point = _point(weights_sha256, thresholds, measure)
-        found = (one for one in self._read()["chosen"] if _same_point(one, point))
-        return next((one["certificate"] for one in found), None)
-
-    def _change(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Change the file, one process at a time."""
+    def _note(self, question: dict[str, Any]) -> None:
+        """Add a question, if it is new; one process at a time."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock"), timeout=_PATIENCE_S):
                 kept = self._read()
-                change(kept)
+                if question in kept["questions"]:
+                    return
+                kept["questions"].append(question)
                 with replacing(self.path) as draft:
                     draft.write_text(json.dumps(kept, indent=1), encoding="utf-8")
         except (OSError, Timeout) as error:
@@ -160,25 +120,13 @@ class Ledger:
             kept: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
             if kept["format"] != FORMAT:
                 raise ValueError(f"format {kept['format']}, not {FORMAT}")
-            if not all(isinstance(kept[key], list) for key in ("questions", "chosen")):
-                raise ValueError("no list of questions")
+            if not isinstance(kept["questions"], list):
+                raise TypeError("no list of questions")
         except FileNotFoundError:
-            return {"format": FORMAT, "questions": [], "chosen": []}
+            return {"format": FORMAT, "questions": []}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CertificateError(
                 f"{self.path} cannot be read ({error}), so the next question has no number and "
                 "nothing is certified; restore the file, or delete it to count from 1 again."
             ) from error
         return kept
-
-
-def _point(weights_sha256: str, thresholds: Sequence[float], measure: str) -> dict[str, Any]:
-    return {
-        "weights_sha256": weights_sha256,
-        "thresholds": [float(np.float32(one)) for one in thresholds],  # as they are compared
-        "measure": measure,
-    }
-
-
-def _same_point(one: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
-    return all(one.get(key) == value for key, value in point.items())

@@ -1,6 +1,5 @@
 """The ledger: numbers for questions, on disk, for every process, once and for ever."""
 
-import json
 import math
 import os
 import subprocess
@@ -137,17 +136,3 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path):
         CertificateError, match=r"cannot be noted in .* name another with HYBRID_TR"
     ):
         ledger.ask(about(0.8))
-
-
-def test_a_point_that_choose_certified_is_kept_and_is_no_question(ledger: Ledger):
-    point = {"weights_sha256": SHA256, "thresholds": (0.8, 0.123), "measure": "margin"}
-
-    ledger.keep_chosen(**point, certificate={"sentence": "At most 1.", "reference": ("a", "b")})
-
-    assert ledger.chosen(**point) == {"sentence": "At most 1.", "reference": ["a", "b"]}
-    assert ledger.chosen(**point | {"thresholds": (0.8, 0.1231)}) is None
-    assert ledger.chosen(**point | {"measure": "entropy"}) is None
-    assert ledger.ask(about(0.8, 0.123)) == 1
-    ledger.keep_chosen(**point, certificate={"sentence": "At most 2."})
-    assert ledger.chosen(**point) == {"sentence": "At most 2."}
-    assert len(json.loads(ledger.path.read_text())["chosen"]) == 1

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import certificates, evaluation, zoo
 from hybrid.text import certificate as texts
+from hybrid.ui.choose.certified import CertifiedPoint
 from hybrid.ui.explore import bands, certification, load
 from hybrid.ui.view import View
 from tests.ui.synthetic import write_pretrained
@@ -235,20 +236,24 @@ def test_a_ledger_that_cannot_be_written_certifies_nothing(
 
 
 def test_a_point_that_choose_certified_is_certified_in_explore(explore: Explore) -> None:
-    certificate = {"sentence": "At most 2 points.", "bound_points": 2.0}
-    evaluation.ledger("trees-toy", "certify").keep_chosen(
-        weights_sha256=zoo.trace("trees-toy", "hybrid-2bit", "certify").weights_sha256,
+    app = explore(**TOY, t2="0.61")
+    point = CertifiedPoint(
+        network="trees-toy",
+        bits=2,
         thresholds=(0.8, 0.61),
         measure="max_probability",
-        certificate=certificate,
+        splits=("test",),
+        sentence="At most 2 points.",
+        certificate={"bound_points": 2.0},
     )
+    app.session_state["choose_certified"] = {
+        ("trees-toy", 2, (0.8, 0.61), "max_probability", "test"): point
+    }
 
-    app = explore(**TOY, t2="0.61")
+    app.run()
 
     assert "Certified by Choose. At most 2 points." in captions(app)
     assert not [button for button in app.button if button.key == "explore_certify"]
-    there = replace(VIEW, thresholds=(0.8, 0.61))
-    assert certification.export(there)["certified_when_chosen"] == certificate
     app.slider(key="t2").set_value(0.62).run()
     assert "Certified by Choose" not in captions(app)
     assert "this is question 1" in app.button(key="explore_certify").help

@@ -11,7 +11,7 @@ DELTA of their own, so they change nothing for the others. The parts of DELTA ar
 """
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ __all__ = [
     "band",
     "certified",
     "certify_split",
-    "chosen",
     "holds_together",
     "packed",
     "payload",
@@ -83,20 +82,6 @@ def certified(view: View) -> evaluation.Certified | None:
     """
     split = certify_split(view) or ""
     return _certified(view.network, view.variant, split, view.thresholds, view.measure)
-
-
-def chosen(view: View) -> Mapping[str, Any] | None:
-    """The certificate that Choose gave this very point; None without one.
-
-    Raises:
-        CertificateError: the ledger cannot be read.
-    """
-    split = certify_split(view) or ""
-    return evaluation.ledger(view.network, split).chosen(
-        weights_sha256=trace(view.network, view.variant, split).weights_sha256,
-        thresholds=view.thresholds,
-        measure=view.measure,
-    )
 
 
 def payload(view: View) -> dict[str, Any]:

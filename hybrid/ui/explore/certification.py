@@ -15,6 +15,7 @@ from hybrid.certificates import Band, Certificate, rounded_up
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.text import numbers
 from hybrid.text.certificate import ALL_SETTINGS, band_sentence
+from hybrid.ui.choose import certified
 from hybrid.ui.explore import bands
 from hybrid.ui.view import STEPS, View
 from hybrid.zoo import exit_labels
@@ -63,9 +64,10 @@ def by_exit(certificates: Sequence[Certificate | None]) -> str:
 def export(view: View) -> dict[str, Any]:
     """The point's bound among all settings, and its own certificate, for JSON; None without."""
     try:
-        found, own, chosen = bands.band(view), bands.certified(view), bands.chosen(view)
+        found, own = bands.band(view), bands.certified(view)
     except HybridError:
         return {"bound_for_all_settings": None, "certificate": None}
+    chosen = certified.at(view)
     return {
         "bound_for_all_settings": {
             "method": found.method,
@@ -76,19 +78,19 @@ def export(view: View) -> dict[str, Any]:
             "sentence": band_sentence(found, view.thresholds),
         },
         "certificate": own and own.to_dict(),
-    } | ({} if chosen is None else {"certified_when_chosen": dict(chosen)})
+    } | ({} if chosen is None else {"certified_when_chosen": dict(chosen.certificate)})
 
 
 def _show_own(view: View, found: Band) -> evaluation.Certified | None:
     """The point's own certificates, or a button that asks for one."""
     try:
-        own, chosen = bands.certified(view), bands.chosen(view)
+        own, chosen = bands.certified(view), certified.at(view)
         asked = evaluation.ledger(view.network, found.split).asked
     except HybridError as error:
         st.caption(f":material/gpp_maybe: {error}")
         return None
     if chosen is not None:
-        st.caption(f":material/verified: Certified by Choose. {chosen['sentence']}")
+        st.caption(f":material/verified: Certified by Choose. {chosen.sentence}")
     if own is not None:
         st.caption(f":material/verified: {own.overall.sentence[:-1]}: {own.answer}.")
     elif chosen is None:
