@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from hybrid import energy, zoo
+from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
+from hybrid.ui.cache import prices_at
 from hybrid.ui.charts import STILL, Box, metric
 from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
@@ -138,8 +139,8 @@ def show_structure(card: Card, variant: Variant) -> None:
 def show_layers(card: Card, variant: Variant, view: View) -> None:
     """Every layer with its cost on the sidebar's profile, in the sidebar's scope."""
     st.subheader("Layers")
-    profile = energy.load_profile(view.profile)
-    table = cards.layer_table(variant, card, profile=profile, scope=view.scope)
+    prices = prices_at(view.profile, view.link, view.scope, view.cloud)
+    table = cards.layer_table(variant, card, prices)
     st.dataframe(
         table,
         hide_index=True,
@@ -153,7 +154,8 @@ def show_layers(card: Card, variant: Variant, view: View) -> None:
             "Packed (B)": st.column_config.NumberColumn(format="localized"),
         },
     )
-    st.caption(f"Energy of one run of the layer: {profile.title}, scope {view.scope}.")
+    apart = f"; in the cloud, {prices.cloud.title}" if prices.cloud else ""
+    st.caption(f"Energy ({view.scope}) of one run of the layer: {prices.profile.title}{apart}.")
 
 
 def show_training(variant: Variant) -> None:

@@ -13,9 +13,10 @@ from hybrid.ui import cache, session
 from hybrid.ui.choose.query import NUMBERS, Query
 from hybrid.ui.view import Offers, View
 
-__all__ = ["choose_on", "query"]
+__all__ = ["CURVE", "choose_on", "limit_loss", "query", "refusal"]
 
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
+CURVE = "choose_curve"  # the key of the figure
 _KEY = "choose"
 _WANTED = "choose_wanted"
 
@@ -58,9 +59,22 @@ def query(view: View) -> Query:
     return asked
 
 
+def limit_loss() -> None:
+    """Make the loss that was clicked in the curve the limit; only as its callback."""
+    points = st.session_state[CURVE]["selection"]["points"]
+    if points:
+        st.session_state["choose_loss"] = round(float(points[0]["x"]), 4)
+
+
+def refusal(asked: Query) -> str:
+    """Why nothing is chosen while some numbers cannot be limits."""
+    labels = [NUMBERS[key].label for key in asked.problems]
+    return f"Nothing was chosen. First correct {' and '.join(labels)} above."
+
+
 def _widgets(view: View, known: Offers) -> Query:
     with st.container(border=True, key="choose_limits"):
-        with st.grid(6, min_column_width=136):
+        with st.grid(5, min_column_width=148):
             numbers = {key: _number(key) for key in NUMBERS if key not in BATTERY}
         with st.grid(3, min_column_width=300):
             networks = st.multiselect(
@@ -78,7 +92,8 @@ def _widgets(view: View, known: Offers) -> Query:
                 persist_state="session",
                 help="Published energy models differ. Is the choice the same under these?",
             )
-        battery = st.expander("Battery", icon=":material/battery_full:")
+        begun = any(st.session_state.get(f"choose_{key}") is not None for key in BATTERY)
+        battery = st.expander("Battery", icon=":material/battery_full:", expanded=begun)
         with battery, st.grid(4, min_column_width=136):
             numbers |= {key: _number(key) for key in BATTERY}
     return Query(networks=tuple(networks), numbers=numbers, profiles=tuple(profiles), images=images)
@@ -107,20 +122,25 @@ def _divided(known: Offers) -> list[str]:
 
 
 def _number(key: str) -> float | None:
-    """One limit; empty sets none."""
+    """One limit, and a sentence if it cannot be one; empty sets none.
+
+    The widget has no range: with one, the browser would refuse a number and leave the answer to
+    the last one below it. It has no default either: an emptied field would take it again.
+    """
     number = NUMBERS[key]
-    value: float | None = st.number_input(
-        number.label,
-        min_value=number.least,
-        max_value=number.most,
-        value=number.default,
-        step=number.step,
-        format="%.10g",
-        key=f"choose_{key}",
-        placeholder="no limit",
-        help=number.help,
-        persist_state="session",
-    )
+    with st.container(gap="xsmall"):
+        value: float | None = st.number_input(
+            number.label,
+            value=None,
+            step=number.step,
+            format="%.10g",
+            key=f"choose_{key}",
+            placeholder="no limit",
+            help=number.help,
+            persist_state="session",
+        )
+        if wrong := number.problem(value):
+            st.markdown(f":small[:red[{wrong}]]")
     return value
 
 
