@@ -95,9 +95,8 @@ def choose_variant(card: Card, view: View) -> Variant:
     """The variant shown below: the link's, else the sidebar's bit width first."""
     names = list(card.variants)
     key = f"networks_variant_{view.network}_{view.bits}"
-    if not st.session_state.setdefault("networks_opened", False):
-        st.session_state["networks_opened"] = True
-        asked = st.query_params.get("variant", view.variant)
+    if (link := session.asked()) is not None:
+        asked = link.get("variant", view.variant)
         if asked in names:
             st.session_state[key] = asked
         else:
@@ -111,8 +110,7 @@ def choose_variant(card: Card, view: View) -> Variant:
         key=key,
         wrap=True,
     )
-    if st.query_params.get("variant") != name:
-        st.query_params["variant"] = name
+    session.write_address({"variant": name})
     variant = card.variants[name]
     st.write(cards.describe(variant))
     return variant

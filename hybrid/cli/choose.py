@@ -52,6 +52,10 @@ def choose(
     max_latency_ms: Annotated[
         float | None, typer.Option(help="Mean latency per image, in ms.")
     ] = None,
+    max_p95_latency_ms: Annotated[
+        float | None,
+        typer.Option(help="Latency that 95 % of the images stay within, in ms."),
+    ] = None,
     max_uplink_bytes: Annotated[
         float | None, typer.Option(help="Mean bytes sent per image.")
     ] = None,
@@ -60,6 +64,12 @@ def choose(
         typer.Option(
             help="Memory of the device: packed weights and the largest activations, in KiB."
         ),
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Accuracy on tune, in percent.")
+    ] = None,
+    min_class_accuracy: Annotated[
+        float | None, typer.Option(help="Accuracy of every class on tune, in percent.")
     ] = None,
     images_per_day: Annotated[
         float | None, typer.Option(help="Images processed per day, to estimate battery life.")
@@ -96,9 +106,17 @@ def choose(
     """Find the lowest-energy operating point that meets your limits, and show why others do not.
 
     Points are chosen on tune, certified on certify and reported on test. For your own images the
-    splits are NAME-tune and NAME-certify. Exit code 1 if no candidate meets the limits.
+    splits are NAME-tune and NAME-certify. Exit code 1 if there is no point, because no candidate
+    meets the limits or none can be certified.
     """
-    from hybrid.choosing import Limits, choose, collect_candidates, point_file, save_point
+    from hybrid.choosing import (
+        Limits,
+        choose,
+        collect_candidates,
+        origin,
+        point_file,
+        save_point,
+    )
     from hybrid.evaluation import Prices
 
     limits = Limits(
@@ -106,8 +124,11 @@ def choose(
         confidence=None if uncertified else confidence,
         max_energy_uj=max_energy_uj,
         max_latency_ms=max_latency_ms,
+        max_p95_latency_ms=max_p95_latency_ms,
         max_uplink_bytes=max_uplink_bytes,
         max_edge_memory_kib=max_edge_memory_kib,
+        min_accuracy_percent=min_accuracy,
+        min_class_accuracy_percent=min_class_accuracy,
         images_per_day=images_per_day,
         battery_mah=battery_mah,
         battery_volts=battery_volts,
@@ -120,7 +141,7 @@ def choose(
     compared = _profile_checks(field, limits, prices, answer) if every_profile or report else ()
     if as_json:
         survived = {"profiles": [one.to_dict() for one in compared]} if every_profile else {}
-        output.print_json(answer.to_dict() | survived)
+        output.print_json(answer.to_dict() | survived | origin(answer))
     else:
         output.print_table(output.answer_rows(answer, compared if every_profile else ()))
     if report:
@@ -129,7 +150,7 @@ def choose(
         save_report(field, answer, prices, compared, report)
     if answer.best is None:
         if out:
-            typer.echo(f"No candidate meets the limits, so {out} was not written.", err=True)
+            typer.echo(f"There is no point to write, so {out} was not written.", err=True)
         raise typer.Exit(1)
     if out:
         named = {"profile": profile, "link": link, "cloud_profile": cloud_profile}

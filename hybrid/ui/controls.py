@@ -113,7 +113,8 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
             label_visibility="collapsed",
             wrap=True,
         )
-    blank = View(thresholds=(0.0,) * exits, sliders=mode or "each", **choice)
+    # From the current view, so that fields without a control keep their values.
+    blank = replace(session.current(), thresholds=(0.0,) * exits, sliders=mode or "each", **choice)
     values = []
     for number, (key, column) in enumerate(zip(slider_keys(blank), columns, strict=False)):
         with column:
@@ -180,7 +181,6 @@ def _slider(key: str, number: int, blank: View) -> float:
         step=1 / STEPS,
         format="%.4f",
         key=key,
-        bind="query-params",
         on_change=_moved,
         help="An image stops here if its confidence is at least this.",
     )

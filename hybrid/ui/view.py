@@ -14,6 +14,7 @@ from hybrid.traces.confidence import CODES, MEASURES
 
 __all__ = [
     "CHOICES",
+    "DEFAULT_BITS",
     "DEFAULT_SPLIT",
     "DEFAULT_THRESHOLD",
     "SAME_AS_DEVICE",

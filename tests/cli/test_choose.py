@@ -42,7 +42,7 @@ def test_choose_says_in_words_what_it_says_in_json(run: Run) -> None:
     result = run("choose", "digits-vgg", "--max-energy-uj", "3", "--every-profile")
 
     assert result.exit_code == 0
-    for row in ("asked for", "answer", "certificate", "runner-up 1", "left out", "searched"):
+    for row in ("asked for", "answer", "certificate", "runner-up 1", "near misses", "searched"):
         assert f"\n{row}" in f"\n{result.stdout}"
 
 
@@ -63,8 +63,12 @@ def test_limits_that_nobody_keeps_end_with_code_1_and_the_nearest_miss(
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (("--confidence", "1"), "A confidence of 1.0 cannot be had from samples"),
-        (("--max-loss", "-1"), "a limit is a number that is 0 or more"),
+        (("--confidence", "1"), "A confidence of 100 % cannot be had from samples"),
+        (("--confidence", "95"), "for 95 %, write 0.95"),
+        (("--max-loss", "-1"), "give a number of 0 or more, or no limit"),
+        (("--max-loss", "500"), "it is never more than 100"),
+        (("--max-energy-uj", "nan"), "The limit on the energy is nan µJ"),
+        (("--min-accuracy", "0.9"), "accuracies are in percent, so write 90"),
         (("--profile", "abacus"), "No hardware profile is called 'abacus'"),
         (("--scope", "galaxy"), "No scope is called 'galaxy'"),
         (("--measure", "mood"), "No confidence measure is called 'mood'"),

@@ -21,7 +21,7 @@ export function unpack(data) {
   return { samples, exits, classes, grid, codes, correct, labels };
 }
 
-function bytes(base64) {
+export function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
