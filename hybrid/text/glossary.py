@@ -90,7 +90,7 @@ TERMS: Mapping[str, Term] = {
     ),
     "measure": Term(
         meaning="The formula that turns an exit's probabilities into a confidence: the highest "
-        "probability, the margin between the two highest, or the entropy.",
+        "probability, the margin between the two highest, or 1 − entropy / ln(classes).",
         also=("confidence measure",),
     ),
     "network": Term(
@@ -115,19 +115,13 @@ TERMS: Mapping[str, Term] = {
     ),
     "query": Term(meaning="The limits and settings that Choose is asked with."),
     "saved split": Term(meaning="A user split that is kept on disk."),
-    "scope": Term(
-        meaning="What energy includes. `compute`: multiply-accumulates on both sides of the cut, "
-        "without the radio. `compute + memory`: the memory traffic too. `device`: compute, memory "
-        "and radio of the device; the cloud is free.",
-    ),
+    "scope": Term(meaning="What energy includes: `compute`, `compute + memory`, or `device`."),
     "split": Term(
         meaning="A part of a data set with a purpose: `train`, `tune` (choosing), `certify` "
         "(certificates), `test` (reporting), or a user split.",
         also=("tune", "certify split", "test", "tuning image", "test image"),
     ),
-    "stage": Term(
-        meaning="A run of layers between two possible cuts; the first one is the stem."
-    ),
+    "stage": Term(meaning="A run of layers between two possible cuts; the first one is the stem."),
     "static network": Term(
         meaning="The same architecture with every layer but the first and the classifier at k "
         "bits, no exit and no cut, all on the device: `static-4bit`.",

@@ -9,7 +9,7 @@ import streamlit as st
 
 from hybrid.certificates import Band
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.text.certificate import ALL_SETTINGS, band_sentence
 from hybrid.ui.explore import bands
 from hybrid.ui.view import STEPS, View
@@ -24,17 +24,22 @@ def show(view: View) -> None:
             st.caption(
                 f":material/gpp_maybe: Nothing is certified for the images of {view.split}. A "
                 "certificate needs images that no threshold was chosen on. Divide the split on the "
-                "page Your data."
+                "page Your data.",
+                help=glossary.define("certificate", "split"),
             )
             return
         try:
             found = bands.band(view)
         except (DataMissingError, TraceError) as error:
-            st.caption(f":material/gpp_maybe: Nothing is certified here. {error}")
+            st.caption(
+                f":material/gpp_maybe: Nothing is certified here. {error}",
+                help=glossary.define("certificate"),
+            )
             return
         with st.container(key=_key_at(view)), st.container(key="explore_bound"):
+            about = glossary.define("certificate", "split", note=ALL_SETTINGS)
             sentence = band_sentence(found, view.thresholds)
-            st.caption(f":material/verified_user: {sentence}", help=ALL_SETTINGS)
+            st.caption(f":material/verified_user: {sentence}", help=about)
         with st.expander("How the bound was computed", icon=":material/rule:"):
             st.caption(_rests_on(view, found))
 

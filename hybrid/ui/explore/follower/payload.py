@@ -126,7 +126,7 @@ def templates(
         },
         "verdict": point.verdict_templates(static_bits, scope=view.scope, labelled=labelled),
         "flow": point.flow_templates(exit_labels(view.early_exits), labelled=labelled),
-        "spoken": point.SPOKEN if labelled else point.SPOKEN_UNLABELLED,
+        "spoken": point.spoken_template(view.scope, labelled=labelled),
     }
 
 
