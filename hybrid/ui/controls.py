@@ -126,7 +126,9 @@ def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
     with last:
         mode = _mode()
     # From the current view, so that fields without a control keep their values.
-    known = {"sliders": mode, "bits": bits, "thresholds": (0.0,) * exits} | dict(choice)
+    known: dict[str, Any] = {"sliders": mode, "bits": bits, "thresholds": (0.0,) * exits} | dict(
+        choice
+    )
     blank = replace(session.current(), **known)
     keys = slider_keys(blank)
     session.preset_thresholds(keys)
