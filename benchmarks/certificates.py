@@ -8,7 +8,8 @@ confidence. A certificate is violated if the pool's figure is above the bound. `
 bound with the images that were not drawn, which adds their own chance. Methods:
 
     betting, regret, disagreement    one bound at 0.8 for every exit, where the sliders start
-    band                             every point of Explore's grid; one violation counts for all
+    band                             every setting of Explore's sliders; one violation counts for
+                                     all, and all of delta is for this bit width and measure
     fixed_sequence                   every point of every candidate that `choose` certifies to lose
                                      at most 2 points against the full-precision twin, on the paths
                                      that it fixed on `tune`; one violation counts for all. `truth`
@@ -26,6 +27,7 @@ import numpy.typing as npt
 
 from benchmarks.rows import format_row, machine
 from hybrid import certificates, zoo
+from hybrid.certificates.cells import gap_counts
 from hybrid.choosing import Candidate, Field, collect_candidates
 from hybrid.choosing.candidates import see
 from hybrid.choosing.choosing import PricedField, priced_field
@@ -33,6 +35,8 @@ from hybrid.choosing.paths import Path
 from hybrid.choosing.proving import gaps_at, passed
 from hybrid.evaluation import Prices
 from hybrid.traces.trace import Trace
+from hybrid.ui.explore import load
+from hybrid.ui.view import View
 
 DELTA = 0.05
 THRESHOLD = 0.8
@@ -51,7 +55,7 @@ def main(bits: str = "4", splits: str = "1000") -> None:
         row |= {"pool": world.samples, "samples": size, "threshold": THRESHOLD}
         for method in certificates.METHODS:
             row |= of_one_point(world, draws, method)
-        row |= of_the_band(world, draws)
+        row |= of_the_band(network, variant, world, draws)
         row |= of_the_sequence(network, draws)
         print(format_row(row), flush=True)
 
@@ -97,23 +101,52 @@ def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
     } | broken(method, values.mean() > bounds, rest > bounds)
 
 
-def of_the_band(world: Trace, draws: Rows) -> dict[str, float]:
-    """Bounds on the whole grid; truth and bound are reported at the sliders' start."""
-    grid = certificates.slider_grid(world.all_exits - 1)
-    table = np.stack([certificates.loss_gaps(world, point) for point in grid.tolist()])
-    truths, total = table.mean(axis=1), table.sum(axis=1)
-    start = int(np.flatnonzero((grid == THRESHOLD).all(axis=1))[0])
+def of_the_band(network: str, variant: zoo.Variant, world: Trace, draws: Rows) -> dict[str, float]:
+    """Bounds of every setting; truth and bound are reported where the sliders start.
+
+    A cell counts as violated if the pool's mean of the most that a sample can lose in the cell is
+    above its bound, although no setting in it need lose as much.
+    """
+    tune = zoo.trace(network, variant.name, "tune")
+    cells = certificates.slider_cells(tune, frontier_of(network, variant))
+    counts = gap_counts(world, cells, correct=world.correct, measure="max_probability")
+    total = np.subtract(*counts)[in_order(cells)]
+    start = (THRESHOLD,) * variant.early_exits
     failed, failed_on_rest, bounds = [], [], []
     for rows in draws:
-        made = certificates.betting_bounds(table[:, rows], delta=DELTA / len(grid))
-        rest = (total - table[:, rows].sum(axis=1)) / (world.samples - len(rows))
-        failed.append((truths > made).any())
-        failed_on_rest.append((rest > made).any())
-        bounds.append(made[start])
+        drawn = rows_of(world, rows)
+        made = certificates.band(drawn, cells, guide=tune, delta=DELTA)
+        counts = gap_counts(drawn, cells, correct=drawn.correct, measure="max_probability")
+        rest = (total - np.subtract(*counts)[in_order(cells)]) / (world.samples - len(rows))
+        by_cell = made.bounds[in_order(made)]
+        failed.append((total / world.samples > by_cell).any())
+        failed_on_rest.append((rest > by_cell).any())
+        bounds.append(made.bound(start))
     return {
-        "band_truth": float(truths[start]),
+        "band_truth": float(certificates.loss_gaps(world, start).mean()),
         "band_bound": float(np.median(bounds)),
     } | broken("band", np.array(failed), np.array(failed_on_rest))
+
+
+def frontier_of(network: str, variant: zoo.Variant) -> npt.NDArray[np.float64]:
+    """The variant's frontier on `tune`: the path that Explore takes."""
+    view = View(network=network, bits=variant.bits, thresholds=(THRESHOLD,) * variant.early_exits)
+    return next(one.thresholds for one in load.frontiers(view) if one.bits == variant.bits)
+
+
+def in_order(cells: certificates.Cells | certificates.Band) -> Rows:
+    """Cells by their ends, so that those of several bands can be compared."""
+    return np.lexsort(np.hstack([cells.low, cells.high]).T)
+
+
+def rows_of(world: Trace, rows: Rows) -> Trace:
+    """Some samples of a trace, as images that certify."""
+    return replace(
+        world,
+        labels=world.labels[rows],
+        classes=world.classes[rows],
+        confidences={name: values[rows] for name, values in world.confidences.items()},
+    )
 
 
 def of_the_sequence(network: str, draws: Rows) -> dict[str, float]:

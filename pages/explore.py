@@ -6,10 +6,10 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text.point import against, headlines, honest, verdict
+from hybrid.text.point import against, headlines, honest
 from hybrid.ui import app_frame, gallery, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import certification, figures, follower, load
+from hybrid.ui.explore import certification, figures, follower, load, verdict
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.view import View, same_data
 
@@ -118,9 +118,7 @@ def show_headlines() -> None:
         labelled=data.labelled,
     )
     metrics(shown, columns=6)
-    with st.container(key="explore_verdict"):
-        said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
-        st.caption(said)
+    verdict.show(view, data, point)
     certification.show(view)
 
 

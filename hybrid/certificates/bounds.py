@@ -21,14 +21,18 @@ __all__ = [
     "clopper_pearson_p_values",
     "expected_samples",
     "fewest_samples",
+    "fixed_bet_bounds",
 ]
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 NO_SAMPLES = "A certificate needs samples; give a trace with images."
 _HALVINGS = 21  # of a bracket of at most 1 in m: 5e-7, so 1e-6 in the gap
 _RUN = 16
 _MOST_SAMPLES = 1_000_000
+_MOST_BET = 0.95  # of the wealth, on a single sample
+_LEAST_GAP = -0.05
 _ROWS_AT_ONCE = 1 << 17  # numbers: rows of this many stay in the cache, and memory is bounded
 
 
@@ -88,6 +92,41 @@ def betting_p_values(
         wealth = _Game.of(x, level).log_wealth(np.full(len(x), target))
         found.append(np.where(x.mean(axis=1) > target, 1.0, np.exp(-np.maximum(wealth, 0))))
     return np.concatenate(found)
+
+
+def fixed_bet_bounds(
+    lost: Counts, gained: Counts, samples: int, *, deltas: npt.ArrayLike, squares: npt.ArrayLike
+) -> Floats:
+    """Upper bounds of mean gaps by betting the same on every sample, from counts alone; (k,).
+
+    K(g) = (1 + b g)^(n - lost - gained) (1 - b (1 - g))^lost (1 + b (1 + g))^gained; the bound is
+    the g with K(g) = 1/delta, to 1e-6 upwards, and no less than the mean seen and than -0.05, so
+    that no factor is negative. At the true mean K has mean 1, and it rises with g:
+    so by Markov's inequality the true mean exceeds the bound with a chance of at most delta.
+    The best bet is near b = sqrt(2 ln(1/delta) / (n E[D^2])), with E[D^2] from other images.
+
+    `betting_bounds` is as tight without other images, but goes through the samples.
+
+    Args:
+        lost, gained: (k,) samples whose gap is 1 and -1.
+        deltas: (k,) in (0, 1), each row's own.
+        squares: (k,) E[D^2], found without these samples; a bad guess only loosens the bound.
+    """
+    level = -np.log(np.asarray(deltas, np.float64))
+    best = np.sqrt(2 * level / (samples * np.asarray(squares)))
+    bet = np.minimum(_MOST_BET, best)
+    equal = samples - lost - gained
+    low, high = np.maximum((lost - gained) / samples, _LEAST_GAP), np.ones(len(lost))
+    for _ in range(_HALVINGS):
+        gap = (low + high) / 2
+        wealth = (
+            equal * np.log1p(bet * gap)
+            + lost * np.log1p(-bet * (1 - gap))
+            + gained * np.log1p(bet * (1 + gap))
+        )
+        above = wealth >= level
+        high, low = np.where(above, gap, high), np.where(above, low, gap)
+    return high
 
 
 @cache

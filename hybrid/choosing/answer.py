@@ -190,6 +190,7 @@ class Answer:
         networks: those that have a candidate, in the order they were named.
         absent: one sentence for each variant that could not take part.
         images, labelled: as in `Field`.
+        cloud_profile: the cloud's own profile; empty if the cloud is priced like the device.
     """
 
     limits: Limits
@@ -211,6 +212,7 @@ class Answer:
     networks: tuple[str, ...]
     images: str = ""
     labelled: bool = True
+    cloud_profile: str = ""
 
     @property
     def decided(self) -> Decided:
@@ -270,6 +272,7 @@ class Answer:
                 "exact": self.exact,
                 "absent": list(self.absent),
             }
+            | ({"cloud_profile": self.cloud_profile} if self.cloud_profile else {})
         )
 
 

@@ -108,6 +108,7 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
     return Answer(
         limits=limits,
         profile=priced.prices.profile.name,
+        cloud_profile=priced.prices.cloud_name,
         link=priced.prices.link.name,
         scope=priced.prices.scope,
         measure=field.measure,

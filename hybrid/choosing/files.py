@@ -65,6 +65,7 @@ class PointFile:
         images: name of the user's own images that it was chosen on; empty for the data set's.
         uncertified: True if the loss has a limit that was only measured on the tuning images.
         origin: see `origin`.
+        cloud_profile: of the cloud; empty if the cloud is priced like the device.
     """
 
     network: str
@@ -83,6 +84,7 @@ class PointFile:
     images: str = ""
     uncertified: bool = False
     origin: Mapping[str, str] = field(default_factory=dict)
+    cloud_profile: str = ""
 
     @property
     def static(self) -> bool:
@@ -138,6 +140,7 @@ def command_of(answer: Answer) -> str:
         **{_OPTIONS.get(name, name): value for name, value in answer.limits.to_dict().items()},
         "measure": _unless(answer.measure, _MEASURE),
         "profile": _unless(_profile(answer.profile, profile_names()), DEFAULT_PROFILE),
+        "cloud_profile": _unless(_profile(answer.cloud_profile, ("", *profile_names())), ""),
         "link": _unless(_profile(answer.link, link_names()), DEFAULT_LINK),
         "scope": _unless(answer.scope, SCOPES[0]),
     }
@@ -158,12 +161,13 @@ def point_file(
     *,
     profile: str | None = None,
     link: str | None = None,
+    cloud_profile: str | None = None,
     on: dt.date | None = None,
 ) -> PointFile:
     """The contents of the file for an answer's best point.
 
     Args:
-        profile, link: as the user named them, if by path.
+        profile, link, cloud_profile: as the user named them, if by path.
         on: the date; today if none is given.
 
     Raises:
@@ -191,6 +195,7 @@ def point_file(
         images=answer.images,
         uncertified=answer.limits.uncertified,
         origin=origin(answer, on),
+        cloud_profile=cloud_profile or answer.cloud_profile,
     )
 
 
@@ -256,7 +261,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
     except (KeyError, TypeError) as error:
         raise PointError(f"{path} is not an operating point ({error}); {_AGAIN}.") from None
     known = {"mode": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
-    texts = ("network", "variant", "weights_sha256", "profile", "link")
+    texts = ("network", "variant", "weights_sha256", "profile", "cloud_profile", "link")
     for key, allowed in known.items():
         if getattr(point, key) not in allowed:
             raise PointError(

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from hybrid import policy
 from hybrid.policy import TraceLike
 from hybrid.policy.points import early_confidences
+from hybrid.traces.confidence import CODES, to_codes
 
 __all__ = [
     "COMBINATIONS",
@@ -41,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 COMBINATIONS = 30_000  # 12 ms for 10,000 samples and three early exits
-_DIGITS = 8  # enough to tell any float32 in [0, 1] from its neighbours
+_DIGITS = 4  # of a threshold, CODES = 10**4
 _ROUNDS = 4
 
 
@@ -132,6 +133,9 @@ def joined(*some: Options) -> Options:
 def distinct_thresholds(confidences: npt.NDArray[np.float32]) -> Floats:
     """One threshold per outcome of a single exit, ascending, each with as few digits as possible.
 
+    Thresholds are multiples of 1 / CODES, as those of the sliders are: so every point can be shown
+    and moved in Explore. Confidences that no such threshold separates leave together.
+
     Args:
         confidences: any shape, float32 in [0, 1].
 
@@ -140,19 +144,17 @@ def distinct_thresholds(confidences: npt.NDArray[np.float32]) -> Floats:
         confidence of 1: no threshold is larger).
 
     >>> distinct_thresholds(np.array([0.7312, 0.7344, 0.9], np.float32))
-    array([0.   , 0.734, 0.8  , 1.   ])
+    array([0.   , 0.734, 0.9  , 1.   ])
     """
-    values = np.unique(np.asarray(confidences, np.float32))
-    shortest = values.astype(np.float64)
-    open_ = np.ones(len(values), np.bool_)
-    below = np.concatenate([[np.float32(-1)], values[:-1]])
-    for digits in range(_DIGITS + 1):
-        scale = 10.0**digits
-        rounded = np.floor(values.astype(np.float64) * scale) / scale
-        fits = open_ & (rounded.astype(np.float32) > below)
-        shortest[fits] = rounded[fits]
-        open_ &= ~fits
-    return shortest if values[-1] == 1 else np.append(shortest, 1.0)
+    codes = np.unique(to_codes(confidences)).astype(np.int64)
+    shortest = codes.copy()
+    below = np.concatenate([[-1], codes[:-1]])
+    for step in (CODES // 10**digits for digits in reversed(range(_DIGITS + 1))):
+        rounded = codes // step * step
+        fits = rounded > below
+        shortest[fits] = rounded[fits]  # the last one that fits is the shortest
+    found: Floats = shortest / CODES
+    return found if codes[-1] == CODES else np.append(found, 1.0)
 
 
 def refined(

@@ -7,7 +7,7 @@ import typer
 
 from hybrid import energy
 from hybrid.cli import output
-from hybrid.cli.options import AsJson, LinkName, Measure, ProfileName, Scope
+from hybrid.cli.options import AsJson, CloudProfileName, LinkName, Measure, ProfileName, Scope
 
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, Field, Limits, ProfileCheck
@@ -81,6 +81,7 @@ def choose(
     min_days: Annotated[float | None, typer.Option(help="Days the battery must last.")] = None,
     measure: Measure = "max_probability",
     profile: ProfileName = energy.DEFAULT_PROFILE,
+    cloud_profile: CloudProfileName = "",
     link: LinkName = energy.DEFAULT_LINK,
     scope: Scope = energy.SCOPES[0],
     every_profile: Annotated[
@@ -133,7 +134,7 @@ def choose(
         battery_volts=battery_volts,
         min_days=min_days,
     )
-    prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
+    prices = Prices.named(profile=profile, link=link, scope=scope, cloud=cloud_profile)
     with output.progress("Counting thresholds") as progress:
         field = collect_candidates(networks, images=images, measure=measure, progress=progress)
     answer = choose(field, limits, prices)
@@ -152,7 +153,8 @@ def choose(
             typer.echo(f"There is no point to write, so {out} was not written.", err=True)
         raise typer.Exit(1)
     if out:
-        save_point(point_file(answer, profile=profile, link=link), out)
+        made = point_file(answer, profile=profile, link=link, cloud_profile=cloud_profile)
+        save_point(made, out)
 
 
 def _profile_checks(

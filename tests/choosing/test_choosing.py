@@ -167,16 +167,17 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
 
 
 @given(random_traces(max_samples=10, max_exits=2))
-def test_the_thresholds_of_one_exit_reach_every_outcome_once(trace: Trace) -> None:
+def test_the_thresholds_of_one_exit_reach_every_outcome_of_the_sliders_once(trace: Trace) -> None:
     assume(trace.all_exits == 2)
     sure = trace.confidences[MEASURE][:, 0]
 
     found = search.distinct_thresholds(sure)
 
     leaving = [int((sure >= np.float32(value)).sum()) for value in found]
-    values = np.unique(sure)
-    expected = [int((sure >= value).sum()) for value in values] + ([] if values[-1] == 1 else [0])
-    assert leaving == expected
+    sliders = (np.arange(10_001) / 10_000).astype(np.float32)
+    reached = {int((sure >= value).sum()) for value in sliders}
+    assert leaving == sorted(reached, reverse=True)
+    assert [round(value * 10_000) / 10_000 for value in found] == found.tolist()
 
 
 def test_an_edge_ends_at_its_last_exit_and_sends_nothing() -> None:
@@ -207,6 +208,30 @@ def test_every_image_to_the_cloud_costs_what_the_raw_image_costs_over_the_link()
     assert best.tune.latency_ms > 50 + 3072 * 8 / 700
     assert best.tune.loss_points == 0
     assert best.tune.edge_memory_kib == 3
+
+
+def test_a_cloud_with_a_profile_of_its_own_prices_what_runs_there_and_not_the_baseline() -> None:
+    (card,) = {one.card.network: one.card for one in drawn(60, 2).candidates}.values()
+    twin, hybrid = card.variants["static-32bit"], card.variants["hybrid-4bit"]
+    chip = replace(
+        energy.load_profile("purdue-45nm"),
+        mac_pj_per_bit=0.0,
+        mac_pj_fixed=0.5,
+        cloud_macs_per_second=4e12,
+    )
+    macs = sum(layer.macs for layer in twin.layers)
+    in_cloud = sum(layer.macs for layer in hybrid.layers if layer.segment == "cloud")
+
+    same, apart = Prices(), Prices(cloud=chip)
+
+    raw = evaluation.cloud_costs(card, twin, apart)
+    assert raw.energy_pj == pytest.approx((macs * 0.5,))
+    travel_ms = 50 + card.image_bytes * 8 / 700
+    assert raw.latency_ms == pytest.approx((travel_ms + macs / 4e12 * 1000,))
+    one, other = (evaluation.costs(hybrid, prices).energy_pj for prices in (same, apart))
+    assert one[:-1] == other[:-1]
+    assert one[-1] - other[-1] == pytest.approx(in_cloud * (3.2 - 0.5))
+    assert evaluation.twin_energy_pj(card, hybrid, apart) == pytest.approx(macs * 3.2)
 
 
 def test_edge_memory_is_packed_weights_and_the_largest_activations() -> None:

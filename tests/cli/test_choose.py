@@ -100,6 +100,23 @@ def test_evaluate_reads_the_point_that_choose_wrote(run: Run, chosen: Path) -> N
     assert said["uplink_bytes"] == pytest.approx(point["figures"]["test"]["uplink_bytes"])
 
 
+def test_the_profile_of_the_cloud_is_kept_in_the_point_and_named(run: Run, tmp_path: Path) -> None:
+    out, report = tmp_path / "point.toml", tmp_path / "report.html"
+    cloud = ("--cloud-profile", "gap9")
+    # at 0.9 points, images of the hybrids still go to the cloud
+    wanted = ("choose", "digits-vgg", "--max-loss", "0.9", "--uncertified")
+
+    said = parsed(run(*wanted, *cloud, "--out", str(out), "--report", str(report), "--json"))
+
+    assert (said["profile"], said["cloud_profile"]) == ("purdue-45nm", "gap9")
+    point = tomllib.loads(out.read_text())
+    assert point["cloud_profile"] == "gap9"
+    assert "purdue-45nm (cloud: gap9)" in report.read_text()
+    again = parsed(run("evaluate", "--point", str(out), "--json"))
+    assert again["cloud_profile"] == "gap9"
+    assert again["energy_pj"] == pytest.approx(point["figures"]["test"]["energy_pj"])
+
+
 def test_a_certified_point_shows_its_certificate_and_gets_no_second_one(
     run: Run, pretrained: Path, tmp_path: Path
 ) -> None:
