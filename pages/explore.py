@@ -7,6 +7,7 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
+from hybrid.text import glossary
 from hybrid.text.point import against, headlines, honest, reach
 from hybrid.ui import app_frame, cache, gallery, session
 from hybrid.ui.charts import PLOT, metrics
@@ -35,8 +36,10 @@ def main() -> None:
     trade(view, drawn, labelled=data.labelled)
     with top:
         st.markdown(
-            f"**{data.card.title}**: An image stops at the first exit whose confidence reaches "
-            "that exit's threshold; the rest go to the cloud."
+            f"**{data.card.title}** is cut in two: a small device runs the first part with few "
+            "bits and answers each image whose confidence reaches an exit's threshold, and the "
+            "cloud answers the others. Set thresholds and bit width: lower ones save energy and "
+            "cost accuracy."
         )
         show_headlines()
     details(view, drawn)
@@ -155,6 +158,7 @@ def trade(view: View, drawn: figures.Figures, *, labelled: bool) -> None:
             "tradeoff",
             drawn,
             title=f"**{what} against energy** ({view.scope}). Click a point to select it",
+            about=glossary.define("frontier", "static network", "twin"),
             alt=f"{what} against energy per image, a line per bit width, static networks as points",
         )
     with right:
@@ -181,6 +185,7 @@ def details(view: View, drawn: figures.Figures) -> None:
             "parts",
             drawn,
             title=f"**Energy by part** ({view.scope})",
+            about=glossary.define("stage", "twin"),
             alt="Energy per image by part of the network, compared with the full-precision twin",
         )
     with classes:
@@ -192,10 +197,12 @@ def details(view: View, drawn: figures.Figures) -> None:
         )
 
 
-def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
+def chart(
+    key: str, drawn: figures.Figures, *, title: str, alt: str, about: str | None = None
+) -> None:
     """A figure with its title in a frame."""
     with st.container(border=True, height="stretch"):
-        st.markdown(title)
+        st.markdown(title, help=about)
         # With a hundred classes the figure scrolls inside a box as tall as the others.
         tall = drawn[key].layout.height > BOX_PIXELS
         with st.container(height=BOX_PIXELS if tall else "content", border=False):
@@ -205,6 +212,10 @@ def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
 def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy and edge fraction as each exit's threshold moves, the others fixed."""
     exits = [] if view.together else range(view.early_exits)
+    # Without height: the follower opens it once it has the bounds, for which no figure waits.
+    final = float(data.trace.correct[:, -1].mean())
+    below = final - data.together.accuracy
+    area = figures.certified_area(data.together, below, final_exit_accuracy=final)
     alone = [
         policy.sweep(
             data.trace,
@@ -223,6 +234,7 @@ def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint
         edge_fraction=point.outcome.edge_fraction,
         twin_accuracy=data.prices.twin_accuracy,
         accuracy_range=data.ranges.accuracy,
+        area=area,
         labelled=data.labelled,
     )
 
@@ -244,7 +256,8 @@ def downloads(view: View) -> None:
         table = load.frontier_table(view)
         st.caption(
             f"The best thresholds of each bit width, found on {load.searched_split(view)} and "
-            f"evaluated on {view.split}."
+            f"evaluated on {view.split}. Energy: {view.scope}.",
+            help=glossary.define("frontier", "split"),
         )
         st.dataframe(
             table,

@@ -11,11 +11,9 @@ from typing import Protocol
 from hybrid.energy import ExitCosts
 from hybrid.policy import OperatingPoint, Outcome
 from hybrid.quant.levels import FULL_PRECISION
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 
 __all__ = [
-    "SPOKEN",
-    "SPOKEN_UNLABELLED",
     "UNLABELLED",
     "Headline",
     "against",
@@ -26,6 +24,7 @@ __all__ = [
     "honest",
     "reach",
     "reach_templates",
+    "spoken_template",
     "unlabelled_note",
     "values",
     "verdict",
@@ -36,14 +35,6 @@ UNLABELLED = (
     "These images have no labels, so the accuracy is unknown. Shown instead: the share of images "
     "answered as the cloud would answer them. Early exits cost at most as much accuracy as the "
     "share on which the two differ."
-)
-# One sentence for a screen reader, each time a slider comes to rest.
-SPOKEN = (
-    "{edge_fraction:percent} answered at the edge, accuracy {accuracy:percent_2}, "
-    "{energy_pj:energy} per image"
-)
-SPOKEN_UNLABELLED = (
-    "{edge_fraction:percent} answered at the edge, accuracy unknown, {energy_pj:energy} per image"
 )
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
@@ -105,23 +96,27 @@ def headline_templates(
             label="Accuracy",
             value="{accuracy:percent_2}" if labelled else "unknown",
             note=_accuracy_note(twin_accuracy, labelled=labelled),
-            help="Share of correct answers, each from the exit at which the image stops. Below: "
-            "the difference from the full-precision twin in percentage points.",
+            help=glossary.define(
+                "twin",
+                note="Share of correct answers, each from the exit at which the image stops. "
+                "Below: the difference from the full-precision twin in percentage points.",
+            ),
         ),
         Headline(
             key="energy",
             label="Energy per image",
             value="{energy_pj:energy}",
-            note=f"{against(scope)} {numbers.energy(twin_energy_pj)}",
+            note=scope,
             help="Mean over all images, for the scope and the energy model selected on the left. "
-            f"Below: the energy of {whole}.",
+            f"The energy of {whole} is {numbers.energy(twin_energy_pj)}.",
         ),
         Headline(
             key="reduction",
             label="Energy reduction",
             value="{reduction:ratio}",
             note=scope,
-            help=f"The energy of {whole}, divided by the energy per image here.",
+            help=f"The energy of {whole}, {numbers.energy(twin_energy_pj)}, divided by the energy "
+            "per image here.",
         ),
         Headline(
             key="latency",
@@ -136,7 +131,11 @@ def headline_templates(
             label="Uplink per image",
             value="{uplink_bytes:bytes}",
             note=f"raw image {numbers.kilobytes(image_bytes)}",
-            help="Mean number of bytes sent to the cloud. Images answered at the edge send none.",
+            help=glossary.define(
+                "uplink",
+                note="Mean number of bytes sent to the cloud. Images answered at the edge send "
+                "none.",
+            ),
         ),
     )
 
@@ -175,6 +174,15 @@ def values(point: OperatingPoint) -> dict[str, float]:
         "uplink_bytes": point.uplink_bytes,
         **({} if difference is None else {"difference": difference}),
     }
+
+
+def spoken_template(scope: str, *, labelled: bool = True) -> str:
+    """One sentence for a screen reader, each time a slider comes to rest."""
+    accuracy = "{accuracy:percent_2}" if labelled else "unknown"
+    return (
+        f"{{edge_fraction:percent}} answered at the edge, accuracy {accuracy}, "
+        f"{{energy_pj:energy}} per image ({scope})"
+    )
 
 
 def unlabelled_note(agreement: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from hybrid.text import glossary
 from hybrid.ui import cache, palette, session
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
@@ -40,6 +41,7 @@ _STYLE = st.components.v2.component(
     isolate_styles=False,
 )
 _SCOPE_HELP = (
+    f"{glossary.define('scope')}  \n"
     "**compute**: multiply-accumulates on both sides of the cut. The radio is left out, and the "
     "cloud is priced like the device unless it has its own profile below.  \n"
     "**compute + memory**: plus each layer's memory traffic: weights and inputs read once, outputs "
@@ -52,16 +54,17 @@ _CLOUD_HELP = (
     "the device, so that every point is compared with the same baseline. In the scope device, the "
     "cloud costs no energy."
 )
-_MEASURE_HELP = (
-    "An exit's confidence, from 0 to 1: the highest class probability, the margin between the two "
-    "highest, or 1 − entropy / ln(classes)."
-)
 
 
 def choices(offers: Offers) -> dict[str, Any]:
     """Network, images, measure, profiles and scope, as fields of a View."""
     chosen: dict[str, Any] = {
-        "network": st.selectbox("Network", list(offers.early_exits), key="network")
+        "network": st.selectbox(
+            "Network",
+            list(offers.early_exits),
+            key="network",
+            help=glossary.define("network"),
+        )
     }
     chosen["split"] = _split(offers.splits_of(chosen["network"]))
     scope = st.segmented_control(
@@ -73,7 +76,11 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Hardware profile",
         offers.profiles,
         key="profile",
-        help="Energy per multiply-accumulate and memory access. Published models differ.",
+        help=glossary.define(
+            "profile",
+            "device",
+            note="Energy per multiply-accumulate and memory access. Published models differ.",
+        ),
     )
     # Below it, since a title is wider than a select box of the sidebar and would be cut there.
     st.caption(cache.profile_title(chosen["profile"]))
@@ -88,7 +95,7 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Link profile",
         offers.links,
         key="link",
-        help="Energy and time per transmitted bit.",
+        help=glossary.define("link"),
     )
     st.caption(cache.link_title(chosen["link"]))
     chosen["measure"] = st.selectbox(
@@ -96,7 +103,7 @@ def choices(offers: Offers) -> dict[str, Any]:
         offers.measures,
         key="measure",
         format_func=lambda name: MEASURE_WORDS.get(name, name),
-        help=_MEASURE_HELP,
+        help=glossary.define("measure", "confidence"),
     )
     return chosen
 
@@ -183,8 +190,12 @@ def _bits(offered: list[int], held: int) -> int:
             offered,
             key="bits",
             on_change=_moved,
-            help="Bits of weights and activations on the device. The cloud's width is on the page "
-            "Networks.",
+            help=glossary.define(
+                "bit width",
+                "edge segment",
+                "cut",
+                note="The cloud's width is on the page Networks.",
+            ),
         )
     )
 
@@ -219,6 +230,10 @@ def _slider(key: str, number: int, blank: View) -> float:
         format="%.4f",
         key=key,
         on_change=_moved,
-        help="An image stops here if its confidence is at least this.",
+        help=glossary.define(
+            "early exit",
+            "threshold",
+            note="An image stops here if its confidence is at least this.",
+        ),
     )
     return on_grid(value)

@@ -164,7 +164,6 @@ def certified_area(
         fillcolor=palette.faint(palette.LINE, 0.35),
         line={"width": 0},
         hoverinfo="skip",
-        showlegend=False,
     )
 
 

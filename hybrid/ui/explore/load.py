@@ -196,7 +196,7 @@ def _labelled(view: View) -> bool:
 @cached(entries=32, files=_all_files, of=any_point)
 def frontier_table(view: View) -> "pd.DataFrame":
     """The frontiers and the static networks as a table."""
-    return tables.frontier(frontiers(view), statics(view))
+    return tables.frontier(frontiers(view), statics(view), scope=view.scope)
 
 
 @cached(entries=64, files=_shown_files, of=without_thresholds)

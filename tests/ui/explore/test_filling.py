@@ -128,7 +128,8 @@ def test_every_sentence_is_the_one_that_python_writes(
             assert [value, note] == wanted["words"][key]
         edge, accuracy, energy = (one["words"][key][0] for key in ("edge", "accuracy", "energy"))
         assert (
-            one["spoken"] == f"{edge} answered at the edge, accuracy {accuracy}, {energy} per image"
+            one["spoken"]
+            == f"{edge} answered at the edge, accuracy {accuracy}, {energy} per image ({scope})"
         )
 
 

@@ -154,7 +154,7 @@ def templates(
         "verdict": point.verdict_templates(static_bits, scope=view.scope, labelled=labelled),
         "reach": point.reach_templates(exits[:-1], together=view.together),
         "flow": point.flow_templates(exits, labelled=labelled),
-        "spoken": point.SPOKEN if labelled else point.SPOKEN_UNLABELLED,
+        "spoken": point.spoken_template(view.scope, labelled=labelled),
     }
 
 
