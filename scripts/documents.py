@@ -23,6 +23,7 @@ from hybrid.evaluation import evaluate_variant
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
 from hybrid.text import published as paper
+from hybrid.text.glossary import TERMS
 from hybrid.ui.networks import cards
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,6 +83,12 @@ def commands() -> Mapping[str, click.Command]:
     """Every command of the command line by name, in the order of `hybrid --help`."""
     found: Mapping[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     return found
+
+
+def glossary() -> str:
+    """A row per term: its name and its meaning."""
+    rows = (f"| {name} | {term.meaning} |\n" for name, term in TERMS.items())
+    return "| term | meaning |\n| --- | --- |\n" + "".join(rows)
 
 
 def points() -> str:
@@ -244,7 +251,16 @@ KINDS = {
 }
 BLOCKS: dict[str, Callable[[], str]] = {
     f.__name__: f
-    for f in (overview, points, published, baselines, certificates, first_questions, benchmarks)
+    for f in (
+        overview,
+        glossary,
+        points,
+        published,
+        baselines,
+        certificates,
+        first_questions,
+        benchmarks,
+    )
 } | {"help": help_texts}
 
 

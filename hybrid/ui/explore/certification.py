@@ -13,11 +13,12 @@ import streamlit as st
 from hybrid import evaluation, zoo
 from hybrid.certificates import Band, Certificate, rounded_up
 from hybrid.errors import DataMissingError, HybridError, TraceError
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.text.certificate import ALL_SETTINGS, band_sentence
 from hybrid.ui.choose import certified
 from hybrid.ui.explore import bands
-from hybrid.ui.view import STEPS, View
+from hybrid.ui.explore.follower import place
+from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
 __all__ = ["by_exit", "export", "show"]
@@ -32,18 +33,23 @@ def show(view: View) -> None:
             st.caption(
                 f":material/gpp_maybe: Nothing is certified for the images of {view.split}. A "
                 "certificate needs images that no threshold was chosen on. Divide the split on the "
-                "page Your data."
+                "page Your data.",
+                help=glossary.define("certificate", "split"),
             )
             return
         try:
             found = bands.band(view)
         except (DataMissingError, TraceError) as error:
-            st.caption(f":material/gpp_maybe: Nothing is certified here. {error}")
+            st.caption(
+                f":material/gpp_maybe: Nothing is certified here. {error}",
+                help=glossary.define("certificate"),
+            )
             return
         with st.container(key=_key_at(view)):
             with st.container(key="explore_bound"):
                 sentence = band_sentence(found, view.thresholds)
-                st.caption(f":material/verified_user: {sentence}", help=ALL_SETTINGS)
+                about = glossary.define("certificate", "split", note=ALL_SETTINGS)
+                st.caption(f":material/verified_user: {sentence}", help=about)
             own = _show_own(view, found)
         with st.expander("How the bounds were computed", icon=":material/rule:"):
             if own is not None:
@@ -142,9 +148,8 @@ def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:
 
 
 def _key_at(view: View) -> str:
-    """Key that tells the follower which thresholds the text is about."""
-    at = "_".join(f"{round(STEPS * one)}" for one in view.thresholds)
-    return f"explore_certificate_at_{at}"
+    """Key that tells the follower which point the text is about."""
+    return f"explore_certificate_at_{place(view)}"
 
 
 def _rests_on(view: View, found: Band) -> str:
