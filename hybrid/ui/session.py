@@ -153,7 +153,7 @@ def write_address(part: Mapping[str, str]) -> None:
     """
     now = _session()
     now.part = part
-    address.show(now.view.write() | part)
+    address.show(now.view.write() | dict(part))
 
 
 def follow_with(*fragments: str) -> None:
@@ -176,7 +176,7 @@ def move_sliders() -> tuple[str, ...] | None:
     values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
     values *= now.view.early_exits // len(values)
     now.view = replace(now.view, thresholds=values)
-    address.change(now.view.write() | (now.part or {}))
+    address.change(now.view.write() | dict(now.part or {}))
     return fragments
 
 
