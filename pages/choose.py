@@ -162,16 +162,15 @@ def open_in_explore(
     view: View, one: MarkedPoint, *, key: str, proof: CertifiedPoint | None = None
 ) -> None:
     """A button that opens Explore at this point, where its certificate holds too."""
-    asked = st.button(
+    if st.button(
         "Open in Explore",
         key=key,
         icon=":material/tune:",
         disabled=not one.early_exits,
         help=None if one.early_exits else "Explore shows networks with early exits; this has none.",
-    )
-    if asked:
-        if proof is not None:
-            certified.keep(proof)
+        on_click=certified.keep,
+        args=(proof,),
+    ):
         app_frame.open_page("explore", **tables.in_explore(one, view))
 
 

@@ -22,6 +22,8 @@ __all__ = [
     "headline_templates",
     "headlines",
     "honest",
+    "reach",
+    "reach_templates",
     "spoken_template",
     "unlabelled_note",
     "values",
@@ -217,6 +219,36 @@ def flow_labels(outcome: Outcome, exits: Sequence[str], *, labelled: bool = True
     return [numbers.fill(one, known) for one in flow_templates(exits, labelled=labelled)]
 
 
+def reach_templates(exits: Sequence[str], *, together: bool = False) -> list[str]:
+    """How many images reach each early exit, by how many of the exits are reached at all.
+
+    Args:
+        exits: names of the early exits.
+        together: one slider moves all thresholds, so it always matters.
+    """
+    counts = " · ".join(f"{name}: {{reached_{i}:count}}" for i, name in enumerate(exits))
+    texts = [f"Images that reach each exit: {counts}."] * (len(exits) + 1)
+    if together:
+        return texts
+    return [
+        text + (_unreached(exits[number:]) if number < len(exits) else "")
+        for number, text in enumerate(texts)
+    ]
+
+
+def reach(outcome: Outcome, exits: Sequence[str], *, together: bool = False) -> str:
+    """`reach_templates` with the numbers of an outcome."""
+    known = _outcome_values(outcome)
+    reached = sum(known[f"reached_{i}"] > 0 for i in range(len(exits)))
+    return numbers.fill(reach_templates(exits, together=together)[reached], known)
+
+
+def _unreached(exits: Sequence[str]) -> str:
+    sliders = "its slider changes" if len(exits) == 1 else "their sliders change"
+    named = " or ".join(part for part in (", ".join(exits[:-1]), exits[-1]) if part)
+    return f" No image reaches {named} at these thresholds, so {sliders} nothing."
+
+
 def verdict(
     point: OperatingPoint,
     better: Alternative | None,
@@ -284,6 +316,8 @@ def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:
 
 def _outcome_values(outcome: Outcome) -> dict[str, float]:
     by_exit = {f"exit_fraction_{i}": share for i, share in enumerate(outcome.exit_fractions)}
+    counts = outcome.exit_counts
+    by_exit |= {f"reached_{i}": sum(counts[i:]) for i in range(len(counts))}
     return by_exit | {
         "samples": outcome.samples,
         "at_edge": sum(outcome.exit_counts[:-1]),
