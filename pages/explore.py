@@ -36,10 +36,10 @@ def main() -> None:
     trade(view, drawn, labelled=data.labelled)
     with top:
         st.markdown(
-            f"**{data.card.title}** is cut in two: a small device runs the first part with few "
-            "bits and answers each image whose confidence reaches an exit's threshold, and the "
-            "cloud answers the others. Set thresholds and bit width: lower ones save energy and "
-            "cost accuracy."
+            f"**{data.card.title}** is cut in two: a small device runs the first part and answers "
+            "each image whose confidence reaches an exit's threshold; the cloud runs the rest for "
+            "the others. Set thresholds and bit width: lower ones save energy, and usually cost "
+            "accuracy."
         )
         show_headlines()
     details(view, drawn)
