@@ -65,6 +65,7 @@ def test_page_report_file_evaluate_and_explore_show_the_same_point(
     assert evaluated["exit_fractions"] == figures["exit_fractions"]
     accuracy, energy = f"{100 * figures['accuracy']:.2f} %", f"{figures['energy_pj'] / 1e6:.2f} µJ"
     reported = cells(report, "On test")
+    reported["Energy per image"] = reported["Energy per image (compute)"]
     for of in (boxes(choose), boxes(shown), reported):
         assert (of["Accuracy"], of["Energy per image"]) == (accuracy, energy)
     assert boxes(choose)["Mean latency"] == boxes(shown)["Mean latency"]
@@ -88,3 +89,37 @@ def test_certificate_and_command_are_the_same_on_page_report_and_file(
     assert f"<pre>{html.escape(command)}</pre>" in report
     again = CliRunner().invoke(cli, (*command.split()[1:], "--json"))
     assert json.loads(again.stdout)["best"]["thresholds"] == point["thresholds"]
+
+
+def test_explore_shows_the_certificate_of_a_point_that_choose_certified(
+    toy: Path, root: Path
+) -> None:
+    page = opened(root)
+    sentence = next(one.value for one in page.info if "With 90 % confidence" in one.value)
+    page.button(key="choose_open").click().run()
+    kept = page.session_state["choose_certified"]
+    point = next(iter(kept.values()))
+    there = {f"t{i}": str(t) for i, t in enumerate(point.thresholds, start=1)}
+    elsewhere = there | {"t1": "0.5"}
+
+    shown, moved = (
+        explore_with(root, kept, {"network": "trees-toy", "bits": str(point.bits)} | at)
+        for at in (there, elsewhere)
+    )
+
+    assert f":material/verified: Certified by Choose. {sentence}" in captions(shown)
+    assert not any("Certified by Choose" in words for words in captions(moved))
+
+
+def explore_with(root: Path, kept: Any, query: dict[str, str]) -> AppTest:
+    """Explore in a session that has opened a point from Choose."""
+    page = AppTest.from_file(str(root / "app.py"), default_timeout=120)
+    page.session_state["choose_certified"] = kept
+    page.query_params.update(query)
+    page.run()
+    assert not page.exception
+    return page
+
+
+def captions(page: AppTest) -> list[str]:
+    return [one.value for one in page.caption]
