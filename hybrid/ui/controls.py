@@ -4,12 +4,13 @@ The app frame draws them once per run, so that they keep their values on every p
 widget has a key that begins with the page's name, as in `explore_table`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from hybrid.text import glossary
 from hybrid.ui import cache, palette, session
@@ -109,7 +110,7 @@ def choices(offers: Offers) -> dict[str, Any]:
     return chosen
 
 
-def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
+def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) -> View:
     """Bit width, and a threshold for each early exit or one for all.
 
     Returns the view that they complete, which is the current one from here on.
@@ -117,34 +118,51 @@ def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
     Args:
         offers: the choices on this machine.
         choice: the other fields of the view, from `choices`.
+        folded: put the thresholds into an expander.
     """
     exits_of = offers.early_exits[choice["network"]]
     held = session.preset_bits(list(exits_of))
     exits = exits_of[held]
     count = 1 if st.session_state.get("sliders") == "one" else exits
-    widths = [(1 - _MODE_WIDTH) / (count + 1)] * (count + 1)
-    first, *columns, last = st.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")
-    with first:
-        bits = _bits(sorted(exits_of), held)
-    beside = last.container(horizontal=True, gap="xsmall")
-    with beside:
-        mode = _mode()
-    # From the current view, so that fields without a control keep their values.
-    blank = replace(session.current(), **choice)
-    blank = replace(blank, bits=bits, sliders=mode, thresholds=(0.0,) * exits)
+    with st.container(border=True, key="thresholds"):
+        first, *columns, last = _columns(count, folded=folded)
+        with first:
+            bits = _bits(sorted(exits_of), held)
+        beside = last.container(horizontal=True, gap="xsmall")
+        with beside:
+            mode = _mode()
+        # From the current view, so that fields without a control keep their values.
+        blank = replace(session.current(), **choice)
+        blank = replace(blank, bits=bits, sliders=mode, thresholds=(0.0,) * exits)
+        view = _thresholds(blank, columns)
+        session.keep(view)  # which decides whether there is something to undo
+        with beside:
+            _back()
+        _STYLE(key="slider_style")
+    return view
+
+
+def _columns(sliders: int, *, folded: bool) -> list[DeltaGenerator]:
+    """Places for the bit width, for each of so many sliders, and for the buttons."""
+    if not folded:
+        widths = [(1 - _MODE_WIDTH) / (sliders + 1)] * (sliders + 1)
+        return st.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")
+    first, others = st.columns([1, 3], vertical_alignment="center")
+    inside = others.expander("Thresholds", icon=":material/tune:")
+    widths = [(1 - _MODE_WIDTH) / sliders] * sliders
+    return [first, *inside.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")]
+
+
+def _thresholds(blank: View, columns: Sequence[DeltaGenerator]) -> View:
+    """A slider in each column; the view with their values."""
     keys = slider_keys(blank)
     session.preset_thresholds(keys)
     values = []
     for number, (key, column) in enumerate(zip(keys, columns, strict=False)):
         with column:
             values.append(_slider(key, number, blank))
-    chosen = tuple(values * exits) if blank.together else tuple(values)
-    view = replace(blank, thresholds=chosen)
-    session.keep(view)  # which decides whether there is something to undo
-    with beside:
-        _back()
-    _STYLE(key="slider_style")
-    return view
+    chosen = values * blank.early_exits if blank.together else values
+    return replace(blank, thresholds=tuple(chosen))
 
 
 def _mode() -> str:

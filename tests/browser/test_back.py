@@ -78,15 +78,17 @@ def select(key: str, option: str) -> Callable[[Any], None]:
 
 
 def drag(key: str, value: float) -> Callable[[Any], None]:
-    """Drag a slider's thumb to a value, by way of others."""
+    """Drag a slider's thumb to a value, by way of others; of bit widths, to their place."""
 
     def move(page: Any) -> None:
         track = page.locator(f".st-key-{key} [data-rac][role=group] > div").first.bounding_box()
-        now = float(page.locator(f".st-key-{key} input[type=range]").input_value())
+        slider = page.locator(f".st-key-{key} input[type=range]")
+        most = float(slider.get_attribute("max"))
+        now = float(slider.input_value()) / most
         middle = track["y"] + track["height"] / 2
         page.mouse.move(track["x"] + track["width"] * now, middle)
         page.mouse.down()
-        page.mouse.move(track["x"] + track["width"] * value, middle, steps=12)
+        page.mouse.move(track["x"] + track["width"] * value / most, middle, steps=12)
         page.mouse.up()
 
     return move
@@ -138,7 +140,7 @@ def test_one_press_undoes_any_change_of_explore(explore: Any) -> None:
     are_steps(
         explore,
         {
-            "bit width": choose_option("bits", "2"),
+            "bit width": drag("bits", 1),
             "threshold, dragged": drag("t1", 0.3),
             "threshold, by a key": press_left("t2"),
             "scope": choose_option("scope", "device"),
@@ -154,7 +156,7 @@ def test_one_press_undoes_any_change_of_explore(explore: Any) -> None:
 
 def test_changes_are_undone_one_by_one_and_then_the_dashboard_is_left(explore: Any) -> None:
     steps = [shown(explore)]
-    changes = (drag("t1", 0.2), choose_option("bits", "2"), drag("t1", 0.9))
+    changes = (drag("t1", 0.2), drag("bits", 1), drag("t1", 0.9))
     steps += [changed(explore, change)[1] for change in changes]
 
     for step in reversed(steps[:-1]):
@@ -207,7 +209,7 @@ def test_one_press_leads_to_the_page_before_with_its_settings(explore: Any) -> N
 def test_settings_changed_on_another_page_are_those_of_before_after_back(explore: Any) -> None:
     before = shown(explore)
     follow("Networks")(explore)
-    networks, _ = changed(explore, choose_option("bits", "2"))
+    networks, _ = changed(explore, drag("bits", 1))
 
     explore.go_back(wait_until="commit")
     await_shown(explore, networks)
@@ -223,7 +225,7 @@ def test_one_press_undoes_a_change_of_networks(explore: Any) -> None:
         explore,
         {
             "variant": lambda page: page.get_by_text("Static 2 bit", exact=True).first.click(),
-            "bit width, and the variant with it": choose_option("bits", "1"),
+            "bit width, and the variant with it": drag("bits", 0),
         },
     )
 

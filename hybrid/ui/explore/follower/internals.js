@@ -68,7 +68,8 @@ function setText(paragraph, text) {
   const isText = (node) => node.nodeType === Node.TEXT_NODE;
   const node = Array.from(paragraph?.childNodes ?? []).findLast(isText);
   if (!node) return;
-  const written = node === paragraph.lastChild ? text : `${text} `; // an icon with help follows
+  const [, before, after] = node.nodeValue.match(/^(\s*).*?(\s*)$/s); // spaces beside an icon stay
+  const written = before + text + after;
   if (node.nodeValue !== written) node.nodeValue = written;
 }
 
