@@ -11,6 +11,8 @@ from hybrid.ui import app_frame, gallery, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.explore import certification, figures, follower, load
 from hybrid.ui.explore.data import ExploreData
+from hybrid.ui.explore.kept import section as kept
+from hybrid.ui.explore.kept.evaluated import record
 from hybrid.ui.view import View, same_data
 
 BOX_PIXELS = 340
@@ -37,6 +39,7 @@ def main() -> None:
         )
         show_headlines()
     details(view, drawn)
+    kept.draw()
     downloads(view)
     pictures()
     follower.mount(load.follower_data(view), on_click=go_to_clicked)
@@ -223,7 +226,7 @@ def downloads(view: View) -> None:
             st.download_button(
                 "This point (JSON)",
                 lambda: json.dumps(
-                    now["view"].write() | now["point"].as_row() | certification.export(now["view"]),
+                    record(now["view"], now["point"]) | certification.export(now["view"]),
                     indent=2,
                 ),
                 file_name=f"{view.network}-{view.variant}-point.json",

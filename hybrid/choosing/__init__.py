@@ -8,7 +8,7 @@ answer.best, answer.runners_up, answer.left_out, answer.proof
 from hybrid.choosing.answer import Answer, Figures, Point, ProfileCheck, Proof, RankedCandidate
 from hybrid.choosing.candidates import Candidate, Field, collect_candidates, taken_from
 from hybrid.choosing.choosing import ParetoSet, check_profiles, choose, pareto_sets
-from hybrid.choosing.files import PointFile, load_point, point_file, save_point, to_toml
+from hybrid.choosing.files import PointFile, load_point, point_file, save_point, to_json, to_toml
 from hybrid.choosing.limits import Limits, Violation
 from hybrid.choosing.modes import MODES, Mode
 
@@ -35,5 +35,6 @@ __all__ = [
     "point_file",
     "save_point",
     "taken_from",
+    "to_json",
     "to_toml",
 ]

@@ -1,9 +1,11 @@
-"""A chosen point as `operating-point.toml`, which every tool that runs a network can read.
+"""A point as `operating-point.toml`, which every tool that runs a network can read.
 
 The file holds the choice, its prices, its certificate and the hash of its weights. A point is
-refused with other weights, because thresholds and certificate are valid only for its own.
+refused with other weights, because thresholds and certificate are valid only for its own. The JSON
+of a point from Explore has the same fields among its figures, and is read in the same way.
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -22,7 +24,15 @@ from hybrid.files import replacing
 from hybrid.policy import check_thresholds
 from hybrid.traces.confidence import MEASURES
 
-__all__ = ["FORMAT", "PointFile", "load_point", "point_file", "save_point", "to_toml"]
+__all__ = [
+    "FORMAT",
+    "PointFile",
+    "load_point",
+    "point_file",
+    "save_point",
+    "to_json",
+    "to_toml",
+]
 
 FORMAT = 2
 _AGAIN = "choose again with `hybrid choose`"
@@ -39,6 +49,7 @@ class PointFile:
         limits: those it was chosen for.
         figures: purpose, tune or test, to means per image.
         images: name of the user's own images that it was chosen on; empty for the data set's.
+        split: the split that its figures were shown for, in a file from Explore.
     """
 
     network: str
@@ -55,6 +66,7 @@ class PointFile:
     limits: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     images: str = ""
+    split: str | None = None
 
     @property
     def static(self) -> bool:
@@ -130,6 +142,12 @@ def to_toml(point: PointFile) -> str:
     return tomli_w.dumps({"format": FORMAT} | _listed(asdict(point)))
 
 
+def to_json(point: PointFile) -> dict[str, Any]:
+    """A point as JSON's numbers, texts and lists; what is empty or None is left out."""
+    values = {"format": FORMAT} | _listed(asdict(point))
+    return {key: value for key, value in values.items() if value not in ({}, "")}
+
+
 def load_point(path: Path) -> PointFile:
     """Read a point, and check that its network is here with the same weights.
 
@@ -138,13 +156,14 @@ def load_point(path: Path) -> PointFile:
         UnknownNameError, BitWidthError: its network or variant is not here.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = _values(path)
     except FileNotFoundError:
         raise PointError(
             f"There is no file {path}; write one with `hybrid choose --out`."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PointError(f"{path} cannot be read as TOML: {error}; {_AGAIN}.") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        kind = "JSON" if _is_json(path) else "TOML"
+        raise PointError(f"{path} cannot be read as {kind}: {error}; {_AGAIN}.") from None
     point = _checked(values, path)
     variant = zoo.variant(point.network, point.bits, static=point.static)
     try:
@@ -160,6 +179,20 @@ def load_point(path: Path) -> PointFile:
             f"({point.weights_sha256[:12]}, not {own[:12]}); {_AGAIN}."
         )
     return point
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The fields of a point in a file of either form."""
+    text = path.read_text("utf-8")
+    if not _is_json(path):
+        return tomllib.loads(text)
+    read: dict[str, Any] = json.loads(text)
+    known = {"format"} | {one.name for one in fields(PointFile)} - {"certificate"}
+    return {key: read[key] for key in known.intersection(read)}
 
 
 def _checked(values: dict[str, Any], path: Path) -> PointFile:

@@ -63,7 +63,7 @@ def _read_point(context: typer.Context, path: Path | None) -> Path | None:
         "profile": point.profile,
         "link": point.link,
         "scope": point.scope,
-    }
+    } | ({"split": point.split} if point.split else {})
     return path
 
 
@@ -71,7 +71,8 @@ PointFile = Annotated[
     Path | None,
     typer.Option(
         "--point",
-        help="File written by `choose --out`, with network, bits, thresholds and prices.",
+        help="File with network, bits, thresholds and prices, from `choose --out` (TOML) or from "
+        "Explore (JSON).",
         is_eager=True,
         callback=_read_point,
     ),

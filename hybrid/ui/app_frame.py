@@ -181,7 +181,7 @@ def _read_address(offers: Offers) -> None:
     link = _LINKS.get(_session_id(), {})
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
-    session.begin(View.read(link, offers))
+    session.begin(View.read(link, offers), link)
 
 
 def _remember_link() -> None:

@@ -9,7 +9,8 @@ The values of the widgets are in `st.session_state` under their keys, which are 
 `View.widgets`; the functions here are the only ones that set them.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -20,6 +21,8 @@ __all__ = [
     "Session",
     "address",
     "begin",
+    "carried",
+    "carry",
     "change_mode",
     "current",
     "finish_run",
@@ -30,10 +33,12 @@ __all__ = [
     "move_sliders",
     "preset",
     "resume",
+    "show",
     "show_split",
     "visit",
 ]
 
+CARRIED = ("kept",)  # names of the texts that links carry besides the view
 _TOLD = 2  # whole runs of a page in which the browser is sent the values of the controls
 _KEY = "session"
 
@@ -44,7 +49,8 @@ class Session:
 
     opened: the view that its first link described. problems: the errors in that link, until a
     control is moved. page: the page that ran last. runs: whole runs of it since it was opened.
-    follows: a page and its fragments that run again when a slider moves.
+    follows: a page and its fragments that run again when a slider moves. carried: more texts of the
+    address by name, which pages read and write.
     """
 
     view: View
@@ -53,6 +59,7 @@ class Session:
     page: str
     runs: int = _TOLD
     follows: tuple[str, tuple[str, ...]] | None = None
+    carried: dict[str, str] = field(default_factory=dict)
 
 
 def current() -> View:
@@ -65,13 +72,20 @@ def has_begun() -> bool:
     return _KEY in st.session_state
 
 
-def begin(link: Reading) -> None:
+def begin(link: Reading, carried: Mapping[str, str]) -> None:
     """Start from the session's link.
 
     This is done in one step, because a change of page during the first run empties the address.
+
+    Args:
+        carried: texts of the link that are not the view's, by the names in `CARRIED`.
     """
     st.session_state[_KEY] = Session(
-        view=link.view, opened=link.view, problems=link.problems, page=_page()
+        view=link.view,
+        opened=link.view,
+        problems=link.problems,
+        page=_page(),
+        carried={name: text for name, text in carried.items() if name in CARRIED},
     )
 
 
@@ -129,8 +143,24 @@ def keep(view: View) -> None:
 
 
 def address() -> dict[str, str]:
-    """The current view's part of the address, without the sliders."""
-    return {key: text for key, text in current().write().items() if key in CHOICES}
+    """The address without the sliders: the current view's choices, and what is carried."""
+    shared = {key: text for key, text in current().write().items() if key in CHOICES}
+    return shared | _session().carried
+
+
+def carried(name: str) -> str:
+    """A text that the address carries besides the view; empty without one."""
+    return _session().carried.get(name, "")
+
+
+def carry(name: str, text: str) -> None:
+    """Let the address carry a text on every page; an empty one removes it."""
+    _session().carried.pop(name, None)
+    if text:
+        _session().carried[name] = text
+        st.query_params[name] = text
+    elif name in st.query_params:
+        del st.query_params[name]
 
 
 def follow_with(*fragments: str) -> None:
@@ -176,6 +206,11 @@ def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -
     )
     for key in ("bits", "sliders", *slider_keys(there)):
         st.session_state[key] = there.widgets[key]
+
+
+def show(view: View) -> None:
+    """Set every control to a view; only from a callback, before widgets are drawn."""
+    st.session_state.update(view.widgets)
 
 
 def show_split(name: str) -> None:
