@@ -7,7 +7,7 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text.point import against, headlines, honest, verdict
-from hybrid.ui import app_frame, gallery, session
+from hybrid.ui import app_frame, contact_sheet, gallery, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.explore import certification, figures, follower, load
 from hybrid.ui.explore.data import ExploreData
@@ -259,7 +259,7 @@ def pictures() -> None:
         )
         return
     found = gallery.groups(data.trace, view.thresholds, view.measure, card.classes)
-    for column, group in zip(st.columns(len(found)), found, strict=True):
+    for number, (column, group) in enumerate(zip(st.columns(len(found)), found, strict=True)):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{group.title}**")
             if not group.positions:
@@ -268,12 +268,14 @@ def pictures() -> None:
             images = load.pictures(view, group.positions)
             if images is None:
                 continue
-            st.image(
-                gallery.sprites(images, range(len(images))),
-                width="stretch",
-                alt=f"{group.title}: {', '.join(group.captions)}",
+            st.caption(f"{group.about} Click an image to try it.")
+            contact_sheet.show(
+                images,
+                group.captions,
+                key=f"explore_images_{number}",
+                split=view.split,
+                positions=group.positions,
             )
-            st.caption(f"{group.about} Row by row: {', '.join(group.captions)}.")
 
 
 def go_to_clicked() -> None:

@@ -23,7 +23,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
-from hybrid.ui import cache, controls, recording, session
+from hybrid.ui import cache, controls, recording, session, toolbar
 from hybrid.ui.view import Offers, View
 
 __all__ = [
@@ -138,13 +138,16 @@ def missing_trace(view: View, error: HybridError) -> None:
     recording.missing_trace(view.network, view.variant, error, view.split)
 
 
-def open_page(name: str) -> None:
+def open_page(name: str, **more: str) -> None:
     """Go to another page with the current view, after a click on a button.
 
     The address is passed without the sliders. Without it, `st.switch_page` would empty the address,
     which fails if a slider is bound to it. The sliders write their part on the next page.
+
+    Args:
+        more: what only that page reads of its address.
     """
-    st.switch_page(f"pages/{name}.py", query_params=session.address())
+    st.switch_page(f"pages/{name}.py", query_params=session.address() | more)
 
 
 def empty() -> None:
@@ -160,6 +163,7 @@ def empty() -> None:
 
 def finish_run() -> None:
     """Last line of app.py: the page is complete."""
+    toolbar.mount()
     _LINKS.pop(_session_id(), None)
     session.finish_run()
     _freeze()

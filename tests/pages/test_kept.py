@@ -91,11 +91,9 @@ def test_a_hostile_link_is_a_sentence_and_a_working_page(explore: Explore) -> No
     app = explore(**TOY, kept="<b>~oak~2~0.5_0.5*![x](y)*ok~trees-toy~1~0.1_0.2")
 
     assert not app.exception
-    assert [text.value for text in app.text if "left out" in text.value] == [
-        "Kept point '<b>' was left out. No network is called 'oak'; there are: trees-toy, "
-        "trees-wide.",
-        "Kept point '![x](y)' was left out. It has no network.",
-    ]
+    first, second = [text.value for text in app.text if "left out" in text.value]
+    assert first.startswith("Kept point '<b>' was left out. No network is called 'oak'")
+    assert second == "Kept point '![x](y)' was left out. It has no network."
     assert list(kept(app)["Name"]) == ["ok"]
 
 
@@ -135,7 +133,7 @@ def test_networks_with_other_images_have_no_difference_of_accuracies(
     explore: Explore, toy: Path
 ) -> None:
     card = toy / "trees-wide" / "card.toml"
-    card.write_text(card.read_text().replace('dataset = "cifar10"', 'dataset = "cifar100"'))
+    card.write_text(card.read_text().replace('dataset = "trees"', 'dataset = "bushes"'))
     link = "a~trees-toy~2~0.6_0.5*b~trees-wide~2~0.9_0.9_0.9~scope.device"
     app = explore(**TOY, kept=link)
 

@@ -153,9 +153,9 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     else:
         figure.update_xaxes(rangemode="tozero")
     unit = "µJ, log" if wide else "µJ"
-    figure.update_xaxes(title_text=f"Energy per image ({unit})", fixedrange=True, **_QUIET)
-    figure.update_yaxes(autorange="reversed", fixedrange=True, **_QUIET)
-    figure.update_layout(legend=plots.legend(), dragmode=False)
+    figure.update_xaxes(title_text=f"Energy per image ({unit})", **_QUIET)
+    figure.update_yaxes(autorange="reversed", **_QUIET)
+    figure.update_layout(legend=plots.legend())
     return figure
 
 

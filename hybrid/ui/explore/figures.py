@@ -25,7 +25,7 @@ Figure = go.Figure
 Figures = dict[str, go.Figure]
 
 _RING = {"color": palette.INK, "width": 2}
-_QUIET = palette.AXES | {"fixedrange": True}
+_QUIET = palette.AXES
 _MANY_PARTS = 12
 
 
@@ -48,7 +48,7 @@ def tradeoff(
         scale_pj, unit: of the energy axis.
         labelled: if False, accuracy is agreement with the final exit.
     """
-    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8}, dragmode=False)
+    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 28, "b": 8})
     for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
         figure.add_trace(_frontier(frontier, scale_pj, unit, present=frontier.bits == bits))
     widest = max((s.bits for s in statics if s.bits < FULL_PRECISION), default=0)
@@ -91,7 +91,7 @@ def over_threshold(
         thresholds: those to mark: one per sweep of `alone`, else the common one.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
-    figure.update_layout(plots.empty(height=330, dragmode=False).layout)
+    figure.update_layout(plots.empty(height=330).layout)
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))
     for row, (field, now) in enumerate(values, start=1):
         colour = palette.LINE if alone else palette.INK
@@ -132,7 +132,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
     exits = len(outcome.exit_counts) - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     right, wrong = exits + 2, exits + 3
-    figure = plots.empty(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16}, dragmode=False)
+    figure = plots.empty(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16})
     figure.add_trace(
         go.Sankey(
             meta="flow",
@@ -194,7 +194,7 @@ def by_part(
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
     both = dict.fromkeys([*point, *twin])
     parts = [*(part for part in both if part not in ends), *ends]
-    figure = plots.empty(height=max(330, 90 + 12 * len(parts)), dragmode=False)
+    figure = plots.empty(height=max(330, 90 + 12 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
         (beside, twin, palette.TWIN_COLOUR, "twin_parts"),
@@ -228,7 +228,7 @@ def per_class(
     exits = fractions.shape[1] - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     height = max(330, 90 + 20 * len(classes))
-    figure = plots.empty(height=height, dragmode=False)
+    figure = plots.empty(height=height)
     names = exit_labels(exits)
     for i, colour in enumerate(colours):
         figure.add_trace(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid.text import numbers
-from hybrid.text.point import headlines, values
+from hybrid.text.point import Headline, headlines, values
 from hybrid.ui.explore.kept.evaluated import Evaluated
 from hybrid.ui.explore.kept.points import KeptPoint
 from hybrid.ui.view import DEFAULT_SPLIT
@@ -64,8 +64,8 @@ def compared(one: Evaluated, other: Evaluated) -> tuple[ComparedRow, ...]:
         rows.append(
             ComparedRow(
                 label=first.label,
-                first=f"{first.value} ({first.note})",
-                second=f"{second.value} ({second.note})",
+                first=_scoped(first, one, other),
+                second=_scoped(second, other, one),
                 difference=difference,
             )
         )
@@ -92,7 +92,7 @@ def apart(one: Evaluated, other: Evaluated) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _headlines(found: Evaluated) -> Any:
+def _headlines(found: Evaluated) -> tuple[Headline, ...]:
     return headlines(
         found.point,
         found.prices.costs,
@@ -100,6 +100,13 @@ def _headlines(found: Evaluated) -> Any:
         image_bytes=found.card.image_bytes,
         labelled=found.labelled,
     )
+
+
+def _scoped(headline: Headline, found: Evaluated, other: Evaluated) -> str:
+    """The value, with its scope if the other point has another one."""
+    of_scope = _DIFFERENCES[headline.key][2] is _same_scope
+    apart = of_scope and not _same_scope(found, other)
+    return f"{headline.value} ({found.view.scope})" if apart else headline.value
 
 
 def _same_images(one: Evaluated, other: Evaluated) -> bool:

@@ -26,7 +26,7 @@ def curves(
         frontiers: one per point; None where there is none.
         scale_pj, unit: of the energy axis.
     """
-    figure = plots.empty(height=330, dragmode=False, hovermode="closest", legend=plots.legend())
+    figure = plots.empty(height=330, hovermode="closest", legend=plots.legend())
     for found, frontier, colour in zip(pair, frontiers, COLOURS, strict=True):
         name = escape(found.kept.name)
         if frontier is not None:
@@ -51,7 +51,7 @@ def curves(
             cliponaxis=False,
         )
     title = f"Energy per image ({unit}, log)"
-    figure.update_xaxes(title_text=title, type="log", dtick="D2", tickformat="~g", **palette.AXES)
+    figure.update_xaxes(title_text=title, type="log", nticks=8, tickformat="~g", **palette.AXES)
     labelled = all(found.labelled for found in pair)
     words = "Accuracy (%)" if labelled else "Same as cloud (%)"
     figure.update_yaxes(title_text=words, **palette.AXES)
@@ -62,9 +62,7 @@ def accuracies(pair: Sequence[Evaluated]) -> go.Figure:
     """The accuracy of both points by class, joined by a line; both have the same classes."""
     classes = list(pair[0].card.classes)
     values = [100 * found.by_class.accuracy for found in pair]
-    figure = plots.empty(
-        height=max(280, 90 + _ROW_HEIGHT * len(classes)), dragmode=False, legend=plots.legend()
-    )
+    figure = plots.empty(height=max(280, 90 + _ROW_HEIGHT * len(classes)), legend=plots.legend())
     gap = np.full(len(classes), None)
     figure.add_scatter(
         x=np.column_stack([*values, gap]).ravel(),

@@ -193,7 +193,10 @@ def _compare(pair: Sequence[Evaluated]) -> None:
     )
     left, right = st.columns([1, 1])
     with left:
-        st.markdown("**Figures**: the second minus the first")
+        scopes = dict.fromkeys(found.view.scope for found in pair)
+        st.markdown(
+            f"**Figures** ({', '.join(scopes)}); differences are the second minus the first"
+        )
         st.dataframe(table, hide_index=True, key="explore_kept_figures",
                      alt="Headline figures of both points and their differences")  # fmt: skip
         for sentence in comparison.apart(one, other):
