@@ -6,7 +6,8 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text.point import against, headlines, honest, verdict
+from hybrid.text import intervals
+from hybrid.text.point import against, headlines, honest, interval, verdict
 from hybrid.ui import app_frame, contact_sheet, gallery, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.explore import certification, figures, follower, load
@@ -121,6 +122,9 @@ def show_headlines() -> None:
         labelled=data.labelled,
     )
     metrics(shown, columns=6)
+    if words := interval(point, labelled=data.labelled):
+        with st.container(key="explore_interval"):
+            st.caption(words, help=intervals.HELP)
     with st.container(key="explore_verdict"):
         said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
         st.caption(said)

@@ -7,7 +7,7 @@ from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.inference import live
 from hybrid.inference.live import Progress
-from hybrid.text import numbers
+from hybrid.text import intervals, numbers
 from hybrid.traces.trace import Trace
 from hybrid.ui import app_frame, cache, contact_sheet, jobs, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metrics
@@ -178,7 +178,9 @@ def show_figures(progress: Progress) -> None:
         Box(
             "Accuracy",
             numbers.percent(progress.accuracy, 2),
-            f"{numbers.count(progress.correct)} correct",
+            intervals.between(progress.correct, progress.done)
+            or f"{numbers.count(progress.correct)} correct",
+            intervals.HELP,
         ),
     )
     metrics(shown)

@@ -52,6 +52,8 @@ def choose_one(given: Sequence[PickedImage], runs: Sequence[ImageRun], view: Vie
         for one, image_run in zip(given, runs, strict=True)
     ]
     st.caption(results.how_many_stop(runs))
+    if words := results.how_many_right(given, runs):
+        st.caption(words)
     chosen = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hybrid.energy import ExitCosts
-from hybrid.policy import OperatingPoint, Outcome
+from hybrid.policy import OperatingPoint, Outcome, of_few, wilson
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 
 __all__ = [
+    "INTERVAL",
     "SPOKEN",
     "SPOKEN_UNLABELLED",
     "UNLABELLED",
@@ -24,6 +25,7 @@ __all__ = [
     "headline_templates",
     "headlines",
     "honest",
+    "interval",
     "unlabelled_note",
     "values",
     "verdict",
@@ -42,6 +44,11 @@ SPOKEN = (
 )
 SPOKEN_UNLABELLED = (
     "{edge_fraction:percent} answered at the edge, accuracy unknown, {energy_pj:energy} per image"
+)
+# Below the headlines, where the accuracy is that of few images.
+INTERVAL = (
+    "{samples:count} images are few: with 95 % confidence, the accuracy on images like these is "
+    "between {accuracy_low:percent} and {accuracy_high:percent}."
 )
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
@@ -173,6 +180,13 @@ def values(point: OperatingPoint) -> dict[str, float]:
     }
 
 
+def interval(point: OperatingPoint, *, labelled: bool) -> str:
+    """The interval of the accuracy in a sentence; empty if it is unknown or of many images."""
+    outcome = point.outcome
+    few = labelled and of_few(outcome.correct, outcome.samples)
+    return numbers.fill(INTERVAL, values(point)) if few else ""
+
+
 def unlabelled_note(agreement: float) -> str:
     """Note below an unknown accuracy: how many answers are not the final exit's.
 
@@ -259,11 +273,14 @@ def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:
 
 
 def _outcome_values(outcome: Outcome) -> dict[str, float]:
+    accuracy = wilson(outcome.correct, outcome.samples)
     by_exit = {f"exit_fraction_{i}": share for i, share in enumerate(outcome.exit_fractions)}
     return by_exit | {
         "samples": outcome.samples,
         "at_edge": sum(outcome.exit_counts[:-1]),
         "edge_fraction": outcome.edge_fraction,
         "accuracy": outcome.accuracy,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
         "error": 1 - outcome.accuracy,
     }

@@ -254,12 +254,37 @@ def per_class(
             cliponaxis=False,
         )
     )
+    figure.add_trace(_class_intervals(counted, classes))
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
     # Class names that are digits are names, not numbers; an automatic range would leave gaps.
     figure.update_yaxes(range=[len(classes) - 0.5, -0.5], type="category", **_QUIET)
     legend = plots.legend(traceorder="normal", y=1 + 8 / height)
     figure.update_layout(barmode="stack", bargap=0.3, legend=legend)
     return figure
+
+
+def class_intervals(counted: policy.PerClass) -> Floats:
+    """(2 · classes,): the low ends of the accuracies in percent, then the high ends."""
+    right = counted.correct_counts.sum(axis=1)
+    ends = [
+        policy.wilson(int(n), int(of)) if of else policy.Interval(low=np.nan, high=np.nan)
+        for n, of in zip(right, counted.samples, strict=True)
+    ]
+    return 100 * np.array([one.low for one in ends] + [one.high for one in ends])
+
+
+def _class_intervals(counted: policy.PerClass, classes: Sequence[str]) -> go.Scatter:
+    """A thin mark at each end of the accuracy's interval."""
+    return go.Scatter(
+        name="95 % interval",
+        meta="class_interval",
+        x=class_intervals(counted),
+        y=[*classes, *classes],
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 9, "line": {"color": palette.INK, "width": 1}},
+        hovertemplate="%{y}: %{x:.1f} %",
+        cliponaxis=False,
+    )
 
 
 def _right(labelled: bool) -> str:

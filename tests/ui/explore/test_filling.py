@@ -83,7 +83,8 @@ def expected(view: View) -> dict[str, Any]:
     shown = point.headlines(now, data.prices.costs, image_bytes=data.card.image_bytes, **told)
     return {
         "words": {one.key: [one.value, one.note] for one in shown}
-        | {"verdict": [point.verdict(now, data.statics, **told), None]},
+        | {"verdict": [point.verdict(now, data.statics, **told), None]}
+        | {"interval": [point.interval(now, labelled=data.labelled), None]},
         "labels": point.flow_labels(
             now.outcome, zoo.exit_labels(view.early_exits), labelled=data.labelled
         ),

@@ -4,7 +4,7 @@
 // point as hybrid.text.point.values does. Compared with Python by
 // tests/ui/explore/test_filling.py.
 
-import { beatenBy } from "./counting.js";
+import { beatenBy, sum, wilson } from "./counting.js";
 
 const SLOT = /\{(\w+):(\w+)\}/;
 const PARSED = new Map(); // a template to its literals, names and kinds in turn: parsed once
@@ -59,9 +59,12 @@ export function words(data, point) {
 
 function named(data, point, beaten) {
   const { exitCounts, samples, accuracy, energy_pj } = point;
+  const [low, high] = wilson(sum(point.rightCounts), samples);
   const values = {
     samples,
     accuracy,
+    accuracy_low: low,
+    accuracy_high: high,
     energy_pj,
     at_edge: point.edgeCount,
     edge_fraction: point.edgeFraction,

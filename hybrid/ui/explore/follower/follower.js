@@ -6,7 +6,7 @@
 // While a slider moves, only attributes of shapes that are already drawn are written, which is a
 // few times faster than any way plotly.js offers. When the value rests, plotly.js is told.
 
-import { mean, operatingPoint, sweep, unpack } from "./counting.js";
+import { mean, operatingPoint, sweep, unpack, wilson } from "./counting.js";
 import { words } from "./filling.js";
 import {
   canDraw,
@@ -220,7 +220,10 @@ const FIGURES = {
     const classes = [...Array(data.classes).keys()];
     const taking = (i) => classes.map((c) => now.byClass[c * data.exits + i]);
     const bars = now.exitCounts.map((_, i) => [`class_${i}`, "x", shares(taking(i))]);
-    return [...bars, ["class_accuracy", "x", shares(Array.from(now.rightByClass))]];
+    const right = Array.from(now.rightByClass);
+    const ends = right.map((n, c) => wilson(n, data.class_samples[c]));
+    const interval = [0, 1].flatMap((end) => ends.map((one) => 100 * one[end]));
+    return [...bars, ["class_accuracy", "x", shares(right)], ["class_interval", "x", interval]];
   },
 };
 

@@ -121,7 +121,8 @@ def templates(
     return {
         "headlines": {
             one.key: (one.value, one.note if numbers.slots(one.note) else None) for one in headlines
-        },
+        }
+        | {"interval": (point.INTERVAL, None)},
         "beaten": beaten,
         "unbeaten": unbeaten,
         "flow": point.flow_templates(exit_labels(view.early_exits), labelled=labelled),

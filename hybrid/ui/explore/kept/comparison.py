@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid.text import numbers
+from hybrid.text import intervals, numbers
 from hybrid.text.point import Headline, headlines, values
 from hybrid.ui.explore.kept.evaluated import Evaluated
 from hybrid.ui.explore.kept.points import KeptPoint
@@ -64,8 +64,8 @@ def compared(one: Evaluated, other: Evaluated) -> tuple[ComparedRow, ...]:
         rows.append(
             ComparedRow(
                 label=first.label,
-                first=_scoped(first, one, other),
-                second=_scoped(second, other, one),
+                first=_shown(first, one, other),
+                second=_shown(second, other, one),
                 difference=difference,
             )
         )
@@ -102,8 +102,11 @@ def _headlines(found: Evaluated) -> tuple[Headline, ...]:
     )
 
 
-def _scoped(headline: Headline, found: Evaluated, other: Evaluated) -> str:
-    """The value, with its scope if the other point has another one."""
+def _shown(headline: Headline, found: Evaluated, other: Evaluated) -> str:
+    """The value, with its interval if of few images, its scope if the other point has another."""
+    if headline.key == "accuracy" and found.labelled:
+        outcome = found.point.outcome
+        return headline.value + intervals.in_brackets(outcome.correct, outcome.samples)
     of_scope = _DIFFERENCES[headline.key][2] is _same_scope
     apart = of_scope and not _same_scope(found, other)
     return f"{headline.value} ({found.view.scope})" if apart else headline.value
