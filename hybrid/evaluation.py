@@ -29,11 +29,37 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """Which energy is counted, on which hardware and link."""
+    """Which energy is counted, on which hardware and link.
+
+    profile: of the device, and of the baseline. cloud: of the cloud; None: priced like the device.
+    """
 
     profile: Profile = field(default_factory=lambda: energy.load_profile(energy.DEFAULT_PROFILE))
     link: Link = field(default_factory=lambda: energy.load_link(energy.DEFAULT_LINK))
     scope: str = energy.SCOPES[0]
+    cloud: Profile | None = None
+
+    @classmethod
+    def named(cls, *, profile: str, link: str, scope: str, cloud: str = "") -> "Prices":
+        """Prices by the names of their profiles, or by the paths of a user's own TOML files.
+
+        Args:
+            cloud: empty to price the cloud like the device.
+
+        Raises:
+            UnknownNameError, ProfileError: no such profile, link or scope, or a damaged file.
+        """
+        return cls(
+            profile=energy.load_profile(profile),
+            link=energy.load_link(link),
+            scope=scope,
+            cloud=energy.load_profile(cloud) if cloud else None,
+        )
+
+    @property
+    def cloud_name(self) -> str:
+        """Name of the cloud's own profile; empty if the cloud is priced like the device."""
+        return self.cloud.name if self.cloud else ""
 
     def __post_init__(self) -> None:
         """Refuse an unknown scope."""
@@ -67,23 +93,28 @@ def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
         link=prices.link,
         scope=prices.scope,
         radio=not variant.is_static,
+        cloud=prices.cloud,
     )
 
 
 def cloud_costs(card: zoo.Card, twin: zoo.Variant, prices: Prices) -> ExitCosts:
     """Costs of one sample that is sent as a raw image, with the whole twin in the cloud."""
+    there = replace(prices, profile=prices.cloud or prices.profile)
     macs = sum(layer.macs for layer in twin.layers)
-    compute_ms = macs / prices.profile.cloud_macs_per_second * 1000
+    compute_ms = macs / there.profile.cloud_macs_per_second * 1000
     travel_ms = prices.link.round_trip_ms + prices.link.transfer_ms(card.image_bytes)
     return ExitCosts(
-        energy_pj=(twin_energy_pj(card, twin, prices),),
+        energy_pj=(twin_energy_pj(card, twin, there),),
         latency_ms=(compute_ms + travel_ms,),
         uplink_bytes=(float(card.image_bytes),),
     )
 
 
 def twin_energy_pj(card: zoo.Card, variant: zoo.Variant, prices: Prices) -> float:
-    """Energy per sample that a variant is compared with; see `energy.twin_energy_pj`."""
+    """Energy per sample that a variant is compared with, at the prices of the device's profile.
+
+    See `energy.twin_energy_pj`.
+    """
     return energy.twin_energy_pj(
         twin_layers(card, variant),
         profile=prices.profile,

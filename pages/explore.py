@@ -7,10 +7,10 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import intervals
-from hybrid.text.point import against, headlines, honest, interval, verdict
+from hybrid.text.point import against, headlines, honest, interval
 from hybrid.ui import app_frame, contact_sheet, gallery, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import certification, figures, follower, load
+from hybrid.ui.explore import certification, figures, follower, load, verdict
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.kept import section as kept
 from hybrid.ui.explore.kept.evaluated import record
@@ -125,9 +125,7 @@ def show_headlines() -> None:
     if words := interval(point, labelled=data.labelled):
         with st.container(key="explore_interval"):
             st.caption(words, help=intervals.HELP)
-    with st.container(key="explore_verdict"):
-        said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
-        st.caption(said)
+    verdict.show(view, data, point)
     certification.show(view)
 
 

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from hybrid import energy, zoo
+from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
+from hybrid.ui.cache import prices_at
 from hybrid.ui.charts import STILL, Box, metric
 from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
@@ -94,9 +95,8 @@ def choose_variant(card: Card, view: View) -> Variant:
     """The variant shown below: the link's, else the sidebar's bit width first."""
     names = list(card.variants)
     key = f"networks_variant_{view.network}_{view.bits}"
-    if not st.session_state.setdefault("networks_opened", False):
-        st.session_state["networks_opened"] = True
-        asked = st.query_params.get("variant", view.variant)
+    if (link := session.asked()) is not None:
+        asked = link.get("variant", view.variant)
         if asked in names:
             st.session_state[key] = asked
         else:
@@ -110,8 +110,7 @@ def choose_variant(card: Card, view: View) -> Variant:
         key=key,
         wrap=True,
     )
-    if st.query_params.get("variant") != name:
-        st.query_params["variant"] = name
+    session.write_address({"variant": name})
     variant = card.variants[name]
     st.write(cards.describe(variant))
     return variant
@@ -140,8 +139,8 @@ def show_structure(card: Card, variant: Variant) -> None:
 def show_layers(card: Card, variant: Variant, view: View) -> None:
     """Every layer with its cost on the sidebar's profile, in the sidebar's scope."""
     st.subheader("Layers")
-    profile = energy.load_profile(view.profile)
-    table = cards.layer_table(variant, card, profile=profile, scope=view.scope)
+    prices = prices_at(view.profile, view.link, view.scope, view.cloud)
+    table = cards.layer_table(variant, card, prices)
     st.dataframe(
         table,
         hide_index=True,
@@ -155,7 +154,8 @@ def show_layers(card: Card, variant: Variant, view: View) -> None:
             "Packed (B)": st.column_config.NumberColumn(format="localized"),
         },
     )
-    st.caption(f"Energy of one run of the layer: {profile.title}, scope {view.scope}.")
+    apart = f"; in the cloud, {prices.cloud.title}" if prices.cloud else ""
+    st.caption(f"Energy ({view.scope}) of one run of the layer: {prices.profile.title}{apart}.")
 
 
 def show_training(variant: Variant) -> None:

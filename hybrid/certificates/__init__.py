@@ -7,7 +7,7 @@ thresholds that were fixed before anyone looked at the labels.
 
     certify          one bound at thresholds that were fixed beforehand
     fixed_sequence   how far along a path of thresholds, itself fixed on `tune`, a limit holds
-    band             bounds on a grid for a free slider, which all hold together
+    band             bounds for every setting of a free slider, which all hold together
 
 Nothing is certified from `train`, `tune` or `test`: the first two were used for choosing, and the
 third checks the certificates.
@@ -20,31 +20,33 @@ from hybrid.certificates.bounds import (
     check_delta,
     clopper_pearson,
     clopper_pearson_p_values,
+    expected_samples,
     fewest_samples,
+    fixed_bet_bounds,
 )
+from hybrid.certificates.cells import Cells, slider_cells
 from hybrid.certificates.certificates import (
+    CLAIMS,
     METHODS,
     Answered,
     Certificate,
     certify,
     certify_exits,
     disagreements,
+    kind_of_claim,
     loss_gaps,
     regrets,
     rounded_up,
+    tenths_up,
 )
-from hybrid.certificates.simultaneous import (
-    Band,
-    band,
-    fixed_sequence,
-    nearest,
-    slider_grid,
-)
+from hybrid.certificates.simultaneous import Band, band, fixed_sequence
 
 __all__ = [
+    "CLAIMS",
     "METHODS",
     "Answered",
     "Band",
+    "Cells",
     "Certificate",
     "band",
     "betting_bound",
@@ -56,11 +58,14 @@ __all__ = [
     "clopper_pearson",
     "clopper_pearson_p_values",
     "disagreements",
+    "expected_samples",
     "fewest_samples",
+    "fixed_bet_bounds",
     "fixed_sequence",
+    "kind_of_claim",
     "loss_gaps",
-    "nearest",
     "regrets",
     "rounded_up",
-    "slider_grid",
+    "slider_cells",
+    "tenths_up",
 ]

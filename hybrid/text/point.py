@@ -4,7 +4,7 @@ Each text is a template that `hybrid.text.numbers.fill` completes with `values` 
 Explore's script in the browser completes the same templates while a slider is dragged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -53,11 +53,13 @@ INTERVAL = (
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
 
-class Baseline(Protocol):
-    """A static network as the verdict reads it."""
+class Alternative(Protocol):
+    """Another point of the page as the verdict reads it."""
 
     @property
     def bits(self) -> int: ...
+    @property
+    def is_static(self) -> bool: ...
     @property
     def accuracy(self) -> float: ...
     @property
@@ -222,48 +224,62 @@ def flow_labels(outcome: Outcome, exits: Sequence[str], *, labelled: bool = True
 
 
 def verdict(
-    point: OperatingPoint, baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
+    point: OperatingPoint,
+    better: Alternative | None,
+    *,
+    static_bits: Collection[int],
+    scope: str,
+    labelled: bool = True,
 ) -> str:
-    """Which static network is both more accurate and cheaper, if any is."""
-    beaten, unbeaten = verdict_templates(baselines, scope=scope, labelled=labelled)
-    accuracy = point.outcome.accuracy
-    better = [
-        one for one in baselines if one.accuracy > accuracy and one.energy_pj < point.energy_pj
-    ]
-    if not labelled or not better:
-        return unbeaten
-    best = max(better, key=lambda baseline: baseline.accuracy)
+    """Whether another point of the page reaches this accuracy with less energy, and which.
+
+    Args:
+        better: that point; None if there is none.
+        static_bits, scope, labelled: as for `verdict_templates`.
+    """
+    templates = verdict_templates(static_bits, scope=scope, labelled=labelled)
+    if better is None:
+        return templates["none"]
     named = {
-        "best_bits": best.bits,
-        "best_accuracy": best.accuracy,
-        "best_energy_pj": best.energy_pj,
+        "better_bits": better.bits,
+        "better_accuracy": better.accuracy,
+        "better_energy_pj": better.energy_pj,
     }
-    return numbers.fill(beaten, values(point) | named)
+    return numbers.fill(
+        templates["static" if better.is_static else "hybrid"], values(point) | named
+    )
 
 
 def verdict_templates(
-    baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
-) -> tuple[str, str]:
-    """The verdict if a static network beats the point, and the verdict if none does."""
-    beaten = (
-        "The static {best_bits:count}-bit network beats this point on both accuracy and energy: "
-        f"{{best_accuracy:percent_2}} at {{best_energy_pj:energy}} per image ({scope}), against "
-        "{accuracy:percent_2} at {energy_pj:energy}."
+    static_bits: Collection[int], *, scope: str, labelled: bool = True
+) -> dict[str, str]:
+    """The verdict by what the better point is: a hybrid, a static network, or none.
+
+    Args:
+        static_bits: bit widths of the static networks on the page.
+        labelled: False if the accuracy is unknown; then nothing is compared.
+    """
+    figures = (
+        f"{{better_accuracy:percent_2}} at {{better_energy_pj:energy}} per image ({scope}), "
+        "against {accuracy:percent_2} at {energy_pj:energy} here."
     )
-    return beaten, _unbeaten(baselines, scope=scope, labelled=labelled)
+    return {
+        "hybrid": f"With {{better_bits:bits}} and well-chosen thresholds you get {figures}",
+        "static": f"The static {{better_bits:count}}-bit network gives {figures}",
+        "none": _none_better(static_bits, scope=scope) if labelled else UNLABELLED,
+    }
 
 
-def _unbeaten(baselines: Sequence[Baseline], *, scope: str, labelled: bool) -> str:
-    if not labelled:
-        return UNLABELLED
-    if not baselines:
-        return "No static network is recorded here to compare this point with."
-    if all(baseline.bits == FULL_PRECISION for baseline in baselines):
+def _none_better(static_bits: Collection[int], *, scope: str) -> str:
+    said = f"Nothing in the chart reaches this accuracy with less energy ({scope}): no bit width"
+    if not static_bits:
+        return f"{said}. No static network is recorded here to compare with."
+    if min(static_bits) == FULL_PRECISION:
         return (
-            "The full-precision twin does not beat this point on both accuracy and energy "
-            f"({scope}). A static network with fewer bits might, but none is recorded here."
+            f"{said}, and not the full-precision twin. A static network with fewer bits might, but "
+            "none is recorded here."
         )
-    return f"No static network beats this point on both accuracy and energy ({scope})."
+    return f"{said} and no static network."
 
 
 def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:

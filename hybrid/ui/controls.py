@@ -14,6 +14,7 @@ from hybrid.ui import cache, palette, session
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
+    SAME_AS_DEVICE,
     STEPS,
     Offers,
     View,
@@ -30,11 +31,17 @@ MEASURE_WORDS = {
 }
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
 _SCOPE_HELP = (
-    "**compute**: multiply-accumulates on both sides of the cut.  \n"
+    "**compute**: multiply-accumulates on both sides of the cut. The radio is left out, and the "
+    "cloud is priced like the device unless it has its own profile below.  \n"
     "**compute + memory**: plus each layer's memory traffic: weights and inputs read once, outputs "
     "written once.  \n"
     "**device**: edge compute, memory and radio. The cloud costs the battery nothing, and the "
     "baseline is sending the raw image."
+)
+_CLOUD_HELP = (
+    "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "
+    "the device, so that every point is compared with the same baseline. In the scope device, the "
+    "cloud costs no energy."
 )
 _MEASURE_HELP = (
     "An exit's confidence, from 0 to 1: the highest class probability, the margin between the two "
@@ -62,6 +69,13 @@ def choices(offers: Offers) -> dict[str, Any]:
     )
     # Below it, since a title is wider than a select box of the sidebar and would be cut there.
     st.caption(cache.profile_title(chosen["profile"]))
+    chosen["cloud"] = st.selectbox(
+        "Cloud profile",
+        (SAME_AS_DEVICE, *offers.profiles),
+        key="cloud",
+        format_func=lambda name: "Same as the device" if name == SAME_AS_DEVICE else name,
+        help=_CLOUD_HELP,
+    )
     chosen["link"] = st.selectbox(
         "Link profile",
         offers.links,
@@ -99,7 +113,8 @@ def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
             label_visibility="collapsed",
             wrap=True,
         )
-    blank = View(thresholds=(0.0,) * exits, sliders=mode or "each", **choice)
+    # From the current view, so that fields without a control keep their values.
+    blank = replace(session.current(), thresholds=(0.0,) * exits, sliders=mode or "each", **choice)
     values = []
     for number, (key, column) in enumerate(zip(slider_keys(blank), columns, strict=False)):
         with column:
@@ -166,7 +181,6 @@ def _slider(key: str, number: int, blank: View) -> float:
         step=1 / STEPS,
         format="%.4f",
         key=key,
-        bind="query-params",
         on_change=_moved,
         help="An image stops here if its confidence is at least this.",
     )

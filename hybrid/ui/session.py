@@ -7,22 +7,31 @@ A page only asks for what is chosen:
 
 The values of the widgets are in `st.session_state` under their keys, which are those of
 `View.widgets`; the functions here are the only ones that set them.
+
+Every whole run ends in one address, of the view and of the page's own part, so that one press of
+Back undoes one change (see `hybrid.ui.address`). For a new control that is in the address:
+
+    1. a field of `View`, with a row in `CHOICES` if it is one of several values;
+    2. a widget in `hybrid.ui.controls` whose key is the field's name, without `bind`;
+    3. to set it from a button: `session.change(field=value)` in a callback.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from hybrid.ui.view import CHOICES, DEFAULT_THRESHOLD, Reading, View, on_grid, slider_keys
+from hybrid.ui import address
+from hybrid.ui.view import DEFAULT_THRESHOLD, Offers, Reading, View, on_grid, slider_keys
 
 __all__ = [
     "Session",
-    "address",
-    "begin",
+    "asked",
     "carried",
     "carry",
+    "change",
     "change_mode",
     "current",
     "finish_run",
@@ -30,12 +39,12 @@ __all__ = [
     "go_to",
     "has_begun",
     "keep",
+    "keep_for_next_page",
     "move_sliders",
     "preset",
     "resume",
-    "show",
-    "show_split",
     "visit",
+    "write_address",
 ]
 
 CARRIED = ("kept",)  # names of the texts that links carry besides the view
@@ -47,10 +56,12 @@ _KEY = "session"
 class Session:
     """The app frame's state between the runs of a session, besides the widgets' values.
 
-    opened: the view that its first link described. problems: the errors in that link, until a
-    control is moved. page: the page that ran last. runs: whole runs of it since it was opened.
-    follows: a page and its fragments that run again when a slider moves. carried: more texts of the
-    address by name, which pages read and write.
+    opened: the view that its link described: the first one, or that of Back or Forward. problems:
+    the errors in that link, until a control is moved. page: the page that ran last. runs: whole
+    runs of it since it was opened. follows: a page and its fragments that run again when a slider
+    moves. asked: the link that the present run must show, if any. part: the page's own part of the
+    address; None until this run has written it. planned: what a button changes on the next page.
+    carried: texts that the address carries on every page besides the view, by the names of CARRIED.
     """
 
     view: View
@@ -59,6 +70,9 @@ class Session:
     page: str
     runs: int = _TOLD
     follows: tuple[str, tuple[str, ...]] | None = None
+    asked: Mapping[str, str] | None = None
+    part: Mapping[str, str] | None = None
+    planned: Mapping[str, Any] = field(default_factory=dict)
     carried: dict[str, str] = field(default_factory=dict)
 
 
@@ -72,27 +86,27 @@ def has_begun() -> bool:
     return _KEY in st.session_state
 
 
-def begin(link: Reading, carried: Mapping[str, str]) -> None:
-    """Start from the session's link.
+def asked() -> Mapping[str, str] | None:
+    """The link that this run must show; None if it was begun by a control or a link to a page."""
+    return _session().asked
 
-    This is done in one step, because a change of page during the first run empties the address.
+
+def resume(link: Mapping[str, str] | None, offers: Offers) -> tuple[str, ...]:
+    """Begin a whole run; returns the problems of the last link that are still shown.
 
     Args:
-        carried: texts of the link that are not the view's, by the names in `CARRIED`.
+        link: the session's first, or that of Back or Forward; None in any other run.
+        offers: the choices on this machine.
     """
-    st.session_state[_KEY] = Session(
-        view=link.view,
-        opened=link.view,
-        problems=link.problems,
-        page=_page(),
-        carried={name: text for name, text in carried.items() if name in CARRIED},
-    )
-
-
-def resume() -> tuple[str, ...]:
-    """Begin a whole run; returns the problems of the session's link that are still shown."""
+    if link is not None:
+        _adopt(View.read(link, offers))
+        _session().carried = {name: link[name] for name in CARRIED if link.get(name)}
     now = _session()
+    now.asked, now.part = link, None
     now.follows = None  # the page registers its fragments again
+    if now.planned:
+        change(**now.planned)
+        now.planned = {}
     if now.view != now.opened:
         now.problems = ()
     return now.problems
@@ -113,7 +127,10 @@ def visit() -> bool:
 def finish_run() -> None:
     """Count a whole run of the page."""
     if has_begun():
-        _session().runs += 1
+        now = _session()
+        now.runs += 1
+        if now.part is None:
+            write_address({})  # the page ended early
 
 
 def preset(*, again: bool = False) -> None:
@@ -130,22 +147,19 @@ def preset(*, again: bool = False) -> None:
 
 
 def keep(view: View) -> None:
-    """Make this the current view and write it into the address, so that a copied link opens it.
-
-    The sliders write their own part, because they are bound to the address in the browser.
-    """
+    """Make the view that the controls show the current one."""
     _session().view = view
-    wanted = address()
-    if "split" in st.query_params and "split" not in wanted:
-        del st.query_params["split"]
-    if any(st.query_params.get(key) != value for key, value in wanted.items()):
-        st.query_params.update(wanted)
 
 
-def address() -> dict[str, str]:
-    """The address without the sliders: the current view's choices, and what is carried."""
-    shared = {key: text for key, text in current().write().items() if key in CHOICES}
-    return shared | _session().carried
+def write_address(part: Mapping[str, str]) -> None:
+    """Write the view and a page's own part into the address, so that a copied link opens them.
+
+    A page with a part of its own calls this once, after its controls; for the others the app frame
+    does.
+    """
+    now = _session()
+    now.part = part
+    address.show(_query())
 
 
 def carried(name: str) -> str:
@@ -154,13 +168,10 @@ def carried(name: str) -> str:
 
 
 def carry(name: str, text: str) -> None:
-    """Let the address carry a text on every page; an empty one removes it."""
-    _session().carried.pop(name, None)
-    if text:
-        _session().carried[name] = text
-        st.query_params[name] = text
-    elif name in st.query_params:
-        del st.query_params[name]
+    """Let the address carry a text on every page, empty for none; only from a callback."""
+    now = _session()
+    now.carried = {key: value for key, value in (now.carried | {name: text}).items() if value}
+    address.change(_query())
 
 
 def follow_with(*fragments: str) -> None:
@@ -183,6 +194,7 @@ def move_sliders() -> tuple[str, ...] | None:
     values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
     values *= now.view.early_exits // len(values)
     now.view = replace(now.view, thresholds=values)
+    address.change(_query())
     return fragments
 
 
@@ -198,25 +210,45 @@ def change_mode() -> None:
 
 def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -> None:
     """Move bit width and sliders there; only from a callback, before widgets are drawn."""
-    there = replace(
-        current(),
+    change(
         bits=bits,
         thresholds=tuple(on_grid(value) for value in thresholds),
         sliders="one" if together else "each",
     )
-    for key in ("bits", "sliders", *slider_keys(there)):
-        st.session_state[key] = there.widgets[key]
 
 
-def show(view: View) -> None:
-    """Set every control to a view; only from a callback, before widgets are drawn."""
-    st.session_state.update(view.widgets)
+def change(**fields: Any) -> None:
+    """Set these fields of the view; only from a callback, before widgets are drawn."""
+    _set(replace(current(), **fields))
 
 
-def show_split(name: str) -> None:
-    """Show this split on all pages; only from a callback."""
-    st.session_state["split"] = name
-    _session().view = replace(current(), split=name)
+def keep_for_next_page(**fields: Any) -> None:
+    """Set these fields of the view once another page has been opened.
+
+    Set at once, they would also change the page that is left, and Back would not lead to it as it
+    was.
+    """
+    _session().planned = fields
+
+
+def _adopt(reading: Reading) -> None:
+    view = reading.view
+    if not has_begun():
+        st.session_state[_KEY] = Session(view=view, opened=view, problems=(), page=_page())
+    now = _session()
+    now.opened, now.problems = view, reading.problems
+    _set(view)
+
+
+def _set(view: View) -> None:
+    _session().view = view
+    for key, value in view.widgets.items():
+        st.session_state[key] = value
+
+
+def _query() -> dict[str, str]:
+    now = _session()
+    return now.view.write() | now.carried | dict(now.part or {})
 
 
 def _session() -> Session:

@@ -62,6 +62,9 @@ def slide_to(page: Any, key: str, value: float) -> None:
     page.mouse.move(track["x"] + track["width"] * value, middle, steps=12)
 
 
+VERDICT = ".st-key-explore_verdict [data-testid=stCaptionContainer] p"
+
+
 @pytest.mark.parametrize("measure", ["max_probability", "entropy"])
 def test_browser_and_python_count_the_same_samples_at_200_random_thresholds(
     page: Any, address: str, pretrained: Path, follower_js: str, measure: str
@@ -123,7 +126,7 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     settled(page, f"JSON.stringify([...{flow}])")
     keys = ("edge", "accuracy", "energy", "reduction", "latency", "uplink")
     dragged = {key: metric(page, key) for key in keys}
-    verdict = page.locator(".st-key-explore_verdict").inner_text()
+    verdict = page.locator(VERDICT).inner_text()
     flow_dragged = page.evaluate(f"[...{flow}]")
     address_while_dragging = page.url
     page.mouse.up()
@@ -135,10 +138,30 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     threshold = float(page.locator(".st-key-t1 input[type=range]").input_value())
     assert f"t1={threshold}" in page.url
     assert {key: metric(page, key) for key in keys} == dragged
-    assert page.locator(".st-key-explore_verdict").inner_text() == verdict
+    assert page.locator(VERDICT).inner_text() == verdict
     expected = policy.outcome(recorded(pretrained, "trees-toy", 2), (threshold, 0.8))
     assert flow_dragged[:3] == list(expected.exit_counts)
     assert dragged["edge"][1] == f"{sum(expected.exit_counts[:-1]):,} of 2,000"
+
+
+def test_the_button_to_a_better_point_fades_while_the_verdict_names_another_one(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2&t1=1&t2=1", follower_js)
+    before = page.locator(VERDICT).inner_text()
+    opacity = "getComputedStyle(document.querySelector('[class*=st-key-explore_better_]')).opacity"
+    assert page.evaluate(opacity) == "1"
+
+    slide_to(page, "t1", 0.3)
+    page.wait_for_function(f"Number({opacity}) < 1", timeout=PATIENCE_MS)
+    dragged = page.locator(VERDICT).inner_text()
+    page.mouse.up()
+    said_by_address(page, "t1=")
+
+    assert dragged != before
+    assert page.locator(VERDICT).inner_text() == dragged
+    button = page.locator("[class*=st-key-explore_better_]")
+    assert button.count() == 0 or page.evaluate(opacity) == "1"
 
 
 # Of each figure the attributes of its shapes that the follower writes, as plain numbers.

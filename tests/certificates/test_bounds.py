@@ -173,6 +173,43 @@ def test_the_betting_bound_fails_in_at_most_delta_of_the_draws(rates: tuple[floa
     assert failed <= delta + 3 * math.sqrt(delta * (1 - delta) / draws)
 
 
+@given(
+    st.lists(st.sampled_from([-1, 0, 0, 0, 1]), min_size=1, max_size=60),
+    st.floats(1e-6, 0.5),
+    st.floats(1e-3, 1),
+)
+def test_a_fixed_bets_bound_is_where_a_loop_over_samples_reaches_1_over_delta(
+    gaps: list[int], delta: float, squares: float
+):
+    lost, gained = np.array([gaps.count(1)]), np.array([gaps.count(-1)])
+
+    bound = certificates.fixed_bet_bounds(
+        lost, gained, len(gaps), deltas=[delta], squares=[squares]
+    )[0]
+
+    bet = min(0.95, math.sqrt(2 * math.log(1 / delta) / (len(gaps) * squares)))
+    at, below = (
+        math.prod(1 - bet * (gap - mean) for gap in gaps) for mean in (bound, bound - 2e-6)
+    )
+    least = max(-0.05, np.mean(gaps))
+    assert least <= bound <= 1
+    if bound < 1:
+        assert at >= (1 - 1e-9) / delta
+    if bound > least + 2e-6:
+        assert below < (1 + 1e-9) / delta
+
+
+@pytest.mark.parametrize("squares", [0.001, 0.02, 0.5])
+def test_a_fixed_bets_bound_fails_in_at_most_delta_of_the_draws_whatever_the_guess(squares: float):
+    draws, delta = 5000, 0.1
+    rng = np.random.default_rng(8)
+    lost, gained, _ = rng.multinomial(1000, [0.02, 0.01, 0.97], size=draws).T
+
+    bounds = certificates.fixed_bet_bounds(lost, gained, 1000, deltas=delta, squares=squares)
+
+    assert (bounds < 0.01).mean() <= delta + 3 * math.sqrt(delta * (1 - delta) / draws)
+
+
 def test_a_band_of_50_points_and_10_000_samples_takes_well_under_a_second():
     rng = np.random.default_rng(0)
     table = rng.choice([-1, 0, 1], size=(50, 10_000), p=[0.01, 0.97, 0.02]).astype(np.int8)

@@ -16,6 +16,7 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 from hybrid import energy, policy, zoo
+from hybrid.text import numbers
 from hybrid.ui.explore import load
 from hybrid.ui.view import View
 from tests.own_images import write_halves, write_user_split
@@ -328,6 +329,31 @@ def test_every_row_of_the_downloaded_table_is_what_the_policy_says_of_its_thresh
     statics = {row["variant"]: row for row in rows if row["variant"].startswith("static")}
     twin = zoo.trace("trees-toy", "static-32bit")
     assert float(statics["static-32bit"]["accuracy"]) == twin.correct[:, -1].mean()
+
+
+def test_the_better_point_of_the_chart_is_one_click_away(explore: Explore) -> None:
+    app = explore(**TOY, t1="1.0", t2="1.0")  # all images go to the cloud
+    view = View(network="trees-toy", bits=2, thresholds=(1.0, 1.0))
+    counted, data = outcome(2, 1.0, 1.0), load.explore_data(view)
+    # the curves are cheaper and as accurate somewhere; the cheapest such point is named
+    cheapest = min(
+        (float(spent), one.bits, tuple(one.thresholds[m].tolist()), float(one.accuracy[m]))
+        for one in data.frontiers
+        for m, spent in enumerate(one.energy_pj)
+        if one.accuracy[m] >= counted.accuracy
+    )
+    spent, bits, thresholds, accuracy = cheapest
+    said = next(one.value for one in app.caption if one.value.startswith("With "))
+    assert f"With {bits} bit" in said
+    assert f"{numbers.percent(accuracy, 2)} at {numbers.energy(spent)} per image (compute)" in said
+
+    app.button(key=next(one.key for one in app.button if "better" in (one.key or ""))).click().run()
+
+    assert app.session_state["bits"] == bits
+    assert tuple(slider.value for slider in app.slider) == thresholds
+    assert headline(app, "Energy per image")[0] == numbers.energy(spent)
+    assert any(one.value.startswith("Nothing in the chart") for one in app.caption)
+    assert not [one for one in app.button if "better" in (one.key or "")]
 
 
 def test_every_chart_says_what_it_shows(explore: Explore) -> None:

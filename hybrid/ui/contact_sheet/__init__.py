@@ -17,7 +17,9 @@ from PIL import Image
 
 from hybrid.ui import app_frame
 
-__all__ = ["show"]
+__all__ = ["OPENED", "show"]
+
+OPENED = "try_opened"  # in the session: the split and position of the image that was clicked
 
 _FOLDER = Path(__file__).parent
 _COMPONENT = st.components.v2.component(
@@ -49,7 +51,8 @@ def show(
     )
     clicked = result.get("opened")
     if split is not None and clicked in positions:
-        app_frame.open_page("try_image", image=f"{split}:{clicked}")
+        st.session_state[OPENED] = f"{split}:{clicked}"
+        app_frame.open_page("try_image")
 
 
 def payload(

@@ -1,27 +1,24 @@
-"""The certificate below the headlines: an upper bound on the accuracy that early exits cost.
+"""The bound below the headlines: how much accuracy early exits cost at most.
 
-Users may move any slider, so bounds are computed on a grid and hold together for every network,
-bit width and confidence measure on offer. Between the points of the grid nothing is certified.
+It follows every slider, so it holds for all settings at once (see `hybrid.ui.explore.bands`).
 """
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import streamlit as st
 
-from hybrid.certificates import Band, Certificate, nearest, rounded_up
+from hybrid.certificates import Band
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
-from hybrid.ui import session
+from hybrid.text.certificate import ALL_SETTINGS, band_sentence
 from hybrid.ui.explore import bands
 from hybrid.ui.view import STEPS, View
-from hybrid.zoo import exit_labels
 
-__all__ = ["by_exit", "export", "show"]
+__all__ = ["export", "show"]
 
 
 def show(view: View) -> None:
-    """The certificate at the view's thresholds, or a button to the nearest certified point."""
+    """The bound at the view's thresholds, or why there is none."""
     with st.container(key="explore_certificate"):
         if bands.certify_split(view) is None:
             st.caption(
@@ -35,79 +32,29 @@ def show(view: View) -> None:
         except (DataMissingError, TraceError) as error:
             st.caption(f":material/gpp_maybe: Nothing is certified here. {error}")
             return
-        made = found.certificate(view.thresholds)
-        if made is None:
-            _offer(view, found)
-        else:
-            with st.container(key=_key_at(view)):
-                st.caption(f":material/verified_user: {made.sentence}")
-        with st.expander("Certificate by exit, and how it was computed", icon=":material/rule:"):
-            if made is not None:
-                st.markdown(by_exit(bands.exit_certificates(view, found.comparisons)))
-            st.caption(_rests_on(found))
-
-
-def by_exit(certificates: Sequence[Certificate | None]) -> str:
-    """A Markdown table: images, accuracy lost and its bound, for each early exit."""
-    lines = [
-        "| Exit | Images that stop there | Accuracy lost | Certified bound |",
-        "|---|--:|--:|--:|",
-        *_rows(certificates),
-    ]
-    return "\n".join(lines)
+        with st.container(key=_key_at(view)), st.container(key="explore_bound"):
+            sentence = band_sentence(found, view.thresholds)
+            st.caption(f":material/verified_user: {sentence}", help=ALL_SETTINGS)
+        with st.expander("How the bound was computed", icon=":material/rule:"):
+            st.caption(_rests_on(view, found))
 
 
 def export(view: View) -> dict[str, Any]:
-    """The view's certificate and its sentence for JSON; None if there is none."""
+    """The bound at the view's thresholds and its sentence for JSON; None if there is none."""
     try:
-        made = bands.band(view).certificate(view.thresholds)
+        found = bands.band(view)
     except (DataMissingError, TraceError):
-        made = None
-    return {"certificate": made and made.to_dict() | {"sentence": made.sentence}}
-
-
-def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:
-    names = exit_labels(len(certificates))
-    for name, made in zip(names, certificates, strict=False):
-        if made is None:
-            yield f"| {name} | 0 | – | – |"
-            continue
-        lost, bound = numbers.fixed(100 * made.observed, 1), rounded_up(made.bound)
-        leaving = numbers.count(made.samples)
-        yield f"| {name} | {leaving} | {lost} points | {numbers.fixed(bound, 1)} points |"
-
-
-def _offer(view: View, found: Band) -> None:
-    """State that this point is not certified, with a button to the nearest one that is."""
-    there = nearest(found, view.thresholds, together=view.together)
-    made = found.certificate(there)
-    assert made is not None  # the nearest is a point of the band
-    with st.container(horizontal=True, vertical_alignment="center"):
-        with st.container(key=_key_at(view)):
-            st.caption(
-                ":material/gpp_maybe: Not certified at these thresholds. The nearest certified "
-                f"thresholds are {_listed(view, there)}, where {made.claim}.",
-                help="The points of a grid are certified together, compared with sending every "
-                "image through the whole network. A point from Choose has its own certificate, "
-                "compared with the full-precision twin.",
-            )
-        st.button(
-            f"Move to {_listed(view, there)}",
-            key="explore_certified",
-            icon=":material/verified_user:",
-            type="tertiary",
-            on_click=_move,
-            args=(view, there),
-        )
-
-
-def _move(view: View, there: tuple[float, ...]) -> None:
-    session.go_to(view.bits, there, together=view.together)
-    st.rerun()  # redraws the sliders too, not only the fragment
-
-
-def _listed(view: View, thresholds: tuple[float, ...]) -> str:
-    return ", ".join(f"{one:g}" for one in (thresholds[:1] if view.together else thresholds))
+        return {"bound_for_all_settings": None}
+    return {
+        "bound_for_all_settings": {
+            "method": found.method,
+            "bound": found.bound(view.thresholds),
+            "confidence": round(1 - found.delta, 12),
+            "samples": found.samples,
+            "split": found.split,
+            "sentence": band_sentence(found, view.thresholds),
+        }
+    }
 
 
 def _key_at(view: View) -> str:
@@ -116,13 +63,12 @@ def _key_at(view: View) -> str:
     return f"explore_certificate_at_{at}"
 
 
-def _rests_on(found: Band) -> str:
-    confidence, bounds = numbers.percent(1 - found.delta, 0), numbers.count(found.comparisons)
+def _rests_on(view: View, found: Band) -> str:
+    confidence, together = numbers.percent(1 - found.delta, 0), bands.holds_together(view)
     return (
         f"From the {numbers.count(found.samples)} images of the {found.split} split, which were "
-        "not used for choosing. Because you may move any slider and choose any network, bit width "
-        f"and confidence measure, the bounds of all {bounds} settings of a grid hold together with "
-        f"{confidence} confidence, and are therefore wide. A point from Choose has its own, "
-        "usually tighter bound. The bounds by exit hold together, separately from these, with "
-        f"{confidence} confidence."
+        f"not used for choosing. With {confidence} confidence the bounds hold at every threshold, "
+        f"bit width and confidence measure of {together}, all at once. Where the sliders start, "
+        "at a threshold shared by all exits and at the points of the frontier they are tightest. "
+        "A point from Choose has its own, usually tighter bound."
     )

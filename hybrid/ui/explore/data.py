@@ -10,7 +10,7 @@ from hybrid.text import numbers
 from hybrid.traces.trace import Trace
 from hybrid.zoo import Card
 
-__all__ = ["ExploreData", "ExplorePrices", "Frontier", "StaticPoint"]
+__all__ = ["Alternative", "ExploreData", "ExplorePrices", "Frontier", "StaticPoint"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,21 @@ class Frontier(policy.Frontier):
     bits: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """A point of the chart; a static network has no thresholds."""
+
+    bits: int
+    thresholds: tuple[float, ...]
+    accuracy: float
+    energy_pj: float
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a static network."""
+        return not self.thresholds
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExploreData:
     """The data of Explore that do not depend on the sliders."""
@@ -68,4 +83,5 @@ class ExploreData:
     prices: ExplorePrices
     frontiers: tuple[Frontier, ...]
     statics: tuple[StaticPoint, ...]
+    alternatives: tuple[Alternative, ...]  # none if accuracy is unknown
     together: policy.ThresholdSweep

@@ -17,7 +17,16 @@ from hybrid.ui import palette, plots
 from hybrid.ui.explore.data import Frontier, StaticPoint
 from hybrid.zoo import exit_labels
 
-__all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
+__all__ = [
+    "Figure",
+    "Figures",
+    "by_part",
+    "certified_area",
+    "flow",
+    "over_threshold",
+    "per_class",
+    "tradeoff",
+]
 
 
 Floats = npt.NDArray[np.float64]
@@ -125,6 +134,30 @@ def over_threshold(
         hovermode="x", legend=plots.legend(traceorder="normal"), showlegend=bool(alone)
     )
     return figure
+
+
+def certified_area(
+    together: policy.ThresholdSweep, bounds: Floats, *, final_exit_accuracy: float
+) -> go.Scatter:
+    """Where the accuracy is, by common threshold: at most `bounds` below the final exit's.
+
+    Args:
+        bounds: (points of together,) fractions, of all settings at once.
+    """
+    least = 100 * np.maximum(final_exit_accuracy - bounds, 0)
+    most = np.maximum(100 * together.accuracy, least)
+    return go.Scatter(
+        x=np.concatenate([together.grid, together.grid[::-1]]),
+        y=np.concatenate([most, least[::-1]]),
+        name="Bound for all settings at once",
+        meta="bound",
+        mode="lines",
+        fill="toself",
+        fillcolor=palette.faint(palette.LINE, 0.35),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:

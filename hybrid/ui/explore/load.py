@@ -21,6 +21,7 @@ from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.traces.trace import Trace
 from hybrid.ui.cache import cached, changed_ns, counted, prices_at, trace, trace_files
 from hybrid.ui.explore import tables
+from hybrid.ui.explore.alternatives import alternatives
 from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, StaticPoint
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
 from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, without_thresholds
@@ -77,30 +78,33 @@ def explore_data(view: View) -> ExploreData:
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
+    labelled = trace(view.network, view.variant, view.split).labelled
     return ExploreData(
         card=zoo.card(view.network),
-        labelled=trace(view.network, view.variant, view.split).labelled,
+        labelled=labelled,
         trace=counted(view.network, view.variant, view.split),
         prices=prices(view),
         frontiers=frontiers(view),
         statics=statics(view),
+        alternatives=alternatives(frontiers(view), statics(view)) if labelled else (),
         together=sweep_together(view),
     )
 
 
-@cached(entries=32, files=_shown_files, of=without_thresholds)
+@cached(entries=32, files=_all_files, of=without_thresholds)
 def follower_data(view: View) -> dict[str, Any]:
     """The payload of the script in the browser."""
-    priced, card = prices(view), zoo.card(view.network)
+    known = explore_data(view)
     return payload(
         view,
-        counted(view.network, view.variant, view.split),
-        priced,
-        statics(view),
-        classes=len(card.classes),
-        image_bytes=card.image_bytes,
-        scale_pj=priced.energy_unit[0],
-        labelled=trace(view.network, view.variant, view.split).labelled,
+        known.trace,
+        known.prices,
+        known.alternatives,
+        static_bits=[one.bits for one in known.statics],
+        classes=len(known.card.classes),
+        image_bytes=known.card.image_bytes,
+        scale_pj=known.prices.energy_unit[0],
+        labelled=known.labelled,
     )
 
 
@@ -114,7 +118,7 @@ def frontier_table(view: View) -> "pd.DataFrame":
 def prices(view: View) -> ExplorePrices:
     """Costs of the view's network on its hardware and link, in its scope."""
     known, variant = zoo.card(view.network), zoo.variant(view.network, view.bits)
-    asked = prices_at(view.profile, view.link, view.scope)
+    asked = prices_at(view.profile, view.link, view.scope, view.cloud)
     by_exit = _parts_by_exit(variant, asked)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
     return ExplorePrices(
@@ -131,7 +135,7 @@ def prices(view: View) -> ExplorePrices:
 @cached(entries=64, files=_shown_files, of=without_thresholds)
 def statics(view: View) -> tuple[StaticPoint, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
-    found, asked = [], prices_at(view.profile, view.link, view.scope)
+    found, asked = [], prices_at(view.profile, view.link, view.scope, view.cloud)
     for variant in zoo.card(view.network).statics:
         accuracy = _accuracy(view.network, variant.name, view.split)
         if accuracy is not None:
@@ -206,6 +210,7 @@ def _parts_by_exit(variant: zoo.Variant, asked: evaluation.Prices) -> list[dict[
             link=asked.link,
             scope=asked.scope,
             radio=True,
+            cloud=asked.cloud,
         )
         for one in takes
     ]

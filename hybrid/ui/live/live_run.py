@@ -40,7 +40,8 @@ class LiveRun:
 
     def priced_as(self, view: View) -> "LiveRun":
         """The same run at the prices of another view."""
-        priced = replace(self.view, profile=view.profile, link=view.link, scope=view.scope)
+        asked = ("profile", "cloud", "link", "scope")
+        priced = replace(self.view, **{name: getattr(view, name) for name in asked})
         return replace(self, view=priced)
 
 

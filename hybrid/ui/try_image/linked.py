@@ -6,7 +6,8 @@ import streamlit as st
 
 from hybrid.errors import ImageError, UnknownNameError
 from hybrid.text import numbers
-from hybrid.ui import cache
+from hybrid.ui import cache, session
+from hybrid.ui.contact_sheet import OPENED
 from hybrid.ui.explore import load
 from hybrid.ui.try_image.sources import PickedImage
 from hybrid.ui.view import DEFAULT_SPLIT, View
@@ -19,10 +20,14 @@ PARAMETER = "image"
 
 def picked(view: View, card: Card) -> PickedImage | None:
     """The image of the link, with a button that leaves it; None without one."""
-    if PARAMETER not in st.query_params:
+    if (link := session.asked()) is not None:
+        st.session_state[OPENED] = link.get(PARAMETER)
+    opened: str | None = st.session_state.get(OPENED)
+    session.write_address({} if opened is None else {PARAMETER: opened})
+    if opened is None:
         return None
     try:
-        found = _find(st.query_params[PARAMETER], view, card)
+        found = _find(opened, view, card)
     finally:
         st.button(
             "Choose other images",
@@ -84,4 +89,4 @@ def _find(text: str, view: View, card: Card) -> PickedImage:
 
 
 def _leave() -> None:
-    del st.query_params[PARAMETER]
+    del st.session_state[OPENED]

@@ -112,19 +112,3 @@ def test_a_sweep_is_the_point_at_each_of_its_thresholds(
             accuracy = known["correct"][exit_taken, np.arange(samples)].mean()
             assert curve[0][place] == pytest.approx(100 * accuracy, rel=1e-12)
             assert curve[1][place] == pytest.approx(100 * (exit_taken < early).mean(), rel=1e-12)
-
-
-def test_the_most_accurate_of_the_networks_that_are_better_on_both_axes_beats_the_point(
-    javascript: JavaScript,
-) -> None:
-    point = {"accuracy": 0.9, "energy_pj": 10}
-    offered = [(2, 0.91, 5), (3, 0.93, 9), (4, 0.99, 10), (8, 0.9, 1), (32, 0.92, 2)]
-    statics = [{"bits": b, "accuracy": a, "energy_pj": e} for b, a, e in offered]
-
-    best, none = javascript(
-        "([point, all]) => [all, all.slice(2, 4)].map((some) => counting.beatenBy(point, some))",
-        [point, statics],
-    )
-
-    assert best["bits"] == 3
-    assert none is None

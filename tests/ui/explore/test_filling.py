@@ -12,6 +12,7 @@ import pytest
 from hybrid import policy, zoo
 from hybrid.text import numbers, point
 from hybrid.ui.explore import follower, load
+from hybrid.ui.explore.alternatives import better
 from hybrid.ui.view import View
 from tests.own_images import write_user_split
 
@@ -80,11 +81,14 @@ def expected(view: View) -> dict[str, Any]:
         twin_accuracy=data.prices.twin_accuracy,
     )
     told = {"scope": view.scope, "labelled": data.labelled}
+    at = better(data.alternatives, accuracy=now.outcome.accuracy, energy_pj=now.energy_pj)
+    best, statics = None if at is None else data.alternatives[at], [s.bits for s in data.statics]
     shown = point.headlines(now, data.prices.costs, image_bytes=data.card.image_bytes, **told)
     return {
         "words": {one.key: [one.value, one.note] for one in shown}
-        | {"verdict": [point.verdict(now, data.statics, **told), None]}
+        | {"verdict": [point.verdict(now, best, static_bits=statics, **told), None]}
         | {"interval": [point.interval(now, labelled=data.labelled), None]},
+        "better": at,
         "labels": point.flow_labels(
             now.outcome, zoo.exit_labels(view.early_exits), labelled=data.labelled
         ),
@@ -108,6 +112,7 @@ def test_every_sentence_is_the_one_that_python_writes(
     for view, one in zip(views, shown, strict=True):
         wanted = expected(view)
         assert one["labels"] == wanted["labels"]
+        assert one["better"] == wanted["better"]
         assert one["words"].keys() == wanted["words"].keys()
         for key, (value, note) in one["words"].items():
             assert value == wanted["words"][key][0]
@@ -144,7 +149,8 @@ def without_letters(data: dict[str, Any]) -> dict[str, Any]:
     known = bare["templates"]
     known["headlines"] = {k: [strip(t) for t in pair] for k, pair in known["headlines"].items()}
     known["flow"] = [strip(text) for text in known["flow"]]
-    known |= {key: strip(known[key]) for key in ("beaten", "unbeaten", "spoken")}
+    known["verdict"] = {kind: strip(text) for kind, text in known["verdict"].items()}
+    known["spoken"] = strip(known["spoken"])
     for form in bare["numbers"]["formats"].values():
         form["zero"] = None
         form["units"] = [unit | {"suffix": ""} for unit in form["units"]]

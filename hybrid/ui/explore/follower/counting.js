@@ -21,7 +21,7 @@ export function unpack(data) {
   return { samples, exits, classes, grid, codes, correct, labels };
 }
 
-function bytes(base64) {
+export function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
@@ -123,9 +123,9 @@ export function operatingPoint(trace, prices, thresholds) {
   };
 }
 
-// The most accurate static network that is more accurate and takes less energy; null if none is.
-export function beatenBy({ accuracy, energy_pj }, statics) {
-  const better = statics.filter((one) => one.accuracy > accuracy && one.energy_pj < energy_pj);
-  if (!better.length) return null;
-  return better.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+// The place of the point to prefer to this one, as hybrid.ui.explore.alternatives.better finds it;
+// null if none is. The alternatives are sorted by rising energy and rising accuracy.
+export function betterThan({ accuracy, energy_pj }, alternatives) {
+  const at = alternatives.accuracy.findIndex((reached) => reached >= accuracy);
+  return at >= 0 && alternatives.energy_pj[at] < energy_pj ? at : null;
 }

@@ -100,6 +100,7 @@ function tick(state) {
     state.curves = null;
     speak(state, "off");
     showTexts(state);
+    fadeButton(state);
   }
   fadeCertificate(state, thresholds);
   if (rests) state.rested = true;
@@ -121,6 +122,11 @@ function readSliders({ sliders, steps, grid, exits }) {
 
 function showTexts({ now }) {
   for (const [name, texts] of Object.entries(now.words)) showText(`explore_${name}`, texts);
+}
+
+// The button below the verdict goes where Python's last verdict led: it fades where another one leads.
+function fadeButton({ now }) {
+  fadeUnless("explore_verdict", "explore_better_", `explore_better_${now.better}`);
 }
 
 // Python alone computes certificates: while the sliders are not where one holds, it fades.

@@ -5,8 +5,8 @@
 //   .st-key-<key>                      class around an element or container that has a key
 //   input[type=range]                  inside a slider; its value follows the pointer
 //   [data-testid=stMetricValue] p      a metric's value, its note ([data-testid=stMetricDelta] p),
-//   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last child, a
-//                                      text node that React overwrites only when Python's changes
+//   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last text
+//                                      node, which React overwrites only when Python's changes
 //   [data-testid=stTopNavLink], [data-testid=stSidebarNavLink]   links to other pages
 //   .js-plotly-plot, window.Plotly     a chart's element, and plotly.js once a chart was drawn
 //   Streamlit puts its own copy of a figure back after mounting and after a change of theme.
@@ -63,8 +63,11 @@ export function showText(key, [value, note]) {
 }
 
 function setText(paragraph, text) {
-  const node = paragraph?.lastChild;
-  if (node?.nodeType === Node.TEXT_NODE && node.nodeValue !== text) node.nodeValue = text;
+  const isText = (node) => node.nodeType === Node.TEXT_NODE;
+  const node = Array.from(paragraph?.childNodes ?? []).findLast(isText);
+  if (!node) return;
+  const written = node === paragraph.lastChild ? text : `${text} `; // an icon with help follows
+  if (node.nodeValue !== written) node.nodeValue = written;
 }
 
 // Inside a container, fade the element whose key begins like this, unless it is exactly this key.

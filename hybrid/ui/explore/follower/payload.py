@@ -5,7 +5,7 @@ The follower counts and fills in templates. All sentences, units and number form
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,8 +41,9 @@ def payload(
     view: View,
     recorded: Trace,
     prices: PricesLike,
-    statics: Sequence[point.Baseline],
+    alternatives: Sequence[point.Alternative],
     *,
+    static_bits: Collection[int],
     classes: int,
     image_bytes: int,
     scale_pj: float,
@@ -57,7 +58,7 @@ def payload(
     | sliders, together     | keys of the sliders         | one for each exit, or one for all   |
     | energy_pj, latency_ms, uplink_bytes | (exits,)      | costs of a sample by exit taken     |
     | parts                 | part to (exits,)            | energy_pj by part                   |
-    | statics               | bits, accuracy, energy_pj   | none where accuracy is unknown      |
+    | alternatives          | field to (m,)               | by rising energy and accuracy       |
     | scale_pj              | float                       | of the figures' energy axes         |
     | templates             | see `templates`             | all texts, numbers left open        |
     | numbers               | numbers.as_payload          | how numbers are written             |
@@ -81,11 +82,13 @@ def payload(
         "parts": {palette.part_label(part): list(costs) for part, costs in prices.parts.items()},
         "twin_energy_pj": prices.twin_energy_pj,
         "twin_accuracy": prices.twin_accuracy,
-        "statics": [
-            {"bits": s.bits, "accuracy": s.accuracy, "energy_pj": s.energy_pj}
-            for s in (statics if labelled else ())
-        ],
-        "templates": templates(view, prices, statics, image_bytes=image_bytes, labelled=labelled),
+        "alternatives": {
+            field: [getattr(one, field) for one in alternatives]
+            for field in ("bits", "is_static", "accuracy", "energy_pj")
+        },
+        "templates": templates(
+            view, prices, static_bits, image_bytes=image_bytes, labelled=labelled
+        ),
         "numbers": numbers.as_payload(),
         "scale_pj": scale_pj,
     }
@@ -95,7 +98,7 @@ def payload(
 def templates(
     view: View,
     prices: PricesLike,
-    statics: Sequence[point.Baseline],
+    static_bits: Collection[int],
     *,
     image_bytes: int,
     labelled: bool,
@@ -105,7 +108,7 @@ def templates(
     | key              | type                 |                                           |
     |------------------|----------------------|-------------------------------------------|
     | headlines        | key to (value, note) | a note without numbers is None: it stands |
-    | beaten, unbeaten | str                  | the verdict, by whether a static is better |
+    | verdict          | kind to str          | the verdict, by what the better point is  |
     | flow             | list of str          | labels of the flow's nodes                |
     | spoken           | str                  | for a screen reader, at rest              |
     """
@@ -117,14 +120,12 @@ def templates(
         image_bytes=image_bytes,
         labelled=labelled,
     )
-    beaten, unbeaten = point.verdict_templates(statics, scope=view.scope, labelled=labelled)
     return {
         "headlines": {
             one.key: (one.value, one.note if numbers.slots(one.note) else None) for one in headlines
         }
         | {"interval": (point.INTERVAL, None)},
-        "beaten": beaten,
-        "unbeaten": unbeaten,
+        "verdict": point.verdict_templates(static_bits, scope=view.scope, labelled=labelled),
         "flow": point.flow_templates(exit_labels(view.early_exits), labelled=labelled),
         "spoken": point.SPOKEN if labelled else point.SPOKEN_UNLABELLED,
     }

@@ -8,7 +8,7 @@ from hybrid.text import intervals, numbers
 from hybrid.text.point import Headline, headlines, values
 from hybrid.ui.explore.kept.evaluated import Evaluated
 from hybrid.ui.explore.kept.points import KeptPoint
-from hybrid.ui.view import DEFAULT_SPLIT
+from hybrid.ui.view import DEFAULT_SPLIT, SAME_AS_DEVICE
 
 __all__ = ["ComparedRow", "apart", "compared", "listed"]
 
@@ -48,7 +48,8 @@ def listed(kept: KeptPoint, found: Evaluated | None) -> dict[str, Any]:
             "Uplink (B)": point.uplink_bytes,
         }
     images = "test split" if view.split == DEFAULT_SPLIT else view.split
-    about = {"Scope": view.scope, "Hardware": view.profile, "Link": view.link}
+    apart = "" if view.cloud == SAME_AS_DEVICE else f", cloud {view.cloud}"
+    about = {"Scope": view.scope, "Hardware": view.profile + apart, "Link": view.link}
     return row | about | {"Images": images, "Confidence": view.measure}
 
 
@@ -121,7 +122,7 @@ def _same_scope(one: Evaluated, other: Evaluated) -> bool:
 
 
 def _same_hardware(one: Evaluated, other: Evaluated) -> bool:
-    return one.view.profile == other.view.profile
+    return (one.view.profile, one.view.cloud) == (other.view.profile, other.view.cloud)
 
 
 def _accuracies(one: Evaluated, other: Evaluated) -> bool:

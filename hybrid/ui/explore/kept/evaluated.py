@@ -18,7 +18,7 @@ from hybrid.ui.cache import counted, trace
 from hybrid.ui.explore import load
 from hybrid.ui.explore.data import ExplorePrices
 from hybrid.ui.explore.kept.points import KeptPoint
-from hybrid.ui.view import View
+from hybrid.ui.view import SAME_AS_DEVICE, View
 from hybrid.zoo import WEIGHTS, Card
 
 __all__ = ["Evaluated", "as_csv", "as_json", "evaluate", "record"]
@@ -95,6 +95,7 @@ def record(view: View, point: policy.OperatingPoint) -> dict[str, Any]:
         measure=view.measure,
         weights_sha256=zoo.card(view.network).variants[view.variant].files[WEIGHTS],
         profile=view.profile,
+        cloud_profile="" if view.cloud == SAME_AS_DEVICE else view.cloud,
         link=view.link,
         scope=view.scope,
         split=view.split,

@@ -45,8 +45,9 @@ _COLUMNS = {
 @st.fragment
 def draw() -> None:
     """The whole section; it runs without the rest of the page when one of its widgets is used."""
-    if STATE not in st.session_state:
-        st.session_state[STATE] = decode(session.carried(LINK), cache.offers())
+    text = session.carried(LINK)
+    if st.session_state.get(STATE, (None,))[0] != text:
+        st.session_state[STATE] = text, decode(text, cache.offers())
     with st.container(border=True, key="explore_kept"):
         _head()
         _show_problems()
@@ -95,7 +96,7 @@ def _head() -> None:
 
 def _show_problems() -> None:
     """Every error of a link or file, as plain text: it may quote anything."""
-    problems = st.session_state[STATE].problems
+    problems = st.session_state[STATE][1].problems
     if problems:
         st.warning("Some kept points could not be read.", icon=":material/bookmark_remove:")
     for problem in problems:
@@ -147,7 +148,7 @@ def _actions(chosen: Sequence[KeptPoint], found: Sequence[Evaluated]) -> None:
     first = chosen[0]
     with st.container(horizontal=True):
         if st.button("Open", key="explore_kept_open", icon=":material/open_in_full:",
-                     on_click=session.show, args=(first.view,)):  # fmt: skip
+                     on_click=session.change, kwargs=vars(first.view)):  # fmt: skip
             st.rerun()  # redraws the controls too, not only the fragment
         with st.popover("Rename", icon=":material/edit:"):
             st.text_input(
@@ -256,14 +257,15 @@ def _evaluated(kept: KeptPoint) -> Evaluated | None:
 
 
 def _points() -> tuple[KeptPoint, ...]:
-    reading: KeptReading = st.session_state[STATE]
+    reading: KeptReading = st.session_state[STATE][1]
     return reading.points
 
 
 def _set(points: Sequence[KeptPoint], problems: Sequence[str] = ()) -> None:
     """Keep exactly these, in the session and in the address."""
-    st.session_state[STATE] = KeptReading(points=tuple(points), problems=tuple(problems))
-    session.carry(LINK, encode(points))
+    text = encode(points)
+    st.session_state[STATE] = text, KeptReading(points=tuple(points), problems=tuple(problems))
+    session.carry(LINK, text)
 
 
 def _keep() -> None:
