@@ -277,7 +277,7 @@ def per_class(
         )
     figure.add_trace(
         go.Scatter(
-            name="Accuracy" if labelled else "Same as cloud",
+            name=f"{'Accuracy' if labelled else 'Same as cloud'}, 95 % interval",
             meta="class_accuracy",
             x=100 * counted.accuracy,
             y=list(classes),
@@ -309,7 +309,8 @@ def class_intervals(counted: policy.PerClass) -> Floats:
 def _class_intervals(counted: policy.PerClass, classes: Sequence[str]) -> go.Scatter:
     """A thin mark at each end of the accuracy's interval."""
     return go.Scatter(
-        name="95 % interval",
+        name="End of the interval",
+        showlegend=False,
         meta="class_interval",
         x=class_intervals(counted),
         y=[*classes, *classes],

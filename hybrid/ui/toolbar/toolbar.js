@@ -9,11 +9,20 @@ const CAMERA = "button.modebar-btn[data-title^='Download plot']";
 const TOOL = "button.modebar-btn[data-attr=dragmode]";
 const SAVE = "Download plot as an SVG";
 const OURS = "hybrid-svg";
+const TOUCHED = "hybrid-touched";
+// Without a pointer that hovers, plotly.js shows every toolbar, over the legend of its figure.
+const QUIET = `@media (hover: none) {
+  .js-plotly-plot:not(.${TOUCHED}) .modebar { opacity: 0; pointer-events: none; }
+}`;
 
 export default function () {
   if (document.hybridToolbar) return;
   document.hybridToolbar = true;
+  const quiet = new CSSStyleSheet();
+  quiet.replaceSync(QUIET);
+  document.adoptedStyleSheets.push(quiet);
   for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, complete);
+  document.addEventListener("pointerdown", touch);
   document.addEventListener("click", putAway, true);
 }
 
@@ -37,6 +46,14 @@ function complete({ target }) {
   button.addEventListener("pointerleave", () => paint(color));
   paint(color);
   camera.after(button);
+}
+
+// Show the toolbar of the figure that was touched last.
+function touch({ target }) {
+  const graph = graphOf(target);
+  if (!graph) return;
+  for (const other of document.querySelectorAll(`.${TOUCHED}`)) other.classList.remove(TOUCHED);
+  graph.classList.add(TOUCHED);
 }
 
 function icon() {

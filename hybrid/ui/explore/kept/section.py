@@ -192,12 +192,10 @@ def _compare(pair: Sequence[Evaluated]) -> None:
             "Difference": [row.difference for row in rows],
         }
     )
-    left, right = st.columns([1, 1])
+    left, right = st.columns(2)
     with left:
         scopes = dict.fromkeys(found.view.scope for found in pair)
-        st.markdown(
-            f"**Figures** ({', '.join(scopes)}); differences are the second minus the first"
-        )
+        st.markdown(f"**Figures** ({', '.join(scopes)}). Differences: the second minus the first")
         st.dataframe(table, hide_index=True, key="explore_kept_figures",
                      alt="Headline figures of both points and their differences")  # fmt: skip
         for sentence in comparison.apart(one, other):
@@ -215,19 +213,8 @@ def _compare(pair: Sequence[Evaluated]) -> None:
 
 
 def _compare_classes(pair: Sequence[Evaluated]) -> None:
-    """Exits and accuracy by class of both; and the accuracies together if the classes agree."""
-    same = pair[0].card.classes == pair[1].card.classes
-    columns = st.columns(3 if same else 2)
-    if same:
-        with columns[0]:
-            st.markdown("**By class**: accuracy of both")
-            st.plotly_chart(
-                figures.accuracies(pair),
-                key="explore_kept_accuracies",
-                config=PLOT,
-                alt="Accuracy by class of both points",
-            )
-    for number, (found, column) in enumerate(zip(pair, columns[-2:], strict=True)):
+    """Exits and accuracy by class of each; and both accuracies together if the classes agree."""
+    for number, (found, column) in enumerate(zip(pair, st.columns(2), strict=True)):
         with column:
             st.markdown("**By class**: exits and accuracy of")
             st.text(found.kept.name)
@@ -239,6 +226,14 @@ def _compare_classes(pair: Sequence[Evaluated]) -> None:
                 config=PLOT,
                 alt=f"Exits and accuracy by class of {found.kept.name}",
             )
+    if pair[0].card.classes == pair[1].card.classes:
+        st.markdown("**By class**: accuracy of both")
+        st.plotly_chart(
+            figures.accuracies(pair),
+            key="explore_kept_accuracies",
+            config=PLOT,
+            alt="Accuracy by class of both points",
+        )
 
 
 def _frontier(found: Evaluated) -> Frontier | None:
