@@ -22,6 +22,7 @@ from hybrid.evaluation import evaluate_variant
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
 from hybrid.text import published as paper
+from hybrid.text.glossary import TERMS
 from hybrid.ui.networks import cards
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +82,12 @@ def commands() -> Mapping[str, click.Command]:
     """Every command of the command line by name, in the order of `hybrid --help`."""
     found: Mapping[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     return found
+
+
+def glossary() -> str:
+    """A row per term: its name and its meaning."""
+    rows = (f"| {name} | {term.meaning} |\n" for name, term in TERMS.items())
+    return "| term | meaning |\n| --- | --- |\n" + "".join(rows)
 
 
 def points() -> str:
@@ -232,7 +239,8 @@ KINDS = {
     "fixed_sequence": "accuracy lost, chosen point (fixed sequence)",
 }
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (overview, points, published, baselines, certificates, benchmarks)
+    f.__name__: f
+    for f in (overview, glossary, points, published, baselines, certificates, benchmarks)
 } | {"help": help_texts}
 
 

@@ -153,8 +153,8 @@ def choose(
             typer.echo(f"There is no point to write, so {out} was not written.", err=True)
         raise typer.Exit(1)
     if out:
-        named = {"profile": profile, "link": link, "cloud_profile": cloud_profile}
-        save_point(point_file(answer, **named), out)
+        made = point_file(answer, profile=profile, link=link, cloud_profile=cloud_profile)
+        save_point(made, out)
 
 
 def _profile_checks(

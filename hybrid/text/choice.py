@@ -24,6 +24,7 @@ __all__ = [
     "apart",
     "asked",
     "certificate",
+    "column",
     "counted",
     "days",
     "figure",
@@ -315,13 +316,18 @@ def notes(answer: Answer) -> tuple[str, ...]:
     return found
 
 
-def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
+def column(key: str, scope: str) -> str:
+    """The name of a figure as a column's head; an energy is named with its scope."""
+    return f"{FIGURES[key]} ({scope})" if key == "energy_uj" else FIGURES[key]
+
+
+def rows(points: Mapping[str, Point], scope: str) -> list[dict[str, str]]:
     """One row per point for a table: its name and its figures on tune."""
     return [
         {"": place, "Point": name(point), "Thresholds": thresholds(point.thresholds) or "none"}
         | {
-            words: figure(key, point.tune.by_limit[key])
-            for key, words in FIGURES.items()
+            column(key, scope): figure(key, point.tune.by_limit[key])
+            for key in FIGURES
             if key in point.tune.by_limit
         }
         for place, point in points.items()

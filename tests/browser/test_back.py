@@ -113,10 +113,11 @@ def follow(name: str) -> Callable[[Any], None]:
     """Go to another page; it has come once the view is in its address."""
 
     def go(page: Any) -> None:
+        left = page.evaluate("location.pathname")
         page.get_by_role("link", name=name, exact=True).first.click()
         page.wait_for_function(
-            "([from]) => location.pathname !== from && location.search.includes('bits=')",
-            arg=[page.evaluate("location.pathname")],
+            "left => location.pathname !== left && location.search.includes('bits=')",
+            arg=left,
             timeout=PATIENCE_MS,
         )
 

@@ -99,7 +99,7 @@ def show(query: Mapping[str, str]) -> None:
 def change(query: Mapping[str, str]) -> None:
     """Make this the address after a change; alone only where no whole run follows."""
     entry = _entry()
-    text = urlencode(_embedding(entry.given) | query)
+    text = urlencode(_embedding(entry.given) | dict(query))
     if entry.adds(text):
         st.query_params.from_dict(query)
     st.session_state[_STATE] = entry.at(text)

@@ -56,9 +56,12 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     if limits.max_loss_points is not None:
         figure.add_hline(y=limits.max_loss_points, line=line)
     figure.update_xaxes(
-        title_text=f"Energy per image ({unit}, log)", type="log", dtick="D2", tickformat="~g",
+        title_text=f"Energy per image ({answer.scope}, {unit}, log)",
+        type="log",
+        dtick="D2",
+        tickformat="~g",
         **_QUIET,
-    )  # fmt: skip
+    )
     figure.update_yaxes(
         title_text="Accuracy lost on tune (points)", range=_losses(pareto_sets, answer), **_QUIET
     )
@@ -141,10 +144,10 @@ def loss_curve(curve: LossCurve, limit: float | None) -> go.Figure:
     if limit is not None:
         line = {"color": palette.INK, "width": 1.5, "dash": "dot"}
         figure.add_vline(x=limit, line=line)
-    figure.update_xaxes(title_text="Accuracy that may be lost (points)", fixedrange=True, **_QUIET)
+    figure.update_xaxes(title_text="Accuracy that may be lost (points)", **_QUIET)
     figure.update_yaxes(
         title_text=f"Least energy per image ({unit}, log)", type="log",
-        tickformat="~g", fixedrange=True, **_QUIET,
+        tickformat="~g", **_QUIET,
     )  # fmt: skip
     figure.update_layout(hovermode="closest", dragmode=False, legend=plots.legend())
     return figure

@@ -11,7 +11,7 @@ from hybrid.inference.live import (
     Progress,
     RecentImage,
 )
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import jobs, running
 from hybrid.ui.charts import Box
 from hybrid.ui.jobs import Job, Report, Turns
@@ -139,6 +139,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
             "Speed-up, measured",
             faster,
             f"by MACs {numbers.ratio(against.everything_macs / against.macs)}",
+            glossary.define("MAC"),
         ),
         Box(
             "MACs run",
@@ -154,6 +155,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
             "Uplink",
             numbers.kilobytes(against.uplink_bytes),
             f"instead of {numbers.kilobytes(against.everything_bytes)}",
+            glossary.define("uplink"),
         ),
     )
 
