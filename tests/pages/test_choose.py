@@ -120,6 +120,8 @@ def test_own_images_decide_where_they_were_recorded_in_two_halves(
     ).best
     assert found is not None
     assert metric(app, "Accuracy") == f"{100 * found.tune.accuracy:.2f} %"
+    assert "Chosen on mine-tune." in said(app)
+    app.number_input(key="choose_confidence").set_value(90.0).run()
     assert "Chosen on mine-tune, certified on mine-certify." in said(app)
     assert app.query_params["images"] in ("mine", ["mine"])
 
