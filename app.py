@@ -48,7 +48,7 @@ OFFERED = (
 
 
 FOLDED = {"Choose", "Networks", "Your data"}  # pages that need no thresholds
-OWN_ADDRESS = {"Choose", "Networks"}  # pages with a part of their own in the address
+OWN_ADDRESS = {"Choose", "Networks", "Your data"}  # pages with a part of their own in the address
 
 
 app_frame.set_up()
