@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ def test_a_page_adds_one_entry_per_change_and_none_when_it_opens(shown: list[str
             added.append(query)
         entry = entry.at(query)
 
-    changes = [now for before, now in zip(shown, shown[1:], strict=False) if now != before]
+    changes = [now for before, now in pairwise(shown) if now != before]
     assert added == changes
     assert entry.complete == shown[0]
     assert entry.query == shown[-1]
