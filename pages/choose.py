@@ -15,7 +15,7 @@ from hybrid.choosing import (
     point_file,
     to_toml,
 )
-from hybrid.text import choice, decision
+from hybrid.text import choice, decision, glossary
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.choose import answers, certified, figures, form, tables
@@ -31,9 +31,10 @@ def main() -> None:
     """Everything on the page, top to bottom."""
     view = session.current()
     st.header("Choose")
-    st.write(
+    st.markdown(
         "Set your limits. Among all bit widths and thresholds, the static networks and the cloud "
-        "alone, this finds the point with the lowest energy that meets them, and certifies it."
+        "alone, this finds the point with the lowest energy that meets them, and certifies it.",
+        help=glossary.define("static network", "certificate", "split"),
     )
     query = form.query(view)
     place = st.empty()
@@ -83,11 +84,14 @@ def show_best(answer: Answer, *, columns: int) -> None:
     if best is None:
         st.warning(choice.headline(answer), icon=":material/block:")
         return
-    st.markdown("**The lowest-energy point that meets your limits**")
+    st.markdown(
+        "**The lowest-energy point that meets your limits**",
+        help=glossary.define("operating point", "hybrid", "candidate", "deployment mode"),
+    )
     st.text(choice.headline(answer))
     st.caption(choice.how(best))
     metrics(tables.boxes(best, answer.limits), columns=columns, width=120)
-    st.caption(tables.about_boxes(best))
+    st.caption(tables.about_boxes(best, answer.scope))
 
 
 def show_without(answer: Answer, other: Point) -> None:
@@ -158,16 +162,15 @@ def open_in_explore(
     view: View, one: MarkedPoint, *, key: str, proof: CertifiedPoint | None = None
 ) -> None:
     """A button that opens Explore at this point, where its certificate holds too."""
-    asked = st.button(
+    if st.button(
         "Open in Explore",
         key=key,
         icon=":material/tune:",
         disabled=not one.early_exits,
         help=None if one.early_exits else "Explore shows networks with early exits; this has none.",
-    )
-    if asked:
-        if proof is not None:
-            certified.keep(proof)
+        on_click=certified.keep,
+        args=(proof,),
+    ):
         app_frame.open_page("explore", **tables.in_explore(one, view))
 
 
@@ -199,7 +202,7 @@ def show_tables(answer: Answer) -> None:
         st.subheader("Runners-up")
         named = {str(place): point for place, point in enumerate(answer.runners_up, start=1)}
         st.dataframe(
-            pd.DataFrame(choice.rows(named)),
+            pd.DataFrame(choice.rows(named, answer.scope)),
             hide_index=True,
             key="choose_runners_up",
             alt="The next best points, with their figures on tune",
@@ -234,7 +237,9 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
         )
         show_marked(tables.marked(event["selection"]["points"], sets), view)
     with st.container(border=True):
-        st.markdown("**All candidates**. Drag along an axis to filter; the choice is red.")
+        st.markdown(
+            f"**All candidates** ({view.scope}). Drag along an axis to filter; the choice is red."
+        )
         st.plotly_chart(
             figures.axes(sets, answer),
             key="choose_axes",
@@ -256,7 +261,9 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
     """Whether the choice is the same under another energy model."""
     if answer.best is None or len(others) < 2:
         return
-    st.subheader("Under other energy models")
+    st.subheader(
+        f"Under other energy models ({answer.scope})", help=glossary.define("profile check")
+    )
     st.write(choice.survival(others, answer.best))
     left, right = st.columns(2)
     with left:

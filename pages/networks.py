@@ -5,7 +5,7 @@ import streamlit as st
 from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.quant.levels import FULL_PRECISION
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
 from hybrid.ui.cache import prices_at
 from hybrid.ui.charts import STILL, Box, metric
@@ -37,7 +37,8 @@ def show_card(card: Card) -> None:
     st.caption(
         f"Data set {card.dataset}, {len(card.classes)} classes, {colours} images of "
         f"{card.size}×{card.size} pixels; cut after stage {cards.cut(card)}; "
-        f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split."
+        f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split.",
+        help=glossary.define("stage", "split"),
     )
     table = cards.variants_table(card, split=DEFAULT_SPLIT)
     accuracy = st.column_config.NumberColumn(format="%.2f")
@@ -68,7 +69,9 @@ def show_card(card: Card) -> None:
 
 def show_baselines(card: Card, view: View) -> None:
     """Whether a static network needs less energy than any hybrid, and the other costs."""
-    st.subheader("Static baselines")
+    st.subheader(
+        "Static baselines", help=glossary.define("baseline", "static network", "hybrid", "twin")
+    )
     try:
         with st.spinner("Comparing with the static networks"):
             table, comparisons = cards.baselines(view)
@@ -109,10 +112,11 @@ def choose_variant(card: Card, view: View) -> Variant:
         format_func=lambda name: cards.variant_title(card.variants[name]),
         key=key,
         wrap=True,
+        help=glossary.define("variant"),
     )
     session.write_address({"variant": name})
     variant = card.variants[name]
-    st.write(cards.describe(variant))
+    st.markdown(cards.describe(variant), help=glossary.define("cloud segment", "hybrid"))
     return variant
 
 
@@ -138,7 +142,7 @@ def show_structure(card: Card, variant: Variant) -> None:
 
 def show_layers(card: Card, variant: Variant, view: View) -> None:
     """Every layer with its cost on the sidebar's profile, in the sidebar's scope."""
-    st.subheader("Layers")
+    st.subheader("Layers", help=glossary.define("MAC", "census"))
     prices = prices_at(view.profile, view.link, view.scope, view.cloud)
     table = cards.layer_table(variant, card, prices)
     st.dataframe(
@@ -210,7 +214,11 @@ def show_reliability(belief: cards.Calibration, number: int, name: str, temperat
         numbers.percent(after.expected_calibration_error),
         f"{numbers.percent(before.expected_calibration_error)} before temperature "
         f"{numbers.fixed(temperature, 2)}",
-        "Mean difference between confidence and accuracy, weighted by the images in each bin.",
+        glossary.define(
+            "temperature",
+            note="Mean difference between confidence and accuracy, weighted by the images in each "
+            "bin.",
+        ),
     )
     metric(box, border=False)
     st.plotly_chart(

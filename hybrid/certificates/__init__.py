@@ -6,6 +6,7 @@ bound holds for images drawn like those of the trace, with probability 1 - delta
 thresholds that were fixed before anyone looked at the labels.
 
     certify          one bound at thresholds that were fixed beforehand
+    Ledger           the questions to the same images, whose answers all hold together
     fixed_sequence   how far along a path of thresholds, itself fixed on `tune`, a limit holds
     band             bounds for every setting of a free slider, which all hold together
 
@@ -32,6 +33,7 @@ from hybrid.certificates.certificates import (
     Certificate,
     certify,
     certify_exits,
+    check_trace,
     disagreements,
     kind_of_claim,
     loss_gaps,
@@ -39,15 +41,20 @@ from hybrid.certificates.certificates import (
     rounded_up,
     tenths_up,
 )
+from hybrid.certificates.exact import MOST_SAMPLES, exact_bound, exact_exceeds, exact_p_value
+from hybrid.certificates.ledger import Ledger, Question, spent
 from hybrid.certificates.simultaneous import Band, band, fixed_sequence
 
 __all__ = [
     "CLAIMS",
     "METHODS",
+    "MOST_SAMPLES",
     "Answered",
     "Band",
     "Cells",
     "Certificate",
+    "Ledger",
+    "Question",
     "band",
     "betting_bound",
     "betting_bounds",
@@ -55,9 +62,13 @@ __all__ = [
     "certify",
     "certify_exits",
     "check_delta",
+    "check_trace",
     "clopper_pearson",
     "clopper_pearson_p_values",
     "disagreements",
+    "exact_bound",
+    "exact_exceeds",
+    "exact_p_value",
     "expected_samples",
     "fewest_samples",
     "fixed_bet_bounds",
@@ -67,5 +78,6 @@ __all__ = [
     "regrets",
     "rounded_up",
     "slider_cells",
+    "spent",
     "tenths_up",
 ]

@@ -15,6 +15,7 @@ from hybrid.certificates.bounds import (
     check_delta,
     clopper_pearson,
 )
+from hybrid.certificates.exact import exact_bound
 from hybrid.errors import CertificateError, UnknownNameError
 from hybrid.policy import TraceLike, check_thresholds, exits_taken
 from hybrid.policy.points import early_confidences
@@ -43,6 +44,7 @@ Gaps = npt.NDArray[np.int8]
 
 METHODS = {
     "betting": "accuracy lost to early exits",
+    "exact": "accuracy lost to early exits",
     "regret": "images that the final exit answers correctly and the exit taken incorrectly",
     "disagreement": "images that the exit taken and the final exit answer differently",
 }
@@ -299,8 +301,11 @@ def upper_bounds(table: Gaps, method: str, delta: float, seed: int) -> Floats:
     """(k,): the method's bound of each row of `value_table`, each at delta."""
     if method == "betting":
         return betting_bounds(table, delta=delta, seed=seed)
-    failures = table.sum(axis=1, dtype=np.int64)
-    bounds: Floats = clopper_pearson(failures, table.shape[1], delta=delta)
+    lost, gained = ((table == value).sum(axis=1, dtype=np.int64) for value in (1, -1))
+    if method == "exact":
+        both = zip(lost.tolist(), gained.tolist(), strict=True)
+        return np.array([exact_bound(*one, table.shape[1], delta=delta) for one in both])
+    bounds: Floats = clopper_pearson(lost, table.shape[1], delta=delta)
     return bounds
 
 

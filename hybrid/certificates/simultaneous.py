@@ -14,7 +14,8 @@ from hybrid.certificates.bounds import (
     fixed_bet_bounds,
 )
 from hybrid.certificates.cells import Cells, gap_counts, positions
-from hybrid.certificates.certificates import Answered, check_trace, value_table
+from hybrid.certificates.certificates import Answered, Gaps, check_trace, value_table
+from hybrid.certificates.exact import exact_p_value
 from hybrid.errors import CertificateError
 
 __all__ = ["Band", "band", "fixed_sequence"]
@@ -81,11 +82,7 @@ def fixed_sequence(
     if not len(path):
         return None
     table = value_table(trace, path, method, measure)
-    if method == "betting":
-        p_values = betting_p_values(table, max_loss=max_loss, delta=delta, seed=seed)
-    else:
-        failures = table.sum(axis=1, dtype=np.int64)
-        p_values = clopper_pearson_p_values(failures, table.shape[1], max_rate=max_loss)
+    p_values = _p_values(table, method, max_loss, delta, seed)
     failed = np.flatnonzero(~(p_values <= delta))
     last = int(failed[0]) - 1 if len(failed) else len(path) - 1
     return last if last >= 0 else None
@@ -136,6 +133,16 @@ def band(
     )
 
 
+def _p_values(table: Gaps, method: str, max_loss: float, delta: float, seed: int) -> Floats:
+    if method == "betting":
+        return betting_p_values(table, max_loss=max_loss, delta=delta, seed=seed)
+    lost, gained = ((table == value).sum(axis=1, dtype=np.int64) for value in (1, -1))
+    if method == "exact":
+        both = zip(lost.tolist(), gained.tolist(), strict=True)
+        return np.array([exact_p_value(*one, table.shape[1], max_loss=max_loss) for one in both])
+    return clopper_pearson_p_values(lost, table.shape[1], max_rate=max_loss)
+
+
 def _counts(
     trace: Answered, cells: Cells, method: str, measure: str
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -143,7 +150,7 @@ def _counts(
     agree = trace.classes == trace.classes[:, -1:]
     correct = agree if method == "disagreement" else trace.correct
     lost, gained = gap_counts(trace, cells, correct=correct, measure=measure)
-    return lost, gained * (method == "betting")
+    return lost, gained * (method in {"betting", "exact"})
 
 
 def _check_max_loss(max_loss: float) -> None:

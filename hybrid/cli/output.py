@@ -165,6 +165,7 @@ def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
     if made is None:
         return
     yield "certificate", made.overall.sentence
+    yield "  counted as", made.answer
     for number, one in enumerate(made.exits, start=1):
         words = "no image exits" if one is None else f"{one.claim} ({one.samples:,} images)"
         yield f"  exit {number} alone", words

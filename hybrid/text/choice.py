@@ -24,6 +24,7 @@ __all__ = [
     "apart",
     "asked",
     "certificate",
+    "column",
     "counted",
     "days",
     "figure",
@@ -162,8 +163,9 @@ def asked(limits: Limits) -> str:
 def on_images(answer: Answer) -> str:
     """Which images were used to choose, to certify and to report."""
     splits = taken_from(answer.images)
+    certify = f", certified on {splits['certify']}" if answer.proof is not None else ""
     report = f", reported on {splits['test']}" if "test" in splits else ""
-    return f"Chosen on {splits['tune']}, certified on {splits['certify']}{report}."
+    return f"Chosen on {splits['tune']}{certify}{report}."
 
 
 def headline(answer: Answer) -> str:
@@ -315,13 +317,18 @@ def notes(answer: Answer) -> tuple[str, ...]:
     return found
 
 
-def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
+def column(key: str, scope: str) -> str:
+    """The name of a figure as a column's head; an energy is named with its scope."""
+    return f"{FIGURES[key]} ({scope})" if key == "energy_uj" else FIGURES[key]
+
+
+def rows(points: Mapping[str, Point], scope: str) -> list[dict[str, str]]:
     """One row per point for a table: its name and its figures on tune."""
     return [
         {"": place, "Point": name(point), "Thresholds": thresholds(point.thresholds) or "none"}
         | {
-            words: figure(key, point.tune.by_limit[key])
-            for key, words in FIGURES.items()
+            column(key, scope): figure(key, point.tune.by_limit[key])
+            for key in FIGURES
             if key in point.tune.by_limit
         }
         for place, point in points.items()

@@ -11,11 +11,9 @@ from typing import Protocol
 from hybrid.energy import ExitCosts
 from hybrid.policy import OperatingPoint, Outcome
 from hybrid.quant.levels import FULL_PRECISION
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 
 __all__ = [
-    "SPOKEN",
-    "SPOKEN_UNLABELLED",
     "UNLABELLED",
     "Headline",
     "against",
@@ -24,6 +22,9 @@ __all__ = [
     "headline_templates",
     "headlines",
     "honest",
+    "reach",
+    "reach_templates",
+    "spoken_template",
     "unlabelled_note",
     "values",
     "verdict",
@@ -34,14 +35,6 @@ UNLABELLED = (
     "These images have no labels, so the accuracy is unknown. Shown instead: the share of images "
     "answered as the cloud would answer them. Early exits cost at most as much accuracy as the "
     "share on which the two differ."
-)
-# One sentence for a screen reader, each time a slider comes to rest.
-SPOKEN = (
-    "{edge_fraction:percent} answered at the edge, accuracy {accuracy:percent_2}, "
-    "{energy_pj:energy} per image"
-)
-SPOKEN_UNLABELLED = (
-    "{edge_fraction:percent} answered at the edge, accuracy unknown, {energy_pj:energy} per image"
 )
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
@@ -103,23 +96,27 @@ def headline_templates(
             label="Accuracy",
             value="{accuracy:percent_2}" if labelled else "unknown",
             note=_accuracy_note(twin_accuracy, labelled=labelled),
-            help="Share of correct answers, each from the exit at which the image stops. Below: "
-            "the difference from the full-precision twin in percentage points.",
+            help=glossary.define(
+                "twin",
+                note="Share of correct answers, each from the exit at which the image stops. "
+                "Below: the difference from the full-precision twin in percentage points.",
+            ),
         ),
         Headline(
             key="energy",
             label="Energy per image",
             value="{energy_pj:energy}",
-            note=f"{against(scope)} {numbers.energy(twin_energy_pj)}",
+            note=scope,
             help="Mean over all images, for the scope and the energy model selected on the left. "
-            f"Below: the energy of {whole}.",
+            f"The energy of {whole} is {numbers.energy(twin_energy_pj)}.",
         ),
         Headline(
             key="reduction",
             label="Energy reduction",
             value="{reduction:ratio}",
             note=scope,
-            help=f"The energy of {whole}, divided by the energy per image here.",
+            help=f"The energy of {whole}, {numbers.energy(twin_energy_pj)}, divided by the energy "
+            "per image here.",
         ),
         Headline(
             key="latency",
@@ -134,7 +131,11 @@ def headline_templates(
             label="Uplink per image",
             value="{uplink_bytes:bytes}",
             note=f"raw image {numbers.kilobytes(image_bytes)}",
-            help="Mean number of bytes sent to the cloud. Images answered at the edge send none.",
+            help=glossary.define(
+                "uplink",
+                note="Mean number of bytes sent to the cloud. Images answered at the edge send "
+                "none.",
+            ),
         ),
     )
 
@@ -175,6 +176,15 @@ def values(point: OperatingPoint) -> dict[str, float]:
     }
 
 
+def spoken_template(scope: str, *, labelled: bool = True) -> str:
+    """One sentence for a screen reader, each time a slider comes to rest."""
+    accuracy = "{accuracy:percent_2}" if labelled else "unknown"
+    return (
+        f"{{edge_fraction:percent}} answered at the edge, accuracy {accuracy}, "
+        f"{{energy_pj:energy}} per image ({scope})"
+    )
+
+
 def unlabelled_note(agreement: float) -> str:
     """Note below an unknown accuracy: how many answers are not the final exit's.
 
@@ -207,6 +217,36 @@ def flow_labels(outcome: Outcome, exits: Sequence[str], *, labelled: bool = True
     """`flow_templates` with the numbers of an outcome."""
     known = _outcome_values(outcome)
     return [numbers.fill(one, known) for one in flow_templates(exits, labelled=labelled)]
+
+
+def reach_templates(exits: Sequence[str], *, together: bool = False) -> list[str]:
+    """How many images reach each early exit, by how many of the exits are reached at all.
+
+    Args:
+        exits: names of the early exits.
+        together: one slider moves all thresholds, so it always matters.
+    """
+    counts = " · ".join(f"{name}: {{reached_{i}:count}}" for i, name in enumerate(exits))
+    texts = [f"Images that reach each exit: {counts}."] * (len(exits) + 1)
+    if together:
+        return texts
+    return [
+        text + (_unreached(exits[number:]) if number < len(exits) else "")
+        for number, text in enumerate(texts)
+    ]
+
+
+def reach(outcome: Outcome, exits: Sequence[str], *, together: bool = False) -> str:
+    """`reach_templates` with the numbers of an outcome."""
+    known = _outcome_values(outcome)
+    reached = sum(known[f"reached_{i}"] > 0 for i in range(len(exits)))
+    return numbers.fill(reach_templates(exits, together=together)[reached], known)
+
+
+def _unreached(exits: Sequence[str]) -> str:
+    sliders = "its slider changes" if len(exits) == 1 else "their sliders change"
+    named = " or ".join(part for part in (", ".join(exits[:-1]), exits[-1]) if part)
+    return f" No image reaches {named} at these thresholds, so {sliders} nothing."
 
 
 def verdict(
@@ -276,6 +316,8 @@ def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:
 
 def _outcome_values(outcome: Outcome) -> dict[str, float]:
     by_exit = {f"exit_fraction_{i}": share for i, share in enumerate(outcome.exit_fractions)}
+    counts = outcome.exit_counts
+    by_exit |= {f"reached_{i}": sum(counts[i:]) for i in range(len(counts))}
     return by_exit | {
         "samples": outcome.samples,
         "at_edge": sum(outcome.exit_counts[:-1]),

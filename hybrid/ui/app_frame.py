@@ -75,14 +75,13 @@ def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | 
         choice = controls.choices(offers)
     for problem in problems:
         st.warning(problem, icon=":material/link_off:")
-    exits = offers.early_exits[choice["network"]][choice["bits"]]
     holder = (
-        st.expander("Thresholds", icon=":material/tune:")
+        st.expander("Bit width and thresholds", icon=":material/tune:")
         if folded
         else st.container(border=True, key="thresholds")
     )
     with holder:
-        view = controls.thresholds(exits, choice)
+        view = controls.sliders(offers, choice)
     session.keep(view)
     if not own_part:
         session.write_address({})

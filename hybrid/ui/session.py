@@ -16,19 +16,20 @@ Back undoes one change (see `hybrid.ui.address`). For a new control that is in t
     3. to set it from a button: `session.change(field=value)` in a callback.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from hybrid.ui import address
+from hybrid.ui import address, cache
 from hybrid.ui.view import DEFAULT_THRESHOLD, Offers, Reading, View, on_grid, slider_keys
 
 __all__ = [
     "Session",
     "asked",
+    "can_undo",
     "change",
     "change_mode",
     "current",
@@ -40,13 +41,20 @@ __all__ = [
     "keep_for_next_page",
     "move_sliders",
     "preset",
+    "preset_bits",
+    "preset_thresholds",
+    "reset",
     "resume",
+    "undo",
     "visit",
     "write_address",
 ]
 
 _TOLD = 2  # whole runs of a page in which the browser is sent the values of the controls
 _KEY = "session"
+_STEPS_BACK = 100
+
+Point = tuple[int, str, tuple[float, ...]]  # bit width, slider mode and thresholds of a view
 
 
 @dataclass(kw_only=True)
@@ -58,6 +66,7 @@ class Session:
     runs of it since it was opened. follows: a page and its fragments that run again when a slider
     moves. asked: the link that the present run must show, if any. part: the page's own part of the
     address; None until this run has written it. planned: what a button changes on the next page.
+    past: what undo goes back to, the latest last. remembered: the last value of each exit's slider.
     """
 
     view: View
@@ -69,6 +78,8 @@ class Session:
     asked: Mapping[str, str] | None = None
     part: Mapping[str, str] | None = None
     planned: Mapping[str, Any] = field(default_factory=dict)
+    past: list[Point] = field(default_factory=list)
+    remembered: dict[str, float] = field(default_factory=dict)
 
 
 def current() -> View:
@@ -142,7 +153,16 @@ def preset(*, again: bool = False) -> None:
 
 def keep(view: View) -> None:
     """Make the view that the controls show the current one."""
-    _session().view = view
+    now = _session()
+    before, now.view = now.view, view
+    if before.network != view.network:
+        now.past.clear()  # its bit widths and exits are others
+        now.remembered.clear()
+    elif _point(before) != _point(view):
+        now.past.append(_point(before))
+        del now.past[:-_STEPS_BACK]
+    if not view.together:
+        now.remembered |= dict(zip(slider_keys(view), view.thresholds, strict=True))
 
 
 def write_address(part: Mapping[str, str]) -> None:
@@ -170,24 +190,63 @@ def move_sliders() -> tuple[str, ...] | None:
     """Adopt the sliders' values; returns the fragments to run, or None for the whole page."""
     state, now = st.session_state, _session()
     page, fragments = now.follows or (None, ())
-    others = now.view.choices.items()
+    others = [(key, value) for key, value in now.view.choices.items() if key != "bits"]
     if page != _page() or any(state.get(key) not in {None, value} for key, value in others):
         return None  # the fragments are another page's, or something else changed too
+    bits = state.get("bits", now.view.bits)
+    if cache.offers().early_exits[now.view.network].get(bits) != now.view.early_exits:
+        return None  # this bit width needs other sliders
     values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
     values *= now.view.early_exits // len(values)
-    now.view = replace(now.view, thresholds=values)
+    keep(replace(now.view, bits=bits, thresholds=values))
     address.change(now.view.write() | dict(now.part or {}))
     return fragments
 
 
 def change_mode() -> None:
-    """Carry the values over: a shared slider starts at exit 1's, each exit's at the shared one."""
-    state = st.session_state
+    """Let a shared slider start at exit 1's threshold, and each exit's where it was before."""
+    state, now = st.session_state, _session()
     if state["sliders"] == "one":
         state["t"] = state.get("t1", DEFAULT_THRESHOLD)
     else:
-        for number in range(current().early_exits):
-            state[f"t{number + 1}"] = state.get("t", DEFAULT_THRESHOLD)
+        for number in range(now.view.early_exits):
+            key = f"t{number + 1}"
+            state[key] = now.remembered.get(key, state.get("t", DEFAULT_THRESHOLD))
+
+
+def preset_bits(offered: Sequence[int]) -> int:
+    """The bit width of the control: of those offered, the nearest to the last one."""
+    wished: int = st.session_state.get("bits", current().bits)
+    if wished not in offered:
+        wished = min(offered, key=lambda bits: abs(bits - wished))  # another network
+    st.session_state["bits"] = wished
+    return wished
+
+
+def preset_thresholds(keys: Sequence[str]) -> None:
+    """Let sliders that come back start where they were."""
+    for key, value in _session().remembered.items():
+        if key in keys:
+            st.session_state.setdefault(key, value)
+
+
+def can_undo() -> bool:
+    """Whether there is a change of bit width or sliders to take back."""
+    return bool(_session().past)
+
+
+def undo() -> None:
+    """Take back the last change of bit width or sliders; only from a callback."""
+    now = _session()
+    if now.past:
+        bits, sliders, thresholds = now.past.pop()
+        _set(replace(now.view, bits=bits, sliders=sliders, thresholds=thresholds))
+
+
+def reset() -> None:
+    """Set bit width and sliders to what a link without them opens; only from a callback."""
+    start = View.read({"network": current().network}, cache.offers()).view
+    change(bits=start.bits, sliders=start.sliders, thresholds=start.thresholds)
 
 
 def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -> None:
@@ -201,7 +260,9 @@ def go_to(bits: int, thresholds: tuple[float, ...], *, together: bool = False) -
 
 def change(**fields: Any) -> None:
     """Set these fields of the view; only from a callback, before widgets are drawn."""
-    _set(replace(current(), **fields))
+    there = replace(current(), **fields)
+    keep(there)
+    _set(there)
 
 
 def keep_for_next_page(**fields: Any) -> None:
@@ -226,6 +287,10 @@ def _set(view: View) -> None:
     _session().view = view
     for key, value in view.widgets.items():
         st.session_state[key] = value
+
+
+def _point(view: View) -> Point:
+    return view.bits, view.sliders, view.thresholds
 
 
 def _session() -> Session:

@@ -10,9 +10,15 @@ from hybrid import certificates
 from hybrid.traces.trace import Trace
 from tests.strategies import synthetic_trace
 
-__all__ = ["band_of", "deltas", "every_method", "made_up", "on_certify"]
+__all__ = ["VALUES", "band_of", "deltas", "every_method", "made_up", "on_certify"]
 
 deltas = st.floats(1e-6, 0.9)
+VALUES = {  # whose mean each method bounds
+    "betting": certificates.loss_gaps,
+    "exact": certificates.loss_gaps,
+    "regret": certificates.regrets,
+    "disagreement": certificates.disagreements,
+}
 every_method = pytest.mark.parametrize("method", list(certificates.METHODS))
 
 

@@ -13,7 +13,7 @@ from hybrid import certificates
 from hybrid.certificates.cells import gap_counts, positions
 from hybrid.traces.confidence import CODES
 from hybrid.traces.trace import Trace
-from tests.certificates.made_up import band_of, deltas, every_method, made_up, on_certify
+from tests.certificates.made_up import VALUES, band_of, deltas, every_method, made_up, on_certify
 from tests.strategies import trace_of, traces_with_thresholds
 
 # A path, walked down
@@ -54,13 +54,13 @@ def test_a_path_whose_first_point_fails_is_not_certified_at_all():
 
 
 @every_method
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=6)
 @given(seed=st.integers(0, 1000), limit=st.floats(0, 0.3), delta=deltas)
 def test_all_points_up_to_the_last_certified_keep_the_limit_and_the_next_does_not(
     method: str, seed: int, limit: float, delta: float
 ):
-    trace = made_up(200, seed=seed)
-    path = [(value, value) for value in np.linspace(1, 0, 12).tolist()]
+    trace = made_up(100, seed=seed)
+    path = [(value, value) for value in np.linspace(1, 0, 6).tolist()]
 
     last = certificates.fixed_sequence(trace, path, max_loss=limit, delta=delta, method=method)
 
@@ -121,11 +121,7 @@ def test_the_band_is_at_least_what_was_seen_at_any_setting(
 
     bound = found.bound(thresholds)
 
-    values = {
-        "betting": certificates.loss_gaps,
-        "regret": certificates.regrets,
-        "disagreement": certificates.disagreements,
-    }[method](trace, thresholds)
+    values = VALUES[method](trace, thresholds)
     assert bound >= values.mean()
     inside = ((found.low <= at) & (np.array(at) <= found.high)).all(axis=1)
     assert bound == found.bounds[inside].min()

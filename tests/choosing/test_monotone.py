@@ -10,15 +10,16 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from hybrid import choosing, evaluation
+from hybrid import choosing
 from hybrid.choosing import Answer, Decided, Field, Limits, Point
 from hybrid.choosing.choosing import priced_field
 from hybrid.evaluation import Prices
 from hybrid.policy import exits_taken
 from hybrid.text import choice, decision
 from hybrid.traces.trace import Trace
-from tests.choosing.made_up import every_outcome
-from tests.choosing.test_choosing import MEASURE, drawn, fields
+from tests.choosing.made_up import candidates_of, every_outcome
+from tests.choosing.test_choosing import MEASURE, drawn, twin_of
+from tests.strategies import synthetic_trace
 
 PRICES = Prices(scope="device")
 BATTERY = {"images_per_day": 1000.0, "battery_mah": 220.0, "battery_volts": 3.0}
@@ -36,6 +37,7 @@ AT_LEAST = {
     "class_accuracy_percent": "min_class_accuracy_percent",
     "days": "min_days",
 }
+seeds = st.integers(0, 7)
 confidences = st.none() | st.sampled_from([0.3, 0.8, 0.95])
 
 
@@ -46,20 +48,27 @@ def field_of(seed: int) -> Field:
     return drawn(samples, exits, seed=seed)
 
 
-@st.composite
-def limits_for(draw: st.DrawFn, field: Field) -> Limits:
-    """Limits near what the field's points reach, so that they matter; each may be left out."""
-    reached = choosing.pareto_sets(field, Limits(**BATTERY), PRICES)
-    given: dict[str, Any] = {}
-    for figure, name in (AT_MOST | AT_LEAST).items():
-        if draw(st.booleans()) or figure not in reached[0].figures:
+# by figure: how far up its values a limit is set; no limit for None
+Fractions = dict[str, float | None]
+fractions = st.fixed_dictionaries({
+    figure: st.none() | st.floats(0, 0.999) for figure in AT_MOST | AT_LEAST
+})  # fmt: skip
+
+
+def limits_at(field: Field, wanted: Fractions, confidence: float | None) -> Limits:
+    """Limits near what the field's points reach, so that they matter."""
+    # a limit of 0 % on every class has the figure counted
+    reached = choosing.pareto_sets(field, Limits(**BATTERY, min_class_accuracy_percent=0), PRICES)
+    given_: dict[str, Any] = {}
+    for figure, fraction in wanted.items():
+        if fraction is None:
             continue
         values = np.sort(np.concatenate([one.figures[figure] for one in reached]))
-        value = float(values[int(draw(st.floats(0, 0.999)) * len(values))])
-        if name == "min_accuracy_percent" and value <= 1:
-            continue
-        given[name] = max(value, 0.0)
-    return Limits(**given, **BATTERY, confidence=draw(confidences))
+        value = max(float(values[int(fraction * len(values))]), 0.0)
+        # an accuracy between 0 and 1 % is refused, because it looks like a fraction
+        if math.isfinite(value) and not (figure.startswith("acc") and value <= 1):
+            given_[(AT_MOST | AT_LEAST)[figure]] = value
+    return Limits(**given_, **BATTERY, confidence=confidence)
 
 
 def energy(point: Point | None) -> float:
@@ -67,12 +76,21 @@ def energy(point: Point | None) -> float:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
-@given(st.data(), st.integers(0, 7))
-def test_a_stricter_limit_never_needs_less_energy(data: st.DataObject, seed: int) -> None:
+@given(
+    seeds, fractions, fractions, confidences, confidences,
+    st.sampled_from([*AT_MOST, *AT_LEAST, "confidence"]),
+)  # fmt: skip
+def test_a_stricter_limit_never_needs_less_energy(
+    seed: int,
+    wanted: Fractions,
+    others: Fractions,
+    confidence: float | None,
+    another: float | None,
+    which: str,
+) -> None:
     field = field_of(seed)
-    loose = data.draw(limits_for(field))
-    other = data.draw(limits_for(field))
-    strict = stricter(loose, other, data.draw(st.sampled_from([*AT_MOST, *AT_LEAST, "confidence"])))
+    loose = limits_at(field, wanted, confidence)
+    strict = stricter(loose, limits_at(field, others, another), which)
 
     wide, narrow = (choosing.choose(field, limits, PRICES) for limits in (loose, strict))
 
@@ -92,14 +110,15 @@ def stricter(loose: Limits, other: Limits, which: str) -> Limits:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
-@given(st.data(), st.integers(0, 7))
-def test_a_limit_that_is_already_kept_changes_nothing(data: st.DataObject, seed: int) -> None:
+@given(seeds, fractions, confidences, st.sampled_from([*AT_MOST, *AT_LEAST]))
+def test_a_limit_that_is_already_kept_changes_nothing(
+    seed: int, wanted: Fractions, confidence: float | None, figure: str
+) -> None:
     field = field_of(seed)
-    limits = data.draw(limits_for(field))
+    limits = limits_at(field, wanted, confidence)
     before = choosing.choose(field, limits, PRICES)
     assume(before.best is not None)
     assert before.best is not None
-    figure = data.draw(st.sampled_from([*AT_MOST, *AT_LEAST]))
     assume(figure != "loss_points" or limits.max_loss_points is not None)
     name = (AT_MOST | AT_LEAST)[figure]
     kept = before.best.tune.by_limit[figure]
@@ -138,12 +157,12 @@ def test_the_paths_of_certificates_are_the_same_for_all_limits() -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
-@given(st.data(), st.integers(0, 7))
+@given(seeds, fractions, st.floats(0, 0.999))
 def test_a_point_that_only_the_certificate_rules_out_is_certified_at_its_bound(
-    data: st.DataObject, seed: int
+    seed: int, wanted: Fractions, loss: float
 ) -> None:
     field = field_of(seed)
-    limits = replace(data.draw(limits_for(field)), confidence=0.8)
+    limits = limits_at(field, wanted | {"loss_points": loss}, 0.8)
     assume(limits.certified)
     answer = choosing.choose(field, limits, PRICES)
 
@@ -160,14 +179,13 @@ def test_a_point_that_only_the_certificate_rules_out_is_certified_at_its_bound(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=25)
-@given(st.data(), st.integers(0, 7))
+@given(seeds, fractions, confidences)
 def test_the_curve_is_what_choosing_at_each_of_its_limits_gives(
-    data: st.DataObject, seed: int
+    seed: int, wanted: Fractions, confidence: float | None
 ) -> None:
     field = field_of(seed)
-    limits = data.draw(limits_for(field))
-    levels = sorted(data.draw(st.sets(st.sampled_from([0.0, 0.5, 2.0, 7.0, 20.0, 60.0, 100.0]))))
-    assume(levels)
+    limits = limits_at(field, wanted, confidence)
+    levels = [0.0, 0.5, 2.0, 7.0, 20.0, 60.0, 100.0]
 
     curve = choosing.loss_curve(field, limits, PRICES, levels)
 
@@ -190,16 +208,19 @@ def test_a_curve_has_the_limit_that_was_asked_for_among_its_levels() -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
-@given(st.data(), fields())
+@given(st.integers(0, 10_000), st.integers(2, 3), fractions, confidences)
 def test_no_network_meets_the_limits_is_said_only_where_it_is_true(
-    data: st.DataObject, made: tuple[Trace, Trace, Field]
+    seed: int, exits: int, wanted: Fractions, confidence: float | None
 ) -> None:
-    trace, twin, field = made
-    limits = data.draw(limits_for(field))
+    trace = synthetic_trace(samples=9, exits=exits, seed=seed, split="tune", classes=3)
+    twin = twin_of(trace, np.roll(trace.classes[:, -1], seed % 2))
+    certify = [replace(one, split="certify") for one in (trace, twin)]
+    field = candidates_of(trace, certify[0], (twin, certify[1]))
+    limits = limits_at(field, wanted, confidence)
 
     answer = choosing.choose(field, limits, PRICES)
 
-    possible = any(keeps(limits, figures) for figures in all_figures(trace, twin, field))
+    possible = any(keeps(limits, figures) for figures in all_figures(twin, field))
     assert (answer.without is not None) == possible
     assert ("No network meets all limits" in choice.headline(answer)) == (
         answer.best is None and not possible
@@ -222,7 +243,7 @@ def check_what_decided(answer: Answer) -> None:
         assert answer.certificate_cost_pj == cost >= 0
 
 
-def all_figures(trace: Trace, twin: Trace, field: Field) -> list[dict[str, float]]:
+def all_figures(twin: Trace, field: Field) -> list[dict[str, float]]:
     """The figures of every outcome, each counted by a loop."""
     full = int(twin.correct[:, 0].sum())
     found = []
@@ -230,7 +251,7 @@ def all_figures(trace: Trace, twin: Trace, field: Field) -> list[dict[str, float
         costs, battery = candidate.costs(PRICES), candidate.costs(Prices(scope="device"))
         seen = candidate.seen["tune"]
         exits = seen.correct.shape[1]
-        outcomes = [()] if exits == 1 else every_outcome(replace_exits(trace, exits), MEASURE)
+        outcomes = [()] if exits == 1 else every_outcome(seen, MEASURE)
         for thresholds in outcomes:
             sure = seen.confidences[MEASURE][:, : exits - 1]
             taken = exits_taken(sure, np.array(thresholds, np.float32))
@@ -256,12 +277,6 @@ def all_figures(trace: Trace, twin: Trace, field: Field) -> list[dict[str, float
     return found
 
 
-def replace_exits(trace: Trace, exits: int) -> Trace:
-    """The first exits of a trace."""
-    confidences = {name: values[:, :exits] for name, values in trace.confidences.items()}
-    return replace(trace, classes=trace.classes[:, :exits], confidences=confidences)
-
-
 def keeps(limits: Limits, figures: dict[str, float]) -> bool:
     return all(
         figures[name] >= value * (1 - 1e-9)
@@ -284,4 +299,3 @@ def test_a_limit_on_accuracy_needs_labels() -> None:
 
     with pytest.raises(choosing.limits.LimitError, match="These images have no labels"):
         choosing.choose(field, Limits(min_class_accuracy_percent=50.0))
-    assert evaluation.Prices() == Prices()

@@ -1,6 +1,7 @@
 """`hybrid choose`, and the commands that read what it wrote."""
 
 import json
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -214,3 +215,48 @@ def test_a_report_opens_without_a_network(run: Run, tmp_path: Path) -> None:
     assert "http" not in own.replace("http://www.w3.org", "")
     assert "With 95 % confidence, it loses at most" in own
     assert "Left out, and why" in own
+
+
+def test_a_choice_is_repeated_by_the_command_that_it_prints(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "point.toml"
+    words = (
+        "choose", "digits-vgg", "--max-loss", "20.5", "--confidence", "0.8", "--min-accuracy", "90",
+        "--max-p95-latency-ms", "900", "--scope", "device", "--measure", "margin",
+    )  # fmt: skip
+    said = parsed(run(*words, "--json", "--out", str(path)))
+
+    program, *again = shlex.split(said["command"])
+
+    assert program == "hybrid"
+    assert parsed(run(*again, "--json")) == said
+    kept = tomllib.loads(path.read_text())["origin"]
+    assert kept == {key: said[key] for key in ("date", "version", "command")}
+    assert run(*words).stdout.rstrip().endswith(said["command"])
+
+
+def test_a_profile_of_ones_own_is_named_without_its_folder(run: Run, tmp_path: Path) -> None:
+    shipped = Path(energy.__file__).parent / "hardware" / "purdue-45nm.toml"
+    own = tmp_path / "my-chip.toml"
+    own.write_text(shipped.read_text().replace('name = "purdue-45nm"', 'name = "my-chip"'))
+
+    said = parsed(run("choose", "digits-vgg", "--profile", str(own), "--json"))
+
+    assert said["command"] == "hybrid choose digits-vgg --profile my-chip.toml"
+
+
+def test_an_uncertified_choice_tells_so_in_words_json_and_toml(run: Run, chosen: Path) -> None:
+    result = run("choose", "digits-vgg", "--max-loss", "3", "--uncertified")
+
+    assert "\nnot certified           Not certified: the accuracy lost was only" in result.stdout
+    assert "\ncertificate  " not in result.stdout
+    assert parsed(run("choose", "digits-vgg", "--max-loss", "3", "--uncertified", "--json"))[
+        "uncertified"
+    ]
+    assert tomllib.loads(chosen.read_text())["uncertified"]
+
+
+def test_the_figures_of_test_come_before_those_of_tune(run: Run) -> None:
+    result = run("choose", "digits-vgg", "--max-energy-uj", "3")
+
+    names = [line[:24].strip() for line in result.stdout.splitlines()]
+    assert names.index("answer") < names.index("on test") < names.index("on tune")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from hybrid import certificates, zoo
+from hybrid import certificates, evaluation, zoo
 from hybrid.text import certificate as texts
+from hybrid.ui.choose.certified import CertifiedPoint
 from hybrid.ui.explore import bands, certification, load
 from hybrid.ui.view import View
 from tests.ui.synthetic import write_pretrained
@@ -79,6 +80,7 @@ def test_a_damaged_trace_of_certify_is_said_and_all_else_works(explore: Explore,
 def test_the_exported_point_has_its_bound_or_says_that_it_has_none(toy: Path) -> None:
     exported = certification.export(VIEW)["bound_for_all_settings"]
 
+    assert certification.export(VIEW)["certificate"] is None
     assert exported == {
         "method": "betting",
         "bound": bound(0.8, 0.8),
@@ -88,10 +90,10 @@ def test_the_exported_point_has_its_bound_or_says_that_it_has_none(toy: Path) ->
         "sentence": texts.band_sentence(bands.band(VIEW), (0.8, 0.8)),
     }
     (toy / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet").unlink()
-    assert certification.export(VIEW) == {"bound_for_all_settings": None}
+    assert certification.export(VIEW) == {"bound_for_all_settings": None, "certificate": None}
 
 
-def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
+def test_the_band_is_computed_once_a_bit_width_whatever_the_sliders_and_prices(
     explore: Explore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = []
@@ -107,7 +109,7 @@ def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
     app.slider(key="t1").set_value(0.44).run()
     app.selectbox(key="link").set_value("lora-sf12").run()
 
-    assert computed == [pytest.approx(0.8 / 9)]
+    assert computed == [pytest.approx(0.8 / 9)] * 3  # 1, 2 and 4 bits
 
 
 def test_a_network_that_is_added_loosens_no_other(toy: Path) -> None:
@@ -163,3 +165,99 @@ def test_a_trace_recorded_meanwhile_is_certified_anew(toy: Path, explore: Explor
     (folder / "hybrid-2bit" / "trace-certify.parquet").write_bytes(other.read_bytes())
 
     assert bands.band(VIEW).bounds.tolist() != before.bounds.tolist()
+
+
+# A point's own certificate
+
+
+def asked(*thresholds: float) -> evaluation.Certified:
+    """The answer as the command line gives it."""
+    variant = zoo.variant("trees-toy", 2)
+    return evaluation.certified("trees-toy", variant, thresholds)
+
+
+def test_the_button_certifies_the_point_as_the_command_line_does(explore: Explore) -> None:
+    app = explore(**TOY)
+    assert "question 1" not in captions(app)
+
+    app.button(key="explore_certify").click().run()
+
+    made = asked(0.8, 0.8)
+    assert (made.question, made.overall.bound < bound(0.8, 0.8)) == (1, True)
+    assert f"{made.overall.sentence[:-1]}: question 1 to these 500 images; at most " in captions(
+        app
+    )
+    assert made.answer in captions(app)
+    assert not [button for button in app.button if button.key == "explore_certify"]
+    table = next(text.value for text in app.markdown if text.value.startswith("| Exit |"))
+    assert table == certification.by_exit(made.exits)
+    assert certification.export(VIEW)["certificate"] == made.to_dict()
+
+
+def test_a_certified_point_stays_certified_and_another_is_the_next_question(
+    explore: Explore,
+) -> None:
+    app = explore(**TOY)
+    app.button(key="explore_certify").click().run()
+
+    app.slider(key="t1").set_value(0.63).run()
+    assert "question 1" not in captions(app)
+    assert "this is question 2 to these 500 images" in app.button(key="explore_certify").help
+    app.button(key="explore_certify").click().run()
+    assert "question 2 to these 500 images" in captions(app)
+
+    app.slider(key="t1").set_value(0.8).run()
+    assert "question 1 to these 500 images" in captions(app)
+    assert asked(0.63, 0.8).question == 2
+
+
+def test_a_damaged_ledger_is_said_and_all_else_works(explore: Explore) -> None:
+    path = evaluation.ledger("trees-toy", "test").path
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+
+    app = explore(**TOY)
+
+    assert "cannot be read" in captions(app)
+    assert "For all settings at once" in captions(app)
+    assert len(app.metric) == 6
+
+
+def test_a_ledger_that_cannot_be_written_certifies_nothing(
+    explore: Explore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "file" / "traces"))
+    app = explore(**TOY)
+
+    app.button(key="explore_certify").click().run()
+
+    assert "so nothing is certified; make the folder writable" in captions(app)
+
+
+def test_a_point_that_choose_certified_is_certified_in_explore(explore: Explore) -> None:
+    app = explore(**TOY, t2="0.61")
+    point = CertifiedPoint(
+        network="trees-toy",
+        bits=2,
+        thresholds=(0.8, 0.61),
+        measure="max_probability",
+        splits=("test",),
+        sentence="At most 2 points.",
+        certificate={"bound_points": 2.0},
+    )
+    app.session_state["choose_certified"] = {
+        ("trees-toy", 2, (0.8, 0.61), "max_probability", "test"): point
+    }
+
+    app.run()
+
+    assert "Certified by Choose. At most 2 points." in captions(app)
+    assert not [button for button in app.button if button.key == "explore_certify"]
+    app.slider(key="t2").set_value(0.62).run()
+    assert "Certified by Choose" not in captions(app)
+    assert "this is question 1" in app.button(key="explore_certify").help
+
+
+def test_an_exit_that_nobody_takes_has_dashes() -> None:
+    assert certification.by_exit([None]).splitlines()[2] == "| Exit 1 | 0 | – | – |"

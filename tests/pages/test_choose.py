@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from hybrid import choosing
 from hybrid.choosing import Limits
+from hybrid.text import choice, numbers
 from hybrid.ui.choose.query import NUMBERS
 from tests.own_images import write_halves
 
@@ -91,7 +91,7 @@ def test_what_was_left_out_stands_with_its_reason(opened: Open) -> None:
     app = opened(**LOOSE, energy_uj="10")
 
     table = next(one.value for one in app.table if "Why" in one.value.columns)
-    assert list(table.columns) == ["Candidate", "Energy on tune", "Why"]
+    assert list(table.columns) == ["Candidate", "Energy on tune (compute)", "Why"]
     assert table["Why"].iloc[0] == "the choice"
     row = table[table["Candidate"].str.contains("every image to the cloud")].iloc[0]
     # 20.496 µJ of MACs at 3.2 pJ: 400,000 + 3 × 2,000,000 + 5,000
@@ -120,9 +120,9 @@ def test_own_images_decide_where_they_were_recorded_in_two_halves(
     ).best
     assert found is not None
     assert metric(app, "Accuracy") == f"{100 * found.tune.accuracy:.2f} %"
+    assert "Chosen on mine-tune." in said(app)
+    app.number_input(key="choose_confidence").set_value(90.0).run()
     assert "Chosen on mine-tune, certified on mine-certify." in said(app)
-    link = next(one.proto.url for one in app.get("link_button"))
-    assert dict(parse_qsl(urlsplit(link).query))["split"] == "mine-tune"
     assert app.query_params["images"] in ("mine", ["mine"])
 
 
@@ -251,21 +251,73 @@ def test_the_point_can_be_downloaded_and_every_chart_says_what_it_shows(opened: 
     assert [d["label"] for d in lines["dimensions"]][:3] == ["Mode", "Bits", "Lost (points)"]
 
 
-def test_the_choice_links_to_explore_at_its_point(opened: Open) -> None:
+def test_the_certificate_of_a_point_that_is_opened_in_explore_is_kept(opened: Open) -> None:
     app = opened(**LOOSE, energy_uj="10")
     point = best(max_loss_points=20, confidence=0.9, max_energy_uj=10)
+    sentence = next(one.value for one in app.info if "With 90 % confidence" in one.value)
 
-    link = app.get("link_button")[0].proto
+    app.button(key="choose_open").click().run()
 
-    query = dict(parse_qsl(urlsplit(link.url).query))
-    assert query["network"] == "trees-toy"
-    assert query["bits"] == str(point.bits)
-    values = [float(query[f"t{i + 1}"]) for i in range(2)]
-    assert values == [pytest.approx(t, abs=0.0005) for t in point.thresholds]
-    assert not link.disabled
+    kept = app.session_state["choose_certified"]
+    at = (point.network, point.bits, point.thresholds, point.measure)
+    assert set(kept) == {(*at, split) for split in ("tune", "certify", "test")}
+    assert {one.sentence for one in kept.values()} == {sentence}
 
 
 def test_explore_has_no_point_of_a_static_network(opened: Open) -> None:
     app = opened(network="trees-toy", loss="0", confidence="")
 
-    assert app.get("link_button")[0].proto.disabled
+    assert app.button(key="choose_open").disabled
+
+
+def test_another_reference_is_the_first_thing_said_after_a_network_is_added(opened: Open) -> None:
+    app = opened(network="trees-wide", loss="20", confidence="90", among="trees-wide")
+    alone = reference("trees-wide")
+    both = reference("trees-wide", "trees-toy")
+    assert alone != both
+
+    app.multiselect(key="choose_among").set_value(["trees-wide", "trees-toy"]).run()
+
+    assert app.info[0].value.startswith(
+        f"The reference changed: losses on trees are now counted against {both[1]} of {both[0]}, "
+        f"before against {alone[1]} of {alone[0]}."
+    )
+    app.number_input(key="choose_loss").set_value(25.0).run()
+    assert app.info[0].value.startswith("The reference changed")
+
+
+def reference(*networks: str) -> tuple[str, str]:
+    return choosing.collect_candidates(networks).references["trees"]
+
+
+def test_the_answer_without_the_certificate_and_its_cost_stand_beside_the_answer(
+    opened: Open,
+) -> None:
+    app = opened(network="trees-toy", loss="10", confidence="95")
+    answer = choosing.choose(choosing.collect_candidates(["trees-toy"]), Limits(max_loss_points=10))
+    assert answer.best is not None
+    assert answer.without is not None
+    assert answer.certificate_cost_pj
+
+    cost = numbers.energy(answer.best.tune.energy_pj - answer.without.tune.energy_pj)
+    assert f"The certificate costs {cost} per image" in said(app)
+    assert choice.short(answer.without) in said(app)
+    values = [one.value for one in app.metric if one.label == "Energy per image"]
+    assert values == [numbers.energy(one.shown.energy_pj) for one in (answer.best, answer.without)]
+
+
+def test_the_curve_draws_the_least_energy_of_each_loss_and_marks_the_limit(opened: Open) -> None:
+    app = opened(**LOOSE)
+    field = choosing.collect_candidates(["trees-toy"])
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    drawn = {trace["name"]: trace for trace in figure["data"]}
+
+    curve = choosing.loss_curve(field, Limits(max_loss_points=20, confidence=0.9))
+
+    assert list(drawn) == ["With the certificate", "Without it"]
+    table = next(one.value for one in app.table if "Without it" in one.value.columns)
+    assert len(table) == len(curve.allowed_points)
+    row = table[table["Accuracy that may be lost"] == "20.00 points"].iloc[0]
+    answer = best(max_loss_points=20, confidence=0.9)
+    assert row["With the certificate"] == numbers.energy(answer.tune.energy_pj)
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [20]

@@ -32,11 +32,18 @@ def test_every_headline_has_its_unit_and_what_it_is_compared_with() -> None:
     assert {h.key: (h.value, h.note) for h in shown} == {
         "edge": ("65.3 %", "6,525 of 10,000"),  # 65.25 is rounded up, as the browser does
         "accuracy": ("90.00 %", "−0.41 points vs twin"),
-        "energy": ("2.04 µJ", "twin 11.2 µJ"),
+        "energy": ("2.04 µJ", "compute"),
         "reduction": ("5.50×", "compute"),
         "latency": ("21.5 ms", "via cloud 60.0 ms"),
         "uplink": ("348 B", "raw image 3.07 kB"),
     }
+
+
+def test_an_energy_and_its_reduction_are_explained_with_the_baselines_energy() -> None:
+    shown = {h.key: h for h in point.headlines(POINT, COSTS, scope="compute", image_bytes=3072)}
+
+    assert "The energy of running the full-precision twin is 11.2 µJ." in shown["energy"].help
+    assert "full-precision twin, 11.2 µJ, divided by" in shown["reduction"].help
 
 
 def alternative(bits: int, *thresholds: float) -> Alternative:

@@ -38,8 +38,10 @@ class CertifiedPoint:
     certificate: Mapping[str, Any]
 
 
-def keep(point: CertifiedPoint) -> None:
-    """Keep a certificate for the rest of the session."""
+def keep(point: CertifiedPoint | None) -> None:
+    """Keep a point's certificate, if there is one, for the rest of the session."""
+    if point is None:
+        return
     kept: dict[tuple[Any, ...], CertifiedPoint] = st.session_state.setdefault(_KEY, {})
     for split in point.splits:
         kept[point.network, point.bits, point.thresholds, point.measure, split] = point

@@ -56,9 +56,12 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     if limits.max_loss_points is not None:
         figure.add_hline(y=limits.max_loss_points, line=line)
     figure.update_xaxes(
-        title_text=f"Energy per image ({unit}, log)", type="log", dtick="D2", tickformat="~g",
+        title_text=f"Energy per image ({answer.scope}, {unit}, log)",
+        type="log",
+        dtick="D2",
+        tickformat="~g",
         **_QUIET,
-    )  # fmt: skip
+    )
     figure.update_yaxes(
         title_text="Accuracy lost on tune (points)", range=_losses(pareto_sets, answer), **_QUIET
     )

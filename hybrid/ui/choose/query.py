@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from hybrid.choosing import Limits
 from hybrid.errors import LimitError, UnknownNameError
+from hybrid.text import glossary
 
 __all__ = ["NUMBERS", "UNDER", "Query", "QueryNumber"]
 
@@ -64,8 +65,11 @@ NUMBERS = {
     "loss": QueryNumber(
         label="Accuracy lost (points)",
         limit="max_loss_points",
-        help="Largest loss in percentage points, compared with the full-precision twin on every "
-        "image.",
+        help=glossary.define(
+            "twin",
+            note="Largest loss in percentage points, compared with the full-precision twin on "
+            "every image.",
+        ),
         step=0.1,
         default=1.0,
         most=100.0,

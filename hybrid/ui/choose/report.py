@@ -133,17 +133,17 @@ def _best(answer: Answer) -> list[str]:
         _paragraph(decision.decided(answer), "warned" if answer.limits.uncertified else ""),
         *map(_paragraph, filter(None, [decision.without(answer)])),
         _paragraph(choice.on_test(answer)),
-        _table(_figures(best)),
+        _table(_figures(best, answer.scope)),
     ]
 
 
-def _figures(best: Point) -> list[dict[str, str]]:
+def _figures(best: Point, scope: str) -> list[dict[str, str]]:
     """A point's figures on test, where nothing was chosen, and below on tune."""
     both = {"On test": best.test, f"On {best.tune.split}": best.tune}
     return [
         {"": title}
-        | {words: choice.figure(key, of.by_limit[key])
-           for key, words in choice.FIGURES.items() if key in of.by_limit}
+        | {choice.column(key, scope): choice.figure(key, of.by_limit[key])
+           for key in choice.FIGURES if key in of.by_limit}
         | {"Answered at the edge": numbers.percent(of.edge_fraction)}
         for title, of in both.items()
         if of is not None
@@ -152,7 +152,7 @@ def _figures(best: Point) -> list[dict[str, str]]:
 
 def _costs(answer: Answer, curve: LossCurve) -> list[str]:
     return [
-        "<h2>Least energy for the loss allowed</h2>",
+        f"<h2>Least energy ({answer.scope}) for the loss allowed</h2>",
         _paragraph(decision.curve(answer.limits), "small"),
         _drawn("curve", figures.loss_curve(curve, answer.limits.max_loss_points)),
         "<details><summary>As a table</summary>",
@@ -175,7 +175,7 @@ def _others(answer: Answer) -> list[str]:
     parts = []
     if answer.runners_up:
         named = {str(place): point for place, point in enumerate(answer.runners_up, start=1)}
-        parts += ["<h2>Runners-up</h2>", _table(choice.rows(named))]
+        parts += ["<h2>Runners-up</h2>", _table(choice.rows(named, answer.scope))]
     if answer.left_out:
         parts += ["<h2>Left out, and why</h2>", _table(tables.left_out(answer))]
     return parts
@@ -185,7 +185,7 @@ def _compared(answer: Answer, compared: Sequence[ProfileCheck]) -> list[str]:
     if answer.best is None or not compared:
         return []
     return [
-        "<h2>Under other energy models</h2>",
+        f"<h2>Under other energy models ({answer.scope})</h2>",
         _paragraph(choice.survival(compared, answer.best)),
         _drawn("profiles", figures.profiles(compared)),
         _table(tables.under_models(compared)),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hybrid.choosing import Answer, Limits, LossCurve, ParetoSet, Point, ProfileCheck, taken_from
-from hybrid.text import choice, decision, numbers
+from hybrid.text import choice, decision, glossary, numbers
 from hybrid.ui.charts import Box
 from hybrid.ui.choose import figures
 from hybrid.ui.choose.certified import CertifiedPoint
@@ -40,6 +40,7 @@ _LABELS = {
     "loss_points": "Points lost",
     "p95_latency_ms": "95 % latency",
     "class_accuracy_percent": "Weakest class",
+    "uplink_bytes": "Uplink",
 }
 
 
@@ -77,19 +78,23 @@ def boxes(best: Point, limits: Limits) -> list[Box]:
             _LABELS.get(key, choice.FIGURES[key]),
             _boxed(key, shown[key]),
             f"{best.tune.split} {_boxed(key, tune[key])}" if best.test else best.tune.split,
+            glossary.explain(choice.FIGURES[key]),
         )
         for key in keys
     ]
 
 
-def about_boxes(best: Point) -> str:
-    """Which images the figures in boxes are of."""
+def about_boxes(best: Point, scope: str) -> str:
+    """Which images the figures in boxes are of, and which energy is counted."""
     tune = numbers.count(best.tune.samples)
     if best.test is None:
-        return f"On the {tune} images of {best.tune.split}, by which the point was chosen."
+        return (
+            f"On the {tune} images of {best.tune.split}, by which the point was chosen. "
+            f"Energy: {scope}."
+        )
     return (
         f"Large: on the {numbers.count(best.test.samples)} test images, which decided nothing. "
-        f"Small: on the {tune} tuning images, by which the point was chosen."
+        f"Small: on the {tune} tuning images, by which the point was chosen. Energy: {scope}."
     )
 
 
@@ -132,15 +137,15 @@ def certified(answer: Answer) -> CertifiedPoint | None:
 def left_out(answer: Answer) -> list[dict[str, str]]:
     """The choice, and below it the candidates that were left out, the nearest miss first."""
     return [
-        _row(one.point, choice.reason(one) if one.violations else "the choice")
+        _row(one.point, choice.reason(one) if one.violations else "the choice", answer.scope)
         for one in decision.near_misses(answer, _NEAREST)
     ]
 
 
-def _row(point: Point, why: str) -> dict[str, str]:
+def _row(point: Point, why: str, scope: str) -> dict[str, str]:
     return {
         "Candidate": choice.name(point),
-        "Energy on tune": numbers.energy(point.tune.energy_pj),
+        f"Energy on tune ({scope})": numbers.energy(point.tune.energy_pj),
         "Why": why,
     }
 

@@ -3,6 +3,7 @@
     found = bands.band(view)       # for the view's network, bit width, measure and images
     bands.payload(view)            # the same for every bit width, for the script in the browser
     bands.along_common(view)       # its bound by common threshold, for a figure
+    bands.certified(view)          # the point's own certificate, if it was asked for
 
 The bounds of all networks that ship hold together, at every bit width, measure and threshold, with
 a chance of DELTA that any does not. A network that was added, and images of the user's, have a
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybrid import certificates, zoo
+from hybrid import certificates, evaluation, zoo
 from hybrid.data import user_splits
 from hybrid.errors import HybridError
 from hybrid.text.certificate import band_templates
@@ -32,6 +33,7 @@ __all__ = [
     "SHIPPED",
     "along_common",
     "band",
+    "certified",
     "certify_split",
     "holds_together",
     "packed",
@@ -69,6 +71,17 @@ def band(view: View) -> certificates.Band:
         DataMissingError, TraceError: no trace of the certify split or of `tune`, or a damaged one.
     """
     return _band(view.network, view.variant, certify_split(view) or "", view.measure)
+
+
+def certified(view: View) -> evaluation.Certified | None:
+    """The view's own certificate, if its question was asked before.
+
+    Raises:
+        CertificateError: the ledger cannot be read.
+        DataMissingError, TraceError: as `band`.
+    """
+    split = certify_split(view) or ""
+    return _certified(view.network, view.variant, split, view.thresholds, view.measure)
 
 
 def payload(view: View) -> dict[str, Any]:
@@ -137,6 +150,25 @@ def _all_widths(view: View) -> Iterator[tuple[int, certificates.Band]]:
 def _files(network: str, variant: str, split: str, *_: str) -> tuple[Path, ...]:
     splits = ("tune", split)
     return card_file(network) + sum((trace_file(network, variant, one) for one in splits), ())
+
+
+def _ledger_files(network: str, variant: str, split: str, *_: Any) -> tuple[Path, ...]:
+    return (*trace_file(network, variant, split), evaluation.ledger(network, split).path)
+
+
+@cached(entries=256, files=_ledger_files)
+def _certified(
+    network: str, variant: str, split: str, thresholds: tuple[float, ...], measure: str
+) -> evaluation.Certified | None:
+    return evaluation.certified_before(
+        network,
+        zoo.card(network).variants[variant],
+        thresholds,
+        measure=measure,
+        split=split,
+        confidence=1 - DELTA,
+        read=trace,
+    )
 
 
 @cached(entries=64, files=_files)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from hybrid.policy import OperatingPoint
-from hybrid.text import point
+from hybrid.text import glossary, point
 from hybrid.ui import session
 from hybrid.ui.explore import load
 from hybrid.ui.explore.alternatives import better
@@ -35,12 +35,13 @@ def show(view: View, data: ExploreData, now: OperatingPoint) -> None:
 
 
 def _help(view: View) -> str:
-    return (
+    compared = (
         "This point is compared with the whole chart: the curves of all bit widths and the static "
         "networks. The point named has at least the same accuracy and the least energy. The curves "
         f"were found on {load.searched_split(view)} and evaluated on {view.split}, so a small "
         "difference may be chance."
     )
+    return glossary.define("static network", "split", note=compared)
 
 
 def _button(at: int, there: Alternative) -> None:

@@ -18,7 +18,7 @@ from hybrid.data import archives, images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import preprocess
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import cache, recording
 from hybrid.ui.view import DEFAULT_SPLIT
 from hybrid.zoo import Card
@@ -89,6 +89,7 @@ def _samples(card: Card) -> list[PickedImage]:
         key=f"try_sample_{card.dataset}",
         persist_state="session",
         width=280,
+        help=glossary.define("split"),
     )
     # The split is ordered by class: steps of a prime mix the classes.
     positions = (np.arange(first, first + OFFERED) * 7919) % len(test.labels)

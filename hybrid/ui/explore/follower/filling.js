@@ -41,17 +41,19 @@ function digitsAfterPoint(value, { significant, most_digits: most }) {
   return digits;
 }
 
-// Every text of a point: the headlines as [value, note], the verdict, the flow's labels and the
-// sentence for a screen reader. A note is null where no number of it moves. `better` is the place
-// of the point that the verdict names, null if it names none.
+// Every text of a point: the headlines as [value, note], the verdict, which exits are reached, the
+// flow's labels and the sentence for a screen reader. A caption's note is null. `better` is the
+// place of the point that the verdict names, null if it names none.
 export function words(data, point) {
-  const { templates, numbers, alternatives } = data;
+  const { templates, headlines, numbers, alternatives } = data;
   const better = betterThan(point, alternatives);
   const values = named(data, point, better);
-  const filled = (template) => (template === null ? null : fill(template, values, numbers));
+  const filled = (template) => fill(template, values, numbers);
   const kind = better === null ? "none" : alternatives.is_static[better] ? "static" : "hybrid";
   const texts = { verdict: [filled(templates.verdict[kind]), null] };
-  for (const key in templates.headlines) texts[key] = templates.headlines[key].map(filled);
+  for (const key in headlines) texts[key] = headlines[key].map(filled);
+  const reached = point.reached.slice(0, -1).filter((n) => n > 0).length;
+  texts.reach = [filled(templates.reach[reached]), null];
   return {
     words: texts,
     labels: templates.flow.map(filled),
@@ -78,6 +80,9 @@ function named(data, point, better) {
     better_accuracy: alternatives.accuracy[better],
     better_energy_pj: alternatives.energy_pj[better],
   };
-  for (let i = 0; i < exitCounts.length; i++) values[`exit_fraction_${i}`] = exitCounts[i] / samples;
+  for (let i = 0; i < exitCounts.length; i++) {
+    values[`exit_fraction_${i}`] = exitCounts[i] / samples;
+    values[`reached_${i}`] = point.reached[i];
+  }
   return values;
 }
