@@ -23,7 +23,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
-from hybrid.ui import address, cache, controls, recording, session
+from hybrid.ui import address, cache, controls, recording, session, toolbar
 from hybrid.ui.view import View
 
 __all__ = [
@@ -161,6 +161,7 @@ def empty() -> None:
 
 def finish_run() -> None:
     """Last line of app.py: the page is complete."""
+    toolbar.mount()
     _LINKS.pop(_session_id(), None)
     session.finish_run()
     _freeze()

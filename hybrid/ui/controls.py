@@ -51,6 +51,9 @@ _SCOPE_HELP = (
     "**device**: edge compute, memory and radio. The cloud costs the battery nothing, and the "
     "baseline is sending the raw image."
 )
+_BITS_HELP = glossary.define(
+    "bit width", "edge segment", "cut", note="The cloud's width is on the page Networks."
+)
 _CLOUD_HELP = (
     "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "
     "the device, so that every point is compared with the same baseline. In the scope device, the "
@@ -220,7 +223,7 @@ def _moved() -> None:
 @st.fragment
 def _bits(offered: list[int], held: int) -> int:
     if len(offered) == 1:
-        st.caption(f"Bit width of the edge: {held}")
+        st.caption(f"Bit width of the edge: {held}", help=_BITS_HELP)
         return held
     return int(
         st.select_slider(
@@ -228,12 +231,7 @@ def _bits(offered: list[int], held: int) -> int:
             offered,
             key="bits",
             on_change=_moved,
-            help=glossary.define(
-                "bit width",
-                "edge segment",
-                "cut",
-                note="The cloud's width is on the page Networks.",
-            ),
+            help=_BITS_HELP,
         )
     )
 

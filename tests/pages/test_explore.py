@@ -407,7 +407,7 @@ def test_the_downloaded_point_is_what_the_policy_says_of_the_sliders(
     point = json.loads(handed_out["explore_json"]())
 
     counted = outcome(2, 0.4567, 0.5)
-    assert (point["network"], point["bits"]) == ("trees-toy", "2")
+    assert (point["network"], point["bits"]) == ("trees-toy", 2)
     assert point["thresholds"] == [0.4567, 0.5]
     assert point["exit_counts"] == list(counted.exit_counts)
     assert point["accuracy"] == counted.accuracy
