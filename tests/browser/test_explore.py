@@ -337,7 +337,7 @@ def test_undo_takes_back_a_dragged_bit_width_and_a_dragged_threshold(
     after = {key: metric(page, key) for key in HEADLINES}
 
     for _ in range(2):
-        page.locator(".st-key-undo button").click()
+        page.locator(".st-key-undo button:visible").click()
         settled(page)
 
     assert after != before
@@ -357,7 +357,7 @@ def test_on_a_phone_the_sliders_fit_a_thumb_and_stay_in_view(
     settled(page, "document.querySelector('[data-testid=stMain]').scrollTop")
     boxes = page.evaluate("""() => [...document.querySelectorAll(
         '.st-key-thresholds [data-rac][role=group] > div, .st-key-thresholds button[role=radio],'
-        + '.st-key-undo button, .st-key-reset button')].map((target) => {
+        + '.st-key-undo button, .st-key-reset button')].filter((target) => target.offsetWidth).map((target) => {
             const box = target.getBoundingClientRect();
             const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
             return [box.width, box.height, box.top, box.bottom, target.contains(top)];
