@@ -357,7 +357,8 @@ def test_on_a_phone_the_sliders_fit_a_thumb_and_stay_in_view(
     settled(page, "document.querySelector('[data-testid=stMain]').scrollTop")
     boxes = page.evaluate("""() => [...document.querySelectorAll(
         '.st-key-thresholds [data-rac][role=group] > div, .st-key-thresholds button[role=radio],'
-        + '.st-key-undo button, .st-key-reset button')].filter((target) => target.offsetWidth).map((target) => {
+        + '.st-key-undo button, .st-key-reset button')]
+        .filter((target) => target.offsetWidth).map((target) => {
             const box = target.getBoundingClientRect();
             const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
             return [box.width, box.height, box.top, box.bottom, target.contains(top)];
