@@ -7,7 +7,12 @@ early exits cost in the pool is known. A random part, as large as `certify`, cer
 confidence. A certificate is violated if the pool's figure is above the bound. `rest` compares the
 bound with the images that were not drawn, which adds their own chance. Methods:
 
-    betting, regret, disagreement    one bound at 0.8 for every exit, where the sliders start
+    betting, exact, regret, disagreement
+                                     one bound at 0.8 for every exit, where the sliders start
+    questions                        ten questions in a row, as to the ledger; one violation counts
+                                     for all. Each is a step from the best point so far, and the
+                                     answers decide which that is. `truth` and `bound` are of the
+                                     first question
     band                             every setting of Explore's sliders; one violation counts for
                                      all, and all of delta is for this bit width and measure
     fixed_sequence                   every point of every candidate that `choose` certifies to lose
@@ -26,14 +31,14 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.rows import format_row, machine
-from hybrid import certificates, zoo
+from hybrid import certificates, policy, zoo
 from hybrid.certificates.cells import gap_counts
 from hybrid.choosing import Candidate, Field, collect_candidates
 from hybrid.choosing.candidates import see
 from hybrid.choosing.choosing import PricedField, priced_field
 from hybrid.choosing.paths import Path
 from hybrid.choosing.proving import gaps_at, passed
-from hybrid.evaluation import Prices
+from hybrid.evaluation import PART_OF_EXITS, Prices
 from hybrid.traces.trace import Trace
 from hybrid.ui.explore import load
 from hybrid.ui.view import View
@@ -41,6 +46,8 @@ from hybrid.ui.view import View
 DELTA = 0.05
 THRESHOLD = 0.8
 MAX_LOSS = 0.02
+QUESTIONS = 10
+SOME = 20  # splits that exact bounds are computed for; on the others it is only tested
 Rows = npt.NDArray[np.int64]
 
 
@@ -55,6 +62,7 @@ def main(bits: str = "4", splits: str = "1000") -> None:
         row |= {"pool": world.samples, "samples": size, "threshold": THRESHOLD}
         for method in certificates.METHODS:
             row |= of_one_point(world, draws, method)
+        row |= of_the_questions(world, draws)
         row |= of_the_band(network, variant, world, draws)
         row |= of_the_sequence(network, draws)
         print(format_row(row), flush=True)
@@ -86,19 +94,92 @@ def of_one_point(world: Trace, draws: Rows, method: str) -> dict[str, float]:
     limits = (THRESHOLD,) * (world.all_exits - 1)
     values = {
         "betting": certificates.loss_gaps,
+        "exact": certificates.loss_gaps,
         "regret": certificates.regrets,
         "disagreement": certificates.disagreements,
     }[method](world, limits).astype(np.int64)
     drawn = values[draws]
+    lost, gained = ((drawn == value).sum(axis=1) for value in (1, -1))
+    if method == "exact":
+        return of_the_exact(values, lost, gained, drawn.shape[1])
     if method == "betting":
         bounds = certificates.betting_bounds(drawn, delta=DELTA)
     else:
-        bounds = certificates.clopper_pearson(drawn.sum(axis=1), drawn.shape[1], delta=DELTA)
+        bounds = certificates.clopper_pearson(lost, drawn.shape[1], delta=DELTA)
     rest = (values.sum() - drawn.sum(axis=1)) / (len(values) - drawn.shape[1])
     return {
         f"{method}_truth": float(values.mean()),
         f"{method}_bound": float(np.median(bounds)),
     } | broken(method, values.mean() > bounds, rest > bounds)
+
+
+def of_the_exact(values: Rows, lost: Rows, gained: Rows, samples: int) -> dict[str, float]:
+    """One exact bound per split; its median is that of the first splits."""
+    counts = list(zip(lost.tolist(), gained.tolist(), strict=True))
+    truths = [values.mean()] * len(counts), (values.sum() - lost + gained) / (len(values) - samples)
+    on_pool, on_rest = (
+        np.array(
+            [below(*one, samples, truth, DELTA) for one, truth in zip(counts, some, strict=True)]
+        )
+        for some in truths
+    )
+    bounds = [certificates.exact_bound(*one, samples, delta=DELTA) for one in counts[:SOME]]
+    return {
+        "exact_truth": float(values.mean()),
+        "exact_bound": float(np.median(bounds)),
+    } | broken("exact", on_pool, on_rest)
+
+
+def below(lost: int, gained: int, samples: int, truth: float, delta: float) -> bool:
+    """Whether the exact bound is below the truth."""
+    return not certificates.exact_exceeds(lost, gained, samples, max_loss=truth, delta=delta)
+
+
+def of_the_questions(world: Trace, draws: Rows) -> dict[str, float]:
+    """Ten questions per split from a user who goes where the last answers looked best."""
+    start = (THRESHOLD,) * (world.all_exits - 1)
+    truth = certificates.loss_gaps(world, start)
+    samples, failed, failed_on_rest, bounds = draws.shape[1], [], [], []
+    spent = [certificates.spent(number, DELTA) for number in range(1, QUESTIONS + 1)]
+    deltas = [(1 - PART_OF_EXITS) * one for one in spent]
+    for seed, rows in enumerate(draws):
+        answers = asked(world, rows, start, np.random.default_rng(seed))
+        both = list(zip(answers, deltas, strict=True))
+        failed.append(any(below(*seen, samples, true, delta) for (seen, true, _), delta in both))
+        failed_on_rest.append(
+            any(below(*seen, samples, rest, delta) for (seen, _, rest), delta in both)
+        )
+        if seed < SOME:
+            bounds.append(certificates.exact_bound(*answers[0][0], samples, delta=deltas[0]))
+    return {
+        "questions_truth": float(truth.mean()),
+        "questions_bound": float(np.median(bounds)),
+    } | broken("questions", np.array(failed), np.array(failed_on_rest))
+
+
+def asked(
+    world: Trace, rows: Rows, start: tuple[float, ...], rng: np.random.Generator
+) -> list[tuple[tuple[int, int], float, float]]:
+    """Lost and gained, the true loss, and the loss on the rest, for each of ten questions.
+
+    The user wants little loss and few images in the cloud, a tenth of a point for each percent.
+    Each question is one or all thresholds of the best point so far, moved up or down.
+    """
+    found, best, least, now = [], start, np.inf, start
+    for _ in range(QUESTIONS):
+        gaps = certificates.loss_gaps(world, now).astype(np.int64)
+        drawn = gaps[rows]
+        rest = (gaps.sum() - drawn.sum()) / (len(gaps) - len(drawn))
+        counts = int((drawn > 0).sum()), int((drawn < 0).sum())
+        found.append((counts, float(gaps.mean()), float(rest)))
+        taken = policy.exits_taken(world.confidences["max_probability"][rows, :-1], now)
+        cloud = (taken == len(now)).mean()
+        if drawn.mean() + 0.1 * cloud < least:
+            best, least = now, drawn.mean() + 0.1 * cloud
+        moved = rng.integers(0, 2, len(best)) if rng.random() < 0.7 else np.ones(len(best))
+        step = moved * rng.choice([-0.1, -0.05, -0.02, 0.02, 0.05])
+        now = tuple(np.clip(np.round(best + step, 4), 0, 1).tolist())
+    return found
 
 
 def of_the_band(network: str, variant: zoo.Variant, world: Trace, draws: Rows) -> dict[str, float]:

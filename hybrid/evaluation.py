@@ -15,6 +15,7 @@ from hybrid.policy.points import early_confidences
 from hybrid.traces.trace import Trace
 
 __all__ = [
+    "PART_OF_EXITS",
     "Certified",
     "Prices",
     "certified",
@@ -30,7 +31,7 @@ __all__ = [
     "twin_layers",
 ]
 
-_OF_EXITS = 0.1  # the part of an answer's delta for the bounds by exit
+PART_OF_EXITS = 0.1  # the part of an answer's delta for the bounds by exit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,10 +360,10 @@ def _answer(recorded: Trace, question: certificates.Question, number: int) -> Ce
     spent = certificates.spent(number, question.delta)
     given = {"method": question.method, "measure": question.measure}
     overall = certificates.certify(
-        recorded, question.thresholds, delta=(1 - _OF_EXITS) * spent, **given
+        recorded, question.thresholds, delta=(1 - PART_OF_EXITS) * spent, **given
     )
     exits = certificates.certify_exits(
-        recorded, question.thresholds, delta=_OF_EXITS * spent, **given
+        recorded, question.thresholds, delta=PART_OF_EXITS * spent, **given
     )
     return Certified(
         question=number,

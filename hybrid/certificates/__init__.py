@@ -41,7 +41,7 @@ from hybrid.certificates.certificates import (
     rounded_up,
     tenths_up,
 )
-from hybrid.certificates.exact import MOST_SAMPLES, exact_bound, exact_p_value
+from hybrid.certificates.exact import MOST_SAMPLES, exact_bound, exact_exceeds, exact_p_value
 from hybrid.certificates.ledger import Ledger, Question, spent
 from hybrid.certificates.simultaneous import Band, band, fixed_sequence
 
@@ -67,6 +67,7 @@ __all__ = [
     "clopper_pearson_p_values",
     "disagreements",
     "exact_bound",
+    "exact_exceeds",
     "exact_p_value",
     "expected_samples",
     "fewest_samples",

@@ -122,7 +122,7 @@ class Ledger:
                 raise ValueError(f"format {kept['format']}, not {FORMAT}")
             if not isinstance(kept["questions"], list):
                 raise TypeError("no list of questions")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {"format": FORMAT, "questions": []}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CertificateError(

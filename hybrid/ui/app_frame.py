@@ -82,7 +82,6 @@ def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | 
     )
     with holder:
         view = controls.sliders(offers, choice)
-    session.keep(view)
     if not own_part:
         session.write_address({})
     return view

@@ -112,7 +112,7 @@ def changed_ns(path: Path) -> int:
     """When a file or folder last changed, in nanoseconds; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
