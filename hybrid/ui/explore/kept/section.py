@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from hybrid.errors import HybridError, PointError
+from hybrid.text import numbers
 from hybrid.ui import cache, session
 from hybrid.ui.charts import PLOT
 from hybrid.ui.explore import figures as explore_figures
@@ -202,7 +203,8 @@ def _compare(pair: Sequence[Evaluated]) -> None:
             st.caption(sentence)
     with right:
         st.markdown("**Each on the frontier of its own network and bit width**")
-        scale_pj, unit = max(load.energy_unit(found.view) for found in pair)
+        dearest_pj = max(max(found.prices.costs.energy_pj) for found in pair)
+        scale_pj, unit = numbers.energy_unit(dearest_pj)
         st.plotly_chart(
             figures.curves(pair, list(map(_frontier, pair)), scale_pj=scale_pj, unit=unit),
             key="explore_kept_curves",
