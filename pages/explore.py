@@ -36,10 +36,10 @@ def main() -> None:
     trade(view, drawn, labelled=data.labelled)
     with top:
         st.markdown(
-            f"**{data.card.title}** is cut in two: a small device runs the first part with few "
-            "bits and answers each image whose confidence reaches an exit's threshold, and the "
-            "cloud answers the others. Set thresholds and bit width: lower ones save energy and "
-            "cost accuracy."
+            f"**{data.card.title}** is cut in two: a small device runs the first part and answers "
+            "each image whose confidence reaches an exit's threshold; the cloud runs the rest for "
+            "the others. Set thresholds and bit width: lower ones save energy, and usually cost "
+            "accuracy."
         )
         show_headlines()
     details(view, drawn)
@@ -212,6 +212,10 @@ def chart(
 def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy and edge fraction as each exit's threshold moves, the others fixed."""
     exits = [] if view.together else range(view.early_exits)
+    # Without height: the follower opens it once it has the bounds, for which no figure waits.
+    final = float(data.trace.correct[:, -1].mean())
+    below = final - data.together.accuracy
+    area = figures.certified_area(data.together, below, final_exit_accuracy=final)
     alone = [
         policy.sweep(
             data.trace,
@@ -230,6 +234,7 @@ def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint
         edge_fraction=point.outcome.edge_fraction,
         twin_accuracy=data.prices.twin_accuracy,
         accuracy_range=data.ranges.accuracy,
+        area=area,
         labelled=data.labelled,
     )
 

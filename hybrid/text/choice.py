@@ -163,8 +163,9 @@ def asked(limits: Limits) -> str:
 def on_images(answer: Answer) -> str:
     """Which images were used to choose, to certify and to report."""
     splits = taken_from(answer.images)
+    certify = f", certified on {splits['certify']}" if answer.proof is not None else ""
     report = f", reported on {splits['test']}" if "test" in splits else ""
-    return f"Chosen on {splits['tune']}, certified on {splits['certify']}{report}."
+    return f"Chosen on {splits['tune']}{certify}{report}."
 
 
 def headline(answer: Answer) -> str:

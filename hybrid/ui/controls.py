@@ -126,10 +126,8 @@ def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
     with last:
         mode = _mode()
     # From the current view, so that fields without a control keep their values.
-    known: dict[str, Any] = {"sliders": mode, "bits": bits, "thresholds": (0.0,) * exits} | dict(
-        choice
-    )
-    blank = replace(session.current(), **known)
+    blank = replace(session.current(), **choice)
+    blank = replace(blank, bits=bits, sliders=mode, thresholds=(0.0,) * exits)
     keys = slider_keys(blank)
     session.preset_thresholds(keys)
     values = []

@@ -24,7 +24,6 @@ __all__ = [
     "Reading",
     "View",
     "on_grid",
-    "same_data",
     "slider_keys",
     "without_thresholds",
 ]
@@ -213,11 +212,6 @@ def on_grid(threshold: float) -> float:
     0.7
     """
     return math.floor(threshold * STEPS + 0.5) / STEPS
-
-
-def same_data(one: View, other: View) -> bool:
-    """True if two views differ at most in their thresholds."""
-    return replace(one, thresholds=other.thresholds) == other
 
 
 def without_thresholds(view: View) -> View:

@@ -95,6 +95,13 @@ def slide_to(page: Any, key: str, value: float) -> None:
     page.mouse.move(track["x"] + track["width"] * value / most, middle, steps=12)
 
 
+def release(page: Any, key: str) -> None:
+    """Let go of a slider's thumb, and wait until the address says where it stands."""
+    page.mouse.up()
+    value = float(page.locator(f".st-key-{key} input[type=range]").input_value())
+    said_by_address(page, f"{key}={value}")
+
+
 VERDICT = ".st-key-explore_verdict [data-testid=stCaptionContainer] p"
 
 
@@ -265,12 +272,11 @@ def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     verdict = page.locator(VERDICT).inner_text()
     flow_dragged = page.evaluate(f"[...{flow}]")
     address_while_dragging = page.url
-    page.mouse.up()
-    said_by_address(page, "t1=")
+    release(page, "t1")
 
     assert dragged["edge"] != before
     assert flow_dragged != flow_before
-    assert "t1=" not in address_while_dragging
+    assert "t1=0.8&" in address_while_dragging
     threshold = float(page.locator(".st-key-t1 input[type=range]").input_value())
     assert f"t1={threshold}" in page.url
     assert {key: metric(page, key) for key in HEADLINES} == dragged
@@ -315,8 +321,7 @@ def test_a_slider_that_cannot_matter_is_named_while_another_is_dragged(
 
     page.wait_for_function("() => document.querySelector('.st-key-t2').style.opacity === '0.3'")
     dragged = line.inner_text()
-    page.mouse.up()
-    said_by_address(page, "t1=0")
+    release(page, "t1")
     assert "No image reaches Exit 2 at these thresholds, so its slider changes nothing." in dragged
     assert line.inner_text() == dragged
 
@@ -380,8 +385,7 @@ def test_the_button_to_a_better_point_fades_while_the_verdict_names_another_one(
     slide_to(page, "t1", 0.3)
     page.wait_for_function(f"Number({opacity}) < 1", timeout=PATIENCE_MS)
     dragged = page.locator(VERDICT).inner_text()
-    page.mouse.up()
-    said_by_address(page, "t1=")
+    release(page, "t1")
 
     assert dragged != before
     assert page.locator(VERDICT).inner_text() == dragged

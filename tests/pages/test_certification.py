@@ -93,7 +93,7 @@ def test_the_exported_point_has_its_bound_or_says_that_it_has_none(toy: Path) ->
     assert certification.export(VIEW) == {"bound_for_all_settings": None, "certificate": None}
 
 
-def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
+def test_the_band_is_computed_once_a_bit_width_whatever_the_sliders_and_prices(
     explore: Explore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = []
@@ -109,7 +109,7 @@ def test_the_band_is_computed_once_whatever_the_sliders_and_prices(
     app.slider(key="t1").set_value(0.44).run()
     app.selectbox(key="link").set_value("lora-sf12").run()
 
-    assert computed == [pytest.approx(0.8 / 9)] * 3  # one for each bit width
+    assert computed == [pytest.approx(0.8 / 9)] * 3  # 1, 2 and 4 bits
 
 
 def test_a_network_that_is_added_loosens_no_other(toy: Path) -> None:

@@ -91,7 +91,7 @@ def test_what_was_left_out_stands_with_its_reason(opened: Open) -> None:
     app = opened(**LOOSE, energy_uj="10")
 
     table = next(one.value for one in app.table if "Why" in one.value.columns)
-    assert list(table.columns) == ["Candidate", "Energy on tune", "Why"]
+    assert list(table.columns) == ["Candidate", "Energy on tune (compute)", "Why"]
     assert table["Why"].iloc[0] == "the choice"
     row = table[table["Candidate"].str.contains("every image to the cloud")].iloc[0]
     # 20.496 µJ of MACs at 3.2 pJ: 400,000 + 3 × 2,000,000 + 5,000
@@ -120,6 +120,8 @@ def test_own_images_decide_where_they_were_recorded_in_two_halves(
     ).best
     assert found is not None
     assert metric(app, "Accuracy") == f"{100 * found.tune.accuracy:.2f} %"
+    assert "Chosen on mine-tune." in said(app)
+    app.number_input(key="choose_confidence").set_value(90.0).run()
     assert "Chosen on mine-tune, certified on mine-certify." in said(app)
     assert app.query_params["images"] in ("mine", ["mine"])
 

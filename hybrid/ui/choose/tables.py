@@ -40,6 +40,7 @@ _LABELS = {
     "loss_points": "Points lost",
     "p95_latency_ms": "95 % latency",
     "class_accuracy_percent": "Weakest class",
+    "uplink_bytes": "Uplink",
 }
 
 

@@ -92,6 +92,7 @@ def over_threshold(
     edge_fraction: float,
     twin_accuracy: float | None,
     accuracy_range: tuple[float, float],
+    area: go.Scatter | None = None,
     labelled: bool = True,
 ) -> go.Figure:
     """Accuracy above and edge exit fraction below, by threshold, with the current point marked.
@@ -101,9 +102,12 @@ def over_threshold(
         alone: one sweep per early exit, the others fixed; empty if one slider moves all.
         thresholds: those to mark: one per sweep of `alone`, else the common one.
         accuracy_range: of the upper axis, in percent.
+        area: from `certified_area`; drawn below the curves.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
     figure.update_layout(plots.empty(height=330, dragmode=False).layout)
+    if area is not None:
+        figure.add_trace(area, row=1, col=1)
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))
     for row, (field, now) in enumerate(values, start=1):
         colour = palette.LINE if alone else palette.INK
@@ -160,7 +164,6 @@ def certified_area(
         fillcolor=palette.faint(palette.LINE, 0.35),
         line={"width": 0},
         hoverinfo="skip",
-        showlegend=False,
     )
 
 

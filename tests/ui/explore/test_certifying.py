@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hybrid import certificates
+from hybrid import certificates, policy
 from hybrid.traces.confidence import CODES
-from hybrid.ui.explore import bands
+from hybrid.ui.explore import bands, figures
 from tests.strategies import synthetic_trace
 
 JavaScript = Callable[[str, Any], Any]
@@ -48,3 +48,25 @@ def test_the_kind_of_claim_is_pythons(javascript: JavaScript, method: str) -> No
     )
 
     assert kinds == [certificates.kind_of_claim(method, one) for one in tenths]
+
+
+def test_the_area_is_pythons(javascript: JavaScript) -> None:
+    certify, tune = (
+        synthetic_trace(samples=400, seed=seed, split=split)
+        for seed, split in enumerate(("certify", "tune"))
+    )
+    cells = certificates.slider_cells(tune, np.full((4, 2), 0.65))
+    found = certificates.band(certify, cells, guide=tune, delta=0.05, part=0.1)
+    together = policy.sweep(tune, grid=np.arange(201) / 200)
+
+    area = javascript(
+        "([band, accuracy]) => { const found = certifying.unpackBand(band);"
+        "const thresholds = accuracy.map((_, i) => 50 * i);"
+        "return certifying.areaOf(found, thresholds, accuracy, 0.75); }",
+        [bands.packed(found), (100 * together.accuracy).tolist()],
+    )
+
+    tenths = [certificates.tenths_up(found.bound((one, one))) for one in together.grid.tolist()]
+    drawn = figures.certified_area(together, np.array(tenths) / 1000, final_exit_accuracy=0.75)
+    np.testing.assert_allclose(area, drawn.y, rtol=1e-12)
+    assert len(set(area)) > 10

@@ -25,6 +25,16 @@ export function boundAt({ early, low, high, tenths }, thresholds) {
   return null;
 }
 
+// The area of hybrid.ui.explore.figures.certified_area: accuracies in percent at rising common
+// thresholds, whole numbers, then the least that is certified, backwards.
+export function areaOf(band, thresholds, accuracy, finalAccuracy) {
+  const least = thresholds.map((threshold) => {
+    const tenths = boundAt(band, new Array(band.early).fill(threshold));
+    return Math.max(100 * finalAccuracy - tenths / 10, 0);
+  });
+  return [...least.map((low, i) => Math.max(accuracy[i], low)), ...least.reverse()];
+}
+
 // The key of the payload's template for a bound, as hybrid.certificates.kind_of_claim has it.
 export function kindOfClaim(method, tenths) {
   if (method === "disagreement") return "differ";

@@ -9,8 +9,8 @@
 // The traces of all bit widths come apart from the prices and templates (receiver.js), so that a
 // price costs no second transfer. What cannot be counted here fades until Python has drawn it.
 
-import { boundAt, kindOfClaim } from "./certifying.js";
-import { mean, operatingPoint, sweep, sweepTogether } from "./counting.js";
+import { areaOf, boundAt, kindOfClaim } from "./certifying.js";
+import { mean, operatingPoint, sum, sweep, sweepTogether } from "./counting.js";
 import { fill, words } from "./filling.js";
 import {
   canDraw,
@@ -242,7 +242,7 @@ const FIGURES = {
       ["present", "x", [energy_pj / width.scale_pj], "y", [100 * accuracy]],
     ];
   },
-  explore_threshold: (state) => {
+  explore_threshold: (state, graph) => {
     const { now } = state;
     const { sliders, grid, together, sweep_points: points } = now.width;
     const at = sliders.map((_, i) => now.thresholds[i] / grid);
@@ -252,6 +252,7 @@ const FIGURES = {
     state.curves ??= alone.map((i) => sweep(now.trace, i, now.thresholds, points));
     const curves = [["all", now.trace.curve], ...state.curves.map((curve, i) => [i, curve])];
     return [
+      ...certified(state, graph),
       ...curves.map(([name, curve]) => [`accuracy_${name}`, "y", curve.accuracy]),
       ...curves.map(([name, curve]) => [`edge_fraction_${name}`, "y", curve.edgeFraction]),
       ["accuracy_marks", "x", at, "y", level(now.accuracy)],
@@ -274,6 +275,20 @@ const FIGURES = {
     return [...bars, ["class_accuracy", "x", shares(Array.from(rightByClass))]];
   },
 };
+
+// The area below the curve of a common threshold; nothing where the browser has no bounds.
+function certified({ bounds, now: { trace, width } }, graph) {
+  const band = bounds?.bands.get(String(width.bits));
+  if (band?.early !== trace.exits - 1 || !drawn(graph, "bound", "y").length) return [];
+  if (trace.area?.bounds !== bounds) {
+    const { samples, exits, grid, correct, curve } = trace;
+    const step = grid / (curve.accuracy.length - 1);
+    const thresholds = Array.from(curve.accuracy, (_, i) => i * step);
+    const last = sum(correct.subarray((exits - 1) * samples)) / samples;
+    trace.area = { bounds, y: areaOf(band, thresholds, curve.accuracy, last) };
+  }
+  return [["bound", "y", trace.area.y]];
+}
 
 // Axes that fit one bit width at a time. A new range draws the whole figure, so it waits for rest.
 const RANGES = {

@@ -14,7 +14,8 @@
 // plotly.js 4.2, as Streamlit bundles it
 //   graph._fullData, graph._fullLayout, graph.calcdata   traces, axes and points as drawn; an axis
 //                                      turns data and category places into pixels: d2p, c2p
-//   g.trace with __data__[0].trace.index; in it path.point, path.js-line, g.point > path
+//   g.trace with __data__[0].trace.index; in it path.point, path.js-line, path.js-fill and
+//                                      g.point > path
 //   .sankey, .sankey-link, .sankey-node with __data__ (link, node, height, visibleHeight, x0, x1,
 //                                      pointNumber); in a node .node-rect and .node-label
 //   After animate() no click is reported until one restyle().
@@ -230,8 +231,9 @@ function slideMarks(group, x, y) {
 }
 
 function slideLine(group, x, y) {
-  const line = group.querySelector("path.js-line");
-  line?.setAttribute("d", `M${x.map((at, i) => `${at},${y[i]}`).join("L")}`);
+  const path = `M${x.map((at, i) => `${at},${y[i]}`).join("L")}`;
+  group.querySelector("path.js-line")?.setAttribute("d", path);
+  group.querySelector("path.js-fill")?.setAttribute("d", `${path}Z`);
 }
 
 function slideBars(graph, group, to, base) {
