@@ -161,12 +161,14 @@ function fadeButton({ now }) {
   fadeUnless("explore_verdict", "explore_better_", String(now.better)); // "null": no point is better
 }
 
-// Python alone finds images: while the controls are not where it did so, they fade. So does the bound
-// while the browser has none, and everything at a bit width that the browser cannot count.
+// Python alone finds images and certifies single points: while the controls are not where it did so,
+// they fade. So does the bound while the browser has none, and everything at a bit width that the
+// browser cannot count.
 function fadeOld({ data: { steps, grid, bounds } }, { width, thresholds }, countable) {
   const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid));
   const place = [width.bits, ...at].join("_");
   fadeUnless("explore_pictures", "explore_pictures_at_", place);
+  fadeUnless("explore_certificate", "explore_own_at_", place);
   const bounded = countable && held(bounds)?.bands.has(String(width.bits));
   fadeUnless("explore_certificate", "explore_certificate_at_", bounded ? null : place);
   const old = !countable && !isAt("explore_reach", "explore_reach_at_", place);
