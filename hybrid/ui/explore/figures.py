@@ -60,6 +60,7 @@ def tradeoff(
     figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 28, "b": 8})
     for frontier in frontiers:
         figure.add_trace(_frontier(frontier, scale_pj, unit))
+    figure.add_trace(_labels(frontiers, scale_pj))
     figure.add_trace(_highlight(frontiers, bits, scale_pj))
     widest = max((s.bits for s in statics if s.bits < FULL_PRECISION), default=0)
     for static in statics:
@@ -336,9 +337,6 @@ def _right(labelled: bool) -> str:
 
 def _frontier(frontier: Frontier, scale_pj: float, unit: str) -> go.Scatter:
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
-    # Labels are at the low ends, which are furthest apart; only the widest has room for words.
-    label = words if frontier.bits == FULL_PRECISION else str(frontier.bits)
-    labels = [label] + [""] * (len(frontier.energy_pj) - 1)
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
     where = ", ".join(f"%{{customdata[{i + 1}]:.4f}}" for i in range(clicks.shape[1] - 1))
     return go.Scatter(
@@ -347,14 +345,30 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str) -> go.Scatter:
         customdata=clicks,
         meta=f"frontier_{frontier.bits}",
         name=words,
-        mode="lines+markers+text",
-        text=labels,
-        textposition="bottom center",
-        textfont={"color": palette.TWIN_COLOUR, "size": 12},
-        line={"color": palette.LINE, "width": 1.5},
-        marker={"color": palette.LINE, "size": 4},
+        # Without markers: they would be thousands of elements, half the time to the first figures.
+        mode="lines",
+        line={"color": palette.LINE, "width": 2.5, "simplify": False},
         hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra>"
         "Click to select</extra>",
+        cliponaxis=False,
+    )
+
+
+def _labels(frontiers: Sequence[Frontier], scale_pj: float) -> go.Scatter:
+    """Bit widths at the low ends of the lines, which are furthest apart; only 32 has a word."""
+    labelled = [one for one in frontiers if len(one.energy_pj)]
+    words = {FULL_PRECISION: f"{FULL_PRECISION} bits"}
+    return go.Scatter(
+        x=np.array([one.energy_pj[0] / scale_pj for one in labelled]),
+        y=np.array([100 * one.accuracy[0] for one in labelled]),
+        name="Bit widths",
+        mode="text",
+        text=[
+            f"{one.bits} bits" if one.bits == FULL_PRECISION else str(one.bits) for one in labelled
+        ],
+        textposition="bottom center",
+        textfont={"color": palette.TWIN_COLOUR, "size": 12},
+        hoverinfo="skip",
         cliponaxis=False,
     )
 
