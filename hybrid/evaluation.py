@@ -358,12 +358,19 @@ def _method(recorded: Trace) -> str:
 def _answer(recorded: Trace, question: certificates.Question, number: int) -> Certified:
     """The bounds at the question's part of delta, of which the exits together get a little."""
     spent = certificates.spent(number, question.delta)
-    given = {"method": question.method, "measure": question.measure}
     overall = certificates.certify(
-        recorded, question.thresholds, delta=(1 - PART_OF_EXITS) * spent, **given
+        recorded,
+        question.thresholds,
+        delta=(1 - PART_OF_EXITS) * spent,
+        method=question.method,
+        measure=question.measure,
     )
     exits = certificates.certify_exits(
-        recorded, question.thresholds, delta=PART_OF_EXITS * spent, **given
+        recorded,
+        question.thresholds,
+        delta=PART_OF_EXITS * spent,
+        method=question.method,
+        measure=question.measure,
     )
     return Certified(
         question=number,

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from hybrid.certificates.bounds import Floats, check_delta
+from hybrid.certificates.bounds import Counts, Floats, check_delta
 
 __all__ = ["MOST_SAMPLES", "exact_bound", "exact_exceeds", "exact_p_value"]
 
@@ -76,11 +75,11 @@ def _chances(lost: int, gained: int, samples: int, mean: float) -> Iterator[floa
         chances.append(_chance(most, samples, mean, gains))
         yield chances[-1]
     place = int(np.argmax(chances))
-    near = np.linspace(*shares[[max(0, place - 1), min(place + 1, _SHARES)]], _NEAR)
+    near = np.linspace(shares[max(0, place - 1)], shares[min(place + 1, _SHARES)], _NEAR)
     yield from (_chance(most, samples, mean, gains) for gains in near.tolist())
 
 
-def _ratio(lost: Floats, gained: Floats, samples: int, mean: float) -> Floats:
+def _ratio(lost: Counts, gained: Counts, samples: int, mean: float) -> Floats:
     """How far counts are from the nearest distribution of this mean, n KL; 0 if not below it.
 
     The largest, over bets b, of the log wealth sum ln(1 - b (D - m)); its slope in b is 0 where a
@@ -102,12 +101,12 @@ def _ratio(lost: Floats, gained: Floats, samples: int, mean: float) -> Floats:
     return np.where(constant > 0, wealth, 0.0)
 
 
-def _most_lost(seen: float, samples: int, mean: float) -> npt.NDArray[np.int64]:
+def _most_lost(seen: float, samples: int, mean: float) -> Counts:
     """(n + 1,): for each number of gains, the most losses that speak as much against the mean.
 
     -1 if none do. More losses speak less against it.
     """
-    gained = np.arange(samples + 1)
+    gained = np.arange(samples + 1, dtype=np.int64)
     low = np.full(samples + 1, -1)
     high = np.clip(np.floor(samples * mean + gained + 1), 0, samples - gained + 1).astype(np.int64)
     while (high - low > 1).any():
@@ -118,7 +117,7 @@ def _most_lost(seen: float, samples: int, mean: float) -> npt.NDArray[np.int64]:
     return low
 
 
-def _chance(most: npt.NDArray[np.int64], samples: int, mean: float, gains: float) -> float:
+def _chance(most: Counts, samples: int, mean: float, gains: float) -> float:
     """P(lost <= most[gained]) if gains have this share, and losses that share plus the mean."""
     from scipy import special  # not stats, which takes a second to import
 

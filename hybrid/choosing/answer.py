@@ -294,9 +294,15 @@ class ProfileCheck:
 
     @property
     def agrees(self) -> bool:
-        """True if the same candidate is chosen and the first choice meets every limit."""
-        same = self.best is not None and self.best.candidate == self.own.candidate
-        return same and not self.violations
+        """True if the first choice meets every limit and no other candidate needs less energy.
+
+        It keeps its certificate, which does not depend on energy. So it may need less than the
+        choice here, which is certified along the path of these prices.
+        """
+        if self.best is None or self.violations:
+            return False
+        same = self.best.candidate == self.own.candidate
+        return same or self.own.tune.energy_pj <= self.best.tune.energy_pj
 
     @property
     def excess_energy(self) -> float | None:

@@ -23,7 +23,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
-from hybrid.ui import address, cache, controls, recording, session
+from hybrid.ui import address, cache, controls, recording, session, toolbar
 from hybrid.ui.view import View
 
 __all__ = [
@@ -60,7 +60,7 @@ def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | 
 
     Args:
         page: last part of the page's path.
-        folded: put the sliders into an expander, for a page that does not need them.
+        folded: put the thresholds into an expander, for a page that does not need them.
         own_part: the page has a part of its own in the address, and writes it.
     """
     offers = cache.offers()
@@ -75,14 +75,7 @@ def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | 
         choice = controls.choices(offers)
     for problem in problems:
         st.warning(problem, icon=":material/link_off:")
-    holder = (
-        st.expander("Bit width and thresholds", icon=":material/tune:")
-        if folded
-        else st.container(border=True, key="thresholds")
-    )
-    with holder:
-        view = controls.sliders(offers, choice)
-    session.keep(view)
+    view = controls.sliders(offers, choice, folded=folded)
     if not own_part:
         session.write_address({})
     return view
@@ -168,6 +161,7 @@ def empty() -> None:
 
 def finish_run() -> None:
     """Last line of app.py: the page is complete."""
+    toolbar.mount()
     _LINKS.pop(_session_id(), None)
     session.finish_run()
     _freeze()

@@ -4,12 +4,13 @@ The app frame draws them once per run, so that they keep their values on every p
 widget has a key that begins with the page's name, as in `explore_table`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from hybrid.text import glossary
 from hybrid.ui import cache, palette, session
@@ -31,6 +32,7 @@ MEASURE_WORDS = {
     "margin": "Margin",
     "entropy": "Entropy",
 }
+_BACK = "slider_back"
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
 _FOLDER = Path(__file__).parent
 _STYLE = st.components.v2.component(
@@ -48,6 +50,9 @@ _SCOPE_HELP = (
     "written once.  \n"
     "**device**: edge compute, memory and radio. The cloud costs the battery nothing, and the "
     "baseline is sending the raw image."
+)
+_BITS_HELP = glossary.define(
+    "bit width", "edge segment", "cut", note="The cloud's width is on the page Networks."
 )
 _CLOUD_HELP = (
     "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "
@@ -108,49 +113,79 @@ def choices(offers: Offers) -> dict[str, Any]:
     return chosen
 
 
-def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
-    """Bit width, and a threshold for each early exit or one for all; the view they complete.
+def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) -> View:
+    """Bit width, and a threshold for each early exit or one for all.
+
+    Returns the view that they complete, which is the current one from here on.
 
     Args:
         offers: the choices on this machine.
         choice: the other fields of the view, from `choices`.
+        folded: put the thresholds into an expander.
     """
     exits_of = offers.early_exits[choice["network"]]
     held = session.preset_bits(list(exits_of))
     exits = exits_of[held]
     count = 1 if st.session_state.get("sliders") == "one" else exits
-    widths = [(1 - _MODE_WIDTH) / (count + 1)] * (count + 1)
-    first, *columns, last = st.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")
-    with first:
-        bits = _bits(sorted(exits_of), held)
-    with last:
-        mode = _mode()
-    # From the current view, so that fields without a control keep their values.
-    blank = replace(session.current(), **choice)
-    blank = replace(blank, bits=bits, sliders=mode, thresholds=(0.0,) * exits)
+    with st.container(border=True, key="thresholds"):
+        first, *columns, last = _columns(count, folded=folded)
+        with first:
+            bits = _bits(sorted(exits_of), held)
+        beside = last.container(horizontal=True, gap="xsmall")
+        with beside:
+            mode = _mode()
+        # From the current view, so that fields without a control keep their values.
+        blank = replace(session.current(), **choice)
+        blank = replace(blank, bits=bits, sliders=mode, thresholds=(0.0,) * exits)
+        view = _thresholds(blank, columns)
+        session.keep(view)  # which decides whether there is something to undo
+        with beside:
+            _back()
+        _STYLE(key="slider_style")
+    return view
+
+
+def _columns(sliders: int, *, folded: bool) -> list[DeltaGenerator]:
+    """Places for the bit width, for each of so many sliders, and for the buttons."""
+    if not folded:
+        widths = [(1 - _MODE_WIDTH) / (sliders + 1)] * (sliders + 1)
+        return st.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")
+    first, others = st.columns([1, 3], vertical_alignment="center")
+    inside = others.expander("Thresholds", icon=":material/tune:")
+    widths = [(1 - _MODE_WIDTH) / sliders] * sliders
+    return [first, *inside.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")]
+
+
+def _thresholds(blank: View, columns: Sequence[DeltaGenerator]) -> View:
+    """A slider in each column; the view with their values."""
     keys = slider_keys(blank)
     session.preset_thresholds(keys)
     values = []
     for number, (key, column) in enumerate(zip(keys, columns, strict=False)):
         with column:
             values.append(_slider(key, number, blank))
-    _STYLE(key="slider_style")
-    chosen = tuple(values * exits) if blank.together else tuple(values)
-    return replace(blank, thresholds=chosen)
+    chosen = values * blank.early_exits if blank.together else values
+    return replace(blank, thresholds=tuple(chosen))
 
 
 def _mode() -> str:
-    """A slider for each exit or one for all; and the buttons that take changes back."""
-    with st.container(horizontal=True, gap="xsmall", key="slider_mode"):
-        mode = st.segmented_control(
-            "Thresholds",
-            ("each", "one"),
-            key="sliders",
-            required=True,
-            format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
-            on_change=session.change_mode,
-            label_visibility="collapsed",
-        )
+    """A slider for each exit, or one for all."""
+    mode = st.segmented_control(
+        "Thresholds",
+        ("each", "one"),
+        key="sliders",
+        required=True,
+        format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
+        on_change=session.change_mode,
+        label_visibility="collapsed",
+    )
+    return mode or "each"
+
+
+@st.fragment(key=_BACK)
+def _back() -> None:
+    """The buttons that take changes back; drawn again after each change of a slider."""
+    with st.container(horizontal=True, gap="xsmall"):
         st.button(
             "Undo",
             key="undo",
@@ -158,7 +193,8 @@ def _mode() -> str:
             help="Take back the last change of bit width or thresholds.",
             type="tertiary",
             disabled=not session.can_undo(),
-            on_click=session.undo,
+            on_click=_step,
+            args=(session.undo,),
         )
         st.button(
             "Reset",
@@ -166,9 +202,14 @@ def _mode() -> str:
             icon=":material/restart_alt:",
             help="Set bit width and thresholds to their defaults.",
             type="tertiary",
-            on_click=session.reset,
+            on_click=_step,
+            args=(session.reset,),
         )
-    return mode or "each"
+
+
+def _step(step: Callable[[], None]) -> None:
+    step()
+    st.rerun()  # redraws the sliders too, not only the fragment
 
 
 def _moved() -> None:
@@ -176,13 +217,13 @@ def _moved() -> None:
     fragments = session.move_sliders()
     if fragments is None:
         st.rerun()
-    st.rerun(fragments)
+    st.rerun((*fragments, _BACK))
 
 
 @st.fragment
 def _bits(offered: list[int], held: int) -> int:
     if len(offered) == 1:
-        st.caption(f"Bit width of the edge: {held}")
+        st.caption(f"Bit width of the edge: {held}", help=_BITS_HELP)
         return held
     return int(
         st.select_slider(
@@ -190,12 +231,7 @@ def _bits(offered: list[int], held: int) -> int:
             offered,
             key="bits",
             on_change=_moved,
-            help=glossary.define(
-                "bit width",
-                "edge segment",
-                "cut",
-                note="The cloud's width is on the page Networks.",
-            ),
+            help=_BITS_HELP,
         )
     )
 

@@ -1,4 +1,4 @@
-"""The bound in a real browser: beside the accuracy, wherever a slider is left."""
+"""The bound and a point's own certificate in a real browser, while a slider is dragged."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +11,8 @@ from hybrid.ui.view import View
 from tests.browser.waiting import PATIENCE_MS, settled
 
 pytestmark = pytest.mark.browser
+
+OWN = "[class*=st-key-explore_own_at_]"
 
 
 @pytest.fixture
@@ -25,12 +27,15 @@ def sentence(pretrained: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return at
 
 
-def test_the_bound_is_of_where_a_slider_was_left(
+def test_the_bound_follows_a_slider_and_a_points_own_certificate_fades_elsewhere(
     page: Any, address: str, sentence: Callable[..., str]
 ) -> None:
     page.goto(f"{address}/?network=trees-toy&bits=2")
     page.wait_for_selector(f"text={sentence(0.8, 0.8)}", timeout=PATIENCE_MS)
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
+    settled(page)
+    page.get_by_role("button", name="Certify this point").click()
+    page.wait_for_selector(f"{OWN} >> text=question 1 to these 500 images", timeout=PATIENCE_MS)
     settled(page)
 
     track = page.locator(".st-key-t1 [data-rac][role=group] > div").first.bounding_box()
@@ -38,9 +43,12 @@ def test_the_bound_is_of_where_a_slider_was_left(
     page.mouse.move(track["x"] + track["width"] * 0.8, middle)
     page.mouse.down()
     page.mouse.move(track["x"] + track["width"] * 0.63, middle, steps=8)
-    page.mouse.up()
 
+    page.wait_for_function(f"() => document.querySelector('{OWN}').style.opacity === '0.3'")
+    dragged = float(page.locator(".st-key-t1 input[type=range]").input_value())
+    assert dragged < 0.7
+    page.wait_for_selector(f"text={sentence(dragged, 0.8)}", timeout=PATIENCE_MS)
+    page.mouse.up()
     settled(page)
-    left = float(page.locator(".st-key-t1 input[type=range]").input_value())
-    assert left < 0.7
-    page.wait_for_selector(f"text={sentence(left, 0.8)}", timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Certify this point").wait_for(timeout=PATIENCE_MS)
+    page.wait_for_selector(f"text={sentence(dragged, 0.8)}", timeout=PATIENCE_MS)

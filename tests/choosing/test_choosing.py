@@ -421,3 +421,20 @@ def test_a_choice_is_compared_under_every_profile() -> None:
     assert found[0].own == best
     assert found[0].excess_energy == 0
     assert all(one.excess_energy is not None and one.excess_energy >= 0 for one in found)
+
+
+@pytest.mark.parametrize("times, agrees", [(1.1, True), (1.0, True), (0.9, False)])
+def test_a_choice_stays_the_best_where_no_other_candidate_needs_less_energy(
+    times: float, agrees: bool
+) -> None:
+    own = choosing.choose(drawn(60, 2), Limits(max_loss_points=5.0, **OBSERVED)).best
+    assert own is not None
+    tune = replace(own.tune, energy_pj=times * own.tune.energy_pj)
+    other = replace(own, variant="another", tune=tune)
+    violations = (choosing.Violation(limit="latency_ms", value=2.0, allowed=1.0),)
+
+    found = choosing.ProfileCheck(profile="there", own=own, violations=(), best=other)
+
+    assert found.agrees == agrees
+    assert not replace(found, violations=violations).agrees
+    assert not replace(found, best=None).agrees

@@ -70,7 +70,7 @@ def test_page_report_file_evaluate_and_explore_show_the_same_point(
         assert (of["Accuracy"], of["Energy per image"]) == (accuracy, energy)
     assert boxes(choose)["Mean latency"] == boxes(shown)["Mean latency"]
     assert boxes(choose)["Mean latency"] == reported["Mean latency"]
-    assert boxes(choose)["Uplink per image"] == reported["Uplink per image"]
+    assert boxes(choose)["Uplink"] == reported["Uplink per image"]
     assert boxes(choose)["Points lost"] == reported["Accuracy lost"].removesuffix(" points")
     assert boxes(choose)["Points lost"] == f"{figures['loss_points']:.2f}"
 

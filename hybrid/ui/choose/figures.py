@@ -31,6 +31,7 @@ _QUIET = palette.AXES
 _AROUND = 5  # times the limit of loss are seen at first
 _DOTS = {"This choice": "circle", "Best there": "diamond-open"}
 _WIDE = 20  # times from the least to the most: a log axis
+_WIDE_CURVE = 5  # likewise: ticks at 1, 2 and 5 only
 _TICKS = 5  # of an axis of the parallel coordinates
 
 
@@ -144,10 +145,11 @@ def loss_curve(curve: LossCurve, limit: float | None) -> go.Figure:
     if limit is not None:
         line = {"color": palette.INK, "width": 1.5, "dash": "dot"}
         figure.add_vline(x=limit, line=line)
-    figure.update_xaxes(title_text="Accuracy that may be lost (points)", fixedrange=True, **_QUIET)
+    figure.update_xaxes(title_text="Accuracy that may be lost (points)", **_QUIET)
+    wide = len(found) > 0 and found.max() > _WIDE_CURVE * found.min()
     figure.update_yaxes(
         title_text=f"Least energy per image ({unit}, log)", type="log",
-        tickformat="~g", fixedrange=True, **_QUIET,
+        dtick="D2" if wide else "D1", tickformat="~g", **_QUIET,
     )  # fmt: skip
     figure.update_layout(hovermode="closest", dragmode=False, legend=plots.legend())
     return figure
@@ -188,9 +190,9 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     else:
         figure.update_xaxes(rangemode="tozero")
     unit = "µJ, log" if wide else "µJ"
-    figure.update_xaxes(title_text=f"Energy per image ({unit})", fixedrange=True, **_QUIET)
-    figure.update_yaxes(autorange="reversed", fixedrange=True, **_QUIET)
-    figure.update_layout(legend=plots.legend(), dragmode=False)
+    figure.update_xaxes(title_text=f"Energy per image ({unit})", **_QUIET)
+    figure.update_yaxes(autorange="reversed", **_QUIET)
+    figure.update_layout(legend=plots.legend())
     return figure
 
 

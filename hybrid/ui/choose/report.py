@@ -95,7 +95,11 @@ def to_html(
         *_costs(answer, curve),
         *_others(answer),
         "<h2>All candidates</h2>",
-        _paragraph("Dotted lines are limits; filled points meet every limit on tune.", "small"),
+        _paragraph(
+            "Dotted lines: limits. Filled: meets every limit on the tuning images"
+            f"{tables.ruled_out(answer, seen)}.",
+            "small",
+        ),
         _drawn("trade", figures.trade(seen, answer)),
         _paragraph("Drag along an axis to filter; the choice is red.", "small"),
         _drawn("axes", figures.axes(seen, answer)),
@@ -123,17 +127,27 @@ def _origin(answer: Answer, on: dt.date | None) -> list[str]:
 
 def _best(answer: Answer) -> list[str]:
     best = answer.best
-    ruled_out = [decision.uncertifiable(one) for one in answer.uncertifiable]
     if best is None:
-        return [_paragraph(decision.decided(answer)), *map(_paragraph, ruled_out)]
+        return [_paragraph(decision.decided(answer)), *_ruled_out(answer)]
     proof = [choice.certificate(answer.proof, best, answer.limits)] if answer.proof else []
     return [
         _paragraph(choice.how(best)),
         *map(_paragraph, proof),
         _paragraph(decision.decided(answer), "warned" if answer.limits.uncertified else ""),
         *map(_paragraph, filter(None, [decision.without(answer)])),
+        *_ruled_out(answer),
         _paragraph(choice.on_test(answer)),
         _table(_figures(best, answer.scope)),
+    ]
+
+
+def _ruled_out(answer: Answer) -> list[str]:
+    """The points that only the certificate rules out."""
+    if not answer.uncertifiable:
+        return []
+    return [
+        _paragraph("These meet every limit on the tuning images and cannot be certified:"),
+        *(_paragraph(decision.uncertifiable(one), "small") for one in answer.uncertifiable),
     ]
 
 

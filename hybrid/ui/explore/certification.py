@@ -45,15 +45,15 @@ def show(view: View) -> None:
                 help=glossary.define("certificate"),
             )
             return
-        with st.container(key=_key_at(view)):
-            with st.container(key="explore_bound"):
-                sentence = band_sentence(found, view.thresholds)
-                about = glossary.define("certificate", "split", note=ALL_SETTINGS)
-                st.caption(f":material/verified_user: {sentence}", help=about)
-            own = _show_own(view, found)
+        # the follower fades what is not of the point where the controls are
+        at = place(view)
+        with st.container(key=f"explore_certificate_at_{at}"), st.container(key="explore_bound"):
+            sentence = band_sentence(found, view.thresholds)
+            about = glossary.define("certificate", "split", note=ALL_SETTINGS)
+            st.caption(f":material/verified_user: {sentence}", help=about)
+        with st.container(key=f"explore_own_at_{at}"):
+            _show_own(view, found)
         with st.expander("How the bounds were computed", icon=":material/rule:"):
-            if own is not None:
-                st.markdown(by_exit(own.exits))
             st.caption(_rests_on(view, found))
 
 
@@ -87,21 +87,22 @@ def export(view: View) -> dict[str, Any]:
     } | ({} if chosen is None else {"certified_when_chosen": dict(chosen.certificate)})
 
 
-def _show_own(view: View, found: Band) -> evaluation.Certified | None:
+def _show_own(view: View, found: Band) -> None:
     """The point's own certificates, or a button that asks for one."""
     try:
         own, chosen = bands.certified(view), certified.at(view)
         asked = evaluation.ledger(view.network, found.split).asked
     except HybridError as error:
         st.caption(f":material/gpp_maybe: {error}")
-        return None
+        return
     if chosen is not None:
         st.caption(f":material/verified: Certified by Choose. {chosen.sentence}")
     if own is not None:
         st.caption(f":material/verified: {own.overall.sentence[:-1]}: {own.answer}.")
+        with st.expander("Certificate by exit", icon=":material/rule:"):
+            st.markdown(by_exit(own.exits))
     elif chosen is None:
         _offer(view, found, asked)
-    return own
 
 
 def _offer(view: View, found: Band, asked: int) -> None:
@@ -145,11 +146,6 @@ def _rows(certificates: Sequence[Certificate | None]) -> Iterator[str]:
         lost, bound = numbers.fixed(100 * made.observed, 1), rounded_up(made.bound)
         leaving = numbers.count(made.samples)
         yield f"| {name} | {leaving} | {lost} points | {numbers.fixed(bound, 1)} points |"
-
-
-def _key_at(view: View) -> str:
-    """Key that tells the follower which point the text is about."""
-    return f"explore_certificate_at_{place(view)}"
 
 
 def _rests_on(view: View, found: Band) -> str:

@@ -13,7 +13,7 @@ from hybrid.data.labels import HOW, LEFT_OUT, UNLABELLED
 from hybrid.data.labels import labels as to_labels
 from hybrid.errors import HybridError
 from hybrid.text import numbers
-from hybrid.ui import app_frame, gallery, running
+from hybrid.ui import app_frame, contact_sheet, running
 from hybrid.ui.view import View
 from hybrid.ui.your_data import images, recorder, saved_split
 from hybrid.ui.your_data.images import Found, Upload
@@ -223,17 +223,9 @@ def _show_previews(found: Found, card: Card) -> None:
         st.caption("None of the images tried for a preview could be read.")
         return
     pixels = np.stack([one.pixels for one in shown])
-    st.image(
-        gallery.sprites(pixels, range(len(shown))),
-        width="stretch",
-        alt=f"{len(shown)} of the images at the network's input size.",
-    )
-    st.caption(
-        f"{len(shown)} of them at the network's input size, {card.size}×{card.size} pixels"
-        f"{', row by row:' if found.matches else '.'}"
-    )
-    if found.matches:
-        st.text(", ".join(one.word for one in shown))
+    st.caption(f"{len(shown)} of them at the network's input size, {card.size}×{card.size} pixels.")
+    words = [one.word if found.matches else "" for one in shown]
+    contact_sheet.show(pixels, words, key="your_images")
 
 
 def _labels_of(

@@ -10,7 +10,7 @@
 // price costs no second transfer. What cannot be counted here fades until Python has drawn it.
 
 import { areaOf, boundAt, kindOfClaim } from "./certifying.js";
-import { mean, operatingPoint, sum, sweep, sweepTogether } from "./counting.js";
+import { mean, operatingPoint, sum, sweep, sweepTogether, wilson } from "./counting.js";
 import { fill, words } from "./filling.js";
 import {
   canDraw,
@@ -161,12 +161,14 @@ function fadeButton({ now }) {
   fadeUnless("explore_verdict", "explore_better_", String(now.better)); // "null": no point is better
 }
 
-// Python alone finds images: while the controls are not where it did so, they fade. So does the bound
-// while the browser has none, and everything at a bit width that the browser cannot count.
+// Python alone finds images and certifies single points: while the controls are not where it did so,
+// they fade. So does the bound while the browser has none, and everything at a bit width that the
+// browser cannot count.
 function fadeOld({ data: { steps, grid, bounds } }, { width, thresholds }, countable) {
   const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid));
   const place = [width.bits, ...at].join("_");
   fadeUnless("explore_pictures", "explore_pictures_at_", place);
+  fadeUnless("explore_certificate", "explore_own_at_", place);
   const bounded = countable && held(bounds)?.bands.has(String(width.bits));
   fadeUnless("explore_certificate", "explore_certificate_at_", bounded ? null : place);
   const old = !countable && !isAt("explore_reach", "explore_reach_at_", place);
@@ -270,7 +272,10 @@ const FIGURES = {
     const classes = [...Array(trace.classes).keys()];
     const taking = (i) => classes.map((c) => byClass[c * trace.exits + i]);
     const bars = exitCounts.map((_, i) => [`class_${i}`, "x", shares(taking(i))]);
-    return [...bars, ["class_accuracy", "x", shares(Array.from(rightByClass))]];
+    const right = Array.from(rightByClass);
+    const ends = right.map((n, c) => wilson(n, trace.classSamples[c]));
+    const interval = [0, 1].flatMap((end) => ends.map((one) => 100 * one[end]));
+    return [...bars, ["class_accuracy", "x", shares(right)], ["class_interval", "x", interval]];
   },
 };
 
