@@ -362,9 +362,7 @@ def _labels(frontiers: Sequence[Frontier], scale_pj: float) -> go.Scatter:
         y=np.array([100 * one.accuracy[0] for one in labelled]),
         name="Bit widths",
         mode="text",
-        text=[
-            f"{one.bits} bits" if one.bits == FULL_PRECISION else str(one.bits) for one in labelled
-        ],
+        text=[words.get(one.bits, str(one.bits)) for one in labelled],
         textposition="bottom center",
         textfont={"color": palette.TWIN_COLOUR, "size": 12},
         hoverinfo="skip",
