@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from hybrid import choosing, energy, evaluation, policy, zoo
 from hybrid.choosing import Answer, Limits
-from hybrid.data import archives, label_table
 from hybrid.data import ingest as ingesting
+from hybrid.data import sources
 from hybrid.data.labels import class_table, match
 from hybrid.errors import ModelError, TraceError
 from hybrid.evaluation import Certified, Prices
@@ -223,9 +223,9 @@ def ingest(
     """
     card = zoo.card(network)
     variants = card.variants.values() if bits is None else [zoo.variant(network, bits)]
-    table_bytes = None if labels is None else label_table.table_bytes(Path(labels))
-    with archives.opened(Path(images), labels=table_bytes) as source:
-        words = archives.label_words(source, card.classes) if labelled else ()
+    table_bytes = None if labels is None else sources.table_bytes(Path(labels))
+    with sources.opened(Path(images), labels=table_bytes) as source:
+        words = sources.label_words(source, card.classes) if labelled else ()
         table = class_table(match(words, card.classes), map_labels or {}, card.classes)
         whole = ingesting.plan_ingest(
             source,

@@ -129,7 +129,7 @@ def import_images(
     suggested, not used: confirm them with --map-label.
     """
     from hybrid import zoo
-    from hybrid.data import archives, ingest, label_table
+    from hybrid.data import ingest, sources
     from hybrid.data.labels import match
 
     card = zoo.card(network)
@@ -138,9 +138,10 @@ def import_images(
         if bits is None
         else (zoo.variant(network, bits, static=static),)
     )
-    table_of_labels = None if labels is None else label_table.table_bytes(labels)
-    with archives.opened(images, labels=table_of_labels) as source:
-        words = () if no_labels else archives.label_words(source, card.classes)
+    table_of_labels = None if labels is None else sources.table_bytes(labels)
+    with sources.opened(images, labels=table_of_labels) as source:
+        output.say_found(source)
+        words = () if no_labels else sources.label_words(source, card.classes)
         found = match(words, card.classes)
         table = _map_labels(found, map_label or (), card)
         whole = ingest.plan_ingest(

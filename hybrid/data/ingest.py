@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.data import draw_splits, user_splits
-from hybrid.data.archives import Entry, Source
 from hybrid.data.images import Rejected, shown_name
 from hybrid.data.labels import LEFT_OUT, UNLABELLED, labels
 from hybrid.data.preprocess import read_input
+from hybrid.data.sources import Entry, Source
 from hybrid.data.split_parts import Part, load_part, save_part
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError, SourceError
@@ -93,7 +93,7 @@ def plan_ingest(
     """The split that a source becomes for a network.
 
     Args:
-        words: the label of each entry, from `archives.label_words`.
+        words: the label of each entry, from `sources.label_words`.
         table: word → class or None; without it, the split has no labels.
         inverted: exchange light and dark.
 

@@ -177,7 +177,7 @@ def test_a_corrupt_file_is_listed_and_costs_no_other(page: AppTest) -> None:
 
     assert user_splits.split(NETWORK, "mine").samples == 20
     assert table(page, "Why") == [
-        "7/broken.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
+        "7/broken.png is not a PNG, JPEG or other image that is read; save it as PNG or JPEG."
     ]
 
 

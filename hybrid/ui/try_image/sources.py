@@ -14,10 +14,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from hybrid import data, zoo
-from hybrid.data import archives, images
+from hybrid.data import images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import preprocess
+from hybrid.data.sources import MAX_FILES, read_upload
 from hybrid.text import numbers
 from hybrid.ui import cache, recording
 from hybrid.ui.view import DEFAULT_SPLIT
@@ -134,12 +135,12 @@ def _uploads() -> list[Picture | Rejected]:
         on_change=_forget_removed,
         help=f"PNG, JPEG, WebP, GIF (first frame), BMP or TIFF, up to "
         f"{images.MAX_FILE_BYTES // 1_000_000} MB per file. Of a zip, the first "
-        f"{archives.MAX_FILES} images are read.",
+        f"{MAX_FILES} images are read.",
     )
     kept = st.session_state.setdefault("try_kept", {})
     for file in files:
         if file.file_id not in kept:
-            kept[file.file_id] = archives.read_upload(file.name, file.getvalue(), size=_largest())
+            kept[file.file_id] = read_upload(file.name, file.getvalue(), size=_largest())
     listed = st.session_state["try_listed"] = {file.file_id for file in files}
     _offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
     if not kept:
@@ -187,7 +188,7 @@ def _forget(file_ids: Iterable[str]) -> None:
 def _camera() -> list[Picture | Rejected]:
     """The camera's picture."""
     shot = st.camera_input("Camera", key="try_camera", width=480)
-    return archives.read_upload("Camera", shot.getvalue(), size=_largest()) if shot else []
+    return read_upload("Camera", shot.getvalue(), size=_largest()) if shot else []
 
 
 def _largest() -> int:

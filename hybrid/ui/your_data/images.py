@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import certificates, zoo
-from hybrid.data import archives, ingest, user_splits
-from hybrid.data.archives import Entry
+from hybrid.data import ingest, sources, user_splits
 from hybrid.data.images import Rejected, shown_name
 from hybrid.data.ingest import IngestPlan
 from hybrid.data.labels import Match, match
+from hybrid.data.sources import Entry
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError
 from hybrid.text import numbers
@@ -68,10 +68,10 @@ class Found:
     given: Upload
     entries: tuple[Entry, ...]
     refused: tuple[Rejected, ...]
-    others: int
+    ignored: Mapping[str, int]
     words: tuple[str | None, ...]
     matches: tuple[Match, ...]
-    by_table: bool
+    table_note: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,16 +88,16 @@ def look(given: Upload, classes: Sequence[str]) -> Found:
     Raises:
         SourceError, ImageError: no images, or a table that cannot be read.
     """
-    with archives.opened(given.where, title=given.title, labels=given.labels) as source:
-        words = archives.label_words(source, classes)
+    with sources.opened(given.where, title=given.title, labels=given.labels) as source:
+        words = sources.label_words(source, classes)
         return Found(
             given=given,
             entries=source.entries,
             refused=source.refused,
-            others=source.others,
+            ignored=source.ignored,
             words=words,
             matches=match(words, classes),
-            by_table=source.table is not None,
+            table_note="" if source.table is None else source.table.note,
         )
 
 
@@ -106,7 +106,7 @@ def previews(found: Found, card: Card, *, inverted: bool) -> list[Preview]:
     chosen = np.unique(np.linspace(0, len(found.entries) - 1, PREVIEWS).astype(int)).tolist()
     about = _about(card, inverted=inverted)
     shown: list[Preview] = []
-    with archives.opened(found.given.where, labels=found.given.labels) as source:
+    with sources.opened(found.given.where, labels=found.given.labels) as source:
         for i in chosen:
             try:
                 data = source.read(found.entries[i])
@@ -150,9 +150,7 @@ def plans(
     Raises:
         SourceError: the name is taken or not allowed, or there is nothing to record.
     """
-    with archives.opened(
-        found.given.where, title=found.given.title, labels=found.given.labels
-    ) as s:
+    with sources.opened(found.given.where, title=found.given.title, labels=found.given.labels) as s:
         whole = ingest.plan_ingest(
             s, card, name=name, words=found.words, table=table, inverted=inverted
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hybrid.data import user_splits
 from hybrid.data.labels import HOW, LEFT_OUT, UNLABELLED
 from hybrid.data.labels import labels as to_labels
+from hybrid.data.sources import ignored_words
 from hybrid.errors import HybridError
 from hybrid.text import numbers
 from hybrid.ui import app_frame, gallery, running
@@ -130,16 +131,19 @@ def _found_in(given: Upload, card: Card) -> Found:
 def _show_found(found: Found) -> None:
     """A summary of what was found, and the files that will not be read."""
     labelled = sum(word is not None for word in found.words)
-    where = "rows in the table" if found.by_table else "folders"
+    where = "the table" if found.table_note else "their folders"
     said = f"**{images.counted(len(found.entries), 'image', 'images')}**, "
     said += (
-        f"{numbers.count(labelled)} labelled by their {where} "
-        f"({images.counted(len(found.matches), 'label', 'labels')})"
+        f"{numbers.count(labelled)} with one of "
+        f"{images.counted(len(found.matches), 'label', 'labels')} from {where}."
         if labelled
-        else "none with a label"
+        else "none with a label."
     )
-    others = images.counted(found.others, "other file is", "other files are")
-    st.markdown(f"{said}; {others} ignored." if found.others else f"{said}.")
+    st.markdown(said)
+    if found.table_note:
+        st.text(found.table_note)
+    if found.ignored:
+        st.text(f"{ignored_words(found.ignored)}.")
     refused = images.counted(len(found.refused), "file", "files")
     saved_split.show_refused(found.refused, f"{refused} will not be read")
 
