@@ -204,6 +204,7 @@ def ingest(
     labelled: bool = True,
     tune_certify: bool = False,
     invert: bool = False,
+    fit: str = "crop",
     bits: int | None = None,
 ) -> tuple["UserSplit", ...]:
     """Make a split from your own images and record the predictions of every exit.
@@ -216,6 +217,7 @@ def ingest(
         labelled: False ignores all labels; the accuracy is then unknown.
         tune_certify: make two splits, `name-tune` to choose on and `name-certify`.
         invert: exchange light and dark, for dark ink on white paper.
+        fit: how pictures that are not square become so: crop, stretch or letterbox.
         bits: record only this bit width; by default every variant is recorded.
 
     Returns:
@@ -234,6 +236,7 @@ def ingest(
             words=words,
             table=table if labelled else None,
             inverted=invert,
+            fit=fit,
         )
         plans = ingesting.divided(whole) if tune_certify else (whole,)
         made = tuple(ingesting.ingest(plan, source.read) for plan in plans)

@@ -11,6 +11,7 @@ from hybrid.traces.confidence import MEASURES
 __all__ = [
     "AsJson",
     "Bits",
+    "Fit",
     "LinkName",
     "Measure",
     "Network",
@@ -24,6 +25,13 @@ __all__ = [
 
 Network = Annotated[str, typer.Argument(help="Name of a network, as listed by `hybrid networks`.")]
 Bits = Annotated[int, typer.Option(help="Bit width of the layers on the device.")]
+Fit = Annotated[
+    str,
+    typer.Option(
+        help="How a picture that is not square becomes so: crop (its middle), stretch or letterbox "
+        "(black bars)."
+    ),
+]
 Static = Annotated[
     bool,
     typer.Option("--static", help="Use the static network of that bit width: no exits, no cut."),

@@ -196,15 +196,17 @@ def chosen_rows(point: "PointFile | None") -> Iterator[tuple[str, str]]:
     )
 
 
-def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:
-    """The exit taken, and the prediction of each exit that was computed."""
-    taken = int(answer.exit_taken[0])
+def answer_json(
+    answer: "Inference", card: "Card", variant: "Variant", *, sample: int = 0
+) -> dict[str, Any]:
+    """The exit a sample took, and the prediction of each exit that was computed for it."""
+    taken = int(answer.exit_taken[sample])
     said: Sequence[dict[str, Any]] = [
         {
             "exit": i,
             "exit_name": variant.exit_names[i],
-            "class": card.classes[int(answer.probabilities[0, i].argmax())],
-            "confidence": float(answer.confidences[0, i]),
+            "class": card.classes[int(answer.probabilities[sample, i].argmax())],
+            "confidence": float(answer.confidences[sample, i]),
         }
         for i in range(taken + 1)
     ]

@@ -139,10 +139,6 @@ def test_folders_that_say_no_classes_are_one_sentence(
 TRAIN, VAL, TEST = ("train", "Training"), ("val", "VALID", "validation"), ("test", "Testing")
 PAIRS = ((TRAIN, VAL), (TRAIN, TEST), (VAL, TEST))
 EVERY_PAIR = [pair for one, other in PAIRS for pair in product(one, other)]
-    pair
-    for one, other in ((TRAIN, VAL), (TRAIN, TEST), (VAL, TEST))
-    for pair in product(one, other)
-]
 
 
 @pytest.mark.parametrize("names", [*EVERY_PAIR, *product(TRAIN, VAL, TEST)])

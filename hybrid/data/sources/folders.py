@@ -92,7 +92,8 @@ def file_bytes(path: Path, *, limit: int) -> bytes:
             path.stat()
             raise ImageError(f"{shown_name(path.name)} is not a file; name an image.")
         with path.open("rb") as file:
-            return file.read(limit + 1)
+            size_bytes = os.fstat(file.fileno()).st_size  # reading reserves what is asked for
+            return file.read(min(size_bytes, limit) + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "its name has a NUL"
         raise ImageError(

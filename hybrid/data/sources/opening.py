@@ -22,7 +22,11 @@ Given = Path | bytes | zips.OnDisk
 
 @contextmanager
 def opened(
-    given: Given, *, title: str | None = None, labels: bytes | None = None
+    given: Given,
+    *,
+    title: str | None = None,
+    labels: bytes | None = None,
+    tables: bool = True,
 ) -> Iterator[Source]:
     """A folder, a zip or the bytes of a zip as a source, for as long as the block lasts.
 
@@ -30,6 +34,7 @@ def opened(
         title: its name; by default the last part of the path.
         labels: the content of a table of file and label; by default `labels.csv` in the folder
             that holds all images, if there is one.
+        tables: False ignores every `labels.csv`.
 
     Raises:
         SourceError: no such folder or zip, a damaged zip, no image in it, or a table that cannot
@@ -37,11 +42,14 @@ def opened(
     """
     shown = shown_name(title or (_name(given) if isinstance(given, Path) else "The zip"))
     if isinstance(given, Path) and _is_folder(given):
-        yield _source(folders.in_folder(given), partial(folders.reader, given), shown, labels)
+        found = folders.in_folder(given)
+        table = partial(_table, found, labels=labels, tables=tables)
+        yield _source(found, partial(folders.reader, given), shown, table)
         return
     with zips.unpacked(given, shown) as archive:
         found, read = zips.in_zip(archive, shown)
-        yield _source(found, read, shown, labels)
+        table = partial(_table, found, labels=labels, tables=tables)
+        yield _source(found, read, shown, table)
 
 
 def _name(path: Path) -> str:
@@ -81,7 +89,10 @@ _PATH_LENGTH = 200
 
 
 def _source(
-    found: Found, read: Callable[[Entry], bytes], title: str, labels: bytes | None
+    found: Found,
+    read: Callable[[Entry], bytes],
+    title: str,
+    table: Callable[[tuple[Entry, ...]], Joined | None],
 ) -> Source:
     if len(found.entries) > MAX_ENTRIES:
         raise SourceError(
@@ -95,23 +106,25 @@ def _source(
         title=title,
         entries=entries,
         refused=tuple(found.refused),
-        table=_table(found, entries, labels),
+        table=table(entries),
         ignored=found.ignored,
         folders=frozenset(found.folders),
         read=read,
     )
 
 
-def _table(found: Found, entries: tuple[Entry, ...], labels: bytes | None) -> Joined | None:
+def _table(
+    found: Found, entries: tuple[Entry, ...], *, labels: bytes | None, tables: bool
+) -> Joined | None:
     """The table that was given, else those that are found with the images."""
     names = [entry.name for entry in entries]
-    tables = {} if labels is not None else _tables(found, entries)
-    for name in found.tables.keys() - tables.keys():
+    taken = _tables(found, entries) if tables and labels is None else {}
+    for name in found.tables.keys() - taken.keys():
         found.ignore(PurePosixPath(name).suffix.lower())
     if labels is not None:
         return join(labels, names)
     parts = []
-    for name, content in sorted(tables.items()):
+    for name, content in sorted(taken.items()):
         inside = "/".join(PurePosixPath(name).parts[:-1])
         mine = [i for i, one in enumerate(names) if not inside or one.startswith(f"{inside}/")]
         if mine:
