@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -26,6 +26,8 @@ from hybrid.cli.options import (
 from hybrid.errors import ImageError
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from hybrid.data.sources.inputs import ImageInput
     from hybrid.zoo import Card, Variant
 
@@ -98,7 +100,8 @@ def predict(
     def say_note(sentence: str) -> None:
         typer.echo(sentence, err=True)
 
-    read = inputs.each(given, sys.stdin.buffer, note=say_note)
+    stdin = cast("BufferedReader", sys.stdin.buffer)
+    read = inputs.each(given, stdin, note=say_note)
     seen = _pixels(read, card, fit, say_refused)
     batch = 1 if inputs.STDIN in given else _BATCH
     rows = _rows(_batches(seen, batch), (card, variant), limits, measure)
