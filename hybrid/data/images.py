@@ -148,6 +148,8 @@ def _decoded(shown: str, data: bytes, size: int) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_pixels(shown, image, data)
+            if pixels.is_misread(image):
+                raise UnidentifiedImageError
             if isinstance(image, JpegImageFile):  # decode no more pixels than will be kept
                 image.draft(None, (2 * max(KEPT_SIDE, size),) * 2)
             image.load()

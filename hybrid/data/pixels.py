@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-__all__ = ["Scale", "array_scale", "eight_bits", "scale_of", "scaled"]
+__all__ = ["Scale", "array_scale", "eight_bits", "is_misread", "scale_of", "scaled"]
 
 _LARGE_PIXELS = 4_000_000  # more are reduced before anything else
 _STRIP_PIXELS = 1_000_000  # converted at a time
@@ -30,9 +30,10 @@ _USUAL: dict[tuple[str, int], tuple[float, ...]] = {  # by kind of number and by
     ("i", 4): _WIDE,
 }
 
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
+_BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339  # tags of a TIFF
 WHITE_IS_ZERO = 0
 SIGNED = 2
+_IN_PLANES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +57,23 @@ def eight_bits(
     if reduced == 1:
         part = image if box == (0, 0, *image.size) else image.crop(box)
         return _converted(part, scale, mode)
+    # Whole blocks only: a part of one at the edge would stretch the picture.
+    left, top = (side % reduced // 2 for side in (width, height))
+    width, height = width - width % reduced, height - height % reduced
+    box = (box[0] + left, box[1] + top, box[0] + left + width, box[1] + top + height)
     rows = reduced * max(1, _STRIP_PIXELS // (reduced * width))
-    whole = Image.new(mode, (-(-width // reduced), -(-height // reduced)))
-    for top in range(0, height, rows):
-        part = image.crop((box[0], box[1] + top, box[2], box[1] + min(top + rows, height)))
-        whole.paste(_converted(part, scale, mode).reduce(reduced), (0, top // reduced))
+    whole = Image.new(mode, (width // reduced, height // reduced))
+    for start in range(0, height, rows):
+        part = image.crop((box[0], box[1] + start, box[2], box[1] + min(start + rows, height)))
+        whole.paste(_converted(part, scale, mode).reduce(reduced), (0, start // reduced))
     return whole
+
+
+def is_misread(image: Image.Image) -> bool:
+    """Whether Pillow opens a file but mixes up its pixels: 16-bit colours in planes."""
+    if not isinstance(image, TiffImageFile) or image.tag_v2.get(_PLANAR) != _IN_PLANES:
+        return False
+    return 16 in _numbers(image.tag_v2.get(_BITS))
 
 
 def scale_of(image: Image.Image) -> Scale | None:
