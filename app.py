@@ -47,9 +47,8 @@ OFFERED = (
 )
 
 
-def to_first() -> None:
-    """Show the first page, whose address is the server's; links with its name lead there too."""
-    st.switch_page(pages[0], query_params=st.query_params)
+FOLDED = {"Choose", "Networks", "Your data"}  # pages that need no thresholds
+OWN_ADDRESS = {"Choose", "Networks"}  # pages with a part of their own in the address
 
 
 app_frame.set_up()
@@ -64,12 +63,16 @@ pages = [
     )
     for number, (name, title, icon, words) in enumerate(OFFERED)
 ]
-named = st.Page(to_first, url_path=OFFERED[0][0], title=OFFERED[0][1], visibility="hidden")
+# The first page's address is the server's; a link with its name leads to it too. It is shown in
+# place: after a redirection, Back would lead to the redirection.
+first = OFFERED[0][0]
+named = st.Page(PAGES / f"{first}.py", title=OFFERED[0][1], url_path=first, visibility="hidden")
 page = st.navigation([*pages, named], position="top")
-if page == named:
-    page.run()
 app_frame.mark_framed()
 with app_frame.guard():
-    if app_frame.frame(folded=page.title in {"Choose", "Networks", "Your data"}) is not None:
+    view = app_frame.frame(
+        page.url_path, folded=page.title in FOLDED, own_part=page.title in OWN_ADDRESS
+    )
+    if view is not None:
         page.run()
 app_frame.finish_run()

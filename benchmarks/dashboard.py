@@ -43,6 +43,7 @@ with st.container(key="explore_edge"):
 """
 IMPORT = 'import streamlit as st\nst.text("Here")\n'
 FOLLOWER_ID = "-explore_follower"  # how the component's widget id ends
+WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 32)
 USERS = 20
 MOVES = 15
 PAUSE_S = 1.0
@@ -64,7 +65,7 @@ CHANGED_AFTER = """() => new Promise((done) => {
 FOLLOWER = """() => {
     for (const host of document.querySelectorAll('.st-key-explore_follower *')) {
         const found = host.shadowRoot?.querySelector('.follower');
-        if (found?.follower) return found.follower.frames;
+        if (found?.follower) return found.follower;
     }
     return null;
 }"""
@@ -73,7 +74,7 @@ FOLLOWER = """() => {
 def main() -> None:
     """Print one row."""
     with tempfile.TemporaryDirectory() as folder:
-        pretrained = write_pretrained(Path(folder), samples=10_000, exits=3, bits=(2, 4))
+        pretrained = write_pretrained(Path(folder), samples=10_000, exits=3, bits=WIDTHS)
         bare, imports = Path(folder) / "bare.py", Path(folder) / "imports.py"
         bare.write_text(BARE)
         imports.write_text(IMPORT)
@@ -89,9 +90,11 @@ def in_browser(ours: str, theirs: str) -> dict[str, float]:
     """Frame times while dragging, and the time from a move to changed figures."""
     with chromium() as page:
         page.goto(f"{ours}/?{LINK}")
-        page.wait_for_function(f"({FOLLOWER})() !== null", timeout=60_000)
+        page.wait_for_function(f"({FOLLOWER})()?.held().length === {len(WIDTHS)}", timeout=60_000)
         page.wait_for_timeout(3000)
-        frames = dragged_frames(page)
+        frames = dragged_frames(page, "t1") | {
+            f"bits_{name}": value for name, value in dragged_frames(page, "bits").items()
+        }
         changed = moves(page, presses=40)
         page.goto(theirs)
         page.wait_for_selector(".st-key-explore_edge [data-testid=stMetricValue] p")
@@ -104,9 +107,9 @@ def in_browser(ours: str, theirs: str) -> dict[str, float]:
     }
 
 
-def dragged_frames(page: Page) -> dict[str, float]:
+def dragged_frames(page: Page, slider: str) -> dict[str, float]:
     """Median and 95th percentile of the time between frames, and of the follower's own work."""
-    box = page.locator(".st-key-t1 [data-rac][role=group] > div").first.bounding_box()
+    box = page.locator(f".st-key-{slider} [data-rac][role=group] > div").first.bounding_box()
     assert box is not None
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, middle)
@@ -115,7 +118,7 @@ def dragged_frames(page: Page) -> dict[str, float]:
     started = page.evaluate("performance.now()")
     for step in range(120):
         page.mouse.move(box["x"] + box["width"] * (0.2 + 0.6 * abs(step % 100 - 50) / 50), middle)
-    frames = page.evaluate(f"(from) => ({FOLLOWER})().filter(([at]) => at >= from)", started)
+    frames = page.evaluate(f"(from) => ({FOLLOWER})().frames.filter(([at]) => at >= from)", started)
     page.mouse.up()
     page.wait_for_timeout(1000)
     between = [after[0] - before[0] for before, after in itertools.pairwise(frames)]
@@ -205,7 +208,8 @@ class Client:
     def __init__(self, connection: ClientConnection, link: str = LINK) -> None:
         self.connection, self.link = connection, link
         self.page = self.fragment = ""  # the page's hash, and the part of it that a slider is
-        self.widgets: set[str] = set()  # ids of the sliders and of the follower
+        self.sliders: dict[str, float | None] = {}  # by id: where it stands, None for a threshold
+        self.follower = ""  # its id
         self.kept: set[str] = set()  # hashes of messages that need not be sent again
 
     def open(self, threshold: float) -> list[ForwardMsg]:
@@ -222,13 +226,13 @@ class Client:
         asked.rerun_script.page_script_hash = self.page
         asked.rerun_script.fragment_id = fragment
         asked.rerun_script.cached_message_hashes.extend(self.kept)
-        for identity in self.widgets:
+        for identity, held in self.sliders.items():
             state = asked.rerun_script.widget_states.widgets.add()
             state.id = identity
-            if identity.endswith(FOLLOWER_ID):
-                state.json_value = '{"alive": true}'
-            else:
-                state.double_array_value.data.append(threshold)
+            state.double_array_value.data.append(threshold if held is None else held)
+        if self.follower:
+            state = asked.rerun_script.widget_states.widgets.add()
+            state.id, state.json_value = self.follower, '{"alive": true}'
         self.connection.send(asked.SerializeToString())
         sent = [self._read()]
         # A run that continues with fragments only first reports that it has stopped early.
@@ -245,9 +249,13 @@ class Client:
         if answer.metadata.cacheable:
             self.kept.add(answer.hash)
         element = answer.delta.new_element
-        self.widgets |= {element.slider.id, element.bidi_component.id} - {""}
         self.page = answer.navigation.page_script_hash or self.page
+        if element.bidi_component.id.endswith(FOLLOWER_ID):
+            self.follower = element.bidi_component.id
         if element.HasField("slider"):
+            slider = element.slider
+            places = (*slider.value, *slider.default)  # where a slider over bit widths stands
+            self.sliders[slider.id] = places[0] if slider.options else None
             self.fragment = answer.delta.fragment_id
         return answer
 

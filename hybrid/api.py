@@ -48,6 +48,7 @@ def evaluate(
     measure: str = _MEASURE,
     split: str = "test",
     profile: str = energy.DEFAULT_PROFILE,
+    cloud_profile: str = "",
     link: str = energy.DEFAULT_LINK,
     scope: str = energy.SCOPES[0],
 ) -> OperatingPoint:
@@ -60,6 +61,7 @@ def evaluate(
         measure: confidence measure that is compared with the thresholds.
         split: tune, certify, test, or a split that you made.
         profile, link: hardware and radio, as `hybrid profiles` lists them, or paths of TOML files.
+        cloud_profile: hardware of the cloud; empty to price it like the device.
         scope: which energy is counted.
     """
     return evaluation.evaluate(
@@ -69,7 +71,7 @@ def evaluate(
         static=static,
         measure=measure,
         split=split,
-        prices=_prices(profile, link, scope),
+        prices=Prices.named(profile=profile, cloud=cloud_profile, link=link, scope=scope),
     )
 
 
@@ -118,6 +120,7 @@ def frontier(
     bits: int,
     measure: str = _MEASURE,
     profile: str = energy.DEFAULT_PROFILE,
+    cloud_profile: str = "",
     link: str = energy.DEFAULT_LINK,
     scope: str = energy.SCOPES[0],
 ) -> tuple[OperatingPoint, ...]:
@@ -126,7 +129,10 @@ def frontier(
     The thresholds are searched on the tune split: none of the others tried is more accurate there
     at the same energy. Arguments as in `evaluate`.
     """
-    prices, variant = _prices(profile, link, scope), zoo.variant(network, bits)
+    prices, variant = (
+        Prices.named(profile=profile, cloud=cloud_profile, link=link, scope=scope),
+        zoo.variant(network, bits),
+    )
     tune, test = (zoo.trace(network, variant.name, split) for split in ("tune", "test"))
     costs = evaluation.costs(variant, prices)
     best = policy.frontier_on(policy.all_points(tune, measure), test, costs, measure=measure)
@@ -175,6 +181,7 @@ def choose(
     images: str = "",
     measure: str = _MEASURE,
     profile: str = energy.DEFAULT_PROFILE,
+    cloud_profile: str = "",
     link: str = energy.DEFAULT_LINK,
     scope: str = energy.SCOPES[0],
     progress: Callable[[int, int], None] | None = None,
@@ -191,7 +198,9 @@ def choose(
     """
     names = [networks] if isinstance(networks, str) else networks
     field = choosing.collect_candidates(names, images=images, measure=measure, progress=progress)
-    return choosing.choose(field, limits, _prices(profile, link, scope))
+    return choosing.choose(
+        field, limits, Prices.named(profile=profile, cloud=cloud_profile, link=link, scope=scope)
+    )
 
 
 def ingest(
@@ -318,10 +327,6 @@ class _Outputs:
         return cls(
             labels=np.zeros(len(right), np.int64), correct=right, confidences={_MEASURE: sure}
         )
-
-
-def _prices(profile: str, link: str, scope: str) -> Prices:
-    return Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
 
 
 def _record(network: str, variants: Iterable[zoo.Variant], splits: Sequence["UserSplit"]) -> None:

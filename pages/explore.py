@@ -1,17 +1,21 @@
 """Explore: thresholds in, accuracy, energy, latency and traffic out."""
 
 import json
+from collections.abc import Sequence
 
 import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text.point import against, headlines, honest, verdict
-from hybrid.ui import app_frame, gallery, session
+from hybrid.text import glossary
+from hybrid.text.point import against, headlines, honest, reach
+from hybrid.ui import app_frame, cache, gallery, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import certification, figures, follower, load
+from hybrid.ui.explore import bands, certification, figures, follower, load, verdict
 from hybrid.ui.explore.data import ExploreData
-from hybrid.ui.view import View, same_data
+from hybrid.ui.explore.follower import place
+from hybrid.ui.view import View
+from hybrid.zoo import exit_labels
 
 BOX_PIXELS = 340
 POINT, PICTURES = "explore_point", "explore_pictures"  # redrawn when a slider moves
@@ -32,14 +36,18 @@ def main() -> None:
     trade(view, drawn, labelled=data.labelled)
     with top:
         st.markdown(
-            f"**{data.card.title}**: An image stops at the first exit whose confidence reaches "
-            "that exit's threshold; the rest go to the cloud."
+            f"**{data.card.title}** is cut in two: a small device runs the first part and answers "
+            "each image whose confidence reaches an exit's threshold; the cloud runs the rest for "
+            "the others. Set thresholds and bit width: lower ones save energy, and usually cost "
+            "accuracy."
         )
         show_headlines()
     details(view, drawn)
     downloads(view)
     pictures()
-    follower.mount(load.follower_data(view), on_click=go_to_clicked)
+    follower.mount(load.follower_settings(view), on_click=go_to_clicked)
+    send_traces(view)
+    follower.send_bounds(view, bands.payload(view))
     if follower.is_alive():
         session.follow_with(POINT, PICTURES)
 
@@ -57,47 +65,62 @@ def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
 
 
 def drawn_figures(view: View, data: ExploreData) -> figures.Figures:
-    """The figures by key: at the present point until the follower runs, then fixed."""
+    """The figures by key: at the present point until the follower runs, then fixed.
+
+    Then a figure is drawn again only if it changes in a way that the follower cannot follow.
+    """
     state = st.session_state
     state.setdefault("explore_point", {})
-    held: View | None = state.get("explore_anchor")
-    if held is None or not follower.is_alive() or not same_data(held, view):
-        state["explore_anchor"] = view
-        state["explore_figures"] = draw(view, data, operating_point(view, data))
-    elif state["explore_data"] != load.when_changed(view):
-        state["explore_figures"] = draw(held, data, operating_point(held, data))
-    state["explore_data"] = load.when_changed(view)
-    figures_by_key: figures.Figures = state["explore_figures"]
-    return figures_by_key
+    kept: dict[str, tuple[object, figures.Figure]] = state.setdefault("explore_figures", {})
+    changed = load.when_changed(view)
+    state["explore_data"] = changed
+    images = (changed, view.network, view.split, view.measure, view.early_exits)
+    point = operating_point(view, data)
+    for key, (draw, follows) in FIGURES.items():
+        depends = (images, *(getattr(view, name) for name in follows))
+        if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
+            kept[key] = (depends, draw(view, data, point))
+    return {key: figure for key, (_, figure) in kept.items()}
 
 
-def draw(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figures:
-    """Every figure of the page at a point."""
-    scale_pj, unit = data.prices.energy_unit
+def tradeoff_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
+    """Accuracy against energy."""
+    scale_pj, unit = data.energy_unit
+    return figures.tradeoff(
+        data.frontiers,
+        data.statics,
+        bits=view.bits,
+        energy_pj=point.energy_pj,
+        accuracy=point.outcome.accuracy,
+        scale_pj=scale_pj,
+        unit=unit,
+        labelled=data.labelled,
+    )
+
+
+def flow_figure(_: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
+    """Where images stop."""
+    return figures.flow(point.outcome, labelled=data.labelled)
+
+
+def parts_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
+    """Energy by part of the network."""
+    scale_pj, unit = data.energy_unit
+    return figures.by_part(
+        data.prices.mean_parts(point.outcome),
+        data.prices.twin_parts,
+        scale_pj=scale_pj,
+        unit=unit,
+        energy_range=data.ranges.parts,
+        beside=against(view.scope).capitalize(),
+    )
+
+
+def classes_figure(view: View, data: ExploreData, _: policy.OperatingPoint) -> figures.Figure:
+    """Exits and accuracy by class."""
     classes = data.card.classes
     counted = policy.per_class(data.trace, view.thresholds, view.measure, classes=len(classes))
-    return {
-        "tradeoff": figures.tradeoff(
-            data.frontiers,
-            data.statics,
-            bits=view.bits,
-            energy_pj=point.energy_pj,
-            accuracy=point.outcome.accuracy,
-            scale_pj=scale_pj,
-            unit=unit,
-            labelled=data.labelled,
-        ),
-        "flow": figures.flow(point.outcome, labelled=data.labelled),
-        "threshold": threshold_figure(view, data, point),
-        "parts": figures.by_part(
-            data.prices.mean_parts(point.outcome),
-            data.prices.twin_parts,
-            scale_pj=scale_pj,
-            unit=unit,
-            beside=against(view.scope).capitalize(),
-        ),
-        "classes": figures.per_class(counted, classes, labelled=data.labelled),
-    }
+    return figures.per_class(counted, classes, labelled=data.labelled)
 
 
 @st.fragment(key=POINT)
@@ -117,10 +140,12 @@ def show_headlines() -> None:
         image_bytes=data.card.image_bytes,
         labelled=data.labelled,
     )
-    metrics(shown, columns=6)
-    with st.container(key="explore_verdict"):
-        said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
-        st.caption(said)
+    with st.container(key="explore_now"):
+        with st.container(key="explore_reach"), st.container(key=f"explore_reach_at_{place(view)}"):
+            exits = exit_labels(view.early_exits)[:-1]
+            st.caption(reach(point.outcome, exits, together=view.together))
+        metrics(shown, columns=6)
+        verdict.show(view, data, point)
     certification.show(view)
 
 
@@ -133,6 +158,7 @@ def trade(view: View, drawn: figures.Figures, *, labelled: bool) -> None:
             "tradeoff",
             drawn,
             title=f"**{what} against energy** ({view.scope}). Click a point to select it",
+            about=glossary.define("frontier", "static network", "twin"),
             alt=f"{what} against energy per image, a line per bit width, static networks as points",
         )
     with right:
@@ -159,6 +185,7 @@ def details(view: View, drawn: figures.Figures) -> None:
             "parts",
             drawn,
             title=f"**Energy by part** ({view.scope})",
+            about=glossary.define("stage", "twin"),
             alt="Energy per image by part of the network, compared with the full-precision twin",
         )
     with classes:
@@ -170,10 +197,12 @@ def details(view: View, drawn: figures.Figures) -> None:
         )
 
 
-def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
+def chart(
+    key: str, drawn: figures.Figures, *, title: str, alt: str, about: str | None = None
+) -> None:
     """A figure with its title in a frame."""
     with st.container(border=True, height="stretch"):
-        st.markdown(title)
+        st.markdown(title, help=about)
         # With a hundred classes the figure scrolls inside a box as tall as the others.
         tall = drawn[key].layout.height > BOX_PIXELS
         with st.container(height=BOX_PIXELS if tall else "content", border=False):
@@ -183,6 +212,10 @@ def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
 def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy and edge fraction as each exit's threshold moves, the others fixed."""
     exits = [] if view.together else range(view.early_exits)
+    # Without height: the follower opens it once it has the bounds, for which no figure waits.
+    final = float(data.trace.correct[:, -1].mean())
+    below = final - data.together.accuracy
+    area = figures.certified_area(data.together, below, final_exit_accuracy=final)
     alone = [
         policy.sweep(
             data.trace,
@@ -200,8 +233,20 @@ def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint
         accuracy=point.outcome.accuracy,
         edge_fraction=point.outcome.edge_fraction,
         twin_accuracy=data.prices.twin_accuracy,
+        accuracy_range=data.ranges.accuracy,
+        area=area,
         labelled=data.labelled,
     )
+
+
+# How each figure is drawn, and the fields of the view besides the images that draw it again.
+FIGURES = {
+    "tradeoff": (tradeoff_figure, ("profile", "link", "scope")),
+    "flow": (flow_figure, ()),
+    "threshold": (threshold_figure, ("sliders",)),
+    "parts": (parts_figure, ("profile", "link", "scope")),
+    "classes": (classes_figure, ()),
+}
 
 
 def downloads(view: View) -> None:
@@ -211,7 +256,8 @@ def downloads(view: View) -> None:
         table = load.frontier_table(view)
         st.caption(
             f"The best thresholds of each bit width, found on {load.searched_split(view)} and "
-            f"evaluated on {view.split}."
+            f"evaluated on {view.split}. Energy: {view.scope}.",
+            help=glossary.define("frontier", "split"),
         )
         st.dataframe(
             table,
@@ -226,7 +272,7 @@ def downloads(view: View) -> None:
                     now["view"].write() | now["point"].as_row() | certification.export(now["view"]),
                     indent=2,
                 ),
-                file_name=f"{view.network}-{view.variant}-point.json",
+                file_name=f"{view.network}-point.json",
                 mime="application/json",
                 icon=":material/download:",
                 on_click="ignore",
@@ -256,6 +302,13 @@ def pictures() -> None:
         )
         return
     found = gallery.groups(data.trace, view.thresholds, view.measure, card.classes)
+    there = f"explore_pictures_at_{place(view)}"
+    with st.container(key="explore_pictures"), st.container(key=there):
+        show_groups(view, found)
+
+
+def show_groups(view: View, found: Sequence[gallery.Group]) -> None:
+    """The groups of images side by side."""
     for column, group in zip(st.columns(len(found)), found, strict=True):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{group.title}**")
@@ -273,10 +326,19 @@ def pictures() -> None:
             st.caption(f"{group.about} Row by row: {', '.join(group.captions)}.")
 
 
+def send_traces(view: View) -> None:
+    """Send the traces of all bit widths, first that of the width at which this network opened."""
+    opened = (view.network, view.split, view.measure)
+    if st.session_state.get("explore_opened") != opened:
+        st.session_state["explore_opened"] = opened
+        st.session_state["explore_first"] = view.bits
+    follower.send_traces(load.follower_traces(view), first=st.session_state["explore_first"])
+
+
 def go_to_clicked() -> None:
     """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(view.early_exits)
+    clicked = follower.clicked_point(cache.offers().early_exits[view.network])
     if clicked is not None:
         session.go_to(*clicked)
 

@@ -6,7 +6,7 @@ from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.inference import live
 from hybrid.inference.live import Progress
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.traces.trace import Trace
 from hybrid.ui import app_frame, cache, jobs, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metrics
@@ -26,9 +26,10 @@ def main() -> None:
     view = session.current()
     run: LiveRun | None = st.session_state.get(RUN)
     st.header("Live run")
-    st.write(
+    st.markdown(
         f"Runs the edge segment with its exit heads over the {DEFAULT_SPLIT} split, and the cloud "
-        "segment only for images that no exit answers. Both segments run on this machine."
+        "segment only for images that no exit answers. Both segments run on this machine.",
+        help=glossary.define("cloud segment", "split"),
     )
     images_here = recording.on_this_machine(zoo.card(view.network).dataset)
     buttons(view, run, ready=images_here)
@@ -192,7 +193,10 @@ def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> No
         alt=f"Counted: {live_run.counts_words(counts)}.",
     )
     if promised is not None:
-        st.caption("Solid: counted. Faint: expected from the trace for the whole split.")
+        st.caption(
+            "Solid: counted. Faint: expected from the trace for the whole split.",
+            help=glossary.define("trace"),
+        )
 
 
 def show_recent(view: View, progress: Progress) -> None:

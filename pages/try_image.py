@@ -8,7 +8,7 @@ import streamlit as st
 from hybrid import zoo
 from hybrid.errors import HybridError
 from hybrid.inference.single import ImageRun
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import app_frame, palette, running, session
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.explore import load
@@ -149,7 +149,7 @@ def show_exits(image_run: ImageRun) -> None:
 
 def show_ran(image_run: ImageRun) -> None:
     """The layers that were called, counted by the layers themselves."""
-    st.subheader("Layers that were run")
+    st.subheader("Layers that were run", help=glossary.define("stage", "MAC"))
     st.write(results.ran(image_run))
     rest = image_run.not_called
     st.plotly_chart(

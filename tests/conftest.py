@@ -28,6 +28,12 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True)
+def no_own_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No splits of whoever runs the tests, and no question that another test has asked."""
+    monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "no-own-splits"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Count as slow what drives a browser or a whole page, before `-m` chooses."""

@@ -4,28 +4,52 @@ The file holds the choice, its prices, its certificate and the hash of its weigh
 refused with other weights, because thresholds and certificate are valid only for its own.
 """
 
+import datetime as dt
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+import hybrid
 from hybrid import zoo
 from hybrid.choosing.answer import Answer, Point, Proof
 from hybrid.choosing.modes import MODES
 from hybrid.data import SPLITS
-from hybrid.energy import SCOPES
+from hybrid.energy import (
+    DEFAULT_LINK,
+    DEFAULT_PROFILE,
+    SCOPES,
+    link_names,
+    profile_names,
+)
 from hybrid.errors import PointError, ThresholdError
 from hybrid.files import replacing
 from hybrid.policy import check_thresholds
 from hybrid.traces.confidence import MEASURES
 
-__all__ = ["FORMAT", "PointFile", "load_point", "point_file", "save_point", "to_toml"]
+__all__ = [
+    "FORMAT",
+    "PointFile",
+    "command_of",
+    "load_point",
+    "origin",
+    "point_file",
+    "save_point",
+    "to_toml",
+]
 
 FORMAT = 2
 _AGAIN = "choose again with `hybrid choose`"
+_MEASURE, _CONFIDENCE = "max_probability", 0.95  # the defaults of the command
+_OPTIONS = {  # by the limit that they set, where the names differ
+    "max_loss_points": "max_loss",
+    "min_accuracy_percent": "min_accuracy",
+    "min_class_accuracy_percent": "min_class_accuracy",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +63,9 @@ class PointFile:
         limits: those it was chosen for.
         figures: purpose, tune or test, to means per image.
         images: name of the user's own images that it was chosen on; empty for the data set's.
+        uncertified: True if the loss has a limit that was only measured on the tuning images.
+        origin: see `origin`.
+        cloud_profile: of the cloud; empty if the cloud is priced like the device.
     """
 
     network: str
@@ -55,6 +82,9 @@ class PointFile:
     limits: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     images: str = ""
+    uncertified: bool = False
+    origin: Mapping[str, str] = field(default_factory=dict)
+    cloud_profile: str = ""
 
     @property
     def static(self) -> bool:
@@ -87,11 +117,58 @@ class PointFile:
             )
 
 
-def point_file(answer: Answer, *, profile: str | None = None, link: str | None = None) -> PointFile:
+def origin(answer: Answer, on: dt.date | None = None) -> dict[str, str]:
+    """When, with which version and by which command a choice was made, for files and reports.
+
+    Args:
+        on: the date; today if none is given.
+    """
+    return {
+        "date": (on or dt.datetime.now(tz=dt.UTC).date()).isoformat(),
+        "version": hybrid.__version__,
+        "command": command_of(answer),
+    }
+
+
+def command_of(answer: Answer) -> str:
+    """The command that makes this choice again. It names no path of this machine.
+
+    A profile or link of the user's own is named by its file, `my-chip.toml`.
+    """
+    given = {
+        "images": answer.images or None,
+        **{_OPTIONS.get(name, name): value for name, value in answer.limits.to_dict().items()},
+        "measure": _unless(answer.measure, _MEASURE),
+        "profile": _unless(_profile(answer.profile, profile_names()), DEFAULT_PROFILE),
+        "cloud_profile": _unless(_profile(answer.cloud_profile, ("", *profile_names())), ""),
+        "link": _unless(_profile(answer.link, link_names()), DEFAULT_LINK),
+        "scope": _unless(answer.scope, SCOPES[0]),
+    }
+    if given.get("confidence") == _CONFIDENCE:
+        del given["confidence"]
+    words = ["hybrid", "choose", *answer.networks]
+    for name, value in given.items():
+        if value is not None:
+            shown = f"{value:.12g}" if isinstance(value, float | int) else value
+            words += [f"--{name.replace('_', '-')}", shown]
+    if answer.limits.confidence is None:
+        words.append("--uncertified")
+    return shlex.join(words)
+
+
+def point_file(
+    answer: Answer,
+    *,
+    profile: str | None = None,
+    link: str | None = None,
+    cloud_profile: str | None = None,
+    on: dt.date | None = None,
+) -> PointFile:
     """The contents of the file for an answer's best point.
 
     Args:
-        profile, link: as the user named them, if by path.
+        profile, link, cloud_profile: as the user named them, if by path.
+        on: the date; today if none is given.
 
     Raises:
         PointError: no candidate meets the limits, so there is no point.
@@ -116,6 +193,9 @@ def point_file(answer: Answer, *, profile: str | None = None, link: str | None =
         limits=answer.limits.to_dict(),
         figures=_figures(best),
         images=answer.images,
+        uncertified=answer.limits.uncertified,
+        origin=origin(answer, on),
+        cloud_profile=cloud_profile or answer.cloud_profile,
     )
 
 
@@ -162,6 +242,14 @@ def load_point(path: Path) -> PointFile:
     return point
 
 
+def _unless(value: str, default: str) -> str | None:
+    return None if value == default else value
+
+
+def _profile(name: str, shipped: Sequence[str]) -> str:
+    return name if name in shipped else f"{Path(name).stem}.toml"
+
+
 def _checked(values: dict[str, Any], path: Path) -> PointFile:
     version = values.pop("format", None)
     if version != FORMAT:
@@ -173,7 +261,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
     except (KeyError, TypeError) as error:
         raise PointError(f"{path} is not an operating point ({error}); {_AGAIN}.") from None
     known = {"mode": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
-    texts = ("network", "variant", "weights_sha256", "profile", "link")
+    texts = ("network", "variant", "weights_sha256", "profile", "cloud_profile", "link")
     for key, allowed in known.items():
         if getattr(point, key) not in allowed:
             raise PointError(

@@ -11,6 +11,7 @@ from hybrid.traces.confidence import MEASURES
 __all__ = [
     "AsJson",
     "Bits",
+    "CloudProfileName",
     "Fit",
     "LinkName",
     "Measure",
@@ -49,10 +50,24 @@ ProfileName = Annotated[
         "--profile", help="Name of a hardware profile, or the path to your own TOML file."
     ),
 ]
+CloudProfileName = Annotated[
+    str,
+    typer.Option(
+        "--cloud-profile",
+        help="Hardware profile of the cloud, as --profile. Default: the cloud is priced like the "
+        "device. The twin keeps the prices of the device.",
+    ),
+]
 LinkName = Annotated[
     str, typer.Option("--link", help="Name of a link profile, or the path to your own TOML file.")
 ]
-Scope = Annotated[str, typer.Option(help=f"What the energy includes: {', '.join(energy.SCOPES)}.")]
+Scope = Annotated[
+    str,
+    typer.Option(
+        help=f"What the energy includes: {', '.join(energy.SCOPES)}. `compute` leaves out the "
+        "radio."
+    ),
+]
 
 
 def _read_point(context: typer.Context, path: Path | None) -> Path | None:
@@ -69,6 +84,7 @@ def _read_point(context: typer.Context, path: Path | None) -> Path | None:
         "static": point.static,
         "measure": point.measure,
         "profile": point.profile,
+        "cloud_profile": point.cloud_profile,
         "link": point.link,
         "scope": point.scope,
     }

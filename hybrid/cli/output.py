@@ -177,6 +177,7 @@ def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
     if made is None:
         return
     yield "certificate", made.overall.sentence
+    yield "  counted as", made.answer
     for number, one in enumerate(made.exits, start=1):
         words = "no image exits" if one is None else f"{one.claim} ({one.samples:,} images)"
         yield f"  exit {number} alone", words
@@ -218,22 +219,42 @@ def answer_rows(
     answer: "Answer", compared: "tuple[ProfileCheck, ...]"
 ) -> Iterator[tuple[str, str]]:
     """A choice in words: answer, runners-up, what was left out and why."""
-    from hybrid.text import choice
+    from hybrid.choosing import command_of
+    from hybrid.text import choice, decision
 
     yield "asked for", choice.asked(answer.limits)
     if warning := choice.apart(answer):
         yield "warning", warning
     yield "answer", choice.headline(answer)
     if answer.best:
-        yield "", choice.on_test(answer)
-    if answer.best and answer.proof:
-        yield "certificate", choice.certificate(answer.proof, answer.best, answer.limits)
+        yield "on test", choice.on_test(answer)
+        yield "on tune", choice.on_tune(answer)
+    yield from _proof_rows(answer)
     for number, point in enumerate(answer.runners_up, start=1):
         yield f"runner-up {number}", choice.short(point)
-    for ranked in answer.left_out:
-        yield "left out", f"{choice.name(ranked.point)}: {choice.reason(ranked)}"
+    for ranked in decision.near_misses(answer):
+        yield "near misses", f"{choice.name(ranked.point)}: {choice.place(ranked, answer)}"
     for one in compared:
         yield f"under {one.profile} ", choice.verdict(one)
     yield "searched", choice.counted(answer)
+    for sentence in decision.references(answer):
+        yield "reference", sentence
     for note in choice.notes(answer):
         yield "note", note
+    yield "repeat with", command_of(answer)
+
+
+def _proof_rows(answer: "Answer") -> Iterator[tuple[str, str]]:
+    """The certificate or that there is none, what decided, and what a certificate rules out."""
+    from hybrid.text import choice, decision
+
+    if answer.best and (words := decision.uncertified(answer)):
+        yield "not certified", words
+    elif answer.best and answer.proof:
+        yield "certificate", choice.certificate(answer.proof, answer.best, answer.limits)
+    if not answer.limits.uncertified:
+        yield "decided", decision.decided(answer)
+    if words := decision.without(answer):
+        yield "without certificate", words
+    for one in answer.uncertifiable:
+        yield "cannot be certified", decision.uncertifiable(one)

@@ -14,6 +14,7 @@ from hybrid.cli import output
 from hybrid.cli.options import (
     AsJson,
     Bits,
+    CloudProfileName,
     Fit,
     LinkName,
     Measure,
@@ -62,6 +63,7 @@ def predict(
     measure: Measure = "max_probability",
     fit: Fit = "crop",
     profile: ProfileName = energy.DEFAULT_PROFILE,
+    cloud_profile: CloudProfileName = "",
     link: LinkName = energy.DEFAULT_LINK,
     scope: Scope = energy.SCOPES[0],
     point: PointFile = None,
@@ -87,9 +89,7 @@ def predict(
     card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
     limits = policy.check_thresholds(thresholds, variant.early_exits)
     check_fit(fit)
-    prices = evaluation.Prices(
-        profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope
-    )
+    prices = evaluation.Prices.named(profile=profile, link=link, scope=scope, cloud=cloud_profile)
     costs = evaluation.costs(variant, prices)
     refused: list[int] = []
 

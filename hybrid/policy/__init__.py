@@ -14,7 +14,7 @@ from hybrid.policy.curves import (
     sweep,
     threshold_grid,
 )
-from hybrid.policy.frontiers import Frontier, evenly, frontier, frontier_on
+from hybrid.policy.frontiers import Frontier, evenly, frontier, frontier_on, undominated
 from hybrid.policy.points import (
     OperatingPoint,
     Outcome,
@@ -49,4 +49,5 @@ __all__ = [
     "per_class",
     "sweep",
     "threshold_grid",
+    "undominated",
 ]

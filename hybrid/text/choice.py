@@ -1,17 +1,20 @@
 """A choice in words: names, reasons and certificates, for page, report and command line."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hybrid.certificates import rounded_up
 from hybrid.choosing import (
     Answer,
+    Figures,
     Limits,
     Point,
     ProfileCheck,
     Proof,
     RankedCandidate,
+    Uncertifiable,
     Violation,
+    at_least,
     taken_from,
 )
 from hybrid.text import numbers
@@ -21,6 +24,7 @@ __all__ = [
     "apart",
     "asked",
     "certificate",
+    "column",
     "counted",
     "days",
     "figure",
@@ -30,11 +34,14 @@ __all__ = [
     "notes",
     "on_images",
     "on_test",
+    "on_tune",
+    "percent",
     "place",
     "reason",
     "rows",
     "short",
     "survival",
+    "takes",
     "thresholds",
     "verdict",
 ]
@@ -43,8 +50,11 @@ FIGURES = {
     "loss_points": "Accuracy lost",
     "energy_uj": "Energy per image",
     "latency_ms": "Mean latency",
+    "p95_latency_ms": "95th percentile of latency",
     "uplink_bytes": "Uplink per image",
     "edge_memory_kib": "Edge memory",
+    "accuracy_percent": "Accuracy",
+    "class_accuracy_percent": "Lowest accuracy of a class",
     "days": "Battery lasts",
 }
 _MODES = {
@@ -61,6 +71,10 @@ _BATTERY = (
 _UNLABELLED = (
     "These images have no labels, so every answer that differs from the full-precision twin's "
     "counts as lost. The accuracy lost is at most that share."
+)
+_ACCURACY = (
+    "Accuracy limits are checked on the tuning images and are not certified. Only the accuracy "
+    "lost is."
 )
 _WINS = {
     "cloud": "Nothing is computed on the device: it sends every raw image, and the full-precision "
@@ -97,17 +111,12 @@ def thresholds(values: Sequence[float]) -> str:
 
 def figure(key: str, value: float) -> str:
     """A figure with its unit, by the name of its limit."""
-    if key == "loss_points":
-        return f"{numbers.fixed(value, 2)} points"
-    if key == "energy_uj":
-        return numbers.energy(1e6 * value)
-    if key == "latency_ms":
-        return numbers.latency(value)
-    if key == "uplink_bytes":
-        return numbers.kilobytes(value)
-    if key == "edge_memory_kib":
-        return f"{numbers.significant(value)} KiB"
-    return days(value)
+    return _FIGURES[key](value)
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a percentage without needless digits."""
+    return f"{_short(100 * fraction)} %"
 
 
 def days(value: float) -> str:
@@ -124,47 +133,59 @@ def days(value: float) -> str:
     return f"{whole:,} {'day' if whole == 1 else 'days'}"
 
 
+_FIGURES: Mapping[str, Callable[[float], str]] = {
+    "loss_points": lambda value: f"{numbers.fixed(value, 2)} points",
+    "energy_uj": lambda value: numbers.energy(1e6 * value),
+    "latency_ms": numbers.latency,
+    "p95_latency_ms": numbers.latency,
+    "uplink_bytes": numbers.kilobytes,
+    "edge_memory_kib": lambda value: f"{numbers.significant(value)} KiB",
+    "accuracy_percent": lambda value: f"{numbers.fixed(value, 2)} %",
+    "class_accuracy_percent": lambda value: f"{numbers.fixed(value, 2)} %",
+    "days": days,
+}
+
+
 def asked(limits: Limits) -> str:
     """The limits as one line."""
-    parts = [f"{FIGURES[key].lower()} ≤ {figure(key, value)}"
-             for key, value in limits.on_figures.items() if key != "days"]  # fmt: skip
+    parts = [
+        f"{_lower(FIGURES[key])} {'≥' if at_least(key) else '≤'} {figure(key, value)}"
+        for key, value in limits.on_figures.items()
+    ]
     if limits.certified:
         assert limits.confidence is not None
-        parts[0] += f" ({_percent(limits.confidence)} confidence)"
-    if limits.min_days is not None:
-        parts.append(f"battery lasts ≥ {days(limits.min_days)}")
+        parts[0] += f" ({percent(limits.confidence)} confidence)"
+    if limits.uncertified:
+        parts[0] += " (on the tuning images, not certified)"
     return ", ".join(parts) or "no limits"
 
 
 def on_images(answer: Answer) -> str:
     """Which images were used to choose, to certify and to report."""
     splits = taken_from(answer.images)
+    certify = f", certified on {splits['certify']}" if answer.proof is not None else ""
     report = f", reported on {splits['test']}" if "test" in splits else ""
-    return f"Chosen on {splits['tune']}, certified on {splits['certify']}{report}."
+    return f"Chosen on {splits['tune']}{certify}{report}."
 
 
 def headline(answer: Answer) -> str:
     """The answer in one sentence."""
-    if answer.best is None:
-        assert answer.nearest_miss is not None
-        miss = answer.nearest_miss
-        return (
-            f"No candidate meets all limits. The nearest miss is {name(miss.point)}: "
-            f"{reason(miss)}."
-        )
     best = answer.best
-    at = f" at thresholds {thresholds(best.thresholds)}" if best.thresholds else ""
-    spent = numbers.energy(best.tune.energy_pj)
-    lasts = "" if best.tune.days is None else f", and the battery lasts {days(best.tune.days)}"
-    return (
-        f"{name(best)}{at}: {spent} per image ({answer.scope}), the least of all candidates that "
-        f"meet the limits{lasts}."
-    )
+    if best is not None:
+        at = f" at thresholds {thresholds(best.thresholds)}" if best.thresholds else ""
+        return (
+            f"{name(best)}{at}: {numbers.energy(best.shown.energy_pj)} per image ({answer.scope})."
+        )
+    if answer.without is not None:
+        return _only_uncertified(answer)
+    assert answer.nearest_miss is not None
+    miss = answer.nearest_miss
+    return f"No network meets all limits. The nearest miss is {name(miss.point)}: {reason(miss)}."
 
 
 def certificate(proof: Proof, best: Point, limits: Limits) -> str:
     """The certificate in words. A bound is rounded up, so that the printed number holds too."""
-    confidence = _percent(proof.confidence)
+    confidence = percent(proof.confidence)
     network, variant = proof.reference
     against = f"running {variant} of {network} on every image"
     if (best.network, best.variant) == proof.reference:
@@ -179,13 +200,24 @@ def certificate(proof: Proof, best: Point, limits: Limits) -> str:
     shared = (
         ""
         if proof.comparisons == 1
-        else f" The {_percent(1 - proof.confidence)} risk of error is divided among the "
-        f"{proof.comparisons} candidates tested."
+        else f" The {percent(1 - proof.confidence)} risk of error is divided among "
+        f"{proof.comparisons} paths of points that were fixed on the tuning images."
     )
     return (
         f"With {confidence} confidence, {claim} compared with {against}, on images like these "
         f"{images}.{shared}"
     )
+
+
+def takes(one: Uncertifiable) -> str:
+    """The images or the limit that it would take."""
+    if not one.samples:
+        return "there is no trace of the certify split"
+    if math.isinf(one.bound_points):
+        return "it is not on the path that certificates are tested along"
+    if one.images is None:
+        return f"it would take a limit of {_bound(one.bound_points)}; a million images are too few"
+    return f"it would take {numbers.count(one.images)} images, or {_bound(one.bound_points)}"
 
 
 def reason(ranked: RankedCandidate) -> str:
@@ -211,7 +243,6 @@ def on_test(answer: Answer) -> str:
     """Figures on images that were not used for choosing, and the limits violated there."""
     point = answer.best
     assert point is not None
-    limits = answer.limits
     if point.test is None:
         return (
             "All these images were used to choose or to certify; none are left to report on."
@@ -221,18 +252,29 @@ def on_test(answer: Answer) -> str:
     seen = point.test
     found = (
         f"On the {numbers.count(seen.samples)} test images, which were not used for choosing: "
-        f"{numbers.percent(seen.accuracy, 2)} correct, {figure('loss_points', seen.loss_points)} "
-        f"lost, {numbers.energy(seen.energy_pj)} per image"
+        f"{_main_figures(seen)}"
     )
     broken = [
-        f"{FIGURES[key].lower()} {figure(key, seen.by_limit[key])} (limit {figure(key, allowed)})"
-        for key, allowed in limits.on_figures.items()
-        if (seen.by_limit[key] < allowed if key == "days" else seen.by_limit[key] > allowed)
+        f"{_lower(FIGURES[key])} {figure(key, seen.by_limit[key])} (limit {figure(key, allowed)})"
+        for key, allowed in answer.limits.on_figures.items()
+        if (seen.by_limit[key] < allowed if at_least(key) else seen.by_limit[key] > allowed)
     ]
     return (
         f"{found}. Violated there: {' and '.join(broken)}."
         if broken
         else f"{found}. All limits are met there too."
+    )
+
+
+def on_tune(answer: Answer) -> str:
+    """Figures on the images that the point was chosen by, in one sentence."""
+    point = answer.best
+    assert point is not None
+    seen = point.tune
+    lasts = "" if seen.days is None else f", and the battery lasts {days(seen.days)}"
+    return (
+        f"On the {numbers.count(seen.samples)} tuning images, by which it was chosen: "
+        f"{_main_figures(seen)}{lasts}."
     )
 
 
@@ -270,16 +312,23 @@ def notes(answer: Answer) -> tuple[str, ...]:
         found = (_BATTERY, *found)
     if not answer.labelled:
         found = (_UNLABELLED, *found)
+    if {"accuracy_percent", "class_accuracy_percent"} & set(answer.limits.on_figures):
+        found = (_ACCURACY, *found)
     return found
 
 
-def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
+def column(key: str, scope: str) -> str:
+    """The name of a figure as a column's head; an energy is named with its scope."""
+    return f"{FIGURES[key]} ({scope})" if key == "energy_uj" else FIGURES[key]
+
+
+def rows(points: Mapping[str, Point], scope: str) -> list[dict[str, str]]:
     """One row per point for a table: its name and its figures on tune."""
     return [
         {"": place, "Point": name(point), "Thresholds": thresholds(point.thresholds) or "none"}
         | {
-            words: figure(key, point.tune.by_limit[key])
-            for key, words in FIGURES.items()
+            column(key, scope): figure(key, point.tune.by_limit[key])
+            for key in FIGURES
             if key in point.tune.by_limit
         }
         for place, point in points.items()
@@ -323,32 +372,63 @@ def _violated(violation: Violation) -> str:
     allowed = figure(violation.limit, violation.allowed)
     if violation.limit == "days":
         return f"the battery lasts {days(violation.value)} (at least {allowed} required)"
-    if math.isinf(violation.value):
-        return "the accuracy lost cannot be certified: there is no trace of the certify split"
+    if violation.certified:
+        return _unproven(violation, allowed)
     value = figure(violation.limit, violation.value)
     if value == allowed:  # both rounded
-        value = f"just over {value}"
-    if violation.certified:
-        return f"can be certified to lose at most {value} (limit {allowed}){_too_few(violation)}"
+        value = f"just {'under' if at_least(violation.limit) else 'over'} {value}"
     if violation.limit == "loss_points":
         return f"loses {value} (limit {allowed})"
-    return f"{FIGURES[violation.limit].lower()} {value} (limit {allowed})"
+    return f"{_lower(FIGURES[violation.limit])} {value} (limit {allowed})"
 
 
-def _too_few(violation: Violation) -> str:
-    """Why no point could have been certified on so few images."""
-    if violation.fewest is None:
-        return "; no number of images can certify so small a loss"
-    if violation.samples >= violation.fewest:
-        return ""
+def _unproven(violation: Violation, allowed: str) -> str:
+    if not violation.samples:
+        return "the accuracy lost cannot be certified: there is no trace of the certify split"
+    if math.isinf(violation.value):
+        return "meets the limits only away from the path that certificates are tested along"
+    value = _bound(violation.value)
+    if value == allowed:
+        value = f"just over {value}"
     return (
-        f"; {numbers.count(violation.samples)} images are too few: certifying this loss takes at "
-        f"least {numbers.count(violation.fewest)}, even with no errors"
+        f"can be certified to lose at most {value} (limit {allowed}); {_images(violation.enough)}"
     )
 
 
-def _percent(fraction: float) -> str:
-    return f"{_short(100 * fraction)} %"
+def _images(enough: int | None) -> str:
+    if enough is None:
+        return "no million images would be enough for the limit"
+    return f"it would take about {numbers.count(enough)} images to certify the limit"
+
+
+def _only_uncertified(answer: Answer) -> str:
+    """That there are points within the limits, but none that can be certified."""
+    ruled_out = answer.uncertifiable
+    nearest = ruled_out[0]
+    meet = (
+        f"{name(nearest.point)} meets every limit on the tuning images and cannot be certified"
+        if len(ruled_out) == 1
+        else f"{len(ruled_out)} candidates meet every limit on the tuning images and cannot be "
+        f"certified. The nearest is {name(nearest.point)}"
+    )
+    return f"{meet} ({takes(nearest)})."
+
+
+def _bound(points: float) -> str:
+    """A bound in points, rounded up so that the printed number holds."""
+    return figure("loss_points", math.ceil(100 * points - 1e-7) / 100)
+
+
+def _main_figures(seen: Figures) -> str:
+    return (
+        f"{numbers.percent(seen.accuracy, 2)} correct, {figure('loss_points', seen.loss_points)} "
+        f"lost, {numbers.energy(seen.energy_pj)} per image"
+    )
+
+
+def _lower(words: str) -> str:
+    """For the middle of a sentence."""
+    return words[0].lower() + words[1:]
 
 
 def _short(value: float) -> str:

@@ -216,7 +216,7 @@ def test_damaged_weights_are_one_sentence_and_the_page_goes_on(opened: Open, fol
     finish(app)
 
     assert "is not the file its card describes" in app.error[0].value
-    app.segmented_control(key="bits").set_value(4).run()
+    app.select_slider(key="bits").set_value(4).run()
     start(app)
     finish(app)
     assert app.success

@@ -244,7 +244,7 @@ def test_a_bit_width_that_was_not_recorded_can_be_recorded_later(page: AppTest) 
     upload(page, pngs(digits(20)))
     record(page)
 
-    page.segmented_control(key="bits").set_value(4).run()
+    page.select_slider(key="bits").set_value(4).run()
     assert "There is no trace of digits-vgg hybrid-4bit on mine" in words(page)
     page.button(key="your_more").click().run()
     for job in jobs.pool().alike("user split", NETWORK):

@@ -17,7 +17,16 @@ from hybrid.ui import palette, plots
 from hybrid.ui.explore.data import Frontier, StaticPoint
 from hybrid.zoo import exit_labels
 
-__all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
+__all__ = [
+    "Figure",
+    "Figures",
+    "by_part",
+    "certified_area",
+    "flow",
+    "over_threshold",
+    "per_class",
+    "tradeoff",
+]
 
 
 Floats = npt.NDArray[np.float64]
@@ -49,8 +58,9 @@ def tradeoff(
         labelled: if False, accuracy is agreement with the final exit.
     """
     figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8}, dragmode=False)
-    for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
-        figure.add_trace(_frontier(frontier, scale_pj, unit, present=frontier.bits == bits))
+    for frontier in frontiers:
+        figure.add_trace(_frontier(frontier, scale_pj, unit))
+    figure.add_trace(_highlight(frontiers, bits, scale_pj))
     widest = max((s.bits for s in statics if s.bits < FULL_PRECISION), default=0)
     for static in statics:
         figure.add_trace(_static(static, scale_pj, unit, named=static.bits == widest))
@@ -81,6 +91,8 @@ def over_threshold(
     accuracy: float,
     edge_fraction: float,
     twin_accuracy: float | None,
+    accuracy_range: tuple[float, float],
+    area: go.Scatter | None = None,
     labelled: bool = True,
 ) -> go.Figure:
     """Accuracy above and edge exit fraction below, by threshold, with the current point marked.
@@ -89,13 +101,18 @@ def over_threshold(
         together: all thresholds moved together.
         alone: one sweep per early exit, the others fixed; empty if one slider moves all.
         thresholds: those to mark: one per sweep of `alone`, else the common one.
+        accuracy_range: of the upper axis, in percent.
+        area: from `certified_area`; drawn below the curves.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
     figure.update_layout(plots.empty(height=330, dragmode=False).layout)
+    if area is not None:
+        figure.add_trace(area, row=1, col=1)
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))
     for row, (field, now) in enumerate(values, start=1):
         colour = palette.LINE if alone else palette.INK
-        figure.add_trace(_curve(together, field, "All", colour, legend=row == 1), row=row, col=1)
+        every = _curve(together, field, "All", colour, legend=row == 1, meta=f"{field}_all")
+        figure.add_trace(every, row=row, col=1)
         for number, sweep in enumerate(alone):
             line = _curve(
                 sweep,
@@ -119,12 +136,35 @@ def over_threshold(
     figure.update_xaxes(range=[0, 1], **_QUIET)
     figure.update_xaxes(title_text="Threshold", row=2, col=1)
     figure.update_yaxes(**_QUIET)
-    figure.update_yaxes(title_text=_right(labelled), nticks=5, row=1, col=1)
+    figure.update_yaxes(title_text=_right(labelled), nticks=5, range=accuracy_range, row=1, col=1)
     figure.update_yaxes(title_text="At the edge (%)", range=[-3, 103], nticks=4, row=2, col=1)
     figure.update_layout(
         hovermode="x", legend=plots.legend(traceorder="normal"), showlegend=bool(alone)
     )
     return figure
+
+
+def certified_area(
+    together: policy.ThresholdSweep, bounds: Floats, *, final_exit_accuracy: float
+) -> go.Scatter:
+    """Where the accuracy is, by common threshold: at most `bounds` below the final exit's.
+
+    Args:
+        bounds: (points of together,) fractions, of all settings at once.
+    """
+    least = 100 * np.maximum(final_exit_accuracy - bounds, 0)
+    most = np.maximum(100 * together.accuracy, least)
+    return go.Scatter(
+        x=np.concatenate([together.grid, together.grid[::-1]]),
+        y=np.concatenate([most, least[::-1]]),
+        name="Bound for all settings at once",
+        meta="bound",
+        mode="lines",
+        fill="toself",
+        fillcolor=palette.faint(palette.LINE, 0.35),
+        line={"width": 0},
+        hoverinfo="skip",
+    )
 
 
 def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
@@ -183,12 +223,14 @@ def by_part(
     *,
     scale_pj: float,
     unit: str,
+    energy_range: tuple[float, float],
     beside: str,
 ) -> go.Figure:
     """Energy per image by part of the network, next to its baseline.
 
     Args:
         point, twin: part → pJ per image, in the order in which a sample passes the parts.
+        energy_range: of the energy axis, in its unit.
         beside: name of the baseline.
     """
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
@@ -211,7 +253,7 @@ def by_part(
                 hovertemplate=f"%{{y}}: %{{x:,.3~r}} {unit}<extra>{name}</extra>",
             )
         )
-    figure.update_xaxes(title_text=f"Energy per image ({unit})", rangemode="tozero", **_QUIET)
+    figure.update_xaxes(title_text=f"Energy per image ({unit})", range=energy_range, **_QUIET)
     size = 12 if len(parts) <= _MANY_PARTS else 9  # else plotly.js drops every other name
     figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": size}, **_QUIET)
     figure.update_layout(
@@ -266,8 +308,7 @@ def _right(labelled: bool) -> str:
     return "Accuracy (%)" if labelled else "Same as cloud (%)"
 
 
-def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) -> go.Scatter:
-    colour = palette.INK if present else palette.LINE
+def _frontier(frontier: Frontier, scale_pj: float, unit: str) -> go.Scatter:
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
     # Labels are at the low ends, which are furthest apart; only the widest has room for words.
     label = words if frontier.bits == FULL_PRECISION else str(frontier.bits)
@@ -278,16 +319,39 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) 
         x=frontier.energy_pj / scale_pj,
         y=100 * frontier.accuracy,
         customdata=clicks,
-        meta="frontier",
+        meta=f"frontier_{frontier.bits}",
         name=words,
         mode="lines+markers+text",
         text=labels,
         textposition="bottom center",
-        textfont={"color": colour if present else palette.TWIN_COLOUR, "size": 12},
-        line={"color": colour, "width": 2.5 if present else 1.5},
-        marker={"color": colour, "size": 5 if present else 4},
+        textfont={"color": palette.TWIN_COLOUR, "size": 12},
+        line={"color": palette.LINE, "width": 1.5},
+        marker={"color": palette.LINE, "size": 4},
         hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra>"
         "Click to select</extra>",
+        cliponaxis=False,
+    )
+
+
+def _highlight(frontiers: Sequence[Frontier], bits: int, scale_pj: float) -> go.Scatter:
+    """The selected bit width's line once more, in ink; the follower moves it to another's.
+
+    It has as many points as the longest line, so that every line fits: its last one is repeated.
+    """
+    longest = max((len(frontier.energy_pj) for frontier in frontiers), default=0)
+    x = y = np.full(longest, np.nan)
+    for frontier in frontiers:
+        if frontier.bits == bits:
+            places = np.minimum(np.arange(longest), len(frontier.energy_pj) - 1)
+            x, y = frontier.energy_pj[places] / scale_pj, 100 * frontier.accuracy[places]
+    return go.Scatter(
+        x=x,
+        y=y,
+        meta="highlight",
+        name="Selected bit width",
+        mode="lines",
+        line={"color": palette.INK, "width": 2.5, "simplify": False},
+        hoverinfo="skip",
         cliponaxis=False,
     )
 
@@ -322,7 +386,7 @@ def _curve(
     colour: str,
     *,
     legend: bool,
-    meta: str | None = None,
+    meta: str,
 ) -> go.Scatter:
     return go.Scatter(
         x=sweep.grid,

@@ -16,7 +16,7 @@ from hybrid.inference.live import (
     Progress,
     RecentImage,
 )
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import gallery, jobs, running
 from hybrid.ui.charts import Box
 from hybrid.ui.jobs import Job, Report, Turns
@@ -46,7 +46,8 @@ class LiveRun:
 
     def priced_as(self, view: View) -> "LiveRun":
         """The same run at the prices of another view."""
-        priced = replace(self.view, profile=view.profile, link=view.link, scope=view.scope)
+        asked = ("profile", "cloud", "link", "scope")
+        priced = replace(self.view, **{name: getattr(view, name) for name in asked})
         return replace(self, view=priced)
 
 
@@ -144,6 +145,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
             "Speed-up, measured",
             faster,
             f"by MACs {numbers.ratio(against.everything_macs / against.macs)}",
+            glossary.define("MAC"),
         ),
         Box(
             "MACs run",
@@ -159,6 +161,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
             "Uplink",
             numbers.kilobytes(against.uplink_bytes),
             f"instead of {numbers.kilobytes(against.everything_bytes)}",
+            glossary.define("uplink"),
         ),
     )
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from hybrid import zoo
 from hybrid.choosing.baselines import ComparedPoint, Comparison, compared_points, comparisons_at
-from hybrid.energy import Profile, layer_energy_pj
+from hybrid.energy import layer_energy_pj
 from hybrid.evaluation import Prices
 from hybrid.text import numbers
 from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
@@ -157,7 +157,7 @@ def _compared_files(view: View) -> tuple[Path, ...]:
 @cached(entries=32, files=_compared_files, of=without_thresholds)
 def baselines(view: View) -> tuple[pd.DataFrame, list[Comparison]]:
     """`baselines_table` at the view's prices, computed once for all sessions."""
-    return baselines_table(view.network, prices_at(view.profile, view.link, view.scope))
+    return baselines_table(view.network, prices_at(view.profile, view.link, view.scope, view.cloud))
 
 
 def _beside(static: ComparedPoint, hybrid: ComparedPoint | None) -> dict[str, str]:
@@ -192,12 +192,12 @@ def baselines_words(card: Card, comparisons: Sequence[Comparison], scope: str) -
     return f"Static networks with less energy ({scope}) than any hybrid as accurate: {names}."
 
 
-def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -> pd.DataFrame:
+def layer_table(variant: Variant, card: Card, prices: Prices) -> pd.DataFrame:
     """A row per layer in the order a sample meets them: place, shape, MACs, bits, energy, size.
 
-    Energy of one run of the layer on the profile in the scope; in `device`, if it runs on the
-    device.
+    Energy of one run of the layer where it runs; in `device`, a layer of the cloud costs nothing.
     """
+    paid = (prices.profile, prices.scope, prices.cloud)
     return pd.DataFrame(
         {
             "Layer": layer.name,
@@ -208,7 +208,7 @@ def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -
             "MACs": layer.macs,
             "Weight bits": layer.weight_bits,
             "Activation bits": layer.activation_bits,
-            "Energy (nJ)": layer_energy_pj(layer, profile, scope) / 1e3,
+            "Energy (nJ)": layer_energy_pj(layer, *paid) / 1e3,
             "Packed (B)": layer.packed_bytes,
         }
         for layer in variant.layers

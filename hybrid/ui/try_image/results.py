@@ -9,7 +9,7 @@ from PIL import Image
 
 from hybrid.data import images
 from hybrid.inference.single import ExitSaid, ImageRun
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.text.point import against
 from hybrid.ui import palette
 from hybrid.ui.charts import Box
@@ -61,16 +61,19 @@ def boxes(
             "Stops at",
             image_run.said[taken].name,
             f"{image_run.macs_run / 1e6:.2f} of {image_run.macs / 1e6:.2f} M MACs",
+            glossary.define("MAC"),
         ),
         Box(
             f"Energy ({scope})",
             numbers.energy(prices.costs.energy_pj[taken]),
             f"{against(scope)} {numbers.energy(prices.twin_energy_pj)}",
+            glossary.define("scope", "twin"),
         ),
         Box(
             "Uplink",
             numbers.kilobytes(prices.costs.uplink_bytes[taken]),
             f"raw image {numbers.kilobytes(card.image_bytes)}",
+            glossary.define("uplink"),
         ),
         Box(
             "Measured here",
@@ -87,8 +90,7 @@ def _baseline(twin: ImageRun) -> Box:
         "Full-precision baseline",
         twin.answer,
         _confident(twin),
-        "The full-precision twin: the same architecture with every layer at 32 bits and no early "
-        "exits.",
+        glossary.define("baseline", "twin"),
     )
 
 

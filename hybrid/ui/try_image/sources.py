@@ -20,7 +20,7 @@ from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import CROP, preprocess
 from hybrid.data.sources import MAX_FILES, read_upload
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import cache, framing, recording, uploads
 from hybrid.ui.view import DEFAULT_SPLIT
 from hybrid.zoo import Card
@@ -98,6 +98,7 @@ def _samples(card: Card) -> list[PickedImage]:
         key=f"try_sample_{card.dataset}",
         persist_state="session",
         width=280,
+        help=glossary.define("split"),
     )
     # The split is ordered by class: steps of a prime mix the classes.
     positions = (np.arange(first, first + OFFERED) * 7919) % len(test.labels)
