@@ -48,7 +48,8 @@ OFFERED = (
 
 
 FOLDED = {"Choose", "Networks", "Your data"}  # pages that need no thresholds
-OWN_ADDRESS = {"Choose", "Networks"}  # pages with a part of their own in the address
+# Pages with a part of their own in the address.
+OWN_ADDRESS = {"Choose", "Networks", "Try an image", "Your data"}
 
 
 app_frame.set_up()

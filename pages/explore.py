@@ -7,13 +7,15 @@ import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text import glossary
-from hybrid.text.point import against, headlines, honest, reach
-from hybrid.ui import app_frame, cache, gallery, session
+from hybrid.text import glossary, intervals
+from hybrid.text.point import against, headlines, honest, interval, reach
+from hybrid.ui import app_frame, cache, contact_sheet, gallery, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.explore import bands, certification, figures, follower, load, verdict
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.follower import place
+from hybrid.ui.explore.kept import section as kept
+from hybrid.ui.explore.kept.evaluated import record
 from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
@@ -43,6 +45,7 @@ def main() -> None:
         )
         show_headlines()
     details(view, drawn)
+    kept.draw()
     downloads(view)
     pictures()
     follower.mount(load.follower_settings(view), on_click=go_to_clicked)
@@ -145,6 +148,9 @@ def show_headlines() -> None:
             exits = exit_labels(view.early_exits)[:-1]
             st.caption(reach(point.outcome, exits, together=view.together))
         metrics(shown, columns=6)
+        if words := interval(point, labelled=data.labelled):
+            with st.container(key="explore_interval"):
+                st.caption(words, help=intervals.HELP)
         verdict.show(view, data, point)
     certification.show(view)
 
@@ -269,7 +275,7 @@ def downloads(view: View) -> None:
             st.download_button(
                 "This point (JSON)",
                 lambda: json.dumps(
-                    now["view"].write() | now["point"].as_row() | certification.export(now["view"]),
+                    record(now["view"], now["point"]) | certification.export(now["view"]),
                     indent=2,
                 ),
                 file_name=f"{view.network}-point.json",
@@ -309,7 +315,7 @@ def pictures() -> None:
 
 def show_groups(view: View, found: Sequence[gallery.Group]) -> None:
     """The groups of images side by side."""
-    for column, group in zip(st.columns(len(found)), found, strict=True):
+    for number, (column, group) in enumerate(zip(st.columns(len(found)), found, strict=True)):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{group.title}**")
             if not group.positions:
@@ -318,12 +324,14 @@ def show_groups(view: View, found: Sequence[gallery.Group]) -> None:
             images = load.pictures(view, group.positions)
             if images is None:
                 continue
-            st.image(
-                gallery.sprites(images, range(len(images))),
-                width="stretch",
-                alt=f"{group.title}: {', '.join(group.captions)}",
+            st.caption(f"{group.about} Click an image to try it.")
+            contact_sheet.show(
+                images,
+                group.captions,
+                key=f"explore_images_{number}",
+                split=view.split,
+                positions=group.positions,
             )
-            st.caption(f"{group.about} Row by row: {', '.join(group.captions)}.")
 
 
 def send_traces(view: View) -> None:

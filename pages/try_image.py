@@ -12,7 +12,7 @@ from hybrid.text import glossary, numbers
 from hybrid.ui import app_frame, palette, running, session
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.explore import load
-from hybrid.ui.try_image import figures, results, sources
+from hybrid.ui.try_image import figures, linked, results, sources
 from hybrid.ui.try_image.sources import PickedImage
 from hybrid.ui.view import View
 from hybrid.zoo import Card
@@ -26,7 +26,8 @@ def main() -> None:
     view = session.current()
     card = zoo.card(view.network)
     st.header("Try an image")
-    given = sources.choose(card)
+    one = linked.picked(view, card)
+    given = sources.choose(card) if one is None else [one]
     if not given:
         return
     runs = run_all(given, view)
@@ -51,6 +52,8 @@ def choose_one(given: Sequence[PickedImage], runs: Sequence[ImageRun], view: Vie
         for one, image_run in zip(given, runs, strict=True)
     ]
     st.caption(results.how_many_stop(runs))
+    if words := results.how_many_right(given, runs):
+        st.caption(words)
     chosen = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,

@@ -27,6 +27,7 @@ def main() -> None:
         help=glossary.define("split", "trace"),
     )
     chosen = choose_split(card)
+    session.write_address({} if chosen == NEW else {"saved": chosen})
     if chosen == NEW:
         new_split.draw(view, card)
         recordings(card)
@@ -43,6 +44,8 @@ def choose_split(card: Card) -> str:
         return NEW
     key = f"your_split_{card.network}"
     state = st.session_state
+    if (link := session.asked()) is not None:
+        state[key] = link.get("saved", NEW)
     if is_new(card):
         state[key] = state.pop("your_done")
     if state.get(key) not in {NEW, *names}:

@@ -25,6 +25,7 @@ from hybrid.choosing.files import (
     origin,
     point_file,
     save_point,
+    to_json,
     to_toml,
 )
 from hybrid.choosing.limits import Limits, Violation, at_least
@@ -60,5 +61,6 @@ __all__ = [
     "point_file",
     "save_point",
     "taken_from",
+    "to_json",
     "to_toml",
 ]

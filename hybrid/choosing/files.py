@@ -1,10 +1,12 @@
-"""A chosen point as `operating-point.toml`, which every tool that runs a network can read.
+"""A point as `operating-point.toml`, which every tool that runs a network can read.
 
 The file holds the choice, its prices, its certificate and the hash of its weights. A point is
-refused with other weights, because thresholds and certificate are valid only for its own.
+refused with other weights, because thresholds and certificate are valid only for its own. The JSON
+of a point from Explore has the same fields among its figures, and is read in the same way.
 """
 
 import datetime as dt
+import json
 import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -39,6 +41,7 @@ __all__ = [
     "origin",
     "point_file",
     "save_point",
+    "to_json",
     "to_toml",
 ]
 
@@ -66,6 +69,7 @@ class PointFile:
         uncertified: True if the loss has a limit that was only measured on the tuning images.
         origin: see `origin`.
         cloud_profile: of the cloud; empty if the cloud is priced like the device.
+        split: the split that its figures were shown for, in a file from Explore.
     """
 
     network: str
@@ -85,6 +89,7 @@ class PointFile:
     uncertified: bool = False
     origin: Mapping[str, str] = field(default_factory=dict)
     cloud_profile: str = ""
+    split: str | None = None
 
     @property
     def static(self) -> bool:
@@ -210,6 +215,12 @@ def to_toml(point: PointFile) -> str:
     return tomli_w.dumps({"format": FORMAT} | _listed(asdict(point)))
 
 
+def to_json(point: PointFile) -> dict[str, Any]:
+    """A point as JSON's numbers, texts and lists; what is empty or None is left out."""
+    values = {"format": FORMAT} | _listed(asdict(point))
+    return {key: value for key, value in values.items() if value not in ({}, "")}
+
+
 def load_point(path: Path) -> PointFile:
     """Read a point, and check that its network is here with the same weights.
 
@@ -218,13 +229,14 @@ def load_point(path: Path) -> PointFile:
         UnknownNameError, BitWidthError: its network or variant is not here.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = _values(path)
     except FileNotFoundError:
         raise PointError(
             f"There is no file {path}; write one with `hybrid choose --out`."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PointError(f"{path} cannot be read as TOML: {error}; {_AGAIN}.") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        kind = "JSON" if _is_json(path) else "TOML"
+        raise PointError(f"{path} cannot be read as {kind}: {error}; {_AGAIN}.") from None
     point = _checked(values, path)
     variant = zoo.variant(point.network, point.bits, static=point.static)
     try:
@@ -240,6 +252,20 @@ def load_point(path: Path) -> PointFile:
             f"({point.weights_sha256[:12]}, not {own[:12]}); {_AGAIN}."
         )
     return point
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The fields of a point in a file of either form."""
+    text = path.read_text("utf-8")
+    if not _is_json(path):
+        return tomllib.loads(text)
+    read: dict[str, Any] = json.loads(text)
+    known = {"format"} | {one.name for one in fields(PointFile)} - {"certificate"}
+    return {key: read[key] for key in known.intersection(read)}
 
 
 def _unless(value: str, default: str) -> str | None:

@@ -87,7 +87,7 @@ def _read_point(context: typer.Context, path: Path | None) -> Path | None:
         "cloud_profile": point.cloud_profile,
         "link": point.link,
         "scope": point.scope,
-    }
+    } | ({"split": point.split} if point.split else {})
     return path
 
 
@@ -95,7 +95,8 @@ PointFile = Annotated[
     Path | None,
     typer.Option(
         "--point",
-        help="File written by `choose --out`, with network, bits, thresholds and prices.",
+        help="File with network, bits, thresholds and prices, from `choose --out` (TOML) or from "
+        "Explore (JSON).",
         is_eager=True,
         callback=_read_point,
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hybrid.text import numbers
+from hybrid.text import intervals, numbers
 
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, PointFile, ProfileCheck
@@ -156,8 +156,12 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
         yield f"leave at exit {number}", f"{100 * fraction:.2f} %"
     yield "take the final exit", f"{100 * outcome.exit_fractions[-1]:.2f} %"
     if outcome.labelled:
-        yield "accuracy", f"{100 * outcome.accuracy:.2f} %"
-        yield "final exit's accuracy", f"{100 * outcome.final_exit_accuracy:.2f} %"
+        right, final, samples = outcome.correct, outcome.final_exit_correct, outcome.samples
+        yield "accuracy", f"{100 * outcome.accuracy:.2f} %" + _interval(right, samples)
+        yield (
+            "final exit's accuracy",
+            f"{100 * outcome.final_exit_accuracy:.2f} %" + _interval(final, samples),
+        )
     else:
         yield "accuracy", "unknown: these images have no labels"
     if point.twin_accuracy is not None:
@@ -170,6 +174,12 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
     long = point.latency_ms >= 1000
     yield "latency", f"{point.latency_ms:,.0f} ms" if long else f"{point.latency_ms:.3g} ms"
     yield "uplink", f"{point.uplink_bytes:.1f} bytes"
+
+
+def _interval(correct: int, samples: int) -> str:
+    """The 95 % interval of an accuracy of few images."""
+    words = intervals.between(correct, samples)
+    return f", 95 % interval {words}" if words else ""
 
 
 def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from hybrid.policy.curves import (
     threshold_grid,
 )
 from hybrid.policy.frontiers import Frontier, evenly, frontier, frontier_on, undominated
+from hybrid.policy.intervals import Interval, of_few, wilson
 from hybrid.policy.points import (
     OperatingPoint,
     Outcome,
@@ -31,6 +32,7 @@ __all__ = [
     "GRID",
     "AllPoints",
     "Frontier",
+    "Interval",
     "OperatingPoint",
     "Outcome",
     "PerClass",
@@ -43,6 +45,7 @@ __all__ = [
     "frontier",
     "frontier_on",
     "mean_cost",
+    "of_few",
     "operating_point",
     "outcome",
     "payload",
@@ -50,4 +53,5 @@ __all__ = [
     "sweep",
     "threshold_grid",
     "undominated",
+    "wilson",
 ]

@@ -100,10 +100,6 @@ TERMS: Mapping[str, Term] = {
         meaning="Network, bit width and thresholds, and what follows from them: exit fractions, "
         "accuracy, energy, latency, uplink."
     ),
-    "Pareto set": Term(
-        meaning="The candidates' points that no other point of the same candidate beats in every "
-        "limited figure."
-    ),
     "profile": Term(
         meaning="A published energy model of hardware, or of a radio link, as a TOML file with its "
         "source.",

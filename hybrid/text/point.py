@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hybrid.energy import ExitCosts
-from hybrid.policy import OperatingPoint, Outcome
+from hybrid.policy import OperatingPoint, Outcome, of_few, wilson
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import glossary, numbers
 
 __all__ = [
+    "INTERVAL",
     "UNLABELLED",
     "Headline",
     "against",
@@ -22,6 +23,7 @@ __all__ = [
     "headline_templates",
     "headlines",
     "honest",
+    "interval",
     "reach",
     "reach_templates",
     "spoken_template",
@@ -35,6 +37,11 @@ UNLABELLED = (
     "These images have no labels, so the accuracy is unknown. Shown instead: the share of images "
     "answered as the cloud would answer them. Early exits cost at most as much accuracy as the "
     "share on which the two differ."
+)
+# Below the headlines, where the accuracy is that of few images.
+INTERVAL = (
+    "{samples:count} images are few: with 95 % confidence, the accuracy on images like these is "
+    "between {accuracy_low:percent} and {accuracy_high:percent}."
 )
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
@@ -176,6 +183,13 @@ def values(point: OperatingPoint) -> dict[str, float]:
     }
 
 
+def interval(point: OperatingPoint, *, labelled: bool) -> str:
+    """The interval of the accuracy in a sentence; empty if it is unknown or of many images."""
+    outcome = point.outcome
+    few = labelled and of_few(outcome.correct, outcome.samples)
+    return numbers.fill(INTERVAL, values(point)) if few else ""
+
+
 def spoken_template(scope: str, *, labelled: bool = True) -> str:
     """One sentence for a screen reader, each time a slider comes to rest."""
     accuracy = "{accuracy:percent_2}" if labelled else "unknown"
@@ -315,6 +329,7 @@ def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:
 
 
 def _outcome_values(outcome: Outcome) -> dict[str, float]:
+    accuracy = wilson(outcome.correct, outcome.samples)
     by_exit = {f"exit_fraction_{i}": share for i, share in enumerate(outcome.exit_fractions)}
     counts = outcome.exit_counts
     by_exit |= {f"reached_{i}": sum(counts[i:]) for i in range(len(counts))}
@@ -323,5 +338,7 @@ def _outcome_values(outcome: Outcome) -> dict[str, float]:
         "at_edge": sum(outcome.exit_counts[:-1]),
         "edge_fraction": outcome.edge_fraction,
         "accuracy": outcome.accuracy,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
         "error": 1 - outcome.accuracy,
     }

@@ -23,7 +23,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
-from hybrid.ui import address, cache, controls, recording, session, uploads
+from hybrid.ui import address, cache, controls, recording, session, toolbar, uploads
 from hybrid.ui.view import View
 
 __all__ = [
@@ -83,7 +83,6 @@ def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | 
     )
     with holder:
         view = controls.sliders(offers, choice)
-    session.keep(view)
     if not own_part:
         session.write_address({})
     return view
@@ -169,6 +168,7 @@ def empty() -> None:
 
 def finish_run() -> None:
     """Last line of app.py: the page is complete."""
+    toolbar.mount()
     _LINKS.pop(_session_id(), None)
     session.finish_run()
     _freeze()

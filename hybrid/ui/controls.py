@@ -4,7 +4,7 @@ The app frame draws them once per run, so that they keep their values on every p
 widget has a key that begins with the page's name, as in `explore_table`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ MEASURE_WORDS = {
     "margin": "Margin",
     "entropy": "Entropy",
 }
+_BACK = "slider_back"
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
 _FOLDER = Path(__file__).parent
 _STYLE = st.components.v2.component(
@@ -48,6 +49,9 @@ _SCOPE_HELP = (
     "written once.  \n"
     "**device**: edge compute, memory and radio. The cloud costs the battery nothing, and the "
     "baseline is sending the raw image."
+)
+_BITS_HELP = glossary.define(
+    "bit width", "edge segment", "cut", note="The cloud's width is on the page Networks."
 )
 _CLOUD_HELP = (
     "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "
@@ -109,7 +113,9 @@ def choices(offers: Offers) -> dict[str, Any]:
 
 
 def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
-    """Bit width, and a threshold for each early exit or one for all; the view they complete.
+    """Bit width, and a threshold for each early exit or one for all.
+
+    Returns the view that they complete, which is the current one from here on.
 
     Args:
         offers: the choices on this machine.
@@ -123,7 +129,8 @@ def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
     first, *columns, last = st.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")
     with first:
         bits = _bits(sorted(exits_of), held)
-    with last:
+    beside = last.container(horizontal=True, gap="xsmall")
+    with beside:
         mode = _mode()
     # From the current view, so that fields without a control keep their values.
     blank = replace(session.current(), **choice)
@@ -134,23 +141,33 @@ def sliders(offers: Offers, choice: Mapping[str, Any]) -> View:
     for number, (key, column) in enumerate(zip(keys, columns, strict=False)):
         with column:
             values.append(_slider(key, number, blank))
-    _STYLE(key="slider_style")
     chosen = tuple(values * exits) if blank.together else tuple(values)
-    return replace(blank, thresholds=chosen)
+    view = replace(blank, thresholds=chosen)
+    session.keep(view)  # which decides whether there is something to undo
+    with beside:
+        _back()
+    _STYLE(key="slider_style")
+    return view
 
 
 def _mode() -> str:
-    """A slider for each exit or one for all; and the buttons that take changes back."""
-    with st.container(horizontal=True, gap="xsmall", key="slider_mode"):
-        mode = st.segmented_control(
-            "Thresholds",
-            ("each", "one"),
-            key="sliders",
-            required=True,
-            format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
-            on_change=session.change_mode,
-            label_visibility="collapsed",
-        )
+    """A slider for each exit, or one for all."""
+    mode = st.segmented_control(
+        "Thresholds",
+        ("each", "one"),
+        key="sliders",
+        required=True,
+        format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
+        on_change=session.change_mode,
+        label_visibility="collapsed",
+    )
+    return mode or "each"
+
+
+@st.fragment(key=_BACK)
+def _back() -> None:
+    """The buttons that take changes back; drawn again after each change of a slider."""
+    with st.container(horizontal=True, gap="xsmall"):
         st.button(
             "Undo",
             key="undo",
@@ -158,7 +175,8 @@ def _mode() -> str:
             help="Take back the last change of bit width or thresholds.",
             type="tertiary",
             disabled=not session.can_undo(),
-            on_click=session.undo,
+            on_click=_step,
+            args=(session.undo,),
         )
         st.button(
             "Reset",
@@ -166,9 +184,14 @@ def _mode() -> str:
             icon=":material/restart_alt:",
             help="Set bit width and thresholds to their defaults.",
             type="tertiary",
-            on_click=session.reset,
+            on_click=_step,
+            args=(session.reset,),
         )
-    return mode or "each"
+
+
+def _step(step: Callable[[], None]) -> None:
+    step()
+    st.rerun()  # redraws the sliders too, not only the fragment
 
 
 def _moved() -> None:
@@ -176,13 +199,13 @@ def _moved() -> None:
     fragments = session.move_sliders()
     if fragments is None:
         st.rerun()
-    st.rerun(fragments)
+    st.rerun((*fragments, _BACK))
 
 
 @st.fragment
 def _bits(offered: list[int], held: int) -> int:
     if len(offered) == 1:
-        st.caption(f"Bit width of the edge: {held}")
+        st.caption(f"Bit width of the edge: {held}", help=_BITS_HELP)
         return held
     return int(
         st.select_slider(
@@ -190,12 +213,7 @@ def _bits(offered: list[int], held: int) -> int:
             offered,
             key="bits",
             on_change=_moved,
-            help=glossary.define(
-                "bit width",
-                "edge segment",
-                "cut",
-                note="The cloud's width is on the page Networks.",
-            ),
+            help=_BITS_HELP,
         )
     )
 

@@ -30,6 +30,8 @@ __all__ = [
     "Session",
     "asked",
     "can_undo",
+    "carried",
+    "carry",
     "change",
     "change_mode",
     "current",
@@ -50,6 +52,7 @@ __all__ = [
     "write_address",
 ]
 
+CARRIED = ("kept",)  # names of the texts that links carry besides the view
 _TOLD = 2  # whole runs of a page in which the browser is sent the values of the controls
 _KEY = "session"
 _STEPS_BACK = 100
@@ -67,6 +70,7 @@ class Session:
     moves. asked: the link that the present run must show, if any. part: the page's own part of the
     address; None until this run has written it. planned: what a button changes on the next page.
     past: what undo goes back to, the latest last. remembered: the last value of each exit's slider.
+    carried: texts that the address carries on every page besides the view, by the names of CARRIED.
     """
 
     view: View
@@ -80,6 +84,7 @@ class Session:
     planned: Mapping[str, Any] = field(default_factory=dict)
     past: list[Point] = field(default_factory=list)
     remembered: dict[str, float] = field(default_factory=dict)
+    carried: dict[str, str] = field(default_factory=dict)
 
 
 def current() -> View:
@@ -106,6 +111,7 @@ def resume(link: Mapping[str, str] | None, offers: Offers) -> tuple[str, ...]:
     """
     if link is not None:
         _adopt(View.read(link, offers))
+        _session().carried = {name: link[name] for name in CARRIED if link.get(name)}
     now = _session()
     now.asked, now.part = link, None
     now.follows = None  # the page registers its fragments again
@@ -173,7 +179,19 @@ def write_address(part: Mapping[str, str]) -> None:
     """
     now = _session()
     now.part = part
-    address.show(now.view.write() | dict(part))
+    address.show(_query())
+
+
+def carried(name: str) -> str:
+    """A text that the address carries besides the view; empty without one."""
+    return _session().carried.get(name, "")
+
+
+def carry(name: str, text: str) -> None:
+    """Let the address carry a text on every page, empty for none; only from a callback."""
+    now = _session()
+    now.carried = {key: value for key, value in (now.carried | {name: text}).items() if value}
+    address.change(_query())
 
 
 def follow_with(*fragments: str) -> None:
@@ -199,7 +217,7 @@ def move_sliders() -> tuple[str, ...] | None:
     values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
     values *= now.view.early_exits // len(values)
     keep(replace(now.view, bits=bits, thresholds=values))
-    address.change(now.view.write() | dict(now.part or {}))
+    address.change(_query())
     return fragments
 
 
@@ -287,6 +305,11 @@ def _set(view: View) -> None:
     _session().view = view
     for key, value in view.widgets.items():
         st.session_state[key] = value
+
+
+def _query() -> dict[str, str]:
+    now = _session()
+    return now.view.write() | now.carried | dict(now.part or {})
 
 
 def _point(view: View) -> Point:

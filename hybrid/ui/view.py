@@ -28,7 +28,7 @@ __all__ = [
     "without_thresholds",
 ]
 
-# A slider at its default is not in the address, so this number is part of what every link means.
+# A link may leave a threshold out, so this number is part of what such links mean.
 DEFAULT_THRESHOLD = 0.8
 DEFAULT_BITS = 4  # if offered: few bits, and nearly as accurate as the twin
 DEFAULT_SPLIT = "test"  # a link names a split only if it is one of the user's

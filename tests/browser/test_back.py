@@ -222,7 +222,7 @@ def test_one_press_undoes_a_change_of_networks(explore: Any) -> None:
     are_steps(
         explore,
         {
-            "variant": lambda page: page.get_by_text("Static 2 bit", exact=True).first.click(),
+            "variant": choose_option("networks_variant_trees-toy_4", "Static 4 bit"),
             "bit width, and the variant with it": choose_option("bits", "1"),
         },
     )
@@ -230,7 +230,7 @@ def test_one_press_undoes_a_change_of_networks(explore: Any) -> None:
 
 def test_one_press_undoes_a_limit_of_choose(explore: Any) -> None:
     follow("Choose")(explore)
-    explore.wait_for_selector(".st-key-choose_report button", timeout=PATIENCE_MS)
+    explore.wait_for_selector("[data-testid=stTable]", timeout=PATIENCE_MS)
 
     are_steps(
         explore,
@@ -259,6 +259,7 @@ def test_back_from_a_split_opened_in_explore_leads_to_your_data(page: Any, with_
     page.goto(f"{with_split}/?{START}", timeout=PATIENCE_MS)
     page.wait_for_selector(READY, timeout=PATIENCE_MS)
     follow("Your data")(page)
+    are_steps(page, {"saved split": choose_option("your_split_trees-toy", "mine")})
     page.get_by_role("button", name="Open in Explore").wait_for(timeout=PATIENCE_MS)
     before = shown(page)
 

@@ -75,6 +75,7 @@ def energy(point: Point | None) -> float:
     return math.inf if point is None else point.tune.energy_pj
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=150)
 @given(
     seeds, fractions, fractions, confidences, confidences,
@@ -109,7 +110,7 @@ def stricter(loose: Limits, other: Limits, which: str) -> Limits:
     return replace(loose, **{name: pick(given) if given else None})
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 @given(seeds, fractions, confidences, st.sampled_from([*AT_MOST, *AT_LEAST]))
 def test_a_limit_that_is_already_kept_changes_nothing(
     seed: int, wanted: Fractions, confidence: float | None, figure: str
@@ -156,7 +157,7 @@ def test_the_paths_of_certificates_are_the_same_for_all_limits() -> None:
         assert energies == sorted(energies, reverse=True)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 @given(seeds, fractions, st.floats(0, 0.999))
 def test_a_point_that_only_the_certificate_rules_out_is_certified_at_its_bound(
     seed: int, wanted: Fractions, loss: float

@@ -220,7 +220,7 @@ def test_a_report_opens_without_a_network(run: Run, tmp_path: Path) -> None:
 def test_a_choice_is_repeated_by_the_command_that_it_prints(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "point.toml"
     words = (
-        "choose", "digits-vgg", "--max-loss", "20.5", "--confidence", "0.8", "--min-accuracy", "90",
+        "choose", "digits-vgg", "--max-loss", "20.5", "--confidence", "0.8", "--min-accuracy", "5",
         "--max-p95-latency-ms", "900", "--scope", "device", "--measure", "margin",
     )  # fmt: skip
     said = parsed(run(*words, "--json", "--out", str(path)))

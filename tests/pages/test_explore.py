@@ -131,7 +131,9 @@ def test_a_threshold_comes_back_with_a_bit_width_that_has_its_exit(
 
 def test_undo_takes_back_one_change_after_the_other(explore: Explore) -> None:
     app = explore(**TOY, t1="0.6", t2="0.3")
+    assert app.button(key="undo").disabled
     app.slider(key="t1").set_value(0.4).run()
+    assert not app.button(key="undo").disabled
     app.select_slider(key="bits").set_value(4).run()
     app.segmented_control(key="sliders").set_value("one").run()
     app.segmented_control(key="scope").set_value("device").run()
@@ -405,7 +407,7 @@ def test_the_downloaded_point_is_what_the_policy_says_of_the_sliders(
     point = json.loads(handed_out["explore_json"]())
 
     counted = outcome(2, 0.4567, 0.5)
-    assert (point["network"], point["bits"]) == ("trees-toy", "2")
+    assert (point["network"], point["bits"]) == ("trees-toy", 2)
     assert point["thresholds"] == [0.4567, 0.5]
     assert point["exit_counts"] == list(counted.exit_counts)
     assert point["accuracy"] == counted.accuracy

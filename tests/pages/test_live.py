@@ -14,6 +14,7 @@ from hybrid import policy, zoo
 from hybrid.inference import live
 from hybrid.traces import trace
 from hybrid.ui import jobs, running
+from tests.pages.sheets import sheets
 from tests.ui.waiting import SOON_S, ReportingJob, wait_for_jobs
 
 NETWORK = "digits-vgg"
@@ -204,8 +205,10 @@ def test_the_images_that_left_are_told_by_their_class(opened: Open):
     seen = progress.recent[-1]
     words = [str(one.label) if one.label == one.answer else f"{one.label} taken for {one.answer}"
              for one in seen]  # fmt: skip
-    assert ", ".join(words) in [caption.value for caption in app.caption]
-    assert len(app.get("image")) == sum(bool(recent) for recent in progress.recent)
+    drawn = sheets(app)
+    assert len(drawn) == sum(bool(recent) for recent in progress.recent)
+    assert drawn[-1]["captions"] == words
+    assert drawn[-1]["positions"] == [one.position for one in seen]
 
 
 def test_damaged_weights_are_one_sentence_and_the_page_goes_on(opened: Open, folder: Path):

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import policy, zoo
 from hybrid.data import user_splits
-from hybrid.ui import app_frame, gallery, jobs
+from hybrid.ui import app_frame, contact_sheet, jobs
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
 NETWORK = "digits-vgg"
@@ -84,14 +84,14 @@ def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTes
 def test_a_recording_that_ends_while_its_form_is_drawn_is_shown(
     page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = gallery.sprites
+    drawn = contact_sheet.show
 
     def late(*given: Any, **named: Any) -> Any:
         for job in jobs.pool().alike("user split", NETWORK):
             assert job.wait(120)
         return drawn(*given, **named)
 
-    monkeypatch.setattr(gallery, "sprites", late)
+    monkeypatch.setattr(contact_sheet, "show", late)
     upload(page, pngs(digits()))
 
     record(page, again=False)

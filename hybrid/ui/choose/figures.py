@@ -144,10 +144,10 @@ def loss_curve(curve: LossCurve, limit: float | None) -> go.Figure:
     if limit is not None:
         line = {"color": palette.INK, "width": 1.5, "dash": "dot"}
         figure.add_vline(x=limit, line=line)
-    figure.update_xaxes(title_text="Accuracy that may be lost (points)", fixedrange=True, **_QUIET)
+    figure.update_xaxes(title_text="Accuracy that may be lost (points)", **_QUIET)
     figure.update_yaxes(
         title_text=f"Least energy per image ({unit}, log)", type="log",
-        tickformat="~g", fixedrange=True, **_QUIET,
+        tickformat="~g", **_QUIET,
     )  # fmt: skip
     figure.update_layout(hovermode="closest", dragmode=False, legend=plots.legend())
     return figure
@@ -188,9 +188,9 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     else:
         figure.update_xaxes(rangemode="tozero")
     unit = "µJ, log" if wide else "µJ"
-    figure.update_xaxes(title_text=f"Energy per image ({unit})", fixedrange=True, **_QUIET)
-    figure.update_yaxes(autorange="reversed", fixedrange=True, **_QUIET)
-    figure.update_layout(legend=plots.legend(), dragmode=False)
+    figure.update_xaxes(title_text=f"Energy per image ({unit})", **_QUIET)
+    figure.update_yaxes(autorange="reversed", **_QUIET)
+    figure.update_layout(legend=plots.legend())
     return figure
 
 

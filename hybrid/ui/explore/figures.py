@@ -34,7 +34,7 @@ Figure = go.Figure
 Figures = dict[str, go.Figure]
 
 _RING = {"color": palette.INK, "width": 2}
-_QUIET = palette.AXES | {"fixedrange": True}
+_QUIET = palette.AXES
 _MANY_PARTS = 12
 
 
@@ -57,7 +57,7 @@ def tradeoff(
         scale_pj, unit: of the energy axis.
         labelled: if False, accuracy is agreement with the final exit.
     """
-    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8}, dragmode=False)
+    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 28, "b": 8})
     for frontier in frontiers:
         figure.add_trace(_frontier(frontier, scale_pj, unit))
     figure.add_trace(_highlight(frontiers, bits, scale_pj))
@@ -105,7 +105,7 @@ def over_threshold(
         area: from `certified_area`; drawn below the curves.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
-    figure.update_layout(plots.empty(height=330, dragmode=False).layout)
+    figure.update_layout(plots.empty(height=330).layout)
     if area is not None:
         figure.add_trace(area, row=1, col=1)
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))
@@ -172,7 +172,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
     exits = len(outcome.exit_counts) - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     right, wrong = exits + 2, exits + 3
-    figure = plots.empty(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16}, dragmode=False)
+    figure = plots.empty(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16})
     figure.add_trace(
         go.Sankey(
             meta="flow",
@@ -236,7 +236,7 @@ def by_part(
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
     both = dict.fromkeys([*point, *twin])
     parts = [*(part for part in both if part not in ends), *ends]
-    figure = plots.empty(height=max(330, 90 + 12 * len(parts)), dragmode=False)
+    figure = plots.empty(height=max(330, 90 + 12 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
         (beside, twin, palette.TWIN_COLOUR, "twin_parts"),
@@ -270,7 +270,7 @@ def per_class(
     exits = fractions.shape[1] - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     height = max(330, 90 + 20 * len(classes))
-    figure = plots.empty(height=height, dragmode=False)
+    figure = plots.empty(height=height)
     names = exit_labels(exits)
     for i, colour in enumerate(colours):
         figure.add_trace(
@@ -286,7 +286,7 @@ def per_class(
         )
     figure.add_trace(
         go.Scatter(
-            name="Accuracy" if labelled else "Same as cloud",
+            name=f"{'Accuracy' if labelled else 'Same as cloud'}, 95 % interval",
             meta="class_accuracy",
             x=100 * counted.accuracy,
             y=list(classes),
@@ -296,12 +296,38 @@ def per_class(
             cliponaxis=False,
         )
     )
+    figure.add_trace(_class_intervals(counted, classes))
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
     # Class names that are digits are names, not numbers; an automatic range would leave gaps.
     figure.update_yaxes(range=[len(classes) - 0.5, -0.5], type="category", **_QUIET)
     legend = plots.legend(traceorder="normal", y=1 + 8 / height)
     figure.update_layout(barmode="stack", bargap=0.3, legend=legend)
     return figure
+
+
+def class_intervals(counted: policy.PerClass) -> Floats:
+    """(2 · classes,): the low ends of the accuracies in percent, then the high ends."""
+    right = counted.correct_counts.sum(axis=1)
+    ends = [
+        policy.wilson(int(n), int(of)) if of else policy.Interval(low=np.nan, high=np.nan)
+        for n, of in zip(right, counted.samples, strict=True)
+    ]
+    return 100 * np.array([one.low for one in ends] + [one.high for one in ends])
+
+
+def _class_intervals(counted: policy.PerClass, classes: Sequence[str]) -> go.Scatter:
+    """A thin mark at each end of the accuracy's interval."""
+    return go.Scatter(
+        name="End of the interval",
+        showlegend=False,
+        meta="class_interval",
+        x=class_intervals(counted),
+        y=[*classes, *classes],
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 9, "line": {"color": palette.INK, "width": 1}},
+        hovertemplate="%{y}: %{x:.1f} %",
+        cliponaxis=False,
+    )
 
 
 def _right(labelled: bool) -> str:

@@ -1,6 +1,6 @@
 """A new split on Your data: its images, their labels, a name, and the button that records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,10 @@ from hybrid.data.sources import ignored_words
 from hybrid.data.sources.tables import MAX_LABELS_BYTES
 from hybrid.errors import HybridError
 from hybrid.text import numbers
-from hybrid.ui import app_frame, framing, gallery, running, uploads
+from hybrid.ui import app_frame, contact_sheet, framing, running, uploads
 from hybrid.ui.view import View
 from hybrid.ui.your_data import images, recorder, saved_split
-from hybrid.ui.your_data.images import Found, Upload
+from hybrid.ui.your_data.images import Found, Preview, Upload
 from hybrid.zoo import Card
 
 __all__ = ["draw"]
@@ -250,25 +250,23 @@ def _show_previews(found: Found, card: Card) -> None:
         st.caption("None of the images tried for a preview could be read.")
         return
     pixels = np.stack([one.pixels for one in shown])
-    st.image(
-        gallery.sprites(pixels, range(len(shown))),
-        width="stretch",
-        alt=f"{len(shown)} of the images at the network's input size.",
-    )
-    st.caption(
-        f"{len(shown)} of them at the network's input size, {card.size}×{card.size} pixels"
-        f"{', row by row:' if found.matches else '.'}"
-    )
-    if found.matches:
-        st.text(", ".join(one.word for one in shown))
+    st.caption(f"{len(shown)} of them at the network's input size, {card.size}×{card.size} pixels.")
+    words = [one.word if found.matches else "" for one in shown]
+    contact_sheet.show(pixels, words, key="your_images")
+    _show_originals(shown, fit, key=_key_of("fit", found, card))
+
+
+def _show_originals(shown: Sequence[Preview], fit: str, *, key: str) -> None:
+    """Pictures that are not square, with what the network gets of them, and the choice of it."""
     originals = [one.original for one in shown if one.original is not None]
-    if originals:
-        framing.choose_fit(key=_key_of("fit", found, card))
-        st.image(
-            [framing.outlined(picture, fit) for picture in originals[:ORIGINALS]],
-            width=ORIGINAL_WIDTH,
-        )
-        st.caption(f"{len(originals)} of the {len(shown)} are not square. {framing.words(fit)}")
+    if not originals:
+        return
+    framing.choose_fit(key=key)
+    st.image(
+        [framing.outlined(picture, fit) for picture in originals[:ORIGINALS]],
+        width=ORIGINAL_WIDTH,
+    )
+    st.caption(f"{len(originals)} of the {len(shown)} are not square. {framing.words(fit)}")
 
 
 def _labels_of(

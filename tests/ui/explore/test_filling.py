@@ -98,6 +98,7 @@ def expected(view: View) -> dict[str, Any]:
         | {
             "verdict": [point.verdict(now, best, static_bits=statics, **told), None],
             "reach": [point.reach(now.outcome, names[:-1], together=view.together), None],
+            "interval": [point.interval(now, labelled=data.labelled), None],
         },
         "better": at,
         "labels": point.flow_labels(now.outcome, names, labelled=data.labelled),
@@ -162,7 +163,7 @@ def without_letters(data: dict[str, Any]) -> dict[str, Any]:
     known = bare["templates"]
     known |= {key: [strip(text) for text in known[key]] for key in ("flow", "reach")}
     known["verdict"] = {kind: strip(text) for kind, text in known["verdict"].items()}
-    known["spoken"] = strip(known["spoken"])
+    known |= {key: strip(known[key]) for key in ("interval", "spoken")}
     for form in bare["numbers"]["formats"].values():
         form["zero"] = None
         form["units"] = [unit | {"suffix": ""} for unit in form["units"]]

@@ -133,6 +133,17 @@ export function mean(counts, costs, samples) {
   return total / samples;
 }
 
+// Wilson's interval of a fraction, [low, high], as hybrid.policy.wilson.
+export function wilson(successes, samples) {
+  const z = 1.959963984540054;
+  const seen = successes / samples;
+  const spread = z ** 2 / samples;
+  const middle = (seen + spread / 2) / (1 + spread);
+  const half = Math.sqrt(spread * (seen * (1 - seen) + spread / 4)) / (1 + spread);
+  const low = successes === 0 ? 0 : Math.max(middle - half, 0);
+  return [low, successes === samples ? 1 : Math.min(middle + half, 1)];
+}
+
 // An operating point: its counts, and its costs as means per sample.
 export function operatingPoint(trace, prices, thresholds) {
   const { samples } = trace;

@@ -4,7 +4,7 @@
 // point as hybrid.text.point.values does. Compared with Python by
 // tests/ui/explore/test_filling.py.
 
-import { betterThan } from "./counting.js";
+import { betterThan, sum, wilson } from "./counting.js";
 
 const SLOT = /\{(\w+):(\w+)\}/;
 const PARSED = new Map(); // a template to its literals, names and kinds in turn: parsed once
@@ -54,6 +54,7 @@ export function words(data, point) {
   for (const key in headlines) texts[key] = headlines[key].map(filled);
   const reached = point.reached.slice(0, -1).filter((n) => n > 0).length;
   texts.reach = [filled(templates.reach[reached]), null];
+  texts.interval = [filled(templates.interval), null];
   return {
     words: texts,
     labels: templates.flow.map(filled),
@@ -65,9 +66,12 @@ export function words(data, point) {
 function named(data, point, better) {
   const { exitCounts, samples, accuracy, energy_pj } = point;
   const { alternatives } = data;
+  const [low, high] = wilson(sum(point.rightCounts), samples);
   const values = {
     samples,
     accuracy,
+    accuracy_low: low,
+    accuracy_high: high,
     energy_pj,
     at_edge: point.edgeCount,
     edge_fraction: point.edgeFraction,

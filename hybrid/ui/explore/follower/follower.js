@@ -10,7 +10,7 @@
 // price costs no second transfer. What cannot be counted here fades until Python has drawn it.
 
 import { areaOf, boundAt, kindOfClaim } from "./certifying.js";
-import { mean, operatingPoint, sum, sweep, sweepTogether } from "./counting.js";
+import { mean, operatingPoint, sum, sweep, sweepTogether, wilson } from "./counting.js";
 import { fill, words } from "./filling.js";
 import {
   canDraw,
@@ -270,7 +270,10 @@ const FIGURES = {
     const classes = [...Array(trace.classes).keys()];
     const taking = (i) => classes.map((c) => byClass[c * trace.exits + i]);
     const bars = exitCounts.map((_, i) => [`class_${i}`, "x", shares(taking(i))]);
-    return [...bars, ["class_accuracy", "x", shares(Array.from(rightByClass))]];
+    const right = Array.from(rightByClass);
+    const ends = right.map((n, c) => wilson(n, trace.classSamples[c]));
+    const interval = [0, 1].flatMap((end) => ends.map((one) => 100 * one[end]));
+    return [...bars, ["class_accuracy", "x", shares(right)], ["class_interval", "x", interval]];
   },
 };
 

@@ -165,8 +165,14 @@ function animate(graph, moves) {
   ).catch(() => {}); // the next one came before this one was done
 }
 
-// Let an axis show this range; nothing happens where it already does.
+const WANTED = new WeakMap(); // by graph and axis: the range wanted last
+
+// Let an axis show this range; nothing happens where it already does. A reader's zoom stays until
+// another range is wanted.
 export function showRange(graph, axis, [low, high]) {
+  const wanted = WANTED.get(graph) ?? {};
+  if (wanted[axis] === `${low} ${high}`) return;
+  WANTED.set(graph, { ...wanted, [axis]: `${low} ${high}` });
   const now = graph._fullLayout[axis]?.range;
   if (!now || (Math.abs(now[0] - low) < 1e-9 && Math.abs(now[1] - high) < 1e-9)) return;
   window.Plotly.relayout(graph, { [`${axis}.range`]: [low, high] });

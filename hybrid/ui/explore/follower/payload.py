@@ -146,6 +146,7 @@ def templates(
     |---------|-------------|------------------------------------------|
     | verdict | kind to str | the verdict, by what the better point is |
     | reach   | list of str | by how many early exits are reached      |
+    | interval | str        | of the accuracy, where images are few    |
     | flow    | list of str | labels of the flow's nodes               |
     | spoken  | str         | for a screen reader, at rest             |
     """
@@ -153,6 +154,7 @@ def templates(
     return {
         "verdict": point.verdict_templates(static_bits, scope=view.scope, labelled=labelled),
         "reach": point.reach_templates(exits[:-1], together=view.together),
+        "interval": point.INTERVAL,
         "flow": point.flow_templates(exits, labelled=labelled),
         "spoken": point.spoken_template(view.scope, labelled=labelled),
     }
