@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamlit.typing import UploadedFile
 
 from hybrid.data import user_splits
-from hybrid.data.images import FORMAT_WORDS
+from hybrid.data.images import FORMAT_WORDS, shown_name
 from hybrid.data.labels import HOW, LEFT_OUT, UNLABELLED
 from hybrid.data.labels import labels as to_labels
 from hybrid.data.preprocess import CROP
@@ -162,6 +162,9 @@ def _show_found(found: Found) -> None:
         else "none with a label."
     )
     st.markdown(said)
+    if labelled:
+        names = [shown_name(one.word) for one in found.matches[:ROWS_SHOWN]]
+        st.text(f"Labels: {', '.join(names)}{', …' if len(found.matches) > ROWS_SHOWN else ''}")
     if found.table_note:
         st.text(found.table_note)
     if found.ignored:
