@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from hybrid import choosing, energy, evaluation, policy, zoo
 from hybrid.choosing import Answer, Limits
-from hybrid.data import archives, label_table
 from hybrid.data import ingest as ingesting
+from hybrid.data import sources
 from hybrid.data.labels import class_table, match
 from hybrid.errors import ModelError, TraceError
 from hybrid.evaluation import Certified, Prices
@@ -213,6 +213,7 @@ def ingest(
     labelled: bool = True,
     tune_certify: bool = False,
     invert: bool = False,
+    fit: str = "crop",
     bits: int | None = None,
 ) -> tuple["UserSplit", ...]:
     """Make a split from your own images and record the predictions of every exit.
@@ -225,6 +226,7 @@ def ingest(
         labelled: False ignores all labels; the accuracy is then unknown.
         tune_certify: make two splits, `name-tune` to choose on and `name-certify`.
         invert: exchange light and dark, for dark ink on white paper.
+        fit: how pictures that are not square become so: crop, stretch or letterbox.
         bits: record only this bit width; by default every variant is recorded.
 
     Returns:
@@ -232,9 +234,9 @@ def ingest(
     """
     card = zoo.card(network)
     variants = card.variants.values() if bits is None else [zoo.variant(network, bits)]
-    table_bytes = None if labels is None else label_table.table_bytes(Path(labels))
-    with archives.opened(Path(images), labels=table_bytes) as source:
-        words = archives.label_words(source, card.classes) if labelled else ()
+    table_bytes = None if labels is None else sources.table_bytes(Path(labels))
+    with sources.opened(Path(images), labels=table_bytes) as source:
+        words = sources.label_words(source, card.classes) if labelled else ()
         table = class_table(match(words, card.classes), map_labels or {}, card.classes)
         whole = ingesting.plan_ingest(
             source,
@@ -243,6 +245,7 @@ def ingest(
             words=words,
             table=table if labelled else None,
             inverted=invert,
+            fit=fit,
         )
         plans = ingesting.divided(whole) if tune_certify else (whole,)
         made = tuple(ingesting.ingest(plan, source.read) for plan in plans)

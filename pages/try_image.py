@@ -83,6 +83,8 @@ def show(one: PickedImage, image_run: ImageRun, card: Card, view: View) -> None:
             width=SHOWN_PIXELS,
         )
         st.text(one.name)
+        if one.original is not None:
+            st.image(one.original, caption="The whole picture; framed: what the network gets")
     with facts:
         show_facts(one, image_run, card, view)
         show_confidences(image_run)

@@ -12,6 +12,7 @@ __all__ = [
     "AsJson",
     "Bits",
     "CloudProfileName",
+    "Fit",
     "LinkName",
     "Measure",
     "Network",
@@ -25,6 +26,13 @@ __all__ = [
 
 Network = Annotated[str, typer.Argument(help="Name of a network, as listed by `hybrid networks`.")]
 Bits = Annotated[int, typer.Option(help="Bit width of the layers on the device.")]
+Fit = Annotated[
+    str,
+    typer.Option(
+        help="How a picture that is not square becomes so: crop (its middle), stretch or letterbox "
+        "(black bars)."
+    ),
+]
 Static = Annotated[
     bool,
     typer.Option("--static", help="Use the static network of that bit width: no exits, no cut."),

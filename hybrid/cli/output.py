@@ -12,6 +12,7 @@ from hybrid.text import intervals, numbers
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, PointFile, ProfileCheck
     from hybrid.data.labels import Match
+    from hybrid.data.sources import Source
     from hybrid.data.user_splits import UserSplit
     from hybrid.evaluation import Certified
     from hybrid.models import Inference
@@ -31,6 +32,7 @@ __all__ = [
     "print_table",
     "print_wide_table",
     "progress",
+    "say_found",
     "say_imported",
     "say_left_out",
 ]
@@ -81,6 +83,16 @@ def say_imported(about: "UserSplit") -> None:
         typer.echo(f"{about.skipped:,} files could not be read:", err=True)
         for one in user_splits.skipped(about)[:_SHOWN]:
             typer.echo(f"  {one.sentence}", err=True)
+
+
+def say_found(source: "Source") -> None:
+    """The columns a table was read by, and the files that are no images, on stderr."""
+    from hybrid.data.sources import ignored_words
+
+    if source.table is not None:
+        typer.echo(source.table.note, err=True)
+    if source.ignored:
+        typer.echo(f"{ignored_words(source.ignored)}.", err=True)
 
 
 def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None:
@@ -195,15 +207,17 @@ def chosen_rows(point: "PointFile | None") -> Iterator[tuple[str, str]]:
     )
 
 
-def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:
-    """The exit taken, and the prediction of each exit that was computed."""
-    taken = int(answer.exit_taken[0])
+def answer_json(
+    answer: "Inference", card: "Card", variant: "Variant", *, sample: int = 0
+) -> dict[str, Any]:
+    """The exit a sample took, and the prediction of each exit that was computed for it."""
+    taken = int(answer.exit_taken[sample])
     said: Sequence[dict[str, Any]] = [
         {
             "exit": i,
             "exit_name": variant.exit_names[i],
-            "class": card.classes[int(answer.probabilities[0, i].argmax())],
-            "confidence": float(answer.confidences[0, i]),
+            "class": card.classes[int(answer.probabilities[sample, i].argmax())],
+            "confidence": float(answer.confidences[sample, i]),
         }
         for i in range(taken + 1)
     ]

@@ -23,7 +23,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
-from hybrid.ui import address, cache, controls, recording, session, toolbar
+from hybrid.ui import address, cache, controls, recording, session, toolbar, uploads
 from hybrid.ui.view import View
 
 __all__ = [
@@ -47,6 +47,7 @@ _LINKS: dict[str, dict[str, str]] = {}  # by session, until its first run is com
 def set_up() -> None:
     """Title and layout of the browser's page."""
     _remember_link()
+    uploads.keep_on_disk()
     st.set_page_config(
         page_title="hybrid",
         page_icon=str(ICON),
