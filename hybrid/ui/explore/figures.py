@@ -357,6 +357,7 @@ def _frontier(frontier: Frontier, scale_pj: float, unit: str) -> go.Scatter:
 def _labels(frontiers: Sequence[Frontier], scale_pj: float) -> go.Scatter:
     """Bit widths at the low ends of the lines, which are furthest apart; only 32 has a word."""
     labelled = [one for one in frontiers if len(one.energy_pj)]
+    words = {FULL_PRECISION: f"{FULL_PRECISION} bits"}
     return go.Scatter(
         x=np.array([one.energy_pj[0] / scale_pj for one in labelled]),
         y=np.array([100 * one.accuracy[0] for one in labelled]),
