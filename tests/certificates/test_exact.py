@@ -20,6 +20,7 @@ counts = st.integers(1, 40).flatmap(
 def test_the_p_value_is_the_chance_of_all_outcomes_that_speak_as_much_against_the_mean():
     samples, mean = 7, 0.3
 
+    assert len(outcomes(samples)) == 36  # lost and gained, at most 7 together
     for lost, gained in outcomes(samples):
         found = certificates.exact_p_value(lost, gained, samples, max_loss=mean)
 

@@ -190,6 +190,7 @@ def test_the_curve_is_what_choosing_at_each_of_its_limits_gives(
 
     curve = choosing.loss_curve(field, limits, PRICES, levels)
 
+    assert curve.allowed_points.tolist() == sorted({*levels, *curve.allowed_points.tolist()})
     for level, certified, uncertified in zip(
         curve.allowed_points, curve.certified_energy_pj, curve.uncertified_energy_pj, strict=True
     ):

@@ -149,6 +149,7 @@ def test_a_point_of_the_frontier_has_a_cell_of_its_own(toy: Path) -> None:
     path = {one.bits: one.thresholds for one in load.frontiers(replace(VIEW, bits=4))}[2]
     found = bands.band(VIEW)
 
+    assert len(path)
     for point in path:
         codes = np.rint(point * 10_000).astype(int)
         assert ((found.low == codes) & (found.high == codes)).all(axis=1).any()

@@ -51,6 +51,7 @@ def test_the_strip_holds_the_images_at_their_positions(opened: Open) -> None:
 
     images = data.load("digits", "test").images
     side = images.shape[1]
+    assert sheet["positions"]
     for number, position in enumerate(sheet["positions"]):
         shown = strip[:, number * side : (number + 1) * side]
         assert (shown == images[position].squeeze()).all()

@@ -54,7 +54,7 @@ def test_threads_do_not_move_each_others_place() -> None:
             return all(set(archive.read(n)) == {int(n.split(".")[0])} for n in names)
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(read, range(4)))
+        assert list(pool.map(read, range(4))) == [True] * 4
 
 
 def test_a_large_upload_stays_in_its_file_and_a_small_one_is_bytes(patched: None) -> None:

@@ -161,7 +161,8 @@ def test_any_json_gives_points_or_sentences(values: object) -> None:
     reading = from_json(json.dumps(values), OFFERS)
 
     assert reading.points == ()
-    assert values == {"kept_points": []} or reading.problems
+    no_points = isinstance(values, dict) and values.get("kept_points") == []
+    assert no_points or reading.problems
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[" * 100_000])
