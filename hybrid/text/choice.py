@@ -26,6 +26,7 @@ from hybrid.text.candidate import (
     shortest,
     takes,
     thresholds,
+    violated,
 )
 
 __all__ = [
