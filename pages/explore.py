@@ -31,11 +31,17 @@ def main() -> None:
     except (DataMissingError, TraceError) as error:
         app_frame.missing_trace(view, error)
         return
-    # Streamlit mounts a figure again when its spec changes: once the follower runs, specs stay.
-    drawn = drawn_figures(view, data)
-    # Sent first although it is shown below: the browser loads plotly.js while Python continues.
+    st.session_state.setdefault("explore_point", {})
+    st.session_state["explore_data"] = load.when_changed(view)
     top = st.container()
-    trade(view, drawn, labelled=data.labelled)
+    trade, flow = st.columns([3, 2])
+    # Sent first although they are shown below: the browser loads plotly.js while Python searches
+    # the frontiers, which a server that was just started does not have.
+    with flow:
+        show_flow(view, data)
+    details(view, data)
+    with trade:
+        show_trade(view, data)
     with top:
         st.markdown(
             f"**{data.card.title}** is cut in two: a small device runs the first part and answers "
@@ -44,13 +50,12 @@ def main() -> None:
             "accuracy."
         )
         show_headlines()
-    details(view, drawn)
     kept.draw()
+    certification.explain(view)
     downloads(view)
     pictures()
     follower.mount(load.follower_settings(view), on_click=go_to_clicked)
     send_traces(view)
-    follower.send_bounds(view, bands.payload(view))
     if follower.is_alive():
         session.follow_with(POINT, PICTURES)
 
@@ -67,30 +72,27 @@ def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
     )
 
 
-def drawn_figures(view: View, data: ExploreData) -> figures.Figures:
-    """The figures by key: at the present point until the follower runs, then fixed.
+def drawn(key: str, view: View, data: ExploreData) -> figures.Figure:
+    """A figure: at the present point until the follower runs, then fixed.
 
-    Then a figure is drawn again only if it changes in a way that the follower cannot follow.
+    Streamlit mounts a figure again when its spec changes. So it is drawn again only if it changes
+    in a way that the follower cannot follow.
     """
     state = st.session_state
-    state.setdefault("explore_point", {})
     kept: dict[str, tuple[object, figures.Figure]] = state.setdefault("explore_figures", {})
-    changed = load.when_changed(view)
-    state["explore_data"] = changed
-    images = (changed, view.network, view.split, view.measure, view.early_exits)
-    point = operating_point(view, data)
-    for key, (draw, follows) in FIGURES.items():
-        depends = (images, *(getattr(view, name) for name in follows))
-        if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
-            kept[key] = (depends, draw(view, data, point))
-    return {key: figure for key, (_, figure) in kept.items()}
+    draw, follows = FIGURES[key]
+    images = (state["explore_data"], view.network, view.split, view.measure, view.early_exits)
+    depends = (images, *(getattr(view, name) for name in follows))
+    if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
+        kept[key] = (depends, draw(view, data, operating_point(view, data)))
+    return kept[key][1]
 
 
 def tradeoff_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy against energy."""
     scale_pj, unit = data.energy_unit
     return figures.tradeoff(
-        data.frontiers,
+        load.frontiers(view),
         data.statics,
         bits=view.bits,
         energy_pj=point.energy_pj,
@@ -155,41 +157,42 @@ def show_headlines() -> None:
     certification.show(view)
 
 
-def trade(view: View, drawn: figures.Figures, *, labelled: bool) -> None:
-    """Accuracy against energy, and the flow of the images."""
-    what = "Accuracy" if labelled else "Agreement with the cloud"
-    left, right = st.columns([3, 2])
-    with left:
-        chart(
-            "tradeoff",
-            drawn,
-            title=f"**{what} against energy** ({view.scope}). Click a point to select it",
-            about=glossary.define("frontier", "static network", "twin"),
-            alt=f"{what} against energy per image, a line per bit width, static networks as points",
-        )
-    with right:
-        chart(
-            "flow",
-            drawn,
-            title="**Where images stop**",
-            alt="Flow of the images to exits and cloud, then to correct or incorrect answers",
-        )
+def show_trade(view: View, data: ExploreData) -> None:
+    """Accuracy against energy."""
+    what = "Accuracy" if data.labelled else "Agreement with the cloud"
+    chart(
+        "tradeoff",
+        drawn("tradeoff", view, data),
+        title=f"**{what} against energy** ({view.scope}). Click a point to select it",
+        about=glossary.define("frontier", "static network", "twin"),
+        alt=f"{what} against energy per image, a line per bit width, static networks as points",
+    )
 
 
-def details(view: View, drawn: figures.Figures) -> None:
+def show_flow(view: View, data: ExploreData) -> None:
+    """The flow of the images."""
+    chart(
+        "flow",
+        drawn("flow", view, data),
+        title="**Where images stop**",
+        alt="Flow of the images to exits and cloud, then to correct or incorrect answers",
+    )
+
+
+def details(view: View, data: ExploreData) -> None:
     """Accuracy by threshold, energy by part, and both exits and accuracy by class."""
     over, parts, classes = st.columns(3)
     with over:
         chart(
             "threshold",
-            drawn,
+            drawn("threshold", view, data),
             title="**Accuracy and edge share** as one threshold moves, others fixed",
             alt="Accuracy and share answered at the edge, by threshold, the present point marked",
         )
     with parts:
         chart(
             "parts",
-            drawn,
+            drawn("parts", view, data),
             title=f"**Energy by part** ({view.scope})",
             about=glossary.define("stage", "twin"),
             alt="Energy per image by part of the network, compared with the full-precision twin",
@@ -197,22 +200,22 @@ def details(view: View, drawn: figures.Figures) -> None:
     with classes:
         chart(
             "classes",
-            drawn,
+            drawn("classes", view, data),
             title="**By class**: exits and accuracy",
             alt="Share of each class that takes each exit, and its accuracy",
         )
 
 
 def chart(
-    key: str, drawn: figures.Figures, *, title: str, alt: str, about: str | None = None
+    key: str, figure: figures.Figure, *, title: str, alt: str, about: str | None = None
 ) -> None:
     """A figure with its title in a frame."""
     with st.container(border=True, height="stretch"):
         st.markdown(title, help=about)
         # With a hundred classes the figure scrolls inside a box as tall as the others.
-        tall = drawn[key].layout.height > BOX_PIXELS
+        tall = figure.layout.height > BOX_PIXELS
         with st.container(height=BOX_PIXELS if tall else "content", border=False):
-            st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
+            st.plotly_chart(figure, key=f"explore_{key}", config=PLOT, alt=alt)
 
 
 def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
@@ -335,12 +338,20 @@ def show_groups(view: View, found: Sequence[gallery.Group]) -> None:
 
 
 def send_traces(view: View) -> None:
-    """Send the traces of all bit widths, first that of the width at which this network opened."""
-    opened = (view.network, view.split, view.measure)
-    if st.session_state.get("explore_opened") != opened:
-        st.session_state["explore_opened"] = opened
-        st.session_state["explore_first"] = view.bits
-    follower.send_traces(load.follower_traces(view), first=st.session_state["explore_first"])
+    """Send the trace of the bit width at which this network opened, then all others and the bounds.
+
+    The first run of the page sends only that trace, with which the follower starts and asks for the
+    next run. So the first figures wait for nothing else.
+    """
+    state, opened = st.session_state, (view.network, view.split, view.measure)
+    first_run = "explore_opened" not in state
+    if state.get("explore_opened") != opened:
+        state["explore_opened"] = opened
+        state["explore_first"] = view.bits
+    sent, first = load.follower_traces(view), state["explore_first"]
+    follower.send_traces({first: sent[first]} if first_run and first in sent else sent, first=first)
+    if not first_run:
+        follower.send_bounds(view, bands.payload(view))
 
 
 def go_to_clicked() -> None:

@@ -325,7 +325,7 @@ def _none_better(static_bits: Collection[int], *, scope: str) -> str:
 def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:
     if not labelled:
         return _UNLABELLED_NOTE
-    return "no twin" if twin_accuracy is None else "{difference:points} vs twin"
+    return "no twin" if twin_accuracy is None else "{difference:points}"
 
 
 def _outcome_values(outcome: Outcome) -> dict[str, float]:

@@ -451,11 +451,11 @@ def test_every_row_of_the_downloaded_table_is_what_the_policy_says_of_its_thresh
 def test_the_better_point_of_the_chart_is_one_click_away(explore: Explore) -> None:
     app = explore(**TOY, t1="1.0", t2="1.0")  # all images go to the cloud
     view = View(network="trees-toy", bits=2, thresholds=(1.0, 1.0))
-    counted, data = outcome(2, 1.0, 1.0), load.explore_data(view)
+    counted = outcome(2, 1.0, 1.0)
     # the curves are cheaper and as accurate somewhere; the cheapest such point is named
     cheapest = min(
         (float(spent), one.bits, tuple(one.thresholds[m].tolist()), float(one.accuracy[m]))
-        for one in data.frontiers
+        for one in load.frontiers(view)
         for m, spent in enumerate(one.energy_pj)
         if one.accuracy[m] >= counted.accuracy
     )

@@ -45,9 +45,7 @@ def test_a_link_opens_an_own_split_and_its_figures_are_of_it(explore: Explore, t
     twin = zoo.trace("trees-toy", "static-32bit", "mine").correct.mean()
     assert headline(app, "At the edge")[1] == f"{leaving} of 200"
     assert headline(app, "Accuracy")[0] == f"{100 * counted.accuracy:.2f} %"
-    assert (
-        headline(app, "Accuracy")[1] == point.numbers.points(counted.accuracy - twin) + " vs twin"
-    )
+    assert headline(app, "Accuracy")[1] == point.numbers.points(counted.accuracy - twin)
     assert len(app.get("image")) or len(app.get("imgs"))  # its own pictures are here
 
 

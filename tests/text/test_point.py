@@ -31,7 +31,7 @@ def test_every_headline_has_its_unit_and_what_it_is_compared_with() -> None:
 
     assert {h.key: (h.value, h.note) for h in shown} == {
         "edge": ("65.3 %", "6,525 of 10,000"),  # 65.25 is rounded up, as the browser does
-        "accuracy": ("90.00 %", "−0.41 points vs twin"),
+        "accuracy": ("90.00 %", "−0.41 points"),
         "energy": ("2.04 µJ", "compute"),
         "reduction": ("5.50×", "compute"),
         "latency": ("21.5 ms", "via cloud 60.0 ms"),

@@ -1,6 +1,6 @@
 """Every point of Explore's chart in; the one to prefer to the present point out.
 
-    known = alternatives(data.frontiers, data.statics)
+    known = alternatives(frontiers, statics)
     at = better(known, accuracy=0.91, energy_pj=35.6e6)  # its place in `known`, or None
 
 One point is better than another if it is at least as accurate and needs less energy. Of all points

@@ -21,7 +21,7 @@ from hybrid.ui.explore.follower import place
 from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
-__all__ = ["by_exit", "export", "show"]
+__all__ = ["by_exit", "explain", "export", "show"]
 
 _REFUSED = "explore_certify_refused"  # why the last question got no answer
 
@@ -45,16 +45,23 @@ def show(view: View) -> None:
                 help=glossary.define("certificate"),
             )
             return
-        # the follower fades what is not of the point where the controls are
-        at = place(view)
-        with st.container(key=f"explore_certificate_at_{at}"), st.container(key="explore_bound"):
-            sentence = band_sentence(found, view.thresholds)
-            about = glossary.define("certificate", "split", note=ALL_SETTINGS)
-            st.caption(f":material/verified_user: {sentence}", help=about)
-        with st.container(key=f"explore_own_at_{at}"):
-            _show_own(view, found)
-        with st.expander("How the bounds were computed", icon=":material/rule:"):
-            st.caption(_rests_on(view, found))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _show_bound(view, found)
+            # the follower fades what is not of the point where the controls are
+            with st.container(key=f"explore_own_at_{place(view)}", width="content"):
+                _show_own(view, found)
+
+
+def explain(view: View) -> None:
+    """What the bounds rest on, where there are some."""
+    if bands.certify_split(view) is None:
+        return
+    try:
+        found = bands.band(view)
+    except (DataMissingError, TraceError):
+        return  # `show` says why
+    with st.expander("How the bounds were computed", icon=":material/rule:"):
+        st.caption(_rests_on(view, found))
 
 
 def by_exit(certificates: Sequence[Certificate | None]) -> str:
@@ -85,6 +92,15 @@ def export(view: View) -> dict[str, Any]:
         },
         "certificate": own and own.to_dict(),
     } | ({} if chosen is None else {"certified_when_chosen": dict(chosen.certificate)})
+
+
+def _show_bound(view: View, found: Band) -> None:
+    """The bound among all settings."""
+    there = f"explore_certificate_at_{place(view)}"
+    with st.container(key=there, width="content"), st.container(key="explore_bound"):
+        sentence = band_sentence(found, view.thresholds)
+        about = glossary.define("certificate", "split", note=ALL_SETTINGS)
+        st.caption(f":material/verified_user: {sentence}", help=about)
 
 
 def _show_own(view: View, found: Band) -> None:

@@ -102,7 +102,7 @@ class Alternative:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExploreData:
-    """The data of Explore that do not depend on the sliders."""
+    """The data of Explore that do not depend on the sliders and need no search."""
 
     card: Card
     labelled: bool  # if False, the trace's labels are the final exit's answers
@@ -110,7 +110,5 @@ class ExploreData:
     prices: ExplorePrices
     energy_unit: tuple[float, str]  # size in pJ and name; the same for all bit widths
     ranges: Ranges
-    frontiers: tuple[Frontier, ...]
     statics: tuple[StaticPoint, ...]
-    alternatives: tuple[Alternative, ...]  # none if accuracy is unknown
     together: policy.ThresholdSweep

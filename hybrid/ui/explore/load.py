@@ -1,6 +1,7 @@
 """The data for Explore, computed once for all sessions and read by this and other pages.
 
-    data = load.explore_data(view)          # everything that does not depend on the sliders
+    data = load.explore_data(view)          # what no slider changes and no search is needed for
+    found = load.frontiers(view)            # the searched curves, a second on a fresh server
     prices = load.prices(view)              # costs per exit, and the baseline's
     known = load.follower_settings(view)    # for the script in the browser, for all bit widths
     sent = load.follower_traces(view)       # likewise
@@ -32,7 +33,14 @@ from hybrid.ui.cache import (
 )
 from hybrid.ui.explore import tables
 from hybrid.ui.explore.alternatives import alternatives
-from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, Ranges, StaticPoint
+from hybrid.ui.explore.data import (
+    Alternative,
+    ExploreData,
+    ExplorePrices,
+    Frontier,
+    Ranges,
+    StaticPoint,
+)
 from hybrid.ui.explore.follower import payload
 from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, without_thresholds
 
@@ -46,6 +54,7 @@ __all__ = [
     "follower_traces",
     "frontier_table",
     "frontiers",
+    "known_alternatives",
     "pictures",
     "prices",
     "searched_split",
@@ -90,7 +99,7 @@ def when_changed(view: View) -> tuple[int, ...]:
 
 @cached(entries=32, files=_all_files, of=without_thresholds)
 def explore_data(view: View) -> ExploreData:
-    """All of Explore that does not depend on the sliders.
+    """The data of Explore that do not depend on the sliders and need no search.
 
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
@@ -103,9 +112,7 @@ def explore_data(view: View) -> ExploreData:
         prices=prices(view),
         energy_unit=energy_unit(view),
         ranges=_ranges(view),
-        frontiers=frontiers(view),
         statics=statics(view),
-        alternatives=alternatives(frontiers(view), statics(view)) if labelled else (),
         together=sweep_together(view),
     )
 
@@ -113,15 +120,15 @@ def explore_data(view: View) -> ExploreData:
 @cached(entries=32, files=_all_files, of=any_point)
 def follower_settings(view: View) -> dict[str, Any]:
     """What the script in the browser is told of all bit widths: prices and texts."""
-    known, labelled = statics(view), _labelled(view)
+    known = statics(view)
     return payload.settings(
         view,
         [_width(replace(view, bits=bits)) for bits in bit_widths(view)],
-        alternatives(frontiers(view), known) if labelled else (),
+        known_alternatives(view),
         static_bits=[one.bits for one in known],
         image_bytes=zoo.card(view.network).image_bytes,
         scale_pj=energy_unit(view)[0],
-        labelled=labelled,
+        labelled=_labelled(view),
     )
 
 
@@ -243,6 +250,12 @@ def frontiers(view: View) -> tuple[Frontier, ...]:
         best = policy.frontier_on(points, shown, costs, measure=view.measure)
         found.append(Frontier(bits=variant.bits, **vars(best)))
     return tuple(found)
+
+
+@cached(entries=32, files=_all_files, of=any_point)
+def known_alternatives(view: View) -> tuple[Alternative, ...]:
+    """The points of the chart that no other beats; none if accuracy is unknown."""
+    return alternatives(frontiers(view), statics(view)) if _labelled(view) else ()
 
 
 @cached(entries=64, files=lambda network, variant, split, _: trace_file(network, variant, split))

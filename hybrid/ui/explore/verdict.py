@@ -19,7 +19,7 @@ def show(view: View, data: ExploreData, now: OperatingPoint) -> None:
     Args:
         now: the operating point at the view's thresholds.
     """
-    known = data.alternatives
+    known = load.known_alternatives(view)
     at = better(known, accuracy=now.outcome.accuracy, energy_pj=now.energy_pj)
     with st.container(key="explore_verdict", horizontal=True, vertical_alignment="center"):
         said = point.verdict(

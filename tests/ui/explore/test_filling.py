@@ -90,8 +90,9 @@ def expected(view: View) -> dict[str, Any]:
     )
     told = {"scope": view.scope, "labelled": data.labelled}
     names = zoo.exit_labels(view.early_exits)
-    at = better(data.alternatives, accuracy=now.outcome.accuracy, energy_pj=now.energy_pj)
-    best, statics = None if at is None else data.alternatives[at], [s.bits for s in data.statics]
+    known = load.known_alternatives(view)
+    at = better(known, accuracy=now.outcome.accuracy, energy_pj=now.energy_pj)
+    best, statics = None if at is None else known[at], [s.bits for s in data.statics]
     shown = point.headlines(now, data.prices.costs, image_bytes=data.card.image_bytes, **told)
     return {
         "words": {one.key: [one.value, one.note] for one in shown}

@@ -125,6 +125,7 @@ function tick(state) {
   if (rests) state.rested = true;
   if (moved || state.rested) draw(state);
   if (rests) rest(state);
+  if (state.rested) report(state);
   if (state.frames.length >= KEPT_FRAMES) state.frames.splice(0, KEPT_FRAMES / 2);
   state.frames.push([started, performance.now() - started]);
 }
@@ -178,6 +179,10 @@ function fadeOld({ data: { steps, grid, bounds } }, { width, thresholds }, count
 function rest(state) {
   speak(state, "polite");
   for (const output of outputs(state)) output.textContent = state.now.spoken;
+}
+
+// Tell Python once that this script runs; not while a page is being left, which would stop that.
+function report(state) {
   if (!state.alive && msSinceLinkClicked() > LEAVING_MS) {
     state.alive = true;
     state.report.setStateValue("alive", true);

@@ -6,7 +6,6 @@ The points are in the session. The address carries them as text, on every page.
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from hybrid.errors import HybridError, PointError
@@ -107,7 +106,7 @@ def _show_problems() -> None:
 def _list(points: Sequence[KeptPoint], found: Sequence[Evaluated | None]) -> None:
     rows = [comparison.listed(one, some) for one, some in zip(points, found, strict=True)]
     st.dataframe(
-        pd.DataFrame(rows),
+        rows,
         hide_index=True,
         key="explore_kept_table",
         column_config=_COLUMNS,
@@ -185,14 +184,12 @@ def _compare(pair: Sequence[Evaluated]) -> None:
     """Two points side by side: figures, curves, by class."""
     one, other = pair
     rows = comparison.compared(one, other)
-    table = pd.DataFrame(
-        {
-            "": [row.label for row in rows],
-            one.kept.name: [row.first for row in rows],
-            other.kept.name: [row.second for row in rows],
-            "Difference": [row.difference for row in rows],
-        }
-    )
+    table = {
+        "": [row.label for row in rows],
+        one.kept.name: [row.first for row in rows],
+        other.kept.name: [row.second for row in rows],
+        "Difference": [row.difference for row in rows],
+    }
     left, right = st.columns(2)
     with left:
         scopes = dict.fromkeys(found.view.scope for found in pair)
