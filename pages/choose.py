@@ -15,7 +15,7 @@ from hybrid.choosing import (
     point_file,
     to_toml,
 )
-from hybrid.text import choice, decision, glossary
+from hybrid.text import candidate, choice, decision, glossary
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.choose import answers, certified, figures, form, tables
@@ -89,7 +89,7 @@ def show_best(answer: Answer, *, columns: int) -> None:
         help=glossary.define("operating point", "hybrid", "candidate", "deployment mode"),
     )
     st.text(choice.headline(answer))
-    st.caption(choice.how(best))
+    st.caption(candidate.how(best))
     metrics(tables.boxes(best, answer.limits), columns=columns, width=120)
     st.caption(tables.about_boxes(best, answer.scope))
 
@@ -130,7 +130,7 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
     with st.container(horizontal=True):
         if best is not None:
             proof = tables.certified(answer)
-            open_in_explore(view, candidate(best), key="choose_open", proof=proof)
+            open_in_explore(view, marked(best), key="choose_open", proof=proof)
             st.download_button(
                 "operating-point.toml",
                 to_toml(point_file(answer)),
@@ -151,7 +151,7 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
         )
 
 
-def candidate(best: Point) -> MarkedPoint:
+def marked(best: Point) -> MarkedPoint:
     """The chosen point as a candidate."""
     return MarkedPoint(
         network=best.network, mode=best.mode, bits=best.bits, thresholds=best.thresholds

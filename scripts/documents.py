@@ -31,7 +31,7 @@ RESULTS = ROOT / "benchmarks" / "results.txt"
 THRESHOLD = 0.8  # where the dashboard's sliders start
 OVERVIEW_BITS = 4  # of the hybrid and the static network in the README's table
 NOT_TRAINED = "not trained"
-MARKED = re.compile(r"(<!-- begin: ([a-z]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- begin: ([a-z_]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
 def main() -> None:

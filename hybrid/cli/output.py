@@ -230,7 +230,7 @@ def answer_rows(
 ) -> Iterator[tuple[str, str]]:
     """A choice in words: answer, runners-up, what was left out and why."""
     from hybrid.choosing import command_of
-    from hybrid.text import choice, decision
+    from hybrid.text import candidate, choice, decision
 
     yield "asked for", choice.asked(answer.limits)
     if warning := choice.apart(answer):
@@ -241,9 +241,9 @@ def answer_rows(
         yield "on tune", choice.on_tune(answer)
     yield from _proof_rows(answer)
     for number, point in enumerate(answer.runners_up, start=1):
-        yield f"runner-up {number}", choice.short(point)
+        yield f"runner-up {number}", candidate.short(point)
     for ranked in decision.near_misses(answer):
-        yield "near misses", f"{choice.name(ranked.point)}: {choice.place(ranked, answer)}"
+        yield "near misses", f"{candidate.name(ranked.point)}: {choice.place(ranked, answer)}"
     for one in compared:
         yield f"under {one.profile} ", choice.verdict(one)
     yield "searched", choice.counted(answer)

@@ -1,7 +1,6 @@
 """A choice in words: names, reasons and certificates, for page, report and command line."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hybrid.certificates import rounded_up
 from hybrid.choosing import (
@@ -12,58 +11,41 @@ from hybrid.choosing import (
     ProfileCheck,
     Proof,
     RankedCandidate,
-    Uncertifiable,
-    Violation,
     at_least,
     taken_from,
 )
 from hybrid.text import numbers
+from hybrid.text.candidate import (
+    FIGURES,
+    days,
+    figure,
+    lower,
+    name,
+    percent,
+    reason,
+    shortest,
+    takes,
+    thresholds,
+    violated,
+)
 
 __all__ = [
-    "FIGURES",
     "apart",
     "asked",
     "certificate",
     "column",
     "counted",
-    "days",
-    "figure",
     "headline",
-    "how",
-    "name",
     "notes",
     "on_images",
     "on_test",
     "on_tune",
-    "percent",
     "place",
-    "reason",
     "rows",
-    "short",
     "survival",
-    "takes",
-    "thresholds",
     "verdict",
 ]
 
-FIGURES = {
-    "loss_points": "Accuracy lost",
-    "energy_uj": "Energy per image",
-    "latency_ms": "Mean latency",
-    "p95_latency_ms": "95th percentile of latency",
-    "uplink_bytes": "Uplink per image",
-    "edge_memory_kib": "Edge memory",
-    "accuracy_percent": "Accuracy",
-    "class_accuracy_percent": "Lowest accuracy of a class",
-    "days": "Battery lasts",
-}
-_MODES = {
-    "cloud": "every image to the cloud",
-    "edge": "hybrid {bits} bit, edge only",
-    "hybrid": "hybrid {bits} bit",
-    "static": "static {bits} bit on the device",
-}
-_BATTERY_YEARS = 20
 _BATTERY = (
     "The battery life covers these images only. Standby, the camera and self-discharge shorten it, "
     "often to a fraction."
@@ -76,80 +58,12 @@ _ACCURACY = (
     "Accuracy limits are checked on the tuning images and are not certified. Only the accuracy "
     "lost is."
 )
-_WINS = {
-    "cloud": "Nothing is computed on the device: it sends every raw image, and the full-precision "
-    "network in the cloud answers.",
-    "edge": "The cloud is never used: the last exit on the device answers all images that no "
-    "earlier exit has answered.",
-    "hybrid": "Confident images are answered on the device, the others in the cloud.",
-    "static": "No early exits and no cloud: the static network on the device needs less energy "
-    "than any cut network that meets the limits.",
-}
-
-
-def name(point: Point) -> str:
-    """The name of a point.
-
-    In the cloud mode the bit width is always 32, so it is left out.
-    """
-    return f"{point.network}, {_MODES[point.mode].format(bits=point.bits)}"
-
-
-def how(point: Point) -> str:
-    """One sentence: which part answers where."""
-    return _WINS[point.mode]
-
-
-def thresholds(values: Sequence[float]) -> str:
-    """Thresholds with as many digits as they have, never in powers of ten.
-
-    >>> thresholds((0.9, 0.94831, 0.0))
-    '0.9, 0.94831, 0'
-    """
-    return ", ".join(f"{value:.8f}".rstrip("0").rstrip(".") for value in values)
-
-
-def figure(key: str, value: float) -> str:
-    """A figure with its unit, by the name of its limit."""
-    return _FIGURES[key](value)
-
-
-def percent(fraction: float) -> str:
-    """A fraction as a percentage without needless digits."""
-    return f"{_short(100 * fraction)} %"
-
-
-def days(value: float) -> str:
-    """How long a battery lasts; whole days, rounded down, from ten on.
-
-    No battery keeps its charge for decades, so beyond 20 years no number is given.
-
-    >>> days(214.9), days(2.55), days(1e6)
-    ('214 days', '2.5 days', '20+ years')
-    """
-    if value > _BATTERY_YEARS * 365:
-        return f"{_BATTERY_YEARS}+ years"
-    whole = math.floor(value) if value >= 10 else math.floor(10 * value) / 10
-    return f"{whole:,} {'day' if whole == 1 else 'days'}"
-
-
-_FIGURES: Mapping[str, Callable[[float], str]] = {
-    "loss_points": lambda value: f"{numbers.fixed(value, 2)} points",
-    "energy_uj": lambda value: numbers.energy(1e6 * value),
-    "latency_ms": numbers.latency,
-    "p95_latency_ms": numbers.latency,
-    "uplink_bytes": numbers.kilobytes,
-    "edge_memory_kib": lambda value: f"{numbers.significant(value)} KiB",
-    "accuracy_percent": lambda value: f"{numbers.fixed(value, 2)} %",
-    "class_accuracy_percent": lambda value: f"{numbers.fixed(value, 2)} %",
-    "days": days,
-}
 
 
 def asked(limits: Limits) -> str:
     """The limits as one line."""
     parts = [
-        f"{_lower(FIGURES[key])} {'≥' if at_least(key) else '≤'} {figure(key, value)}"
+        f"{lower(FIGURES[key])} {'≥' if at_least(key) else '≤'} {figure(key, value)}"
         for key, value in limits.on_figures.items()
     ]
     if limits.certified:
@@ -196,7 +110,7 @@ def certificate(proof: Proof, best: Point, limits: Limits) -> str:
         claim = f"it gains at least {numbers.fixed(-bound, 1)} points of accuracy"
     else:
         points = "point" if bound == 1 else "points"
-        claim = f"it loses at most {_short(bound)} {points} of accuracy"
+        claim = f"it loses at most {shortest(bound)} {points} of accuracy"
     shared = (
         ""
         if proof.comparisons == 1
@@ -207,22 +121,6 @@ def certificate(proof: Proof, best: Point, limits: Limits) -> str:
         f"With {confidence} confidence, {claim} compared with {against}, on images like these "
         f"{images}.{shared}"
     )
-
-
-def takes(one: Uncertifiable) -> str:
-    """The images or the limit that it would take."""
-    if not one.samples:
-        return "there is no trace of the certify split"
-    if math.isinf(one.bound_points):
-        return "it is not on the path that certificates are tested along"
-    if one.images is None:
-        return f"it would take a limit of {_bound(one.bound_points)}; a million images are too few"
-    return f"it would take {numbers.count(one.images)} images, or {_bound(one.bound_points)}"
-
-
-def reason(ranked: RankedCandidate) -> str:
-    """Why a candidate was left out: each limit that it violates."""
-    return "; ".join(map(_violated, ranked.violations)) or "meets all limits"
 
 
 def place(ranked: RankedCandidate, answer: Answer) -> str:
@@ -255,7 +153,7 @@ def on_test(answer: Answer) -> str:
         f"{_main_figures(seen)}"
     )
     broken = [
-        f"{_lower(FIGURES[key])} {figure(key, seen.by_limit[key])} (limit {figure(key, allowed)})"
+        f"{lower(FIGURES[key])} {figure(key, seen.by_limit[key])} (limit {figure(key, allowed)})"
         for key, allowed in answer.limits.on_figures.items()
         if (seen.by_limit[key] < allowed if at_least(key) else seen.by_limit[key] > allowed)
     ]
@@ -335,15 +233,6 @@ def rows(points: Mapping[str, Point], scope: str) -> list[dict[str, str]]:
     ]
 
 
-def short(point: Point) -> str:
-    """A point in one line: its name, its energy, and the accuracy it loses on tune."""
-    at = f" at {thresholds(point.thresholds)}" if point.thresholds else ""
-    lost = figure("loss_points", point.tune.loss_points)
-    return (
-        f"{name(point)}{at}: {numbers.energy(point.tune.energy_pj)} per image, {lost} lost on tune"
-    )
-
-
 def verdict(one: ProfileCheck) -> str:
     """A choice under another energy model."""
     if one.best is None:
@@ -352,8 +241,8 @@ def verdict(one: ProfileCheck) -> str:
         return f"the same choice, {numbers.energy(one.own.tune.energy_pj)} per image"
     instead = f"{name(one.best)} is chosen, {numbers.energy(one.best.tune.energy_pj)} per image"
     first = f"the first choice needs {numbers.energy(one.own.tune.energy_pj)}"
-    violated = "; ".join(map(_violated, one.violations))
-    return f"{instead}; {first}" + (f" and violates a limit: {violated}" if violated else "")
+    over = "; ".join(map(violated, one.violations))
+    return f"{instead}; {first}" + (f" and violates a limit: {over}" if over else "")
 
 
 def survival(found: Sequence[ProfileCheck], first: Point) -> str:
@@ -366,39 +255,6 @@ def survival(found: Sequence[ProfileCheck], first: Point) -> str:
         f"Under {kept} of {len(found)} energy models the choice is {name(first)}, but not under "
         f"{others}."
     )
-
-
-def _violated(violation: Violation) -> str:
-    allowed = figure(violation.limit, violation.allowed)
-    if violation.limit == "days":
-        return f"the battery lasts {days(violation.value)} (at least {allowed} required)"
-    if violation.certified:
-        return _unproven(violation, allowed)
-    value = figure(violation.limit, violation.value)
-    if value == allowed:  # both rounded
-        value = f"just {'under' if at_least(violation.limit) else 'over'} {value}"
-    if violation.limit == "loss_points":
-        return f"loses {value} (limit {allowed})"
-    return f"{_lower(FIGURES[violation.limit])} {value} (limit {allowed})"
-
-
-def _unproven(violation: Violation, allowed: str) -> str:
-    if not violation.samples:
-        return "the accuracy lost cannot be certified: there is no trace of the certify split"
-    if math.isinf(violation.value):
-        return "meets the limits only away from the path that certificates are tested along"
-    value = _bound(violation.value)
-    if value == allowed:
-        value = f"just over {value}"
-    return (
-        f"can be certified to lose at most {value} (limit {allowed}); {_images(violation.enough)}"
-    )
-
-
-def _images(enough: int | None) -> str:
-    if enough is None:
-        return "no million images would be enough for the limit"
-    return f"it would take about {numbers.count(enough)} images to certify the limit"
 
 
 def _only_uncertified(answer: Answer) -> str:
@@ -414,22 +270,8 @@ def _only_uncertified(answer: Answer) -> str:
     return f"{meet} ({takes(nearest)})."
 
 
-def _bound(points: float) -> str:
-    """A bound in points, rounded up so that the printed number holds."""
-    return figure("loss_points", math.ceil(100 * points - 1e-7) / 100)
-
-
 def _main_figures(seen: Figures) -> str:
     return (
         f"{numbers.percent(seen.accuracy, 2)} correct, {figure('loss_points', seen.loss_points)} "
         f"lost, {numbers.energy(seen.energy_pj)} per image"
     )
-
-
-def _lower(words: str) -> str:
-    """For the middle of a sentence."""
-    return words[0].lower() + words[1:]
-
-
-def _short(value: float) -> str:
-    return f"{round(value, 6):g}"

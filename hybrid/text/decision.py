@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from hybrid.choosing import Answer, Decided, Limits, RankedCandidate, Uncertifiable, taken_from
 from hybrid.text import numbers
-from hybrid.text.choice import percent, short, takes
+from hybrid.text.candidate import percent, short, takes
 
 __all__ = [
     "curve",

@@ -35,7 +35,7 @@ def test_the_bound_follows_a_slider_and_a_points_own_certificate_fades_elsewhere
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
     settled(page)
     page.get_by_role("button", name="Certify this point").click()
-    page.wait_for_selector(f"{OWN} >> text=question 1 to these 500 images", timeout=PATIENCE_MS)
+    page.wait_for_selector(f"{OWN} >> text=question 1 to these 2,000 images", timeout=PATIENCE_MS)
     settled(page)
 
     track = page.locator(".st-key-t1 [data-rac][role=group] > div").first.bounding_box()

@@ -13,7 +13,7 @@ from hybrid.choosing import MODES, Answer, Field, Limits, search
 from hybrid.choosing.candidates import Candidate, see
 from hybrid.choosing.curves import pareto_sets
 from hybrid.evaluation import Prices
-from hybrid.text.choice import reason
+from hybrid.text.candidate import reason
 from hybrid.traces.trace import Trace
 from tests.choosing.made_up import candidates_of, card_of, every_outcome, looped
 from tests.strategies import random_traces, synthetic_trace

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import choosing
 from hybrid.choosing import Limits
-from hybrid.text import choice, numbers
+from hybrid.text import candidate, numbers
 from hybrid.ui.choose.query import NUMBERS
 from tests.own_images import write_halves
 
@@ -301,7 +301,7 @@ def test_the_answer_without_the_certificate_and_its_cost_stand_beside_the_answer
 
     cost = numbers.energy(answer.best.tune.energy_pj - answer.without.tune.energy_pj)
     assert f"The certificate costs {cost} per image" in said(app)
-    assert choice.short(answer.without) in said(app)
+    assert candidate.short(answer.without) in said(app)
     values = [one.value for one in app.metric if one.label == "Energy per image"]
     assert values == [numbers.energy(one.shown.energy_pj) for one in (answer.best, answer.without)]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from hybrid.choosing import Answer, Decided, LossCurve, ParetoSet, Point, ProfileCheck
-from hybrid.text import choice, numbers
+from hybrid.text import candidate, choice, numbers
 from hybrid.ui import palette, plots
 
 __all__ = ["CURVES", "MODE_COLOURS", "axes", "loss_curve", "profiles", "trade"]
@@ -167,7 +167,7 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
             "Best there",
             best,
             palette.TWIN_COLOUR,
-            [choice.name(one.best) if one.best else "none" for one in found],
+            [candidate.name(one.best) if one.best else "none" for one in found],
         ),
     )
     for title, values, colour, words in dots:
@@ -221,7 +221,7 @@ def _steps(
 def _candidate(one: ParetoSet, number: int, scale_pj: float, unit: str) -> go.Scatter:
     colour = MODE_COLOURS[one.mode]
     keeps = one.over == 0
-    where = [choice.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
+    where = [candidate.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
     bits = "" if one.mode == "cloud" else f" {one.bits} bit"
     return go.Scatter(
         x=one.figures["energy_uj"] * 1e6 / scale_pj,
@@ -254,7 +254,7 @@ def _ring(name: str, point: Point, scale_pj: float, colour: str) -> go.Scatter:
             "color": colour,
             "line": {"color": colour, "width": 3},
         },
-        hovertemplate=f"{name}: {choice.short(point)}<extra></extra>",
+        hovertemplate=f"{name}: {candidate.short(point)}<extra></extra>",
         cliponaxis=False,
     )
 

@@ -29,7 +29,7 @@ from hybrid.choosing import (
 from hybrid.data import user_splits
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
-from hybrid.text import choice, decision, numbers
+from hybrid.text import candidate, choice, decision, numbers
 from hybrid.ui.choose import figures, tables
 
 __all__ = ["COLOURS", "save_report", "to_html"]
@@ -131,7 +131,7 @@ def _best(answer: Answer) -> list[str]:
         return [_paragraph(decision.decided(answer)), *_ruled_out(answer)]
     proof = [choice.certificate(answer.proof, best, answer.limits)] if answer.proof else []
     return [
-        _paragraph(choice.how(best)),
+        _paragraph(candidate.how(best)),
         *map(_paragraph, proof),
         _paragraph(decision.decided(answer), "warned" if answer.limits.uncertified else ""),
         *map(_paragraph, filter(None, [decision.without(answer)])),
@@ -156,8 +156,8 @@ def _figures(best: Point, scope: str) -> list[dict[str, str]]:
     both = {"On test": best.test, f"On {best.tune.split}": best.tune}
     return [
         {"": title}
-        | {choice.column(key, scope): choice.figure(key, of.by_limit[key])
-           for key in choice.FIGURES if key in of.by_limit}
+        | {choice.column(key, scope): candidate.figure(key, of.by_limit[key])
+           for key in candidate.FIGURES if key in of.by_limit}
         | {"Answered at the edge": numbers.percent(of.edge_fraction)}
         for title, of in both.items()
         if of is not None

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hybrid.choosing import Answer, Limits, LossCurve, ParetoSet, Point, ProfileCheck, taken_from
-from hybrid.text import choice, decision, glossary, numbers
+from hybrid.text import candidate, choice, decision, glossary, numbers
 from hybrid.ui.charts import Box
 from hybrid.ui.choose import figures
 from hybrid.ui.choose.certified import CertifiedPoint
@@ -61,7 +61,7 @@ class MarkedPoint:
     @property
     def words(self) -> str:
         """Network, deployment mode, bits and thresholds."""
-        at = choice.thresholds(self.thresholds) or "no threshold"
+        at = candidate.thresholds(self.thresholds) or "no threshold"
         return f"{self.network}, {self.mode} {self.bits} bit at {at}"
 
 
@@ -75,10 +75,10 @@ def boxes(best: Point, limits: Limits) -> list[Box]:
     keys += [key for key in limits.on_figures if key not in keys]
     return [
         Box(
-            _LABELS.get(key, choice.FIGURES[key]),
+            _LABELS.get(key, candidate.FIGURES[key]),
             _boxed(key, shown[key]),
             f"{best.tune.split} {_boxed(key, tune[key])}" if best.test else best.tune.split,
-            glossary.explain(choice.FIGURES[key]),
+            glossary.explain(candidate.FIGURES[key]),
         )
         for key in keys
     ]
@@ -100,7 +100,7 @@ def about_boxes(best: Point, scope: str) -> str:
 
 def _boxed(key: str, value: float) -> str:
     """A figure that fits a box; points are in its label."""
-    return numbers.fixed(value, 2) if key == "loss_points" else choice.figure(key, value)
+    return numbers.fixed(value, 2) if key == "loss_points" else candidate.figure(key, value)
 
 
 def in_explore(one: MarkedPoint, view: View) -> dict[str, Any]:
@@ -137,14 +137,14 @@ def certified(answer: Answer) -> CertifiedPoint | None:
 def left_out(answer: Answer) -> list[dict[str, str]]:
     """The choice, and below it the candidates that were left out, the nearest miss first."""
     return [
-        _row(one.point, choice.reason(one) if one.violations else "the choice", answer.scope)
+        _row(one.point, candidate.reason(one) if one.violations else "the choice", answer.scope)
         for one in decision.near_misses(answer, _NEAREST)
     ]
 
 
 def _row(point: Point, why: str, scope: str) -> dict[str, str]:
     return {
-        "Candidate": choice.name(point),
+        "Candidate": candidate.name(point),
         f"Energy on tune ({scope})": numbers.energy(point.tune.energy_pj),
         "Why": why,
     }
@@ -171,8 +171,8 @@ def ranking(answer: Answer) -> list[dict[str, str]]:
     """The best point of every candidate and its place."""
     return [
         {
-            "Candidate": choice.name(one.point),
-            "Thresholds": choice.thresholds(one.point.thresholds) or "none",
+            "Candidate": candidate.name(one.point),
+            "Thresholds": candidate.thresholds(one.point.thresholds) or "none",
             "Place": choice.place(one, answer),
         }
         for one in answer.ranking
