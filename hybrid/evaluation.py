@@ -306,7 +306,9 @@ def ledger(network: str, split: str) -> certificates.Ledger:
         CertificateError: there is no home folder.
     """
     if split in zoo.SPLITS:
-        name = f"{zoo.card(network).dataset}-certify"
+        card = zoo.card(network)
+        images = card.sources.get("certify") or f"{card.dataset}-certify"
+        name = images.replace("/", "_").replace(chr(92), "_")  # of a folder, its whole path
     else:
         about = user_splits.split(network, split)
         name = f"{network}-{split}-{about.key[:12]}"

@@ -16,6 +16,8 @@ import tomli_w
 
 from hybrid import data
 from hybrid.data import user_splits
+from hybrid.data.held_out import load_all
+from hybrid.data.preprocess import CROP
 from hybrid.energy import Layer
 from hybrid.errors import BitWidthError, DataMissingError, UnknownNameError, WeightsError
 from hybrid.files import replacing
@@ -42,6 +44,7 @@ __all__ = [
     "networks",
     "pretrained_folder",
     "save_card",
+    "split_images",
     "splits",
     "trace",
     "trace_path",
@@ -125,7 +128,15 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A network with all its trained variants."""
+    """A network with all its trained variants.
+
+    Args:
+        sources: for each split with images of its own, the folder or zip that they all come from.
+        seen: splits with images that the model may have been trained on; nothing is certified if
+            `certify` is one.
+        module_folder: of a user's model, where its module was found; empty if it is installed.
+        fit: how pictures become square; empty for a crop.
+    """
 
     network: str
     title: str
@@ -139,6 +150,10 @@ class Card:
     stage_names: tuple[str, ...]
     seed: int
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    module_folder: str = ""
+    fit: str = ""
 
     @property
     def hybrids(self) -> tuple[Variant, ...]:
@@ -235,9 +250,50 @@ def images(network: str, split: str) -> data.Dataset:
         SourceError: the images of the user's split are damaged.
     """
     known = card(network)
-    if split in data.SPLITS:
-        return data.load(known.dataset, split, size=known.size, channels=known.channels)
-    return user_splits.load(user_splits.split(network, split))
+    if split not in data.SPLITS:
+        return user_splits.load(user_splits.split(network, split))
+    _check_certifiable(known, split)
+    return split_images(
+        known.dataset,
+        split,
+        known.sources,
+        size=known.size,
+        channels=known.channels,
+        fit=known.fit or CROP,
+    )
+
+
+def split_images(
+    dataset: str,
+    split: str,
+    sources: Mapping[str, str],
+    *,
+    size: int,
+    channels: int,
+    fit: str = CROP,
+) -> data.Dataset:
+    """The images of a split of the data set, or of the folder that is given for it alone."""
+    if split not in sources:
+        return data.load(dataset, split, size=size, channels=channels, fit=fit)
+    train = data.load(dataset, "train", size=size, channels=channels, fit=fit)
+    return load_all(
+        Path(sources[split]),
+        split,
+        name=dataset,
+        classes=train.classes,
+        size=size,
+        channels=channels,
+        fit=fit,
+    )
+
+
+def _check_certifiable(known: Card, split: str) -> None:
+    if split == "certify" and split in known.seen:
+        raise DataMissingError(
+            f"{known.network} has no images that certify: the model may have been trained on all "
+            "that are not for testing. Adapt it with images that it has not seen, in val/ or with "
+            "--certify FOLDER."
+        )
 
 
 def trace_path(network: str, variant: str, split: str) -> Path:
@@ -266,6 +322,7 @@ def trace(network: str, variant: str, split: str = "test") -> Trace:
         raise UnknownNameError("variant", variant, variants)
     if split not in data.SPLITS and split not in user_splits.names(network):
         raise UnknownNameError("split", split, splits(network))
+    _check_certifiable(card(network), split)
     path = trace_path(network, variant, split)
     if not path.is_file():
         raise DataMissingError(
@@ -293,13 +350,15 @@ def load_variant(network: str, chosen: Variant) -> "Network":
     from hybrid.models.checkpoints import load_network  # torch: only where a network is really run
 
     path = weights_path(network, chosen.name)
-    return load_network(path, expect_sha256=chosen.files[WEIGHTS])
+    sha256, folder = chosen.files[WEIGHTS], card(network).module_folder
+    return load_network(path, expect_sha256=sha256, module_folder=folder)
 
 
 def save_card(card: Card, path: Path) -> None:
     """Write a card as TOML."""
     values = {"format": FORMAT} | asdict(card)
     values["variants"] = list(values["variants"].values())
+    values = {k: v for k, v in values.items() if v or k not in _OF_USER_MODELS}
     with replacing(path) as draft:
         draft.write_text(tomli_w.dumps(_without_none(values)), encoding="utf-8")
 
@@ -319,6 +378,9 @@ def load_card(path: Path) -> Card:
         return Card(**_tuples(values), variants={v.name: v for v in variants})
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"The card {path} cannot be read: {error}; write it again.") from error
+
+
+_OF_USER_MODELS = ("sources", "seen", "module_folder", "fit")  # left out of other cards
 
 
 def _place(variant: Variant) -> tuple[bool, bool, int]:

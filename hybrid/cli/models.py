@@ -25,14 +25,41 @@ Model = Annotated[str, typer.Argument(help="package.module:function that returns
 
 # of adapt and sweep
 ModelOption = Annotated[str, typer.Option(help="package.module:function that returns the model.")]
-Weights = Annotated[Path, typer.Option(help="The model's weights, a safetensors file.")]
+Weights = Annotated[
+    Path, typer.Option(help="The model's weights: safetensors, .pth, .pt, .bin or .ckpt.")
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        help="Where the logits are in a tuple or dict that the model returns: a number or a name. "
+        "Default: the first tensor.",
+    ),
+]
+Tune = Annotated[
+    str,
+    typer.Option(help="Folder or zip whose images are all used to choose thresholds."),
+]
+Certify = Annotated[
+    str, typer.Option(help="Folder or zip whose images are all used for certificates.")
+]
+Test = Annotated[str, typer.Option(help="Folder or zip whose images are all used to report.")]
+Unseen = Annotated[
+    bool,
+    typer.Option(
+        "--unseen",
+        help="The model was not trained on the images of --data that tune, certify and test are "
+        "drawn from. Without this, nothing is certified if --data has no val/.",
+    ),
+]
 Epochs = Annotated[
     int, typer.Option(min=0, help="Epochs of training for edge and exits; 0 quantizes only.")
 ]
 Size = Annotated[
-    int | None,
+    str,
     typer.Option(
-        min=1, help="Image size of the model, in pixels. Default: the data set's, or 224."
+        help="Image size of the model, in pixels: 224, or HEIGHTxWIDTH. Default: the data set's, "
+        "or 224."
     ),
 ]
 Mean = Annotated[
@@ -63,12 +90,13 @@ def cuts(
     model: Model,
     *,
     size: Annotated[
-        int, typer.Option(min=1, help="Height and width of an image, in pixels.")
-    ] = 224,
+        str, typer.Option(help="Size of an image in pixels: 224, or HEIGHTxWIDTH such as 49x10.")
+    ] = "224",
     channels: Annotated[int, typer.Option(min=1, help="Colour channels of an image.")] = 3,
     classes: Annotated[
         int | None, typer.Option(min=2, help="Passed to the function as num_classes.")
     ] = None,
+    logits: Output = "",
     bits: Annotated[
         int, typer.Option(help="Bit width of the edge and the uplink, shown next to 32.")
     ] = 4,
@@ -93,17 +121,18 @@ def cuts(
 
     check_bits(bits)
     loaded = user_models.load_model(model, classes=classes)
-    outline = tracing.trace(loaded, shape=(channels, size, size), reference=model)
+    shape = (channels, *(_sides(size) or (224, 224)))
+    outline = tracing.trace(loaded, shape=shape, reference=model, output=logits)
     found = cutting.cuts(outline)
+    cutting.check_any(found, reference=model)
     shown = found if every else cutting.worthwhile(found)
     if picture is not None:
         _draw(outline, [cut for cut in shown if not cut.refused], bits, picture)
     if as_json:
         rows = [cut.to_dict(bits=bits) for cut in shown]
-        total = sum(seen.macs for seen in outline.seen.values())
-        about = {"model": model, "followed_by": outline.by, "macs": total}
-        shape = {"input": list(outline.shape), "classes": outline.classes, "bits": bits}
-        typer.echo(json.dumps(about | shape | {"cuts": rows}, indent=2))
+        about = {"model": model, "followed_by": outline.by, "macs": outline.macs}
+        images = {"input": list(outline.shape), "classes": outline.classes, "bits": bits}
+        typer.echo(json.dumps(about | images | {"cuts": rows}, indent=2))
     else:
         _print_cuts(outline, shown, bits)
 
@@ -123,7 +152,12 @@ def adapt(
     bits: Annotated[str, typer.Option(help="Bit widths of the edge, separated by commas: 4,8.")],
     epochs: Epochs = 0,
     name: Annotated[str, typer.Option(help="Name of the network. Default: DATA-FUNCTION.")] = "",
-    size: Size = None,
+    size: Size = "",
+    tune: Tune = "",
+    certify: Certify = "",
+    test: Test = "",
+    unseen: Unseen = False,
+    logits: Output = "",
     mean: Mean = "",
     std: Std = "",
     seed: Annotated[
@@ -149,7 +183,12 @@ def adapt(
         bits=_numbers(bits, int, "--bits"),
         epochs=epochs,
         name=name,
-        size=size,
+        size=_sides(size),
+        tune=tune,
+        certify=certify,
+        test=test,
+        unseen=unseen,
+        output=logits,
         mean=_numbers(mean, float, "--mean"),
         std=_numbers(std, float, "--std"),
         seed=seed,
@@ -189,7 +228,12 @@ def sweep(
     name: Annotated[
         str, typer.Option(help="Prefix of the networks' names. Default: DATA-FUNCTION.")
     ] = "",
-    size: Size = None,
+    size: Size = "",
+    tune: Tune = "",
+    certify: Certify = "",
+    test: Test = "",
+    unseen: Unseen = False,
+    logits: Output = "",
     mean: Mean = "",
     std: Std = "",
     address: Annotated[
@@ -232,7 +276,12 @@ def sweep(
         seeds=_numbers(seeds, int, "--seeds"),
         epochs=epochs,
         name=name,
-        size=size,
+        size=_sides(size),
+        tune=tune,
+        certify=certify,
+        test=test,
+        unseen=unseen,
+        output=logits,
         mean=_numbers(mean, float, "--mean"),
         std=_numbers(std, float, "--std"),
     )
@@ -306,6 +355,21 @@ def _swept_cells(row: "SweepRow") -> tuple[str, ...]:
     )
 
 
+def _sides(text: str) -> tuple[int, int] | None:
+    """Height and width; None if they are not given."""
+    from hybrid.errors import ModelError
+
+    if not text:
+        return None
+    numbers_ = text.lower().replace("×", "x").split("x")
+    if len(numbers_) > 2 or not all(one.strip().isdecimal() and int(one) for one in numbers_):
+        raise ModelError(
+            f"--size takes pixels, such as 224, or HEIGHTxWIDTH, such as 49x10, not {text!r}."
+        )
+    height, width = numbers_[0], numbers_[-1]
+    return int(height), int(width)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -332,6 +396,12 @@ def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> 
     typer.echo(f"{len(shown)} cuts drawn to {path}.", err=True)
 
 
+_EXIT_ONLY = (
+    " Exit only: an exit can be there, but a cut would leave only the first layer to the edge, "
+    "which stays at full precision."
+)
+
+
 def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
     width = max((len(cut.name) for cut in shown), default=0) + 2
     narrow = f"{bits} bit"
@@ -349,12 +419,12 @@ def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
             f"{cut.name:<{width}}{edge.macs:>15,}{cloud.macs:>15,}{cut.wire_bytes():>14,}"
             f"{cut.wire_bytes(bits):>10,}{edge.weight_bytes(bits):>14,}"
             f"{edge.activation_bytes(bits):>10,}{cloud.weight_bytes():>15,}"
-            f"{cloud.activation_bytes():>12,}  {crosses}"
+            f"{cloud.activation_bytes():>12,}  {crosses}{'  (exit only)' * bool(cut.exit_only)}"
         )
-    total = sum(seen.macs for seen in outline.seen.values())
     size = "×".join(map(str, outline.shape))
     typer.echo(
-        f"{outline.reference}, images of {size}: {total:,} MACs. Bytes per image, with the edge's "
-        f"first layer and linear layers at 32 bits, its other convolutions at {bits}, the cloud at "
-        "32. If several tensors cross, a skip connection spans the cut and is sent too."
+        f"{outline.reference}, images of {size}: {outline.macs:,} MACs. Bytes per image, with the "
+        f"edge's first layer at 32 bits, its other convolutions and linear layers at {bits}, the "
+        "cloud at 32. If several tensors cross, a skip connection spans the cut and is sent too."
+        f"{_EXIT_ONLY if any(cut.exit_only for cut in shown) else ''}"
     )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hybrid.data import cifar, image_folders
 from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.data.images import Rejected
+from hybrid.data.preprocess import CROP
 from hybrid.errors import DataMissingError, SourceError, UnknownNameError
 from hybrid.files import load_arrays, save_arrays
 
@@ -113,13 +114,16 @@ DATASETS = {
 }
 
 
-def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> Dataset:
+def load(
+    name: str | Path, split: str, *, size: int = 32, channels: int = 3, fit: str = CROP
+) -> Dataset:
     """One split of a data set, the same images in the same order on every machine.
 
     Args:
         name: a name in `DATASETS`, or an image folder or zip (`<class>/<image>`, or the same
             in `train/`, `val/` and `test/`). A picture that cannot be read is skipped.
         size, channels: of the pixels of an image folder; the named data sets have their own.
+        fit: how pictures of a folder that are not square become so, a name in `preprocess.FITS`.
 
     Raises:
         UnknownNameError: no such split, or neither a data set nor a folder of that name.
@@ -131,7 +135,7 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
     if name not in DATASETS:
         if not Path(name).exists():
             raise UnknownNameError("data set or folder", name, DATASETS)
-        return _load_folder(Path(name), split, size=size, channels=channels)
+        return _load_folder(Path(name), split, size=size, channels=channels, fit=fit)
     name = str(name)
     source = _source(name)
     written = stored_splits(name)
@@ -279,7 +283,7 @@ def _read_digits() -> tuple[Images, Labels]:
     return images, bunch.target.astype(np.int64)
 
 
-def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Dataset:
+def _load_folder(where: Path, split: str, *, size: int, channels: int, fit: str) -> Dataset:
     """A split of an image folder, drawn from its train/, val/ or test/, or from all of it.
 
     Where there is val/, tune and certify are drawn from it, and test too if there is no test/.
@@ -287,10 +291,11 @@ def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Datase
     where = where.resolve()
     try:
         with image_folders.opened(where) as found:
-            about = repr((str(where), size, channels, found.key(found.pool(split)))).encode()
-            key = hashlib.sha256(about).hexdigest()[:12]
+            about = (str(where), size, channels, found.key(found.pool(split)))
+            kind = repr(about if fit == CROP else (*about, fit))
+            key = hashlib.sha256(kind.encode()).hexdigest()[:12]
             kept = _cached_folder(where.name, split, key)
-            pixels = kept or _divide_folder(found, where.name, split, key, size, channels)
+            pixels = kept or _divide_folder(found, where.name, split, key, size, channels, fit)
     except SourceError as error:
         raise DataMissingError(str(error)) from error
     if not len(pixels.labels):
@@ -308,13 +313,14 @@ def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Datase
 
 
 def _divide_folder(
-    found: ClassFolders, name: str, split: str, key: str, size: int, channels: int
+    found: ClassFolders, name: str, split: str, key: str, size: int, channels: int, fit: str
 ) -> Pixels:
     """Read every picture once, divide them and keep all splits of the pool in the cache."""
-    pixels = image_folders.read(found, found.pool(split), size=size, channels=channels)
+    pool = found.pool(split)
+    pixels = image_folders.read(found, pool, size=size, channels=channels, fit=fit)
     order = canonical_order(pixels.images, pixels.labels)
     images, labels = pixels.images[order], pixels.labels[order]
-    drawn = found.splits(found.pool(split))
+    drawn = found.splits(pool)
     if not len(labels) or len(drawn) == 1:
         positions = {split: np.arange(len(labels))}
     else:

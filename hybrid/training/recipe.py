@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -121,6 +121,7 @@ class Recipe:
         seed: of weights, order and augmentation.
         architecture, classes, channels, size, cut, exits: see `Spec`.
         plans: the variants, each after the one it starts from.
+        sources, seen, module_folder, fit: of a user's model, see `Card`.
     """
 
     network: str
@@ -136,6 +137,10 @@ class Recipe:
     exits: tuple[int, ...]
     stages: int
     plans: tuple[Plan, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    module_folder: str = ""
+    fit: str = ""
 
     def plan(self, variant: str) -> Plan:
         """The plan called `variant`.

@@ -123,7 +123,7 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
         with gate:
             record.record_user_split(loaded, user_splits.split(network, split), **known)
         return
-    images = data.load(card.dataset, split, size=card.size, channels=card.channels)
+    images = zoo.images(network, split)
     with gate:
         recorded = record.record(loaded, images, name=network, **known)
     _save(recorded, zoo.trace_path(network, variant, split))

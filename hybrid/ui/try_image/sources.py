@@ -14,7 +14,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid import data, zoo
+from hybrid import zoo
 from hybrid.data import images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
@@ -88,7 +88,7 @@ def _samples(card: Card) -> list[PickedImage]:
             card.dataset, "Photographs, uploads and the camera work without them."
         )
         return []
-    test = data.load(card.dataset, DEFAULT_SPLIT, size=card.size, channels=card.channels)
+    test = zoo.images(card.network, DEFAULT_SPLIT)
     first = st.number_input(
         f"{OFFERED} of {numbers.count(len(test.labels))} test images, from",
         min_value=0,
