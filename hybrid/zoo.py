@@ -5,7 +5,7 @@ A network's splits are those of its data set and the user's own, which are kept 
 """
 
 import os
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -20,7 +20,7 @@ from hybrid.data.held_out import load_all
 from hybrid.data.preprocess import CROP
 from hybrid.energy import Layer
 from hybrid.errors import BitWidthError, DataMissingError, UnknownNameError, WeightsError
-from hybrid.files import replacing
+from hybrid.files import expanded, read_toml, replacing
 from hybrid.traces import trace as trace_files
 from hybrid.traces.trace import Trace
 
@@ -36,6 +36,7 @@ __all__ = [
     "Variant",
     "bit_widths",
     "card",
+    "cards",
     "exit_labels",
     "images",
     "load",
@@ -56,6 +57,7 @@ __all__ = [
 FORMAT = 1
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # no `/`, and not `..`
 TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
@@ -179,7 +181,7 @@ def pretrained_folder() -> Path:
     """The folder of networks: HYBRID_PRETRAINED, else a wheel's own, else the clone's."""
     named = os.environ.get("HYBRID_PRETRAINED")
     if named:
-        return Path(named)
+        return expanded(named)
     package = Path(__file__).resolve().parent
     packed = package / "pretrained"  # inside the package in a wheel, next to it in a clone
     return packed if packed.is_dir() else package.parent / "pretrained"
@@ -188,6 +190,17 @@ def pretrained_folder() -> Path:
 def networks() -> list[str]:
     """Names of the networks that have a card, sorted."""
     return sorted(path.parent.name for path in pretrained_folder().glob("*/card.toml"))
+
+
+def cards() -> tuple[list[Card], list[str]]:
+    """Every card that can be read, and for each other one the sentence that tells why not."""
+    found, problems = [], []
+    for name in networks():
+        try:
+            found.append(card(name))
+        except WeightsError as error:
+            problems.append(str(error))
+    return found, problems
 
 
 def card(network: str) -> Card:
@@ -200,7 +213,14 @@ def card(network: str) -> Card:
     if network not in networks():
         raise UnknownNameError("network", network, networks())
     path = pretrained_folder() / network / "card.toml"
-    return _cached_card(path, path.stat().st_mtime_ns)
+    try:
+        changed_ns = path.stat().st_mtime_ns
+    except OSError as error:
+        raise WeightsError(f"The card {path} cannot be read ({error.strerror}).") from error
+    found = _cached_card(path, changed_ns)
+    if found.network != network:
+        raise WeightsError(f"The card {path} is of {found.network}; give its folder that name.")
+    return found
 
 
 @lru_cache(maxsize=32)
@@ -328,8 +348,14 @@ def trace(network: str, variant: str, split: str = "test") -> Trace:
         raise DataMissingError(
             f"There is no trace of {network} {variant} on {split}; record it with `hybrid trace`."
         )
-    expected = variants[variant].files[WEIGHTS]
-    return trace_files.load(path, expect_sha256=expected, expect_network=network)
+    return trace_files.load(
+        path,
+        expect_sha256=variants[variant].files[WEIGHTS],
+        expect_network=network,
+        expect_variant=variant,
+        expect_split=split,
+        classes=len(card(network).classes),
+    )
 
 
 def load(network: str, *, bits: int, static: bool = False) -> "Network":
@@ -370,17 +396,30 @@ def load_card(path: Path) -> Card:
         WeightsError: it is damaged or of another format.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = read_toml(path)
         version = values.pop("format")
         if version != FORMAT:
             raise ValueError(f"format {version}, not {FORMAT}")
         variants = sorted(map(_variant, values.pop("variants")), key=_place)
-        return Card(**_tuples(values), variants={v.name: v for v in variants})
+        return _checked(Card(**_tuples(values), variants={v.name: v for v in variants}))
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"The card {path} cannot be read: {error}; write it again.") from error
 
 
 _OF_USER_MODELS = ("sources", "seen", "module_folder", "fit")  # left out of other cards
+
+
+def _checked(card: Card) -> Card:
+    """The card, if all names that become names of files are harmless as such."""
+    for name in (card.network, *card.variants):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"{str(name)[:60]!r} cannot name a network or variant")
+    for key in ("title", "description", "dataset", "architecture"):
+        if not isinstance(getattr(card, key), str):
+            raise TypeError(f"{key} is not a text")
+    if not card.classes or not all(isinstance(name, str) for name in card.classes):
+        raise ValueError("its classes are not a list of texts")
+    return card
 
 
 def _place(variant: Variant) -> tuple[bool, bool, int]:

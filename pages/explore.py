@@ -8,6 +8,7 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import glossary, intervals
+from hybrid.text.plain import plain
 from hybrid.text.point import against, headlines, honest, interval, reach
 from hybrid.ui import app_frame, cache, contact_sheet, gallery, session
 from hybrid.ui.charts import PLOT, metrics
@@ -129,6 +130,7 @@ def classes_figure(view: View, data: ExploreData, _: policy.OperatingPoint) -> f
 
 
 @st.fragment(key=POINT)
+@app_frame.guarded
 def show_headlines() -> None:
     """The headline figures, and whether a static network does better."""
     view = session.current()
@@ -299,6 +301,7 @@ def downloads(view: View) -> None:
 
 
 @st.fragment(key=PICTURES)
+@app_frame.guarded
 def pictures() -> None:
     """The images that leave earliest, are least confident, or are confidently wrong."""
     view = session.current()
@@ -306,8 +309,9 @@ def pictures() -> None:
     card = data.card
     if load.pictures(view, [0]) is None:
         st.caption(
-            f"The images of {card.dataset} are not on this machine. With them, this page also "
-            "shows which leave earliest, which are least confident and which are confidently wrong."
+            f"The images of {plain(card.dataset)} are not on this machine. With them, this page "
+            "also shows which leave earliest, which are least confident and which are confidently "
+            "wrong."
         )
         return
     found = gallery.groups(data.trace, view.thresholds, view.measure, card.classes)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,8 @@ from hybrid.data import cifar, image_folders
 from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.data.images import Rejected
 from hybrid.data.preprocess import CROP
-from hybrid.errors import DataMissingError, SourceError, UnknownNameError
-from hybrid.files import load_arrays, save_arrays
+from hybrid.errors import DataMissingError, FileError, SourceError, UnknownNameError
+from hybrid.files import expanded, home_folder, load_arrays, save_arrays
 
 __all__ = [
     "DATASETS",
@@ -145,7 +146,12 @@ def load(
 
 def available(name: str) -> bool:
     """Whether `load` finds the data set's files on this machine."""
-    return name == "digits" or (name in DATASETS and cifar.find(name, data_folder()) is not None)
+    if name not in DATASETS or name == "digits":
+        return name == "digits"
+    try:
+        return cifar.find(name, data_folder()) is not None
+    except FileError:  # no home folder, and so nothing in it
+        return False
 
 
 def download(name: str, *, progress: Callable[[int, int], None] | None = None) -> None:
@@ -162,12 +168,13 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
 
 def data_folder() -> Path:
     """The folder of the data sets: `HYBRID_DATA`, else `data/` in the cache folder."""
-    return Path(os.environ.get("HYBRID_DATA") or cache_folder() / "data").expanduser()
+    return expanded(os.environ.get("HYBRID_DATA") or cache_folder() / "data")
 
 
 def cache_folder() -> Path:
     """`hybrid/` in the user's cache folder, where unpacked splits are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hybrid"
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (expanded(named) if named else home_folder("HYBRID_DATA") / ".cache") / "hybrid"
 
 
 def canonical_order(images: Images, labels: Labels) -> NDArray[np.int64]:
@@ -338,7 +345,7 @@ def _divide_folder(
 
 def _cached_folder(name: str, split: str, key: str) -> Pixels | None:
     """The cached split of an image folder; None if its file is missing or damaged."""
-    kept = load_arrays(_cache_path(name, split, key))
+    kept = _kept(name, split, key)
     try:
         skipped = json.loads(str(kept["skipped"]))
         return Pixels(
@@ -354,15 +361,23 @@ def _cache_path(name: str, split: str, key: str) -> Path:
     return cache_folder() / f"{name}-{split}-{key}.npz"
 
 
+def _kept(name: str, split: str, key: str) -> Mapping[str, NDArray[Any]]:
+    """The arrays of a file of the cache; empty where there is none."""
+    try:
+        return load_arrays(_cache_path(name, split, key))
+    except FileError:  # no home folder
+        return {}
+
+
 def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
     """The cached split; None if its file is missing or damaged."""
-    kept = load_arrays(_cache_path(name, split, key))
+    kept = _kept(name, split, key)
     return (kept["images"], kept["labels"]) if kept.keys() >= {"images", "labels"} else None
 
 
-def _keep(name: str, split: str, key: str, images: Images, labels: Labels, **more: str) -> None:
+def _keep(name: str, split: str, key: str, images: Images, labels: Labels, **more: Any) -> None:
     """Write a split to the cache, whole or not at all; a full or read-only disk is not an error."""
     try:
         save_arrays(_cache_path(name, split, key), images=images, labels=labels, **more)
-    except OSError:
+    except (OSError, FileError):
         return

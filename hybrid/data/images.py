@@ -55,6 +55,7 @@ MAX_PIXELS = 40_000_000  # 160 MB once decoded
 MAX_JPEG_PIXELS = 250_000_000  # reduced while decoding, a row of blocks at a time
 _MAX_PROGRESSIVE_PIXELS = 64_000_000  # all of them are in memory while decoding
 _MAX_SCANS = 64  # of a progressive JPEG: each decodes the whole picture again
+_MAX_SCANNED_PIXELS = 800_000_000  # pixels times scans; usual files have 10 scans at most
 MIN_SIDE = 8  # the smallest network input
 KEPT_SIDE = 320  # of a picture, unless a larger network will see it; more is never shown
 MAX_ASPECT = 8  # of a longer picture the middle is kept, this many times as long as wide
@@ -179,10 +180,11 @@ def _check_pixels(shown: str, image: Image.Image, data: bytes) -> None:
     if isinstance(image, JpegImageFile):
         progressive = "progressive" in image.info or "progression" in image.info
         most = _MAX_PROGRESSIVE_PIXELS if progressive else MAX_JPEG_PIXELS
-        if data.count(b"\xff\xda") > _MAX_SCANS:
+        scans = data.count(b"\xff\xda")
+        if scans > _MAX_SCANS or scans * image.width * image.height > _MAX_SCANNED_PIXELS:
             raise ImageError(
-                f"{shown} has more than {_MAX_SCANS} scans, the most that are decoded; save it "
-                "again without progressive display."
+                f"{shown} has {scans} scans of its pixels, more than are decoded; save it again "
+                "without progressive display."
             )
     _check_size(shown, *image.size, most)
 

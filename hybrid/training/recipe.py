@@ -1,7 +1,6 @@
 """Recipes: TOML files that list the variants of a network to train, in which order and how."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib import resources
@@ -11,6 +10,7 @@ from typing import Any
 
 from hybrid.data import DATASETS
 from hybrid.errors import HybridError, RecipeError, UnknownNameError
+from hybrid.files import parse_toml
 from hybrid.models import Spec
 from hybrid.models.architectures import architecture
 from hybrid.quant.levels import check_bits
@@ -183,7 +183,7 @@ def load_recipe(name: str | Path) -> Recipe:
     """
     source = _source(name)
     try:
-        return _parse(tomllib.loads(source.read_text("utf-8")))
+        return _parse(parse_toml(source.read_text("utf-8-sig")))
     except KeyError as error:
         raise RecipeError(f"Recipe {name} lacks {error}; see the shipped recipes.") from error
     except (HybridError, AttributeError, OSError, TypeError, ValueError) as error:

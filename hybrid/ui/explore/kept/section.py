@@ -10,7 +10,8 @@ import streamlit as st
 
 from hybrid.errors import HybridError, PointError
 from hybrid.text import numbers
-from hybrid.ui import cache, session
+from hybrid.text.plain import plain
+from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT
 from hybrid.ui.explore import figures as explore_figures
 from hybrid.ui.explore import load
@@ -43,6 +44,7 @@ _COLUMNS = {
 
 
 @st.fragment
+@app_frame.guarded
 def draw() -> None:
     """The whole section; it runs without the rest of the page when one of its widgets is used."""
     text = session.carried(LINK)
@@ -197,7 +199,7 @@ def _compare(pair: Sequence[Evaluated]) -> None:
         st.dataframe(table, hide_index=True, key="explore_kept_figures",
                      alt="Headline figures of both points and their differences")  # fmt: skip
         for sentence in comparison.apart(one, other):
-            st.caption(sentence)
+            st.caption(plain(sentence))
     with right:
         st.markdown("**Each on the frontier of its own network and bit width**")
         dearest_pj = max(max(found.prices.costs.energy_pj) for found in pair)
