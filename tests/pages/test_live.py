@@ -103,7 +103,7 @@ def test_a_finished_run_counts_what_was_promised_and_compares(opened: Open):
     assert shown["At the edge"][1] == f"{at_edge} of {SAMPLES}"
     assert shown["Accuracy"] == (
         f"{100 * promised.accuracy:.2f} %",
-        f"{sum(promised.correct_counts)} correct",
+        "94.6 % to 98.3 %",  # 348 of 359, by hand: the roots of Wilson's quadratic
     )
     assert f"Each of {SAMPLES} images took the exit expected from the trace" in app.success[0].value
     assert [heading.value for heading in app.subheader] == [
