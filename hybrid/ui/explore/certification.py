@@ -98,7 +98,7 @@ def export(view: View) -> dict[str, Any]:
 def _show_bound(view: View, found: Band) -> None:
     """The bound among all settings."""
     there = f"explore_certificate_at_{place(view)}"
-    with st.container(key=there, width="content"), st.container(key="explore_bound"):
+    with st.container(key=there), st.container(key="explore_bound"):
         sentence = band_sentence(found, view.thresholds)
         about = glossary.define("certificate", "split", note=ALL_SETTINGS)
         st.caption(f":material/verified_user: {sentence}", help=about)
