@@ -223,7 +223,7 @@ class Client:
     def __init__(self, connection: ClientConnection, link: str = LINK) -> None:
         self.connection, self.link = connection, link
         self.page = self.fragment = ""  # the page's hash, and the part of it that a slider is
-        self.sliders: dict[str, float | None] = {}  # by id: where it stands, None for a threshold
+        self.sliders: dict[str, str] = {}  # by id: the option it is at, empty for a threshold
         self.follower = ""  # its id
         self.kept: set[str] = set()  # hashes of messages that need not be sent again
 
@@ -244,7 +244,10 @@ class Client:
         for identity, held in self.sliders.items():
             state = asked.rerun_script.widget_states.widgets.add()
             state.id = identity
-            state.double_array_value.data.append(threshold if held is None else held)
+            if held:
+                state.string_array_value.data.append(held)
+            else:
+                state.double_array_value.data.append(threshold)
         if self.follower:
             state = asked.rerun_script.widget_states.widgets.add()
             state.id, state.json_value = self.follower, '{"alive": true}'
@@ -269,8 +272,10 @@ class Client:
             self.follower = element.bidi_component.id
         if element.HasField("slider"):
             slider = element.slider
-            places = (*slider.value, *slider.default)  # where a slider over bit widths stands
-            self.sliders[slider.id] = places[0] if slider.options else None
+            self.sliders[slider.id] = ""
+            if slider.options:  # it sends an option's text
+                first = slider.options[int(slider.default[0])]
+                self.sliders[slider.id] = next(iter(slider.raw_value), first)
             self.fragment = answer.delta.fragment_id
         return answer
 

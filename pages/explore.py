@@ -188,7 +188,8 @@ def details(view: View, data: ExploreData) -> None:
         chart(
             "threshold",
             drawn("threshold", view, data),
-            title="**Accuracy and edge share** as one threshold moves, others fixed",
+            title="**Accuracy and edge share** as one threshold moves, others fixed. Shaded: bound "
+            "for all settings at once",
             alt="Accuracy and share answered at the edge, by threshold, the present point marked",
         )
     with parts:

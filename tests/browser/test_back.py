@@ -238,7 +238,7 @@ def test_one_press_undoes_a_change_of_networks(explore: Any) -> None:
 
 def test_one_press_undoes_a_limit_of_choose(explore: Any) -> None:
     follow("Choose")(explore)
-    explore.wait_for_selector("[data-testid=stTable]", timeout=PATIENCE_MS)
+    explore.wait_for_selector("[data-testid=stTable]:visible", timeout=PATIENCE_MS)
 
     are_steps(
         explore,

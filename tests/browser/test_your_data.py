@@ -136,9 +136,9 @@ def test_without_labels_the_browser_says_the_same_as_python(
     page: Any, unlabelled_address: str
 ) -> None:
     page.goto(f"{unlabelled_address}/?network=trees-toy&bits=2&split=mine")
-    page.wait_for_function(f"({FOLLOWER})() !== null", timeout=PATIENCE_MS)
+    page.wait_for_function(f"({FOLLOWER})()?.held().length > 0", timeout=PATIENCE_MS)
 
-    shown = page.evaluate(f"({FOLLOWER})().at([6000, 5000])")
+    shown = page.evaluate(f"({FOLLOWER})().at(2, [6000, 5000])")
 
     recorded = zoo.trace("trees-toy", "hybrid-2bit", "mine")
     apart = evaluation.disagreement(recorded, (0.6, 0.5), "max_probability")

@@ -30,11 +30,14 @@ def stored(data: bytes) -> StoredUpload:
 
 
 def received(data: bytes) -> bytes:
-    """As Starlette receives an upload: in memory, and in a file when it is over a megabyte."""
-    with tempfile.SpooledTemporaryFile(max_size=1_000_000) as file:
+    """As Starlette receives an upload: in memory, and in a file when it is over a megabyte.
+
+    A thread of its own has no running event loop; a browser of other tests leaves one in this.
+    """
+    with tempfile.SpooledTemporaryFile(max_size=1_000_000) as file, ThreadPoolExecutor(1) as pool:
         file.write(data)
         file.seek(0)
-        return asyncio.run(UploadFile(file).read())
+        return pool.submit(asyncio.run, UploadFile(file).read()).result()
 
 
 def test_a_stored_upload_reads_as_its_bytes_do() -> None:

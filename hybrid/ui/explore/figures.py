@@ -165,6 +165,7 @@ def certified_area(
         fillcolor=palette.faint(palette.LINE, 0.35),
         line={"width": 0},
         hoverinfo="skip",
+        showlegend=False,  # its name is in the chart's title: it would make the legend a column
     )
 
 

@@ -136,10 +136,10 @@ export const drawn = (graph, meta, axis) =>
 
 // Let plotly.js draw the moves that it has not drawn yet; a promise, or null if there were none.
 export function catchUp(graph, moves) {
-  const drifts = moves.filter((move) => drifted(graph, ...move));
-  if (!drifts.length) return null;
-  // plotly.js redraws all bars of a figure from those that it is given: the others would vanish.
-  return animate(graph, graph.data.some((trace) => trace.type === "bar") ? moves : drifts);
+  if (!moves.some((move) => drifted(graph, ...move))) return null;
+  // All of them: plotly.js draws the bars of a figure, and each of its plots, from the traces that
+  // it is given, and the others would vanish.
+  return animate(graph, moves);
 }
 
 function drifted(graph, meta, axis, values, ...others) {
