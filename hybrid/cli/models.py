@@ -3,11 +3,28 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid.cli import output
+from hybrid.cli.model_options import (
+    Certify,
+    Epochs,
+    Mean,
+    Model,
+    ModelOption,
+    Output,
+    Size,
+    Std,
+    Test,
+    Tune,
+    Unseen,
+    Weights,
+    names_of,
+    numbers_of,
+    sides_of,
+)
 from hybrid.cli.options import AsJson
 from hybrid.text import numbers
 
@@ -18,58 +35,6 @@ if TYPE_CHECKING:
     from hybrid.sweep.sweep import Kept, SweepPlan
 
 __all__ = ["add_to"]
-
-Number = TypeVar("Number", int, float)
-
-Model = Annotated[str, typer.Argument(help="package.module:function that returns the model.")]
-
-# of adapt and sweep
-ModelOption = Annotated[str, typer.Option(help="package.module:function that returns the model.")]
-Weights = Annotated[
-    Path, typer.Option(help="The model's weights: safetensors, .pth, .pt, .bin or .ckpt.")
-]
-Output = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        help="Where the logits are in a tuple or dict that the model returns: a number or a name. "
-        "Default: the first tensor.",
-    ),
-]
-Tune = Annotated[
-    str,
-    typer.Option(help="Folder or zip whose images are all used to choose thresholds."),
-]
-Certify = Annotated[
-    str, typer.Option(help="Folder or zip whose images are all used for certificates.")
-]
-Test = Annotated[str, typer.Option(help="Folder or zip whose images are all used to report.")]
-Unseen = Annotated[
-    bool,
-    typer.Option(
-        "--unseen",
-        help="The model was not trained on the images of --data that tune, certify and test are "
-        "drawn from. Without this, nothing is certified if --data has no val/.",
-    ),
-]
-Epochs = Annotated[
-    int, typer.Option(min=0, help="Epochs of training for edge and exits; 0 quantizes only.")
-]
-Size = Annotated[
-    str,
-    typer.Option(
-        help="Image size of the model, in pixels: 224, or HEIGHTxWIDTH. Default: the data set's, "
-        "or 224."
-    ),
-]
-Mean = Annotated[
-    str,
-    typer.Option(help="Per-channel mean used in training (pixels 0 to 1), separated by commas."),
-]
-Std = Annotated[
-    str,
-    typer.Option(help="Per-channel standard deviation used in training. Default: the data set's."),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -121,7 +86,7 @@ def cuts(
 
     check_bits(bits)
     loaded = user_models.load_model(model, classes=classes)
-    shape = (channels, *(_sides(size) or (224, 224)))
+    shape = (channels, *(sides_of(size) or (224, 224)))
     outline = tracing.trace(loaded, shape=shape, reference=model, output=logits)
     found = cutting.cuts(outline)
     cutting.check_any(found, reference=model)
@@ -179,18 +144,18 @@ def adapt(
         weights=weights,
         data=data,
         cut=cut,
-        exit_modules=_names(exits),
-        bits=_numbers(bits, int, "--bits"),
+        exit_modules=names_of(exits),
+        bits=numbers_of(bits, int, "--bits"),
         epochs=epochs,
         name=name,
-        size=_sides(size),
+        size=sides_of(size),
         tune=tune,
         certify=certify,
         test=test,
         unseen=unseen,
         output=logits,
-        mean=_numbers(mean, float, "--mean"),
-        std=_numbers(std, float, "--std"),
+        mean=numbers_of(mean, float, "--mean"),
+        std=numbers_of(std, float, "--std"),
         seed=seed,
     )
     network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
@@ -270,20 +235,20 @@ def sweep(
         model=model,
         weights=weights,
         data=data,
-        cuts=_names(cuts),
-        exits=tuple(_names(names) for names in exits or ()),
-        bits=_numbers(bits, int, "--bits"),
-        seeds=_numbers(seeds, int, "--seeds"),
+        cuts=names_of(cuts),
+        exits=tuple(names_of(names) for names in exits or ()),
+        bits=numbers_of(bits, int, "--bits"),
+        seeds=numbers_of(seeds, int, "--seeds"),
         epochs=epochs,
         name=name,
-        size=_sides(size),
+        size=sides_of(size),
         tune=tune,
         certify=certify,
         test=test,
         unseen=unseen,
         output=logits,
-        mean=_numbers(mean, float, "--mean"),
-        std=_numbers(std, float, "--std"),
+        mean=numbers_of(mean, float, "--mean"),
+        std=numbers_of(std, float, "--std"),
     )
     planned = sweep.plan(asked, out)
     for one in planned.skipped:
@@ -353,36 +318,6 @@ def _swept_cells(row: "SweepRow") -> tuple[str, ...]:
         f"{100 * row.static_accuracy:.2f} %, {numbers.energy(row.static_energy_pj)}",
         row.network,
     )
-
-
-def _sides(text: str) -> tuple[int, int] | None:
-    """Height and width; None if they are not given."""
-    from hybrid.errors import ModelError
-
-    if not text:
-        return None
-    numbers_ = text.lower().replace("×", "x").split("x")
-    if len(numbers_) > 2 or not all(one.strip().isdecimal() and int(one) for one in numbers_):
-        raise ModelError(
-            f"--size takes pixels, such as 224, or HEIGHTxWIDTH, such as 49x10, not {text!r}."
-        )
-    height, width = numbers_[0], numbers_[-1]
-    return int(height), int(width)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _numbers(text: str, kind: type[Number], option: str) -> tuple[Number, ...]:
-    from hybrid.errors import ModelError
-
-    try:
-        return tuple(kind(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise ModelError(
-            f"{option} takes numbers separated by commas, such as 4,8, not {text!r}."
-        ) from None
 
 
 def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> None:

@@ -176,17 +176,18 @@ def _check_bytes(shown: str, data: bytes) -> None:
 
 
 def _check_pixels(shown: str, image: Image.Image, data: bytes) -> None:
-    most = MAX_PIXELS
-    if isinstance(image, JpegImageFile):
-        progressive = "progressive" in image.info or "progression" in image.info
-        most = _MAX_PROGRESSIVE_PIXELS if progressive else MAX_JPEG_PIXELS
-        scans = data.count(b"\xff\xda")
-        if scans > _MAX_SCANS or scans * image.width * image.height > _MAX_SCANNED_PIXELS:
-            raise ImageError(
-                f"{shown} has {scans} scans of its pixels, more than are decoded; save it again "
-                "without progressive display."
-            )
+    if not isinstance(image, JpegImageFile):
+        _check_size(shown, *image.size, MAX_PIXELS)
+        return
+    progressive = "progressive" in image.info or "progression" in image.info
+    most = _MAX_PROGRESSIVE_PIXELS if progressive else MAX_JPEG_PIXELS
     _check_size(shown, *image.size, most)
+    most_scans = min(_MAX_SCANS, _MAX_SCANNED_PIXELS // (image.width * image.height))
+    if data.count(b"\xff\xda") > most_scans:
+        raise ImageError(
+            f"{shown} has more than {most_scans} scans, the most that are decoded at its size; "
+            "save it again without progressive display."
+        )
 
 
 def _check_size(shown: str, width: int, height: int, most: int) -> None:

@@ -265,7 +265,7 @@ def _by_export(
 
 def _measured(graph: fx.GraphModule, images: Tensor, reference: str) -> dict[fx.Node, NodeOutput]:
     """Each node's output for one sample, from runs with two numbers of samples."""
-    meter, more = _Meter(graph), _Shapes(graph)
+    meter, more = _Meter(graph), _Meter(graph)
     with users_code(reference), torch.no_grad(), _counted_attention():
         meter.run(images)
         more.run(torch.cat([images, images[:1]]))
@@ -284,31 +284,15 @@ def _counted_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-class _Shapes(fx.Interpreter):
-    """Runs a graph node by node and records shapes of tensors, and numbers."""
+class _Meter(fx.Interpreter):
+    """Runs a graph node by node and records shapes, numbers and multiply-accumulates."""
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph, garbage_collect_values=True)
         self.shapes: dict[fx.Node, tuple[int, ...] | None] = {}
         self.numbers: dict[fx.Node, Any] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        floats = isinstance(value, Tensor) and value.is_floating_point()
-        self.shapes[n] = tuple(value.shape) if floats else None
-        if not isinstance(value, Tensor):
-            self.numbers[n] = value
-        return value
-
-
-class _Meter(_Shapes):
-    """Records multiply-accumulates too."""
-
-    def __init__(self, graph: fx.GraphModule) -> None:
-        super().__init__(graph)
         self.what: dict[fx.Node, str] = {}
-        self.macs: dict[fx.Node, int] = {}
-        self.held: dict[fx.Node, tuple[int, int]] = {}
+        self.work: dict[fx.Node, tuple[int, int, int]] = {}  # macs, numbers read and given
 
     def run_node(self, n: fx.Node) -> Any:
         counter = FlopCounterMode(display=False)
@@ -316,26 +300,31 @@ class _Meter(_Shapes):
         inputs = sum(one.numel() for one in given)  # before they are freed
         with counter:
             value = super().run_node(n)
-        self.what[n] = _what(value)
-        self.macs[n] = counter.get_total_flops() // 2 // SAMPLES
+        macs = counter.get_total_flops() // 2
         outputs = sum(one.numel() for one in leaves(value) if isinstance(one, Tensor))
-        self.held[n] = (inputs // SAMPLES, outputs // SAMPLES) if self.macs[n] else (0, 0)
+        self.work[n] = (macs, inputs, outputs) if macs else (0, 0, 0)
+        self.what[n] = _what(value)
+        floats = isinstance(value, Tensor) and value.is_floating_point()
+        self.shapes[n] = tuple(value.shape) if floats else None
+        if not isinstance(value, Tensor):
+            self.numbers[n] = value
         return value
 
 
 class _Reading:
     """What two runs, of two and three samples, tell about each node."""
 
-    def __init__(self, two: _Meter, three: _Shapes) -> None:
+    def __init__(self, two: _Meter, three: _Meter) -> None:
         self.nodes: dict[fx.Node, NodeOutput] = {}
         for node, what in two.what.items():
             sizes = _sizes(two.numbers.get(node), three.numbers.get(node))
+            macs, inputs, outputs = map(_of_one, two.work[node], three.work[node])
             self.nodes[node] = NodeOutput(
                 shape=_sample_shape(two.shapes[node], three.shapes[node]),
                 what=what,
-                macs=two.macs[node],
-                inputs=two.held[node][0],
-                outputs=two.held[node][1],
+                macs=macs,
+                inputs=inputs,
+                outputs=outputs,
                 fixed=sizes is not None or self._fixed(node),
                 sizes=sizes,
             )
@@ -344,6 +333,15 @@ class _Reading:
         if node.op in ("placeholder", "output"):
             return False
         return all(self.nodes[given].fixed for given in node.all_input_nodes)
+
+
+def _of_one(two: int, three: int) -> int:
+    """For one image, from the counts for two and three; part of it may be the same for any number.
+
+    >>> _of_one(20, 30), _of_one(20, 20)
+    (10, 20)
+    """
+    return SAMPLES * two - (SAMPLES - 1) * three
 
 
 def _sample_shape(

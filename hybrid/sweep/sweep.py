@@ -323,8 +323,8 @@ def _at_bits(
                 can.setdefault((cut, exits), []).append(width)
                 continue
             reason = (
-                f"Only convolutions after the first layer are quantized, and there is none before "
-                f"{cut}; cut later, or try 32 bits."
+                "Only convolutions and linear layers after the first are quantized, and there is "
+                f"none before {cut}; cut later, or try 32 bits."
             )
             skipped.append(Skipped(cut=cut, exits=exits, bits=width, reason=reason))
     return can, skipped

@@ -415,7 +415,11 @@ def test_a_full_disk_leaves_the_variant_that_was_there(
         ({"bits": (5, 9)}, BitWidthError, "9 bits are not offered"),
         ({"name": "a/b"}, ModelError, "'a/b' cannot name a network"),
         ({"mean": (0.5,), "std": (0.5,)}, ModelError, "above 0 for each of 3 channels"),
-        ({"weights": Path("nowhere")}, WeightsError, "There are no weights at nowhere"),
+        (
+            {"weights": Path("nowhere")},
+            WeightsError,
+            "no weights at /.*nowhere; name a file of weights",
+        ),
         ({"data": "cifar-10"}, UnknownNameError, "Did you mean cifar10"),
     ],
 )

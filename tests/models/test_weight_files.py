@@ -37,6 +37,12 @@ def assert_fits(path: Path) -> None:
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
+def assert_of_ones(made: nn.Module) -> None:
+    parameters = list(made.parameters())
+    assert parameters
+    assert all(bool((parameter == 1).all()) for parameter in parameters)
+
+
 words = st.sampled_from(["module", "_orig_mod", "model", "net", "backbone", "state_dict"])
 
 
@@ -81,7 +87,7 @@ def test_other_types_wrappers_inside_and_weights_of_a_loss_do_not_matter(
 
     fit_weights(fresh, tmp_path / "w.pth")
 
-    assert all(bool((parameter == 1).all()) for parameter in fresh.parameters())
+    assert_of_ones(fresh)
 
 
 def test_a_file_without_the_wrapper_that_the_model_has_fits_too(tmp_path: Path):
@@ -90,7 +96,7 @@ def test_a_file_without_the_wrapper_that_the_model_has_fits_too(tmp_path: Path):
 
     fit_weights(wrapped, tmp_path / "w.pth")
 
-    assert all(bool((parameter == 1).all()) for parameter in wrapped.parameters())
+    assert_of_ones(wrapped)
 
 
 def test_a_tied_weight_may_be_there_once(tmp_path: Path):
@@ -101,7 +107,7 @@ def test_a_tied_weight_may_be_there_once(tmp_path: Path):
 
     fit_weights(tied, tmp_path / "w.safetensors")
 
-    assert all(bool((parameter == 1).all()) for parameter in tied.parameters())
+    assert_of_ones(tied)
 
 
 def test_weights_that_do_not_fit_are_refused_by_their_keys(tmp_path: Path):
