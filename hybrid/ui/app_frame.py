@@ -156,8 +156,8 @@ def open_page(name: str, **fields: Any) -> None:
 def empty() -> None:
     """Show that there is no network at all, and how to get one."""
     st.info(
-        "The folder of pretrained networks is empty. Train a network, or set HYBRID_PRETRAINED to "
-        "another folder, and reload this page.",
+        "The folder of pretrained networks has none that can be read. Train a network, or set "
+        "HYBRID_PRETRAINED to another folder, and reload this page.",
         title="No network here yet",
         icon=":material/deployed_code:",
     )

@@ -23,6 +23,7 @@ from hybrid.data.preprocess import CROP
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.traces.trace import Trace
+from hybrid.ui import controls
 from hybrid.ui.cache import (
     cached,
     changed_ns,
@@ -126,6 +127,7 @@ def follower_settings(view: View) -> dict[str, Any]:
         view,
         [_width(replace(view, bits=bits)) for bits in bit_widths(view)],
         known_alternatives(view),
+        shown=controls.shown(view),
         static_bits=[one.bits for one in known],
         image_bytes=zoo.card(view.network).image_bytes,
         scale_pj=energy_unit(view)[0],
