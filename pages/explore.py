@@ -10,13 +10,14 @@ from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import glossary, intervals
 from hybrid.text.plain import plain
 from hybrid.text.point import against, headlines, honest, interval, reach
-from hybrid.ui import app_frame, cache, contact_sheet, gallery, session
+from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import bands, certification, figures, follower, load, verdict
+from hybrid.ui.explore import bands, certification, figures, follower, load, shares, verdict
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.follower import place
 from hybrid.ui.explore.kept import section as kept
 from hybrid.ui.explore.kept.evaluated import record
+from hybrid.ui.images import contact_sheet, gallery
 from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
@@ -117,13 +118,13 @@ def tradeoff_figure(view: View, data: ExploreData, point: policy.OperatingPoint)
 
 def flow_figure(_: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Where images stop."""
-    return figures.flow(point.outcome, labelled=data.labelled)
+    return shares.flow(point.outcome, labelled=data.labelled)
 
 
 def parts_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Energy by part of the network."""
     scale_pj, unit = data.energy_unit
-    return figures.by_part(
+    return shares.by_part(
         data.prices.mean_parts(point.outcome),
         data.prices.twin_parts,
         scale_pj=scale_pj,
@@ -137,7 +138,7 @@ def classes_figure(view: View, data: ExploreData, _: policy.OperatingPoint) -> f
     """Exits and accuracy by class."""
     classes = data.card.classes
     counted = policy.per_class(data.trace, view.thresholds, view.measure, classes=len(classes))
-    return figures.per_class(counted, classes, labelled=data.labelled)
+    return shares.per_class(counted, classes, labelled=data.labelled)
 
 
 @st.fragment(key=POINT)

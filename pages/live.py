@@ -12,9 +12,10 @@ from hybrid.inference.live import Progress
 from hybrid.text import glossary, intervals, numbers
 from hybrid.text.plain import plain
 from hybrid.traces.trace import Trace
-from hybrid.ui import app_frame, cache, contact_sheet, jobs, palette, recording, session
+from hybrid.ui import app_frame, cache, jobs, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metrics
 from hybrid.ui.explore import load
+from hybrid.ui.images import contact_sheet
 from hybrid.ui.jobs import Job
 from hybrid.ui.live import figures, live_run
 from hybrid.ui.live.live_run import LiveRun

@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import policy, zoo
 from hybrid.data import user_splits
-from hybrid.ui import contact_sheet, jobs
+from hybrid.ui import jobs
+from hybrid.ui.images import contact_sheet
 from hybrid.ui.server import access
 from tests.own_images import digits, png, pngs, write_folder, write_user_split, zipped
 

@@ -22,7 +22,8 @@ from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import CROP, preprocess
 from hybrid.data.sources import MAX_FILES, read_upload
 from hybrid.text import glossary, numbers
-from hybrid.ui import cache, framing, recording, uploads
+from hybrid.ui import cache, recording, uploads
+from hybrid.ui.images import framing
 from hybrid.ui.server import access, limits
 from hybrid.ui.view import DEFAULT_SPLIT
 from hybrid.zoo import Card

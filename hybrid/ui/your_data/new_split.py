@@ -19,7 +19,8 @@ from hybrid.data.sources.tables import MAX_LABELS_BYTES
 from hybrid.errors import HybridError
 from hybrid.text import numbers
 from hybrid.text.plain import plain
-from hybrid.ui import contact_sheet, framing, running, uploads
+from hybrid.ui import running, uploads
+from hybrid.ui.images import contact_sheet, framing
 from hybrid.ui.server import access
 from hybrid.ui.view import View
 from hybrid.ui.your_data import images, recorder, saved_split

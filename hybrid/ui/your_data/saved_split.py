@@ -14,7 +14,7 @@ from hybrid.text.plain import plain
 from hybrid.ui import app_frame, cache, palette, running
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.choose import form
-from hybrid.ui.explore import figures as explore_figures
+from hybrid.ui.explore import shares
 from hybrid.ui.jobs import Turns
 from hybrid.ui.server import access
 from hybrid.ui.view import DEFAULT_SPLIT, View
@@ -160,7 +160,7 @@ def show_shift(compared: Beside, view: View, card: Card) -> None:
     with right, st.container(border=True, height="stretch"):
         st.markdown("**By class**: exits and accuracy")
         st.plotly_chart(
-            explore_figures.per_class(compared.per_class, card.classes),
+            shares.per_class(compared.per_class, card.classes),
             key="your_classes",
             config=STILL,
             alt="Share of each class that takes each exit, and its accuracy.",

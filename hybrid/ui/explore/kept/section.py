@@ -13,8 +13,7 @@ from hybrid.text import numbers
 from hybrid.text.plain import plain
 from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT
-from hybrid.ui.explore import figures as explore_figures
-from hybrid.ui.explore import load
+from hybrid.ui.explore import load, shares
 from hybrid.ui.explore.data import Frontier
 from hybrid.ui.explore.kept import comparison, figures
 from hybrid.ui.explore.kept.evaluated import Evaluated, as_csv, as_json, evaluate
@@ -220,9 +219,7 @@ def _compare_classes(pair: Sequence[Evaluated]) -> None:
             st.markdown("**By class**: exits and accuracy of")
             st.text(found.kept.name)
             st.plotly_chart(
-                explore_figures.per_class(
-                    found.by_class, found.card.classes, labelled=found.labelled
-                ),
+                shares.per_class(found.by_class, found.card.classes, labelled=found.labelled),
                 key=f"explore_kept_classes_{number}",
                 config=PLOT,
                 alt=f"Exits and accuracy by class of {found.kept.name}",
