@@ -20,6 +20,7 @@ services each translate `HybridError` in exactly one place.
     ├── LimitError          an invalid limit, or no candidates to choose from
     ├── PointError          an operating-point file that cannot be used
     ├── AddressError        an address or a port that the dashboard cannot listen on
+    ├── LineError           a line of an edge, or a plan to watch it, that cannot be used
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
     └── PayloadError        received bytes that are not an intact payload
@@ -37,6 +38,7 @@ __all__ = [
     "HybridError",
     "ImageError",
     "LimitError",
+    "LineError",
     "ModelError",
     "NetworkError",
     "PayloadError",
@@ -144,6 +146,10 @@ class TraceError(HybridError):
 
 class CertificateError(HybridError):
     """A split, delta or limit that cannot be certified."""
+
+
+class LineError(HybridError):
+    """A line of an edge, or a plan to watch it, that cannot be used."""
 
 
 class RecipeError(HybridError):
