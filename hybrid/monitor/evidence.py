@@ -135,7 +135,7 @@ class Evidence:
         )
 
     def _since_change(self, growth: Floats) -> Floats:
-        """ln M_t of each bet, M_t = max(M_(t-1), 1) * factor_t: a product restarted at 1."""
+        """Logarithms of M_t = max(M_(t-1), 1) * factor_t: products that restart at 1."""
         free = np.maximum(self._recent, 0)[..., None] + growth
         lowest = np.minimum.accumulate(free, axis=-1)
         before = np.concatenate([np.zeros_like(free[..., :1]), lowest[..., :-1]], axis=-1)
@@ -149,7 +149,7 @@ def _kept_back(rounds: int) -> float:
 
 
 def _log_sum(logs: Floats) -> Floats:
-    """ln of the sum over the bets, the first axis."""
+    """Logarithm of the sum over the bets, the first axis."""
     highest = logs.max(axis=0)
     total: Floats = highest + np.log(np.exp(logs - highest).sum(axis=0))
     return total

@@ -26,6 +26,8 @@ __all__ = ["FORMAT", "Plan", "Promise", "load_plan", "make_plan", "save_plan"]
 FORMAT = 1
 Floats = npt.NDArray[np.float64]
 _LEAST_SHARE = 0.001
+_DIGITS = 8  # of a SHA-256, so that it can be told from others
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +36,13 @@ class Promise:
 
     Args:
         epsilon: share of all images, in (0, 1).
-        confidence: of the certificate.
+        confidence: of the certificate; None if the promise is no certificate's.
         images: that it was computed from.
     """
 
     epsilon: float
-    confidence: float
-    images: int
+    confidence: float | None = None
+    images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,28 +81,36 @@ class Plan:
         return len(self.thresholds)
 
     @property
-    def range(self) -> tuple[float, float]:
-        """The least and the most that a weighted loss can be.
+    def least_loss(self) -> float:
+        """The least that a weighted loss can be: m - m / pi of an audit that agrees.
 
-        Both are where the expected disagreement is largest or the probability least: at the
-        threshold of an exit, or at a confidence of 1.
+        The expected disagreement m is largest at an exit's threshold. Up to m = 1 / (4 scale^2),
+        where pi is 1/2, a larger m makes it worse.
         """
-        where = np.arange(self.early)
-        exits = np.concatenate([where, where])
-        at = np.concatenate([np.asarray(self.thresholds), np.ones(self.early)])
-        m, pi = self.policy.expectation.at(exits, at), self.policy.probabilities(exits, at)
-        return float(min(0, (m - m / pi).min())), 1 / self.policy.least
+        at_thresholds = self.policy.expectation.at(np.arange(self.early), self.thresholds)
+        m = min(float(at_thresholds.max()), 1 / (4 * self.policy.scale**2))
+        pi = float(np.clip(self.policy.scale * np.sqrt(m), self.policy.least, 1))
+        return m - m / pi
+
+    @property
+    def most_loss(self) -> float:
+        """No weighted loss is above this."""
+        return 1 / self.policy.least
 
     def is_of(self, bundle: str) -> bool:
         """Whether a line's bundle is this one: the whole SHA-256, or at least 8 digits of it."""
         return len(bundle) >= _DIGITS and self.bundle.startswith(bundle)
 
+    def allows(self, exit_index: int, confidence: float, probability: float) -> bool:
+        """Whether an edge with this plan can have answered like that, as float32 at least."""
+        if exit_index >= self.early or confidence < self.thresholds[exit_index] - _ROUNDING:
+            return False
+        planned = float(self.policy.probabilities([exit_index], [confidence])[0])
+        return abs(probability - planned) <= 100 * _ROUNDING * planned
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {"format": FORMAT, **asdict(self)}
-
-
-_DIGITS = 8
 
 
 def make_plan(
@@ -158,7 +168,7 @@ def make_plan(
     )
     m, pi = np.zeros(len(taken)), np.ones(len(taken))
     m[left], pi[left] = expected.at(exits, sure), policy.probabilities(exits, sure)
-    bets = kelly_bets(m, pi, epsilon=promise.epsilon, worst=plan.range[0])
+    bets = kelly_bets(m, pi, epsilon=promise.epsilon, worst=plan.least_loss)
     return Plan(**(_fields(plan) | {"bets": bets}))
 
 
@@ -232,8 +242,8 @@ def _check(promise: Promise, *, share: float, alpha: float, run_length: int, win
     check_delta(alpha)
     if not 0 < promise.epsilon < 1:
         raise LineError(
-            f"A promise of {promise.epsilon:g} cannot be watched; give a share of the answers above "
-            "0 and below 1, such as 0.05."
+            f"A promise of {promise.epsilon:g} cannot be watched; give a share of the answers "
+            "above 0 and below 1, such as 0.05."
         )
     if not _LEAST_SHARE / 4 <= share <= 1:
         raise LineError(
