@@ -44,7 +44,7 @@ SHARE = 0.05
 ALPHAS = (0.01, 0.05)
 CLEAN = 10_000
 CORRUPTED = 2_000  # images that are corrupted and run
-GOALS = {  # images of the best single bet with the control variate, and without audits by confidence
+GOALS = {  # images of the best single bet: with audits by confidence, with uniform ones
     ("cifar10-resnet32", 0.02): (8_192, 15_738),
     ("cifar10-resnet32", 0.05): (3_296, 7_440),
     ("cifar10-resnet32", 0.1): (1_665, 3_031),
@@ -114,7 +114,7 @@ def rows(network: str, runs: int) -> Iterator[Row]:
     yield false_alarms(plan, world, runs)
     yield from benign(plan, world, max(100, runs // 5))
     for share in SHARES:
-        yield delay(network, tune, world, share, runs)
+        yield delay(network, tune, world, share, runs // 2)
     yield against_mapie(tune, world, max(10, runs // 50))
     if data.available(zoo.card(network).dataset):
         yield from drift(network, tune, world, max(20, runs // 10))
@@ -206,9 +206,9 @@ def share_of(name: str, happened: npt.NDArray[np.bool_]) -> Row:
 def benign(plan: Plan, world: World, runs: int) -> Iterator[Row]:
     """Other exit shares, the same disagreement."""
     changes = {
-        "a third more to the cloud": ((0, world.early), 0.2),
-        "half of the cloud's to exit 1": ((world.early, 0), world.exit_shares[-1] / 2),
-        "exit 1 to exit 2": ((0, 1), 0.2),
+        "20 points from exit 1 to the cloud": ((0, world.early), 0.2),
+        "half of the cloud to exit 1": ((world.early, 0), world.exit_shares[-1] / 2),
+        "20 points from exit 1 to exit 2": ((0, 1), 0.2),
     }
     for name, (where, share) in changes.items():
         other = moved(world, *where, share=float(share))
