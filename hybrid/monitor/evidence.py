@@ -21,7 +21,7 @@ __all__ = ["FACTORS", "Evidence", "Path", "kelly_bets"]
 
 Floats = npt.NDArray[np.float64]
 
-FACTORS = {1.25: 0.1, 1.5: 0.2, 2.0: 0.4, 4.0: 0.2, 8.0: 0.1}  # of the promise, to their weights
+FACTORS = {1.25: 0.05, 1.5: 0.2, 2.0: 0.5, 4.0: 0.15, 8.0: 0.1}  # of the promise, to their weights
 _MOST_LOST = 0.9  # of a bet's wealth, on a single image
 _AT_START = 0.8  # of the wealth; the rest starts in later rounds
 _ROUND = 1_000  # images

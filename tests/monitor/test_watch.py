@@ -41,7 +41,7 @@ def log10_wealth_by_loop(plan: Plan, lines: list[AnswerLine]) -> float:
             loss = m + line.audited * (differs - m) / line.audit_probability
         factors = [1 + bet * (loss - plan.promise.epsilon) for bet in plan.bets]
         wealth = [one * factor for one, factor in zip(wealth, factors, strict=True)]
-    weights = (0.1, 0.2, 0.4, 0.2, 0.1)
+    weights = (0.05, 0.2, 0.5, 0.15, 0.1)
     return math.log10(0.2 + 0.8 * sum(w * one for w, one in zip(weights, wealth, strict=True)))
 
 
