@@ -101,12 +101,18 @@ class Plan:
         """Whether a line's bundle is this one: the whole SHA-256, or at least 8 digits of it."""
         return len(bundle) >= _DIGITS and self.bundle.startswith(bundle)
 
-    def allows(self, exit_index: int, confidence: float, probability: float) -> bool:
-        """Whether an edge with this plan can have answered like that, as float32 at least."""
-        if exit_index >= self.early or confidence < self.thresholds[exit_index] - _ROUNDING:
-            return False
-        planned = float(self.policy.probabilities([exit_index], [confidence])[0])
-        return abs(probability - planned) <= 100 * _ROUNDING * planned
+    def allows(
+        self, exits: npt.ArrayLike, confidences: npt.ArrayLike, probabilities: npt.ArrayLike
+    ) -> npt.NDArray[np.bool_]:
+        """Which early answers (n,) an edge with this plan can have given, up to rounding."""
+        where, sure = np.asarray(exits, np.int64), np.asarray(confidences, np.float64)
+        early = where < self.early
+        known = np.where(early, where, 0)
+        reached = sure >= np.asarray(self.thresholds)[known] - _ROUNDING
+        planned = self.policy.probabilities(known, sure)
+        alike = np.abs(np.asarray(probabilities) - planned) <= 100 * _ROUNDING * planned
+        allowed: npt.NDArray[np.bool_] = early & reached & alike
+        return allowed
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -95,7 +95,7 @@ class Status:
         return self.alarm_at is not None or self.recent_alarm_at is not None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Image:
     """An image in the queue; `loss` is None while its audit is on its way."""
 
@@ -149,16 +149,32 @@ class Monitor:
 
     def add(self, lines: Iterable[AnswerLine | AuditLine]) -> None:
         """Go on with these lines, in the order in which they were written."""
-        for line in lines:
+        found = list(lines)
+        for line, allowed in zip(found, self._allowed(found), strict=True):
             if not self.plan.is_of(line.bundle):
                 self._refuse("other_bundle")
                 continue
             self._look_at_clock(line.time_s)
             if isinstance(line, AuditLine):
                 self._add_audit(line)
+            elif not allowed:
+                self._refuse("other_plan")
             else:
                 self._add_answer(line)
         self._settle()
+
+    def _allowed(self, lines: list[AnswerLine | AuditLine]) -> list[bool]:
+        """Of each line, whether an edge with this plan can have written it."""
+        allowed = np.ones(len(lines), bool)
+        early = [
+            (place, line.exit_index, line.confidence, line.audit_probability)
+            for place, line in enumerate(lines)
+            if isinstance(line, AnswerLine) and line.source == "exit"
+        ]
+        if early:
+            places, *fields = zip(*early, strict=True)
+            allowed[list(places)] = self.plan.allows(*fields)
+        return allowed.tolist()
 
     def status(self) -> Status:
         """Everything that is known by now."""
@@ -198,9 +214,6 @@ class Monitor:
             self._refuse("repeated")
             return
         image = self._image(line)
-        if image is None:
-            self._refuse("other_plan")
-            return
         self._recent[line.image] = None
         if len(self._recent) > 2 * self._patience:
             del self._recent[next(iter(self._recent))]
@@ -212,18 +225,14 @@ class Monitor:
             if line.cloud_class is not None:
                 self._learn(line.image, line.cloud_class)
 
-    def _image(self, line: AnswerLine) -> _Image | None:
-        """The image of a line; None if an edge with this plan would not have written it."""
+    def _image(self, line: AnswerLine) -> _Image:
         if line.source != "exit":
             return _Image(self.plan.early, 0.0, 1.0, audited=False, answered=0, loss=0.0)
-        probability = line.audit_probability
-        assert probability is not None  # parse_line promises it
-        if not self.plan.allows(line.exit_index, line.confidence, probability):
-            return None
+        assert line.audit_probability is not None  # parse_line promises it
         return _Image(
             line.exit_index,
             line.confidence,
-            probability,
+            line.audit_probability,
             audited=line.audited,
             answered=line.class_index,
             loss=None if line.audited else 0.0,

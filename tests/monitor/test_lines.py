@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.errors import LineError
@@ -44,11 +44,13 @@ GOOD: dict[str, Any] = {
 
 
 @given(answer_lines | audit_lines)
+@settings(max_examples=40)
 def test_a_line_that_was_written_is_read_back(line: AnswerLine | AuditLine):
     assert parse_line(line.to_json()) == line
 
 
 @given(answer_lines)
+@settings(max_examples=20)
 def test_a_line_is_one_line(line: AnswerLine):
     assert "\n" not in line.to_json()
 
@@ -95,6 +97,7 @@ json_values = st.recursive(
 odd_rows = st.dictionaries(st.sampled_from(list(GOOD)), json_values).map(lambda odd: GOOD | odd)
 
 
+@settings(max_examples=60)
 @given(st.text() | json_values.map(json.dumps) | odd_rows.map(json.dumps))
 def test_whatever_a_line_is_it_is_read_or_refused(text: str):
     try:

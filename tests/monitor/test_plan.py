@@ -116,10 +116,11 @@ def test_a_folder_is_no_plan(tmp_path: Path):
 
 def test_only_answers_that_the_plan_allows_are_its_own():
     plan = made_up_plan()
-    chance = float(plan.policy.probabilities([0], [0.9])[0])
+    chance, unsure = plan.policy.probabilities([0, 0], [0.9, 0.5])
 
-    assert plan.allows(0, 0.9, chance)
-    assert not plan.allows(0, 0.9, 1.01 * chance)
-    assert not plan.allows(0, 0.5, float(plan.policy.probabilities([0], [0.5])[0]))
-    assert not plan.allows(2, 0.9, chance)
-    assert not replace(plan, thresholds=(0.95, 0.95)).allows(0, 0.9, chance)
+    allowed = plan.allows(
+        [0, 0, 0, 2], [0.9, 0.9, 0.5, 0.9], [chance, 1.01 * chance, unsure, chance]
+    )
+
+    assert allowed.tolist() == [True, False, False, False]
+    assert not replace(plan, thresholds=(0.95, 0.95)).allows([0], [0.9], [chance])
