@@ -17,6 +17,7 @@ from tests.monitor.edge import answers, made_up_plan, made_up_trace, with_late_a
 
 PLAN = made_up_plan()
 LINES = answers(PLAN, made_up_trace(samples=2500, seed=5))
+TEXTS = [line.to_json() for line in LINES]
 
 
 def watched(lines: list[AnswerLine], plan: Plan = PLAN) -> Status:
@@ -174,7 +175,7 @@ def test_an_audit_of_an_image_that_was_not_drawn_is_noted():
 
 
 def test_damaged_lines_are_counted_and_a_half_written_last_one_is_not_damage():
-    texts = [line.to_json() for line in LINES[:50]]
+    texts = TEXTS[:50]
     monitor = Monitor(PLAN)
 
     monitor.read([*texts[:20], "no json", '{"kind": 3}', *texts[20:], texts[0][:30]],
@@ -193,12 +194,12 @@ def test_a_last_line_without_an_end_that_is_whole_counts():
 
 
 @given(st.lists(st.integers(0, len(LINES)), max_size=6))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_lines_in_parts_are_as_lines_at_once(cuts: list[int]):
     monitor = Monitor(PLAN)
 
     for begin, end in itertools.pairwise([0, *sorted(cuts), len(LINES)]):
-        monitor.read(line.to_json() for line in LINES[begin:end])
+        monitor.read(TEXTS[begin:end])
 
     status, at_once = monitor.status(), watched(LINES)
     assert status.evidence_log10 == pytest.approx(at_once.evidence_log10)
