@@ -50,14 +50,25 @@ def main() -> None:
             "accuracy."
         )
         show_headlines()
-    kept.draw()
-    certification.explain(view)
-    downloads(view)
-    pictures()
+    # Without a browser no follower starts, and there is no second run.
+    if "explore_opened" in st.session_state or not st.context.headers:
+        below(view)
     follower.mount(load.follower_settings(view), on_click=go_to_clicked)
     send_traces(view)
     if follower.is_alive():
         session.follow_with(POINT, PICTURES)
+
+
+def below(view: View) -> None:
+    """What is below the figures.
+
+    In a browser the first run leaves it out, so that the figures do not wait for it. The follower
+    asks for the next run as soon as it has started.
+    """
+    kept.draw()
+    certification.explain(view)
+    downloads()
+    pictures()
 
 
 def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
@@ -259,44 +270,60 @@ FIGURES = {
 }
 
 
-def downloads(view: View) -> None:
-    """The frontier as a table, and the point as JSON."""
+@st.fragment
+def downloads() -> None:
+    """The frontier as a table, and the point as JSON, once the expander is open.
+
+    A table needs 1.2 MB of the browser's scripts, for which no figure should wait.
+    """
+    opened = st.expander(
+        "The frontier as a table, and downloads",
+        icon=":material/table:",
+        key="explore_downloads",
+        on_change="rerun",
+    )
+    if opened.open:
+        with opened:
+            show_downloads(session.current())
+
+
+def show_downloads(view: View) -> None:
+    """A table of all frontiers, and the buttons that export it and the present point."""
     now = st.session_state["explore_point"]
-    with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
-        table = load.frontier_table(view)
-        st.caption(
-            f"The best thresholds of each bit width, found on {load.searched_split(view)} and "
-            f"evaluated on {view.split}. Energy: {view.scope}.",
-            help=glossary.define("frontier", "split"),
+    table = load.frontier_table(view)
+    st.caption(
+        f"The best thresholds of each bit width, found on {load.searched_split(view)} and "
+        f"evaluated on {view.split}. Energy: {view.scope}.",
+        help=glossary.define("frontier", "split"),
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=280,
+        alt="All points of all frontiers, and the static networks",
+    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "This point (JSON)",
+            lambda: json.dumps(
+                record(now["view"], now["point"]) | certification.export(now["view"]),
+                indent=2,
+            ),
+            file_name=f"{view.network}-point.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="explore_json",
         )
-        st.dataframe(
-            table,
-            hide_index=True,
-            height=280,
-            alt="All points of all frontiers, and the static networks",
+        st.download_button(
+            "This table (CSV)",
+            lambda: table.to_csv(index=False),
+            file_name=f"{view.network}-frontier.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="explore_csv",
         )
-        with st.container(horizontal=True):
-            st.download_button(
-                "This point (JSON)",
-                lambda: json.dumps(
-                    record(now["view"], now["point"]) | certification.export(now["view"]),
-                    indent=2,
-                ),
-                file_name=f"{view.network}-point.json",
-                mime="application/json",
-                icon=":material/download:",
-                on_click="ignore",
-                key="explore_json",
-            )
-            st.download_button(
-                "This table (CSV)",
-                lambda: table.to_csv(index=False),
-                file_name=f"{view.network}-frontier.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key="explore_csv",
-            )
 
 
 @st.fragment(key=PICTURES)

@@ -29,6 +29,14 @@ def main() -> None:
     show_origin(card, variant)
 
 
+def uncertainty(card: Card) -> str:
+    """How far its accuracies may be off; nothing where no trace counts the images."""
+    try:
+        return cards.uncertainty(card, split=DEFAULT_SPLIT)
+    except (DataMissingError, TraceError):
+        return ""
+
+
 def show_card(card: Card) -> None:
     """The network, and all its variants in one table."""
     st.header(card.title)
@@ -37,7 +45,7 @@ def show_card(card: Card) -> None:
     st.caption(
         f"Data set {card.dataset}, {len(card.classes)} classes, {colours} images of "
         f"{card.size}×{card.size} pixels; cut after stage {cards.cut(card)}; "
-        f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split.",
+        f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split. {uncertainty(card)}",
         help=glossary.define("stage", "split"),
     )
     table = cards.variants_table(card, split=DEFAULT_SPLIT)

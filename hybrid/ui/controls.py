@@ -25,7 +25,7 @@ from hybrid.ui.view import (
     slider_keys,
 )
 
-__all__ = ["MEASURE_WORDS", "choices", "sliders"]
+__all__ = ["MEASURE_WORDS", "choices", "shown", "sliders"]
 
 MEASURE_WORDS = {
     "max_probability": "Highest probability",
@@ -93,7 +93,7 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Cloud profile",
         (SAME_AS_DEVICE, *offers.profiles),
         key="cloud",
-        format_func=lambda name: "Same as the device" if name == SAME_AS_DEVICE else name,
+        format_func=_cloud_words,
         help=_CLOUD_HELP,
     )
     chosen["link"] = st.selectbox(
@@ -107,10 +107,22 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Confidence measure",
         offers.measures,
         key="measure",
-        format_func=lambda name: MEASURE_WORDS.get(name, name),
+        format_func=_measure_words,
         help=glossary.define("measure", "confidence"),
     )
     return chosen
+
+
+def shown(view: View) -> dict[str, str]:
+    """The texts that the controls on which figures depend show at a view, by key."""
+    return {
+        "network": view.network,
+        "scope": view.scope,
+        "profile": view.profile,
+        "cloud": _cloud_words(view.cloud),
+        "link": view.link,
+        "measure": _measure_words(view.measure),
+    }
 
 
 def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) -> View:
@@ -143,6 +155,14 @@ def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) 
             _back()
         _STYLE(key="slider_style")
     return view
+
+
+def _cloud_words(profile: str) -> str:
+    return "Same as the device" if profile == SAME_AS_DEVICE else profile
+
+
+def _measure_words(measure: str) -> str:
+    return MEASURE_WORDS.get(measure, measure)
 
 
 def _columns(sliders: int, *, folded: bool) -> list[DeltaGenerator]:

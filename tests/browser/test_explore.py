@@ -251,6 +251,37 @@ def test_a_price_moves_the_figures_and_no_trace_is_sent_again(
     page.mouse.up()
 
 
+WATCH_SCOPE = """() => {
+    window.seen = [];
+    const look = () => {
+        const now = document.querySelector('.st-key-explore_now');
+        const chosen = document.querySelector('.st-key-scope [aria-checked=true]').textContent;
+        const note = now.textContent.includes('compute') ? 'compute' : 'device';
+        window.seen.push([chosen, note, now.style.opacity]);
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+}"""
+
+
+def test_figures_of_other_prices_fade_until_python_has_answered(
+    page: Any, address: str, follower_js: str
+) -> None:
+    open_explore(page, address, "network=trees-toy&bits=2", follower_js)
+    settled(page)
+    page.evaluate(WATCH_SCOPE)
+
+    page.get_by_role("radio", name="device").click()
+    said_by_address(page, "scope=device")
+    settled(page)
+
+    seen = page.evaluate("window.seen")
+    old = [opacity for chosen, note, opacity in seen if chosen != note]
+    assert old[1:]
+    assert set(old[1:]) == {"0.3"}  # the first may be of the frame in which it was chosen
+    assert seen[-1] == ["device", "device", ""]
+
+
 def test_figures_follow_the_pointer_and_python_says_the_same_on_release(
     page: Any, address: str, pretrained: Path, follower_js: str
 ) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hybrid.choosing import Answer, Limits, LossCurve, ParetoSet, Point, ProfileCheck, taken_from
-from hybrid.text import candidate, choice, decision, glossary, numbers
+from hybrid.text import candidate, choice, decision, glossary, intervals, numbers
 from hybrid.ui.charts import Box
 from hybrid.ui.choose import figures
 from hybrid.ui.choose.certified import CertifiedPoint
@@ -92,9 +92,16 @@ def about_boxes(best: Point, scope: str) -> str:
             f"On the {tune} images of {best.tune.split}, by which the point was chosen. "
             f"Energy: {scope}."
         )
+    test = best.test.samples
+    between = intervals.between(round(best.test.accuracy * test), test)
     return (
-        f"Large: on the {numbers.count(best.test.samples)} test images, which decided nothing. "
+        f"Large: on the {numbers.count(test)} test images, which decided nothing. "
         f"Small: on the {tune} tuning images, by which the point was chosen. Energy: {scope}."
+        + (
+            f" On more such images, the accuracy may be {between} (95 % confidence)."
+            if between
+            else ""
+        )
     )
 
 

@@ -22,6 +22,7 @@ from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.traces.trace import Trace
+from hybrid.ui import controls
 from hybrid.ui.cache import (
     cached,
     changed_ns,
@@ -125,6 +126,7 @@ def follower_settings(view: View) -> dict[str, Any]:
         view,
         [_width(replace(view, bits=bits)) for bits in bit_widths(view)],
         known_alternatives(view),
+        shown=controls.shown(view),
         static_bits=[one.bits for one in known],
         image_bytes=zoo.card(view.network).image_bytes,
         scale_pj=energy_unit(view)[0],

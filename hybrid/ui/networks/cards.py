@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from hybrid import zoo
+from hybrid import policy, zoo
 from hybrid.choosing.baselines import ComparedPoint, Comparison, compared_points, comparisons_at
 from hybrid.energy import layer_energy_pj
 from hybrid.evaluation import Prices
 from hybrid.text import numbers
 from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.traces.trace import Trace
-from hybrid.ui.cache import cached, prices_at, trace_files
+from hybrid.ui.cache import cached, prices_at, trace, trace_files
 from hybrid.ui.view import DEFAULT_SPLIT, View, without_thresholds
 from hybrid.zoo import Card, Variant, exit_labels
 
@@ -34,6 +34,7 @@ __all__ = [
     "describe",
     "exit_names",
     "layer_table",
+    "uncertainty",
     "variant_title",
     "variants_table",
 ]
@@ -135,6 +136,24 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     early_columns = sorted(name for name in table.columns if name.startswith("Exit "))
     return table[["Variant", *early_columns, *table.columns.drop(["Variant", *early_columns])]]
+
+
+def uncertainty(card: Card, *, split: str) -> str:
+    """How far the accuracies of few images may be off, as a sentence; empty if they are many.
+
+    Raises:
+        DataMissingError, TraceError: no variant has a trace of the split, or it is damaged.
+    """
+    samples = trace(card.network, next(iter(card.variants)), split).samples
+    accuracies = [value for one in card.variants.values() for value in one.accuracy.get(split, ())]
+    found = [policy.of_few(round(value * samples), samples) for value in accuracies]
+    widest = max((one.half_width for one in found if one), default=0.0)
+    if not widest:
+        return ""
+    return (
+        f"They are of {numbers.count(samples)} images: on many more, each may be "
+        f"{numbers.fixed(100 * widest, 1)} points higher or lower (95 % confidence)."
+    )
 
 
 def baselines_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Comparison]]:

@@ -37,3 +37,14 @@ def test_a_click_names_its_candidate() -> None:
 @pytest.mark.parametrize("points", [[], [{}], [{"customdata": [1, 0]}], [{"customdata": [0, 1]}]])
 def test_a_click_on_anything_else_marks_nothing(points: list[dict[str, list[int]]]) -> None:
     assert tables.marked(points, SETS) is None
+
+
+def test_the_accuracy_on_few_test_images_has_its_interval() -> None:
+    few = SimpleNamespace(samples=60, accuracy=54 / 60, split="test")
+    many = SimpleNamespace(samples=10_000, accuracy=0.9, split="test")
+    tune = SimpleNamespace(samples=2_500, split="tune")
+
+    # Wilson's interval of 54 out of 60, as published tables have it: 0.799 to 0.953
+    said = tables.about_boxes(SimpleNamespace(test=few, tune=tune), "compute")
+    assert said.endswith("the accuracy may be 79.9 % to 95.3 % (95 % confidence).")
+    assert "confidence" not in tables.about_boxes(SimpleNamespace(test=many, tune=tune), "compute")

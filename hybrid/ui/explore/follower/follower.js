@@ -26,6 +26,7 @@ import {
   onClick,
   redrawFlow,
   showRange,
+  shows,
   showText,
   slide,
   slideFlow,
@@ -164,15 +165,16 @@ function fadeButton({ now }) {
 
 // Python alone finds images and certifies single points: while the controls are not where it did so,
 // they fade. So does the bound while the browser has none, and everything at a bit width that the
-// browser cannot count.
-function fadeOld({ data: { steps, grid, bounds } }, { width, thresholds }, countable) {
+// browser cannot count, or while Python has not answered another choice of prices.
+function fadeOld({ data: { steps, grid, bounds, shown } }, { width, thresholds }, countable) {
   const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid));
   const place = [width.bits, ...at].join("_");
   fadeUnless("explore_pictures", "explore_pictures_at_", place);
   fadeUnless("explore_certificate", "explore_own_at_", place);
   const bounded = countable && held(bounds)?.bands.has(String(width.bits));
   fadeUnless("explore_certificate", "explore_certificate_at_", bounded ? null : place);
-  const old = !countable && !isAt("explore_reach", "explore_reach_at_", place);
+  const chosen = Object.entries(shown).every(([key, text]) => shows(key, text));
+  const old = !chosen || (!countable && !isAt("explore_reach", "explore_reach_at_", place));
   for (const key of ["explore_now", ...Object.keys(FIGURES), "explore_flow"]) fade(key, old);
 }
 

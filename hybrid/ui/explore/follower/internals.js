@@ -5,6 +5,8 @@
 //   .st-key-<key>                      class around an element or container that has a key
 //   input[type=range]                  inside a slider; its value follows the pointer. A select
 //                                      slider's is the place of the option
+//   input[role=combobox]               of a select box; its value is the text of the choice
+//   [role=radio][aria-checked=true]    the pressed part of a segmented control
 //   [data-testid=stMetricValue] p      a metric's value, its note ([data-testid=stMetricDelta] p),
 //   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last text
 //                                      node, which React overwrites only when Python's changes
@@ -51,6 +53,15 @@ export const msSinceLinkClicked = () => performance.now() - leftAt;
 export function sliderValue(key) {
   const input = document.querySelector(`.st-key-${key} input[type=range]`);
   return input ? Number(input.value) : null;
+}
+
+// Whether a control shows this text; true while it is not on the page, or its list is open.
+export function shows(key, text) {
+  const holder = document.querySelector(`.st-key-${key}`);
+  const box = holder?.querySelector("input[role=combobox]");
+  if (box) return box.ariaExpanded === "true" || box.value === text;
+  const pressed = holder?.querySelector("[role=radio][aria-checked=true]");
+  return !pressed || pressed.textContent === text;
 }
 
 const TEXT = "[data-testid=stMetricValue] p, [data-testid=stCaptionContainer] p";

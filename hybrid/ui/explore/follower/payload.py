@@ -96,6 +96,7 @@ def settings(
     widths: Sequence[Width],
     alternatives: Sequence[point.Alternative],
     *,
+    shown: Mapping[str, str],
     static_bits: Collection[int],
     image_bytes: int,
     scale_pj: float,
@@ -111,6 +112,7 @@ def settings(
     | alternatives          | field to (m,)               | by rising energy and accuracy       |
     | bounds                | id                          | see `bounds_id`                     |
     | scale_pj              | float                       | of the figures' energy axes         |
+    | shown                 | key of a control to str     | what it shows at these settings     |
     | templates             | see `templates`             | texts, numbers left open            |
     | numbers               | numbers.as_payload          | how numbers are written             |
     | id                    | str                         | changes with everything else        |
@@ -133,6 +135,7 @@ def settings(
         "templates": templates(view, static_bits, labelled=labelled),
         "numbers": numbers.as_payload(),
         "scale_pj": scale_pj,
+        "shown": dict(shown),
     }
     return data | {"id": hashlib.sha256(repr(sorted(data.items())).encode()).hexdigest()}
 
