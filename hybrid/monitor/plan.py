@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid.certificates import Answered, check_delta, disagreements
-from hybrid.errors import LineError
+from hybrid.errors import HybridError, LineError
 from hybrid.files import replacing
 from hybrid.monitor.audit import AuditPolicy, Expectation, fit_expectation, fit_policy
 from hybrid.monitor.evidence import kelly_bets
@@ -21,7 +21,7 @@ from hybrid.policy import check_thresholds, exits_taken
 from hybrid.policy.points import early_confidences
 from hybrid.policy.shift import histogram
 
-__all__ = ["FORMAT", "Plan", "Promise", "load_plan", "make_plan", "save_plan"]
+__all__ = ["FORMAT", "Plan", "Promise", "load_plan", "make_plan", "parse_plan", "save_plan"]
 
 FORMAT = 1
 Floats = npt.NDArray[np.float64]
@@ -191,20 +191,37 @@ def load_plan(path: Path) -> Plan:
         LineError: no plan, a damaged one, or one of another format.
     """
     try:
-        row = json.loads(path.read_text("utf-8"))
+        return parse_plan(path.read_text("utf-8"), name=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise _no_plan(str(path)) from error
+
+
+def parse_plan(text: str, *, name: str) -> Plan:
+    """A plan from the text of its file.
+
+    Args:
+        name: of the file, for errors.
+
+    Raises:
+        LineError: as `load_plan`.
+    """
+    try:
+        row = json.loads(text)
         version = row.pop("format")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise LineError(
-            f"{path} is no plan; write one with `hybrid monitor --save-plan`."
-        ) from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise _no_plan(name) from error
     if version != FORMAT:
-        raise LineError(f"{path} is a plan of format {version!r}; this version reads {FORMAT}.")
+        raise LineError(f"{name} is a plan of format {version!r}; this version reads {FORMAT}.")
     try:
         return _plan(row)
-    except (KeyError, TypeError, ValueError, LineError) as error:
+    except (KeyError, TypeError, ValueError, HybridError) as error:
         raise LineError(
-            f"{path} is damaged; write it again with `hybrid monitor --save-plan`."
+            f"{name} is damaged; write it again with `hybrid monitor --save-plan`."
         ) from error
+
+
+def _no_plan(name: str) -> LineError:
+    return LineError(f"{name} is no plan; write one with `hybrid monitor --save-plan`.")
 
 
 def _plan(row: dict[str, Any]) -> Plan:

@@ -10,7 +10,7 @@ from typing import IO
 
 from hybrid.errors import LineError
 
-__all__ = ["STDIN", "Batch", "batches"]
+__all__ = ["STDIN", "Batch", "batches", "stream"]
 
 STDIN = "-"
 _AT_ONCE = 10_000  # lines
@@ -42,7 +42,7 @@ def batches(
         OSError: a file that cannot be read.
     """
     if source == STDIN:
-        yield from _stream(sys.stdin.buffer)
+        yield from stream(sys.stdin.buffer)
     elif source.startswith(("http://", "https://")):
         yield from _address(source)
     elif follow:
@@ -50,10 +50,10 @@ def batches(
         yield from _followed(Path(source), wait)
     else:
         with Path(source).open("rb") as file:
-            yield from _stream(file)
+            yield from stream(file)
 
 
-def _stream(file: IO[bytes]) -> Iterator[Batch]:
+def stream(file: IO[bytes]) -> Iterator[Batch]:
     """Lines as they come, and what is left when the stream ends."""
     held: list[str] = []
     for line in file:

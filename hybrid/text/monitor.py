@@ -8,7 +8,16 @@ from hybrid.monitor.plan import Plan
 from hybrid.monitor.watch import Status
 from hybrid.text import numbers
 
-__all__ = ["alarm", "certified_now", "evidence", "promised", "rows", "to_json"]
+__all__ = [
+    "alarm",
+    "certified_now",
+    "evidence",
+    "exit_names",
+    "percent_up",
+    "promised",
+    "rows",
+    "to_json",
+]
 
 _REFUSED = {
     "damaged": "damaged lines",
@@ -24,7 +33,7 @@ _REFUSED = {
 def promised(plan: Plan) -> str:
     """The promise, in a sentence."""
     promise = plan.promise
-    share = _up(promise.epsilon)
+    share = percent_up(promise.epsilon)
     if promise.confidence is None:
         return f"At most {share} of the answers differ from the cloud's (set by hand)."
     return (
@@ -64,9 +73,9 @@ def certified_now(status: Status, plan: Plan) -> str:
         return f"Nothing yet; the first bound comes after {plan.window:,} images."
     last = status.windows[-1]
     return (
-        f"Of images {last.begin + 1:,} to {last.end:,}, at most {_up(last.bound)} of the answers "
-        f"differ from the cloud's. All such bounds hold together with {100 * (1 - plan.alpha):g} % "
-        "confidence."
+        f"Of images {last.begin + 1:,} to {last.end:,}, at most {percent_up(last.bound)} of the "
+        "answers differ from the cloud's. All such bounds hold together with "
+        f"{100 * (1 - plan.alpha):g} % confidence."
     )
 
 
@@ -87,7 +96,7 @@ def rows(status: Status, plan: Plan) -> list[tuple[str, str]]:
             "; ".join(
                 f"{name} {numbers.percent(here)} / {numbers.percent(there)}"
                 for name, here, there in zip(
-                    _exit_names(plan.early), seen.exit_shares, seen.trace_exit_shares, strict=True
+                    exit_names(plan.early), seen.exit_shares, seen.trace_exit_shares, strict=True
                 )
             ),
         ),
@@ -125,8 +134,14 @@ def to_json(status: Status, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _exit_names(early: int) -> list[str]:
+def exit_names(early: int) -> list[str]:
+    """Names of all exits, the cloud last."""
     return [*(f"exit {number + 1}" for number in range(early)), "cloud"]
+
+
+def percent_up(share: float) -> str:
+    """A share in percent, rounded up to a hundredth, so that the number shown holds."""
+    return numbers.percent(math.ceil(1e4 * share - 1e-9) / 1e4, 2)
 
 
 def _audits(status: Status) -> str:
@@ -145,11 +160,6 @@ def _estimate(status: Status) -> str:
     if math.isnan(status.observed):
         return "no image yet"
     return numbers.percent(max(0.0, status.observed), 2)
-
-
-def _up(share: float) -> str:
-    """A share in percent, rounded up to a hundredth, so that the number shown holds."""
-    return numbers.percent(math.ceil(1e4 * share - 1e-9) / 1e4, 2)
 
 
 def _power(log10: float) -> str:
