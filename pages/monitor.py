@@ -174,7 +174,7 @@ def show_certified(status: Status, plan: Plan) -> None:
 
 def show_diagnostics(status: Status, plan: Plan) -> None:
     """Exits and confidences beside the trace's; they raise no alarm."""
-    st.subheader("Exits and confidences", help=glossary.define("exit", "confidence", "trace"))
+    st.subheader("Exits and confidences", help=glossary.define("confidence", "trace"))
     st.write("Other shares than in the trace may be harmless; they never raise an alarm.")
     seen, names = status.diagnostics, text.exit_names(plan.early)
     st.plotly_chart(
