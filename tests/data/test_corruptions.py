@@ -60,10 +60,13 @@ def test_the_blur_is_scipys():
 def test_the_brightness_is_that_of_hsv():
     worse = corrupt(pictures(), "brightness", 4, RNG(0))
 
-    for before, after in zip(pictures()[0].reshape(-1, 3), worse[0].reshape(-1, 3), strict=True):
-        hue, saturation, value = colorsys.rgb_to_hsv(*(before / 255))
-        theirs = colorsys.hsv_to_rgb(hue, saturation, min(1, value + 0.2))
-        assert np.abs(after - np.array(theirs) * 255).max() <= 0.5 + 1e-6
+    theirs = [
+        colorsys.hsv_to_rgb(hue, saturation, min(1, value + 0.2))
+        for hue, saturation, value in (
+            colorsys.rgb_to_hsv(*(pixel / 255)) for pixel in pictures()[0].reshape(-1, 3)
+        )
+    ]
+    assert np.abs(worse[0].reshape(-1, 3) - 255 * np.array(theirs)).max() <= 0.5 + 1e-6
 
 
 def test_the_contrast_shrinks_the_distance_from_the_mean_of_each_channel():
