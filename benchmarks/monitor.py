@@ -43,7 +43,7 @@ SHARES = (0.02, 0.05, 0.1)
 SHARE = 0.05
 ALPHAS = (0.01, 0.05)
 CLEAN = 10_000
-CORRUPTED = 2_000  # images that are corrupted and run
+CORRUPTED = 1_000  # images that are corrupted and run
 GOALS = {  # images of the best single bet: with audits by confidence, with uniform ones
     ("cifar10-resnet32", 0.02): (8_192, 15_738),
     ("cifar10-resnet32", 0.05): (3_296, 7_440),
@@ -117,7 +117,7 @@ def rows(network: str, runs: int) -> Iterator[Row]:
         yield delay(network, tune, world, share, runs // 2)
     yield against_mapie(tune, world, max(10, runs // 50))
     if data.available(zoo.card(network).dataset):
-        yield from drift(network, tune, world, max(20, runs // 10))
+        yield from drift(network, tune, world, max(20, runs // 20))
 
 
 def seen(trace: Trace) -> World:
