@@ -8,6 +8,7 @@
     plans         a plan from a network that ships
     watch         lines to a status
     diagnostics   exits and confidences beside the trace's; shown, never the alarm
+    simulate      the lines of a device that is made up
     source        the lines of a file that grows, of stdin or of an address
 
 The edge needs `lines` and `audit`, which load nothing but numpy; so this package imports no other.
