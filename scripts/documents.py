@@ -271,7 +271,7 @@ def monitor_drift() -> str:
 
 
 def _drift_row(row: dict[str, str]) -> list[str]:
-    times = [f"{float(row['images']):,.0f}", f"{float(row['suffered']):.2f}"]
+    images = f"{float(row['images']):,.0f}" if "images" in row else ""
     return [
         row["network"],
         f"{row['corruption']} {row['strength']}",
@@ -279,7 +279,8 @@ def _drift_row(row: dict[str, str]) -> list[str]:
         numbers.percent(float(row["differ"]), 2),
         "broken" if row["broken"] == "True" else "kept",
         numbers.percent(float(row["found"]), 0),
-        *(times if row["broken"] == "True" and "images" in row else ["", ""]),
+        images,
+        f"{float(row['suffered']):.2f}",
     ]
 
 
