@@ -5,6 +5,7 @@ with a probability in proportion to the square root of the disagreement that is 
 The probability is known and above 0, so dividing by it keeps every mean right. numpy only.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ Floats = npt.NDArray[np.float64]
 FLOOR = 0.25  # of the mean probability; a lower one would make the bounds of windows wider
 _EDGE = 1e-6  # confidences of 0 and 1 have no log-odds
 _STEPS = 40
-_HALVINGS = 60
+_HALVINGS = 80
+_LEAST_SCALE = 1e-6
+_LEAST_ROOT = 1e-120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +131,14 @@ def fit_policy(
     """The policy that draws this share of early answers like these.
 
     Args:
-        exits, confidences: (n,) of samples that left early.
+        exits, confidences: (n,) of samples that left early, n > 0.
         share: in (0, 1], of the early answers.
     """
     least = FLOOR * share
     roots = np.sqrt(expectation.at(exits, confidences))
-    low, high = 0.0, 1 / max(float(roots.min(initial=1)), _EDGE)
+    low, high = _LEAST_SCALE, 1 / max(float(roots.min()), _LEAST_ROOT)
     for _ in range(_HALVINGS):
-        middle = (low + high) / 2
+        middle = math.sqrt(low * high)  # of the exponents: the scales may be far apart
         enough = np.clip(middle * roots, least, 1).mean() >= share
         low, high = (low, middle) if enough else (middle, high)
     return AuditPolicy(expectation=expectation, scale=high, least=least)
