@@ -137,6 +137,12 @@ ARCHITECTURES = {
         plan=lambda c: _wide(c, widths=(64, 192, 320), depths=(2, 3, 3)),
         pooling="max",
     ),
+    # A teacher of Wide-9: twice as wide and not for a device.
+    "wide9-teacher": Architecture(
+        title="Wide-9, twice as wide",
+        plan=lambda c: _wide(c, widths=(128, 384, 384), depths=(2, 3, 3)),
+        pooling="max",
+    ),
     "digits-vgg": Architecture(title="Small VGG for 8×8 digits", plan=_digits_vgg),
 }
 

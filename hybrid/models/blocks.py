@@ -11,6 +11,7 @@ from hybrid.quant.levels import FULL_PRECISION
 __all__ = [
     "Classifier",
     "ConvGroup",
+    "ExitBranch",
     "ExitHead",
     "PooledHead",
     "ResidualBlock",
@@ -188,6 +189,27 @@ class ExitHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, size, size) to logits (n, classes)."""
         logits: Tensor = self.linear(functional.avg_pool2d(x, self.pool).flatten(1))
+        return logits
+
+
+class ExitBranch(nn.Module):
+    """An exit with blocks of its own before the paper's head.
+
+    The blocks are those that follow in the network, at the branch's bit width. Like the cloud
+    segment, they take features that are not negative.
+
+    Source: Teerapittayanon et al., "BranchyNet", ICPR 2016, whose branches have convolutions; the
+    paper's exits have none.
+    """
+
+    def __init__(self, blocks: list[nn.Module], head: ExitHead) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) to logits (n, classes)."""
+        logits: Tensor = self.head(self.blocks(x.relu()))
         return logits
 
 

@@ -91,6 +91,26 @@ def test_weights_that_are_damaged_are_trained_again_and_traces_recorded(tmp_path
     assert (weights.read_bytes(), trace.read_bytes()) == kept
 
 
+def test_a_branch_starts_as_the_stage_that_it_repeats_and_then_learns_alone(tmp_path: Path):
+    branch = {"branch_blocks": (0, 1), "branch_bits": (32, 32)}
+    copied = plan("hybrid-32bit", start="static-32bit", epochs=0, **branch)
+    learned = plan("hybrid-8bit", start="hybrid-32bit", epochs=1, heads_only=True, **branch)
+
+    train(recipe(plan("static-32bit", epochs=1), copied, learned), TrainingRun(folder=tmp_path))
+
+    first, then = finished(tmp_path, "hybrid-32bit"), finished(tmp_path, "hybrid-8bit")
+    repeated = {
+        name: f"stages.3.{name.removeprefix('heads.2.blocks.0.')}"
+        for name in first
+        if name.startswith("heads.2.blocks.0.")
+    }
+    assert len(repeated) > 4
+    assert all(torch.equal(first[mine], first[stage]) for mine, stage in repeated.items())
+    weight = "heads.2.blocks.0.conv1.weight"
+    assert not torch.equal(then[weight], first[weight])
+    assert torch.equal(then["stages.3.conv1.weight"], first["stages.3.conv1.weight"])
+
+
 def test_heads_only_leaves_everything_else_to_the_last_bit(tmp_path: Path):
     body = plan("static-32bit", epochs=1)
     heads = plan(
