@@ -15,7 +15,7 @@ from torch.nn import functional
 from hybrid.errors import HybridError, NetworkError, ThresholdError, UnknownNameError
 from hybrid.models import ARCHITECTURES, Network, Spec, build
 from hybrid.models.architectures import architecture
-from hybrid.models.blocks import ExitHead, WhiteningStem, WideConv
+from hybrid.models.blocks import DenseLayers, ExitHead, WhiteningStem, WideConv
 from hybrid.models.census import census
 from hybrid.models.network import quantized_layers
 from hybrid.policy import exits_taken
@@ -29,6 +29,8 @@ STAGES = {
     "wide7": 7,
     "wide9": 9,
     "wide9-teacher": 9,
+    "dense18": 7,
+    "dense30": 7,
     "digits-vgg": 4,
 }
 EARLY = (1, 2)
@@ -248,6 +250,34 @@ def test_wide_networks_have_the_sides_and_macs_of_a_hand_count(
 
     assert [x.output_shape[-1] for x in layers][:-1] == sides
     assert sum(x.macs for x in layers) == WIDE_MACS + macs
+
+
+def test_a_dense_network_has_the_macs_of_a_hand_count():
+    network = build(Spec(architecture="dense18", classes=10, cut=4, bits=4, exits=(2, 4)))
+    stem, channels = 32**2 * 16 * (9 * 3), 16
+    macs = stem
+    for side, growth in ((32, 8), (16, 16), (8, 32)):
+        for _ in range(6):
+            macs += side**2 * (channels * 2 * growth + 2 * growth * 9 * growth)
+            channels += growth
+
+    layers = [x for x in census(network) if x.segment != "head"]
+
+    assert sum(x.macs for x in layers) == macs + channels * 10
+    assert channels == 16 + 6 * (8 + 16 + 32)
+
+
+@torch.no_grad()
+def test_dense_layers_append_to_what_they_read():
+    stage = DenseLayers(4, layers=2, growth=3, bits=32, pools=True).eval()
+    x = images(2, channels=4)
+
+    out = stage(x)
+
+    pooled = functional.avg_pool2d(x, 2)
+    assert torch.equal(out[:, :4], pooled)
+    assert torch.equal(out[:, 4:7], stage.grow[0](stage.squeeze[0](pooled)))
+    assert torch.equal(out[:, 7:], stage.grow[1](stage.squeeze[1](out[:, :7])))
 
 
 def test_images_that_shrink_to_nothing_are_refused():
