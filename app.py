@@ -1,10 +1,14 @@
-"""The dashboard: navigation and page set-up, nothing else."""
+"""The dashboard: navigation and page set-up, nothing else.
+
+`streamlit run app.py` imports this file once for the server, and runs it for each visitor.
+"""
 
 from pathlib import Path
 
 import streamlit as st
+from streamlit.starlette import App
 
-from hybrid.ui import app_frame
+from hybrid.ui.server import lifespan
 
 PAGES = Path(__file__).parent / "pages"
 OFFERED = (
@@ -47,29 +51,44 @@ OFFERED = (
 )
 
 
-def to_first() -> None:
-    """Show the first page, whose address is the server's; links with its name lead there too."""
-    st.switch_page(pages[0], query_params=st.query_params)
+FOLDED = {"Choose", "Networks", "Your data"}  # pages that need no thresholds
+# Pages with a part of their own in the address.
+OWN_ADDRESS = {"Choose", "Networks", "Try an image", "Your data"}
 
 
-app_frame.set_up()
-pages = [
-    st.Page(
-        PAGES / f"{name}.py",
-        title=title,
-        icon=icon,
-        help=words,
-        url_path=name if number else "first",  # a default page's is in no address
-        default=not number,
-    )
-    for number, (name, title, icon, words) in enumerate(OFFERED)
-]
-named = st.Page(to_first, url_path=OFFERED[0][0], title=OFFERED[0][1], visibility="hidden")
-page = st.navigation([*pages, named], position="top")
-if page == named:
-    page.run()
-app_frame.mark_framed()
-with app_frame.guard():
-    if app_frame.frame(folded=page.title in {"Choose", "Networks", "Your data"}) is not None:
-        page.run()
-app_frame.finish_run()
+def main() -> None:
+    """Draw the page that the address names."""
+    from hybrid.ui import app_frame  # a server that starts does not wait for it
+
+    app_frame.set_up()
+    pages = [
+        st.Page(
+            PAGES / f"{name}.py",
+            title=title,
+            icon=icon,
+            help=words,
+            url_path=name if number else "first",  # a default page's is in no address
+            default=not number,
+        )
+        for number, (name, title, icon, words) in enumerate(OFFERED)
+    ]
+    # The first page's address is the server's; a link with its name leads to it too. It is shown in
+    # place: after a redirection, Back would lead to the redirection.
+    first = OFFERED[0][0]
+    named = st.Page(PAGES / f"{first}.py", title=OFFERED[0][1], url_path=first, visibility="hidden")
+    page = st.navigation([*pages, named], position="top")
+    app_frame.mark_framed()
+    with app_frame.guard():
+        view = app_frame.frame(
+            page.url_path, folded=page.title in FOLDED, own_part=page.title in OWN_ADDRESS
+        )
+        if view is not None:
+            page.run()
+    app_frame.finish_run()
+
+
+if __name__ == "__main__":
+    lifespan.wait_for_libraries()
+    main()
+else:
+    app = App(__file__, lifespan=lifespan.run)

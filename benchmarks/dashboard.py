@@ -4,7 +4,9 @@
 
 Made-up traces of 10,000 samples and three early exits. A headless Chromium drags a slider; the
 frame times are those of the follower's animation frames. `bare` is a Streamlit page with one slider
-and one text, `import` one that only imports streamlit, both in the same run. Users are clients of
+and one text. First figures are a headline and five charts; `charts` is a bare page that draws as
+many, of the same size. It and ours are opened in turn, on a fresh server, from `streamlit run` on,
+and warm: by a new browser on a server that has shown the page before. Users are clients of
 the server's websocket that send what a released slider sends and wait until the run is finished;
 then they look at it for PAUSE_S on average, as a person does. `most_runs_per_s` is without that.
 """
@@ -41,8 +43,22 @@ value = st.slider("Exit 1", 0.0, 1.0, 0.5, 0.001, key="t1", bind="query-params")
 with st.container(key="explore_edge"):
     st.metric("Value", f"{value:.3f}")
 """
-IMPORT = 'import streamlit as st\nst.text("Here")\n'
+CHARTS = """import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+st.metric("Accuracy", "91.0 %")
+x = np.linspace(0, 1, 200)
+for number in range(5):
+    traces = [go.Scatter(x=x, y=x**power, name=f"Line {power}") for power in range(1, 9)]
+    figure = go.Figure(traces, layout=go.Layout(template="none", height=320))
+    st.plotly_chart(figure, key=f"chart_{number}")
+"""
+FIRST_FIGURES = """() => document.querySelector('[data-testid=stMetricValue]')
+    && document.querySelectorAll('.js-plotly-plot .main-svg').length >= 5
+    && document.querySelectorAll('.js-plotly-plot').length >= 5"""
+OPENINGS = 5
 FOLLOWER_ID = "-explore_follower"  # how the component's widget id ends
+WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 32)
 USERS = 20
 MOVES = 15
 PAUSE_S = 1.0
@@ -64,7 +80,7 @@ CHANGED_AFTER = """() => new Promise((done) => {
 FOLLOWER = """() => {
     for (const host of document.querySelectorAll('.st-key-explore_follower *')) {
         const found = host.shadowRoot?.querySelector('.follower');
-        if (found?.follower) return found.follower.frames;
+        if (found?.follower) return found.follower;
     }
     return null;
 }"""
@@ -73,12 +89,12 @@ FOLLOWER = """() => {
 def main() -> None:
     """Print one row."""
     with tempfile.TemporaryDirectory() as folder:
-        pretrained = write_pretrained(Path(folder), samples=10_000, exits=3, bits=(2, 4))
-        bare, imports = Path(folder) / "bare.py", Path(folder) / "imports.py"
+        pretrained = write_pretrained(Path(folder), samples=10_000, exits=3, bits=WIDTHS)
+        bare, charts = Path(folder) / "bare.py", Path(folder) / "charts.py"
         bare.write_text(BARE)
-        imports.write_text(IMPORT)
+        charts.write_text(CHARTS)
         row: dict[str, object] = {"benchmark": "dashboard", **machine("streamlit", "plotly")}
-        row |= starts(ROOT / "app.py", imports, pretrained)
+        row |= openings(ROOT / "app.py", charts, pretrained)
         with server(ROOT / "app.py", pretrained) as ours, server(bare, pretrained) as theirs:
             row |= users(ours)
             row |= in_browser(ours, theirs)
@@ -89,9 +105,11 @@ def in_browser(ours: str, theirs: str) -> dict[str, float]:
     """Frame times while dragging, and the time from a move to changed figures."""
     with chromium() as page:
         page.goto(f"{ours}/?{LINK}")
-        page.wait_for_function(f"({FOLLOWER})() !== null", timeout=60_000)
+        page.wait_for_function(f"({FOLLOWER})()?.held().length === {len(WIDTHS)}", timeout=60_000)
         page.wait_for_timeout(3000)
-        frames = dragged_frames(page)
+        frames = dragged_frames(page, "t1") | {
+            f"bits_{name}": value for name, value in dragged_frames(page, "bits").items()
+        }
         changed = moves(page, presses=40)
         page.goto(theirs)
         page.wait_for_selector(".st-key-explore_edge [data-testid=stMetricValue] p")
@@ -104,9 +122,9 @@ def in_browser(ours: str, theirs: str) -> dict[str, float]:
     }
 
 
-def dragged_frames(page: Page) -> dict[str, float]:
+def dragged_frames(page: Page, slider: str) -> dict[str, float]:
     """Median and 95th percentile of the time between frames, and of the follower's own work."""
-    box = page.locator(".st-key-t1 [data-rac][role=group] > div").first.bounding_box()
+    box = page.locator(f".st-key-{slider} [data-rac][role=group] > div").first.bounding_box()
     assert box is not None
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, middle)
@@ -115,7 +133,7 @@ def dragged_frames(page: Page) -> dict[str, float]:
     started = page.evaluate("performance.now()")
     for step in range(120):
         page.mouse.move(box["x"] + box["width"] * (0.2 + 0.6 * abs(step % 100 - 50) / 50), middle)
-    frames = page.evaluate(f"(from) => ({FOLLOWER})().filter(([at]) => at >= from)", started)
+    frames = page.evaluate(f"(from) => ({FOLLOWER})().frames.filter(([at]) => at >= from)", started)
     page.mouse.up()
     page.wait_for_timeout(1000)
     between = [after[0] - before[0] for before, after in itertools.pairwise(frames)]
@@ -205,7 +223,8 @@ class Client:
     def __init__(self, connection: ClientConnection, link: str = LINK) -> None:
         self.connection, self.link = connection, link
         self.page = self.fragment = ""  # the page's hash, and the part of it that a slider is
-        self.widgets: set[str] = set()  # ids of the sliders and of the follower
+        self.sliders: dict[str, str] = {}  # by id: the option it is at, empty for a threshold
+        self.follower = ""  # its id
         self.kept: set[str] = set()  # hashes of messages that need not be sent again
 
     def open(self, threshold: float) -> list[ForwardMsg]:
@@ -222,13 +241,16 @@ class Client:
         asked.rerun_script.page_script_hash = self.page
         asked.rerun_script.fragment_id = fragment
         asked.rerun_script.cached_message_hashes.extend(self.kept)
-        for identity in self.widgets:
+        for identity, held in self.sliders.items():
             state = asked.rerun_script.widget_states.widgets.add()
             state.id = identity
-            if identity.endswith(FOLLOWER_ID):
-                state.json_value = '{"alive": true}'
+            if held:
+                state.string_array_value.data.append(held)
             else:
                 state.double_array_value.data.append(threshold)
+        if self.follower:
+            state = asked.rerun_script.widget_states.widgets.add()
+            state.id, state.json_value = self.follower, '{"alive": true}'
         self.connection.send(asked.SerializeToString())
         sent = [self._read()]
         # A run that continues with fragments only first reports that it has stopped early.
@@ -245,33 +267,55 @@ class Client:
         if answer.metadata.cacheable:
             self.kept.add(answer.hash)
         element = answer.delta.new_element
-        self.widgets |= {element.slider.id, element.bidi_component.id} - {""}
         self.page = answer.navigation.page_script_hash or self.page
+        if element.bidi_component.id.endswith(FOLLOWER_ID):
+            self.follower = element.bidi_component.id
         if element.HasField("slider"):
+            slider = element.slider
+            self.sliders[slider.id] = ""
+            if slider.options:  # it sends an option's text
+                first = slider.options[int(slider.default[0])]
+                self.sliders[slider.id] = next(iter(slider.raw_value), first)
             self.fragment = answer.delta.fragment_id
         return answer
 
 
-def starts(ours: Path, imports: Path, pretrained: Path) -> dict[str, float]:
-    """Seconds from `streamlit run` to first figures, and for a page that only imports streamlit."""
-    with chromium() as page:
-        taken = [
-            (
-                started(page, ours, pretrained, ".st-key-explore_flow .js-plotly-plot"),
-                started(page, imports, pretrained, "[data-testid=stText]"),
-            )
-            for _ in range(3)
-        ]
-    first, bare = (statistics.median(column) for column in zip(*taken, strict=True))
-    return {"first_figures_s": first, "import_only_s": bare, "start_ratio": first / bare}
+def openings(ours: Path, charts: Path, pretrained: Path) -> dict[str, float]:
+    """Seconds to the first figures, of ours and of the bare page with charts, in turn."""
+    both = (ours, charts)
+    fresh = [[fresh_figures(script, pretrained) for script in both] for _ in range(OPENINGS)]
+    with server(ours, pretrained) as our_address, server(charts, pretrained) as their_address:
+        addresses = (our_address, their_address)
+        for address in addresses:
+            first_figures(address)
+        warm = [[first_figures(address) for address in addresses] for _ in range(2 * OPENINGS)]
+    return compared("fresh", fresh) | compared("warm", warm)
 
 
-def started(page: Page, script: Path, pretrained: Path, selector: str) -> float:
-    """Seconds until the selector is seen."""
+def compared(name: str, pairs: list[list[float]]) -> dict[str, float]:
+    """Medians of both columns, and the median of the ratios of what was measured in turn."""
+    ours, charts = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return {
+        f"{name}_figures_s": ours,
+        f"{name}_charts_s": charts,
+        f"{name}_ratio": statistics.median(one / other for one, other in pairs),
+    }
+
+
+def fresh_figures(script: Path, pretrained: Path) -> float:
+    """Seconds from `streamlit run` to the first figures."""
     start = time.perf_counter()
     with server(script, pretrained) as address:
+        started = time.perf_counter() - start
+        return started + first_figures(address)
+
+
+def first_figures(address: str) -> float:
+    """Seconds from a new browser's request to the headline and five charts."""
+    with chromium() as page:
+        start = time.perf_counter()
         page.goto(address)
-        page.wait_for_selector(selector, timeout=60_000)
+        page.wait_for_function(FIRST_FIGURES, timeout=60_000, polling="raf")
         return time.perf_counter() - start
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from hybrid import choosing, energy, evaluation, policy, zoo
 from hybrid.choosing import Answer, Limits
-from hybrid.data import archives, label_table
 from hybrid.data import ingest as ingesting
+from hybrid.data import sources
 from hybrid.data.labels import class_table, match
 from hybrid.errors import ModelError, TraceError
 from hybrid.evaluation import Certified, Prices
@@ -48,6 +48,7 @@ def evaluate(
     measure: str = _MEASURE,
     split: str = "test",
     profile: str = energy.DEFAULT_PROFILE,
+    cloud_profile: str = "",
     link: str = energy.DEFAULT_LINK,
     scope: str = energy.SCOPES[0],
 ) -> OperatingPoint:
@@ -60,6 +61,7 @@ def evaluate(
         measure: confidence measure that is compared with the thresholds.
         split: tune, certify, test, or a split that you made.
         profile, link: hardware and radio, as `hybrid profiles` lists them, or paths of TOML files.
+        cloud_profile: hardware of the cloud; empty to price it like the device.
         scope: which energy is counted.
     """
     return evaluation.evaluate(
@@ -69,7 +71,7 @@ def evaluate(
         static=static,
         measure=measure,
         split=split,
-        prices=_prices(profile, link, scope),
+        prices=Prices.named(profile=profile, cloud=cloud_profile, link=link, scope=scope),
     )
 
 
@@ -118,6 +120,7 @@ def frontier(
     bits: int,
     measure: str = _MEASURE,
     profile: str = energy.DEFAULT_PROFILE,
+    cloud_profile: str = "",
     link: str = energy.DEFAULT_LINK,
     scope: str = energy.SCOPES[0],
 ) -> tuple[OperatingPoint, ...]:
@@ -126,7 +129,10 @@ def frontier(
     The thresholds are searched on the tune split: none of the others tried is more accurate there
     at the same energy. Arguments as in `evaluate`.
     """
-    prices, variant = _prices(profile, link, scope), zoo.variant(network, bits)
+    prices, variant = (
+        Prices.named(profile=profile, cloud=cloud_profile, link=link, scope=scope),
+        zoo.variant(network, bits),
+    )
     tune, test = (zoo.trace(network, variant.name, split) for split in ("tune", "test"))
     costs = evaluation.costs(variant, prices)
     best = policy.frontier_on(policy.all_points(tune, measure), test, costs, measure=measure)
@@ -175,6 +181,7 @@ def choose(
     images: str = "",
     measure: str = _MEASURE,
     profile: str = energy.DEFAULT_PROFILE,
+    cloud_profile: str = "",
     link: str = energy.DEFAULT_LINK,
     scope: str = energy.SCOPES[0],
     progress: Callable[[int, int], None] | None = None,
@@ -191,7 +198,9 @@ def choose(
     """
     names = [networks] if isinstance(networks, str) else networks
     field = choosing.collect_candidates(names, images=images, measure=measure, progress=progress)
-    return choosing.choose(field, limits, _prices(profile, link, scope))
+    return choosing.choose(
+        field, limits, Prices.named(profile=profile, cloud=cloud_profile, link=link, scope=scope)
+    )
 
 
 def ingest(
@@ -204,6 +213,7 @@ def ingest(
     labelled: bool = True,
     tune_certify: bool = False,
     invert: bool = False,
+    fit: str = "crop",
     bits: int | None = None,
 ) -> tuple["UserSplit", ...]:
     """Make a split from your own images and record the predictions of every exit.
@@ -216,6 +226,7 @@ def ingest(
         labelled: False ignores all labels; the accuracy is then unknown.
         tune_certify: make two splits, `name-tune` to choose on and `name-certify`.
         invert: exchange light and dark, for dark ink on white paper.
+        fit: how pictures that are not square become so: crop, stretch or letterbox.
         bits: record only this bit width; by default every variant is recorded.
 
     Returns:
@@ -223,9 +234,9 @@ def ingest(
     """
     card = zoo.card(network)
     variants = card.variants.values() if bits is None else [zoo.variant(network, bits)]
-    table_bytes = None if labels is None else label_table.table_bytes(Path(labels))
-    with archives.opened(Path(images), labels=table_bytes) as source:
-        words = archives.label_words(source, card.classes) if labelled else ()
+    table_bytes = None if labels is None else sources.table_bytes(Path(labels))
+    with sources.opened(Path(images), labels=table_bytes) as source:
+        words = sources.label_words(source, card.classes) if labelled else ()
         table = class_table(match(words, card.classes), map_labels or {}, card.classes)
         whole = ingesting.plan_ingest(
             source,
@@ -234,6 +245,7 @@ def ingest(
             words=words,
             table=table if labelled else None,
             inverted=invert,
+            fit=fit,
         )
         plans = ingesting.divided(whole) if tune_certify else (whole,)
         made = tuple(ingesting.ingest(plan, source.read) for plan in plans)
@@ -315,10 +327,6 @@ class _Outputs:
         return cls(
             labels=np.zeros(len(right), np.int64), correct=right, confidences={_MEASURE: sure}
         )
-
-
-def _prices(profile: str, link: str, scope: str) -> Prices:
-    return Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
 
 
 def _record(network: str, variants: Iterable[zoo.Variant], splits: Sequence["UserSplit"]) -> None:

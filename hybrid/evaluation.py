@@ -3,37 +3,70 @@
 Combines the census of a card, the prices of a profile and the counts of a trace.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hybrid import certificates, energy, policy, zoo
+from hybrid.data import user_splits
 from hybrid.energy import ExitCosts, Link, Profile
 from hybrid.errors import CertificateError, DataMissingError, PointError, UnknownNameError
+from hybrid.policy.points import early_confidences
 from hybrid.traces.trace import Trace
 
 __all__ = [
+    "PART_OF_EXITS",
     "Certified",
     "Prices",
     "certified",
+    "certified_before",
     "cloud_costs",
     "costs",
     "disagreement",
     "evaluate",
     "evaluate_variant",
+    "ledger",
     "twin_accuracy",
     "twin_energy_pj",
     "twin_layers",
 ]
 
+PART_OF_EXITS = 0.1  # the part of an answer's delta for the bounds by exit
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """Which energy is counted, on which hardware and link."""
+    """Which energy is counted, on which hardware and link.
+
+    profile: of the device, and of the baseline. cloud: of the cloud; None: priced like the device.
+    """
 
     profile: Profile = field(default_factory=lambda: energy.load_profile(energy.DEFAULT_PROFILE))
     link: Link = field(default_factory=lambda: energy.load_link(energy.DEFAULT_LINK))
     scope: str = energy.SCOPES[0]
+    cloud: Profile | None = None
+
+    @classmethod
+    def named(cls, *, profile: str, link: str, scope: str, cloud: str = "") -> "Prices":
+        """Prices by the names of their profiles, or by the paths of a user's own TOML files.
+
+        Args:
+            cloud: empty to price the cloud like the device.
+
+        Raises:
+            UnknownNameError, ProfileError: no such profile, link or scope, or a damaged file.
+        """
+        return cls(
+            profile=energy.load_profile(profile),
+            link=energy.load_link(link),
+            scope=scope,
+            cloud=energy.load_profile(cloud) if cloud else None,
+        )
+
+    @property
+    def cloud_name(self) -> str:
+        """Name of the cloud's own profile; empty if the cloud is priced like the device."""
+        return self.cloud.name if self.cloud else ""
 
     def __post_init__(self) -> None:
         """Refuse an unknown scope."""
@@ -42,19 +75,40 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Certified:
-    """The certificate at a point, and one for the images that leave at each early exit.
+    """The answer to a question: the certificate at a point, and one for each early exit's images.
 
-    Those per exit hold together, with the same confidence. None: no image leaves at that exit.
+    Args:
+        question: its number among those to the same images, from 1.
+        delta_spent: chance that any bound of this answer does not hold.
+        overall: of all images; its delta is that of all answers to these images together.
+        exits: of the images that leave at each early exit; None if none does.
     """
 
+    question: int
+    delta_spent: float
     overall: certificates.Certificate
     exits: tuple[certificates.Certificate | None, ...]
 
+    @property
+    def answer(self) -> str:
+        """The question's number, the bound and what was seen, in words."""
+        made = self.overall
+        of = "% of the answers" if made.method == "disagreement" else "points"
+        return (
+            f"question {self.question:,} to these {made.samples:,} images; at most "
+            f"{certificates.rounded_up(made.bound):.1f} {of}; {100 * made.observed:.1f} were seen"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        by_exit = [None if one is None else one.to_dict() for one in self.exits]
-        words = {"sentence": self.overall.sentence}
-        return self.overall.to_dict() | words | {"exits": by_exit}
+        by_exit = [None if one is None else _without_sharing(one) for one in self.exits]
+        return _without_sharing(self.overall) | {
+            "question": self.question,
+            "delta_spent": self.delta_spent,
+            "sentence": self.overall.sentence,
+            "answer": self.answer,
+            "exits": by_exit,
+        }
 
 
 def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
@@ -67,23 +121,28 @@ def costs(variant: zoo.Variant, prices: Prices) -> ExitCosts:
         link=prices.link,
         scope=prices.scope,
         radio=not variant.is_static,
+        cloud=prices.cloud,
     )
 
 
 def cloud_costs(card: zoo.Card, twin: zoo.Variant, prices: Prices) -> ExitCosts:
     """Costs of one sample that is sent as a raw image, with the whole twin in the cloud."""
+    there = replace(prices, profile=prices.cloud or prices.profile)
     macs = sum(layer.macs for layer in twin.layers)
-    compute_ms = macs / prices.profile.cloud_macs_per_second * 1000
+    compute_ms = macs / there.profile.cloud_macs_per_second * 1000
     travel_ms = prices.link.round_trip_ms + prices.link.transfer_ms(card.image_bytes)
     return ExitCosts(
-        energy_pj=(twin_energy_pj(card, twin, prices),),
+        energy_pj=(twin_energy_pj(card, twin, there),),
         latency_ms=(compute_ms + travel_ms,),
         uplink_bytes=(float(card.image_bytes),),
     )
 
 
 def twin_energy_pj(card: zoo.Card, variant: zoo.Variant, prices: Prices) -> float:
-    """Energy per sample that a variant is compared with; see `energy.twin_energy_pj`."""
+    """Energy per sample that a variant is compared with, at the prices of the device's profile.
+
+    See `energy.twin_energy_pj`.
+    """
     return energy.twin_energy_pj(
         twin_layers(card, variant),
         profile=prices.profile,
@@ -197,31 +256,130 @@ def certified(
     split: str = "test",
     confidence: float = 0.95,
 ) -> Certified:
-    """Upper bounds on the accuracy that early exits cost, at thresholds fixed beforehand.
+    """Upper bounds on the accuracy that early exits cost, as the answer to a question.
+
+    A new question takes the next number in the ledger of the images that certify; see
+    `certificates.ledger`. The same question has the same answer again.
 
     Args:
         split: one of the user's own splits certifies for images like its own; for any other split
             `certify` is used. Without labels the disagreement is bounded instead.
-        confidence: above 0 and below 1.
+        confidence: above 0 and below 1, of all answers to the same images together.
 
     Raises:
-        CertificateError: a network without early exits, or as in `hybrid.certificates`.
+        CertificateError: a network without early exits, a ledger that cannot be read or written, or
+            as in `hybrid.certificates`.
+        ThresholdError: bad thresholds.
         DataMissingError, TraceError: the split has no trace here, or a damaged one.
     """
+    recorded, question = _question(network, variant, thresholds, measure, split, confidence)
+    number = ledger(network, split).ask(question)
+    return _answer(recorded, question, number)
+
+
+def certified_before(
+    network: str,
+    variant: zoo.Variant,
+    thresholds: Sequence[float],
+    *,
+    measure: str = "max_probability",
+    split: str = "test",
+    confidence: float = 0.95,
+    read: Callable[[str, str, str], Trace] = zoo.trace,
+) -> Certified | None:
+    """The answer of `certified` if the question was asked before, else None; asks nothing.
+
+    Args:
+        read: a trace by network, variant and split, as from memory.
+    """
+    recorded, question = _question(network, variant, thresholds, measure, split, confidence, read)
+    number = ledger(network, split).number(question)
+    return None if number is None else _answer(recorded, question, number)
+
+
+def ledger(network: str, split: str) -> certificates.Ledger:
+    """The ledger of the images that certify for a split; networks on the same images share it.
+
+    It is in the folder of the user's splits, under `.questions`.
+
+    Raises:
+        CertificateError: there is no home folder.
+    """
+    if split in zoo.SPLITS:
+        name = f"{zoo.card(network).dataset}-certify"
+    else:
+        about = user_splits.split(network, split)
+        name = f"{network}-{split}-{about.key[:12]}"
+    try:
+        return certificates.Ledger(path=user_splits.folder() / ".questions" / f"{name}.json")
+    except RuntimeError as error:
+        raise CertificateError(
+            "There is no home folder to note the question in, so nothing is certified; name a "
+            "folder with HYBRID_TRACES."
+        ) from error
+
+
+def _question(
+    network: str,
+    variant: zoo.Variant,
+    thresholds: Sequence[float],
+    measure: str,
+    split: str,
+    confidence: float,
+    read: Callable[[str, str, str], Trace] = zoo.trace,
+) -> tuple[Trace, certificates.Question]:
+    """The trace that certifies, and a question to it that can be answered."""
     if not variant.early_exits:
         raise CertificateError(
             f"{network} {variant.name} has no early exits, so there is nothing to certify; name "
             "a bit width that has early exits."
         )
     own = split not in zoo.SPLITS
-    recorded = zoo.trace(network, variant.name, split if own else "certify")
-    method = "betting" if recorded.labelled else "disagreement"
-    delta = round(1 - confidence, 12)
-    return Certified(
-        overall=certificates.certify(
-            recorded, thresholds, delta=delta, method=method, measure=measure
-        ),
-        exits=certificates.certify_exits(
-            recorded, thresholds, delta=delta, method=method, measure=measure
-        ),
+    recorded = read(network, variant.name, split if own else "certify")
+    method = _method(recorded)
+    certificates.check_trace(recorded, method)
+    early_confidences(recorded, measure)  # a measure that does not exist asks nothing
+    return recorded, certificates.Question(
+        weights_sha256=recorded.weights_sha256,
+        thresholds=policy.check_thresholds(thresholds, variant.early_exits),
+        measure=measure,
+        method=method,
+        delta=certificates.check_delta(round(1 - confidence, 12)),
     )
+
+
+def _method(recorded: Trace) -> str:
+    """How these images certify; fixed by their number and whether they have labels."""
+    if not recorded.labelled:
+        return "disagreement"
+    return "exact" if recorded.samples <= certificates.MOST_SAMPLES else "betting"
+
+
+def _answer(recorded: Trace, question: certificates.Question, number: int) -> Certified:
+    """The bounds at the question's part of delta, of which the exits together get a little."""
+    spent = certificates.spent(number, question.delta)
+    overall = certificates.certify(
+        recorded,
+        question.thresholds,
+        delta=(1 - PART_OF_EXITS) * spent,
+        method=question.method,
+        measure=question.measure,
+    )
+    exits = certificates.certify_exits(
+        recorded,
+        question.thresholds,
+        delta=PART_OF_EXITS * spent,
+        method=question.method,
+        measure=question.measure,
+    )
+    return Certified(
+        question=number,
+        delta_spent=spent,
+        overall=replace(overall, delta=question.delta),
+        exits=tuple(one and replace(one, delta=question.delta) for one in exits),
+    )
+
+
+def _without_sharing(one: certificates.Certificate) -> dict[str, Any]:
+    """A certificate for JSON; how delta is shared is told by the question's number."""
+    return {key: value for key, value in one.to_dict().items() if key != "comparisons"}

@@ -1,17 +1,23 @@
 """Explore: thresholds in, accuracy, energy, latency and traffic out."""
 
 import json
+from collections.abc import Sequence
 
 import streamlit as st
 
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
-from hybrid.text.point import against, headlines, honest, verdict
-from hybrid.ui import app_frame, gallery, session
+from hybrid.text import glossary, intervals
+from hybrid.text.point import against, headlines, honest, interval, reach
+from hybrid.ui import app_frame, cache, contact_sheet, gallery, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import certification, figures, follower, load
+from hybrid.ui.explore import bands, certification, figures, follower, load, verdict
 from hybrid.ui.explore.data import ExploreData
-from hybrid.ui.view import View, same_data
+from hybrid.ui.explore.follower import place
+from hybrid.ui.explore.kept import section as kept
+from hybrid.ui.explore.kept.evaluated import record
+from hybrid.ui.view import View
+from hybrid.zoo import exit_labels
 
 BOX_PIXELS = 340
 POINT, PICTURES = "explore_point", "explore_pictures"  # redrawn when a slider moves
@@ -25,23 +31,44 @@ def main() -> None:
     except (DataMissingError, TraceError) as error:
         app_frame.missing_trace(view, error)
         return
-    # Streamlit mounts a figure again when its spec changes: once the follower runs, specs stay.
-    drawn = drawn_figures(view, data)
-    # Sent first although it is shown below: the browser loads plotly.js while Python continues.
+    st.session_state.setdefault("explore_point", {})
+    st.session_state["explore_data"] = load.when_changed(view)
     top = st.container()
-    trade(view, drawn, labelled=data.labelled)
+    trade, flow = st.columns([3, 2])
+    # Sent first although they are shown below: the browser loads plotly.js while Python searches
+    # the frontiers, which a server that was just started does not have.
+    with flow:
+        show_flow(view, data)
+    details(view, data)
+    with trade:
+        show_trade(view, data)
     with top:
         st.markdown(
-            f"**{data.card.title}**: An image stops at the first exit whose confidence reaches "
-            "that exit's threshold; the rest go to the cloud."
+            f"**{data.card.title}** is cut in two: a small device runs the first part and answers "
+            "each image whose confidence reaches an exit's threshold; the cloud runs the rest for "
+            "the others. Set thresholds and bit width: lower ones save energy, and usually cost "
+            "accuracy."
         )
         show_headlines()
-    details(view, drawn)
-    downloads(view)
-    pictures()
-    follower.mount(load.follower_data(view), on_click=go_to_clicked)
+    # Without a browser no follower starts, and there is no second run.
+    if "explore_opened" in st.session_state or not st.context.headers:
+        below(view)
+    follower.mount(load.follower_settings(view), on_click=go_to_clicked)
+    send_traces(view)
     if follower.is_alive():
         session.follow_with(POINT, PICTURES)
+
+
+def below(view: View) -> None:
+    """What is below the figures.
+
+    In a browser the first run leaves it out, so that the figures do not wait for it. The follower
+    asks for the next run as soon as it has started.
+    """
+    kept.draw()
+    certification.explain(view)
+    downloads()
+    pictures()
 
 
 def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
@@ -56,48 +83,60 @@ def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
     )
 
 
-def drawn_figures(view: View, data: ExploreData) -> figures.Figures:
-    """The figures by key: at the present point until the follower runs, then fixed."""
+def drawn(key: str, view: View, data: ExploreData) -> figures.Figure:
+    """A figure: at the present point until the follower runs, then fixed.
+
+    Streamlit mounts a figure again when its spec changes. So it is drawn again only if it changes
+    in a way that the follower cannot follow.
+    """
     state = st.session_state
-    state.setdefault("explore_point", {})
-    held: View | None = state.get("explore_anchor")
-    if held is None or not follower.is_alive() or not same_data(held, view):
-        state["explore_anchor"] = view
-        state["explore_figures"] = draw(view, data, operating_point(view, data))
-    elif state["explore_data"] != load.when_changed(view):
-        state["explore_figures"] = draw(held, data, operating_point(held, data))
-    state["explore_data"] = load.when_changed(view)
-    figures_by_key: figures.Figures = state["explore_figures"]
-    return figures_by_key
+    kept: dict[str, tuple[object, figures.Figure]] = state.setdefault("explore_figures", {})
+    draw, follows = FIGURES[key]
+    images = (state["explore_data"], view.network, view.split, view.measure, view.early_exits)
+    depends = (images, *(getattr(view, name) for name in follows))
+    if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
+        kept[key] = (depends, draw(view, data, operating_point(view, data)))
+    return kept[key][1]
 
 
-def draw(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figures:
-    """Every figure of the page at a point."""
-    scale_pj, unit = data.prices.energy_unit
+def tradeoff_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
+    """Accuracy against energy."""
+    scale_pj, unit = data.energy_unit
+    return figures.tradeoff(
+        load.frontiers(view),
+        data.statics,
+        bits=view.bits,
+        energy_pj=point.energy_pj,
+        accuracy=point.outcome.accuracy,
+        scale_pj=scale_pj,
+        unit=unit,
+        labelled=data.labelled,
+    )
+
+
+def flow_figure(_: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
+    """Where images stop."""
+    return figures.flow(point.outcome, labelled=data.labelled)
+
+
+def parts_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
+    """Energy by part of the network."""
+    scale_pj, unit = data.energy_unit
+    return figures.by_part(
+        data.prices.mean_parts(point.outcome),
+        data.prices.twin_parts,
+        scale_pj=scale_pj,
+        unit=unit,
+        energy_range=data.ranges.parts,
+        beside=against(view.scope).capitalize(),
+    )
+
+
+def classes_figure(view: View, data: ExploreData, _: policy.OperatingPoint) -> figures.Figure:
+    """Exits and accuracy by class."""
     classes = data.card.classes
     counted = policy.per_class(data.trace, view.thresholds, view.measure, classes=len(classes))
-    return {
-        "tradeoff": figures.tradeoff(
-            data.frontiers,
-            data.statics,
-            bits=view.bits,
-            energy_pj=point.energy_pj,
-            accuracy=point.outcome.accuracy,
-            scale_pj=scale_pj,
-            unit=unit,
-            labelled=data.labelled,
-        ),
-        "flow": figures.flow(point.outcome, labelled=data.labelled),
-        "threshold": threshold_figure(view, data, point),
-        "parts": figures.by_part(
-            data.prices.mean_parts(point.outcome),
-            data.prices.twin_parts,
-            scale_pj=scale_pj,
-            unit=unit,
-            beside=against(view.scope).capitalize(),
-        ),
-        "classes": figures.per_class(counted, classes, labelled=data.labelled),
-    }
+    return figures.per_class(counted, classes, labelled=data.labelled)
 
 
 @st.fragment(key=POINT)
@@ -117,72 +156,87 @@ def show_headlines() -> None:
         image_bytes=data.card.image_bytes,
         labelled=data.labelled,
     )
-    metrics(shown, columns=6)
-    with st.container(key="explore_verdict"):
-        said = verdict(point, data.statics, scope=view.scope, labelled=data.labelled)
-        st.caption(said)
+    with st.container(key="explore_now"):
+        with st.container(key="explore_reach"), st.container(key=f"explore_reach_at_{place(view)}"):
+            exits = exit_labels(view.early_exits)[:-1]
+            st.caption(reach(point.outcome, exits, together=view.together))
+        metrics(shown, columns=6)
+        if words := interval(point, labelled=data.labelled):
+            with st.container(key="explore_interval"):
+                st.caption(words, help=intervals.HELP)
+        verdict.show(view, data, point)
     certification.show(view)
 
 
-def trade(view: View, drawn: figures.Figures, *, labelled: bool) -> None:
-    """Accuracy against energy, and the flow of the images."""
-    what = "Accuracy" if labelled else "Agreement with the cloud"
-    left, right = st.columns([3, 2])
-    with left:
-        chart(
-            "tradeoff",
-            drawn,
-            title=f"**{what} against energy** ({view.scope}). Click a point to select it",
-            alt=f"{what} against energy per image, a line per bit width, static networks as points",
-        )
-    with right:
-        chart(
-            "flow",
-            drawn,
-            title="**Where images stop**",
-            alt="Flow of the images to exits and cloud, then to correct or incorrect answers",
-        )
+def show_trade(view: View, data: ExploreData) -> None:
+    """Accuracy against energy."""
+    what = "Accuracy" if data.labelled else "Agreement with the cloud"
+    chart(
+        "tradeoff",
+        drawn("tradeoff", view, data),
+        title=f"**{what} against energy** ({view.scope}). Click a point to select it",
+        about=glossary.define("frontier", "static network", "twin"),
+        alt=f"{what} against energy per image, a line per bit width, static networks as points",
+    )
 
 
-def details(view: View, drawn: figures.Figures) -> None:
+def show_flow(view: View, data: ExploreData) -> None:
+    """The flow of the images."""
+    chart(
+        "flow",
+        drawn("flow", view, data),
+        title="**Where images stop**",
+        alt="Flow of the images to exits and cloud, then to correct or incorrect answers",
+    )
+
+
+def details(view: View, data: ExploreData) -> None:
     """Accuracy by threshold, energy by part, and both exits and accuracy by class."""
     over, parts, classes = st.columns(3)
     with over:
         chart(
             "threshold",
-            drawn,
-            title="**Accuracy and edge share** as one threshold moves, others fixed",
+            drawn("threshold", view, data),
+            title="**Accuracy and edge share** as one threshold moves, others fixed. Shaded: bound "
+            "for all settings at once",
             alt="Accuracy and share answered at the edge, by threshold, the present point marked",
         )
     with parts:
         chart(
             "parts",
-            drawn,
+            drawn("parts", view, data),
             title=f"**Energy by part** ({view.scope})",
+            about=glossary.define("stage", "twin"),
             alt="Energy per image by part of the network, compared with the full-precision twin",
         )
     with classes:
         chart(
             "classes",
-            drawn,
+            drawn("classes", view, data),
             title="**By class**: exits and accuracy",
             alt="Share of each class that takes each exit, and its accuracy",
         )
 
 
-def chart(key: str, drawn: figures.Figures, *, title: str, alt: str) -> None:
+def chart(
+    key: str, figure: figures.Figure, *, title: str, alt: str, about: str | None = None
+) -> None:
     """A figure with its title in a frame."""
     with st.container(border=True, height="stretch"):
-        st.markdown(title)
+        st.markdown(title, help=about)
         # With a hundred classes the figure scrolls inside a box as tall as the others.
-        tall = drawn[key].layout.height > BOX_PIXELS
+        tall = figure.layout.height > BOX_PIXELS
         with st.container(height=BOX_PIXELS if tall else "content", border=False):
-            st.plotly_chart(drawn[key], key=f"explore_{key}", config=PLOT, alt=alt)
+            st.plotly_chart(figure, key=f"explore_{key}", config=PLOT, alt=alt)
 
 
 def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Accuracy and edge fraction as each exit's threshold moves, the others fixed."""
     exits = [] if view.together else range(view.early_exits)
+    # Without height: the follower opens it once it has the bounds, for which no figure waits.
+    final = float(data.trace.correct[:, -1].mean())
+    below = final - data.together.accuracy
+    area = figures.certified_area(data.together, below, final_exit_accuracy=final)
     alone = [
         policy.sweep(
             data.trace,
@@ -200,47 +254,76 @@ def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint
         accuracy=point.outcome.accuracy,
         edge_fraction=point.outcome.edge_fraction,
         twin_accuracy=data.prices.twin_accuracy,
+        accuracy_range=data.ranges.accuracy,
+        area=area,
         labelled=data.labelled,
     )
 
 
-def downloads(view: View) -> None:
-    """The frontier as a table, and the point as JSON."""
+# How each figure is drawn, and the fields of the view besides the images that draw it again.
+FIGURES = {
+    "tradeoff": (tradeoff_figure, ("profile", "link", "scope")),
+    "flow": (flow_figure, ()),
+    "threshold": (threshold_figure, ("sliders",)),
+    "parts": (parts_figure, ("profile", "link", "scope")),
+    "classes": (classes_figure, ()),
+}
+
+
+@st.fragment
+def downloads() -> None:
+    """The frontier as a table, and the point as JSON, once the expander is open.
+
+    A table needs 1.2 MB of the browser's scripts, for which no figure should wait.
+    """
+    opened = st.expander(
+        "The frontier as a table, and downloads",
+        icon=":material/table:",
+        key="explore_downloads",
+        on_change="rerun",
+    )
+    if opened.open:
+        with opened:
+            show_downloads(session.current())
+
+
+def show_downloads(view: View) -> None:
+    """A table of all frontiers, and the buttons that export it and the present point."""
     now = st.session_state["explore_point"]
-    with st.expander("The frontier as a table, and downloads", icon=":material/table:"):
-        table = load.frontier_table(view)
-        st.caption(
-            f"The best thresholds of each bit width, found on {load.searched_split(view)} and "
-            f"evaluated on {view.split}."
+    table = load.frontier_table(view)
+    st.caption(
+        f"The best thresholds of each bit width, found on {load.searched_split(view)} and "
+        f"evaluated on {view.split}. Energy: {view.scope}.",
+        help=glossary.define("frontier", "split"),
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=280,
+        alt="All points of all frontiers, and the static networks",
+    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "This point (JSON)",
+            lambda: json.dumps(
+                record(now["view"], now["point"]) | certification.export(now["view"]),
+                indent=2,
+            ),
+            file_name=f"{view.network}-point.json",
+            mime="application/json",
+            icon=":material/download:",
+            on_click="ignore",
+            key="explore_json",
         )
-        st.dataframe(
-            table,
-            hide_index=True,
-            height=280,
-            alt="All points of all frontiers, and the static networks",
+        st.download_button(
+            "This table (CSV)",
+            lambda: table.to_csv(index=False),
+            file_name=f"{view.network}-frontier.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="explore_csv",
         )
-        with st.container(horizontal=True):
-            st.download_button(
-                "This point (JSON)",
-                lambda: json.dumps(
-                    now["view"].write() | now["point"].as_row() | certification.export(now["view"]),
-                    indent=2,
-                ),
-                file_name=f"{view.network}-{view.variant}-point.json",
-                mime="application/json",
-                icon=":material/download:",
-                on_click="ignore",
-                key="explore_json",
-            )
-            st.download_button(
-                "This table (CSV)",
-                lambda: table.to_csv(index=False),
-                file_name=f"{view.network}-frontier.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key="explore_csv",
-            )
 
 
 @st.fragment(key=PICTURES)
@@ -256,7 +339,14 @@ def pictures() -> None:
         )
         return
     found = gallery.groups(data.trace, view.thresholds, view.measure, card.classes)
-    for column, group in zip(st.columns(len(found)), found, strict=True):
+    there = f"explore_pictures_at_{place(view)}"
+    with st.container(key="explore_pictures"), st.container(key=there):
+        show_groups(view, found)
+
+
+def show_groups(view: View, found: Sequence[gallery.Group]) -> None:
+    """The groups of images side by side."""
+    for number, (column, group) in enumerate(zip(st.columns(len(found)), found, strict=True)):
         with column, st.container(border=True, height="stretch"):
             st.markdown(f"**{group.title}**")
             if not group.positions:
@@ -265,18 +355,37 @@ def pictures() -> None:
             images = load.pictures(view, group.positions)
             if images is None:
                 continue
-            st.image(
-                gallery.sprites(images, range(len(images))),
-                width="stretch",
-                alt=f"{group.title}: {', '.join(group.captions)}",
+            st.caption(f"{group.about} Click an image to try it.")
+            contact_sheet.show(
+                images,
+                group.captions,
+                key=f"explore_images_{number}",
+                split=view.split,
+                positions=group.positions,
             )
-            st.caption(f"{group.about} Row by row: {', '.join(group.captions)}.")
+
+
+def send_traces(view: View) -> None:
+    """Send the trace of the bit width at which this network opened, then all others and the bounds.
+
+    The first run of the page sends only that trace, with which the follower starts and asks for the
+    next run. So the first figures wait for nothing else.
+    """
+    state, opened = st.session_state, (view.network, view.split, view.measure)
+    first_run = "explore_opened" not in state
+    if state.get("explore_opened") != opened:
+        state["explore_opened"] = opened
+        state["explore_first"] = view.bits
+    sent, first = load.follower_traces(view), state["explore_first"]
+    follower.send_traces({first: sent[first]} if first_run and first in sent else sent, first=first)
+    if not first_run:
+        follower.send_bounds(view, bands.payload(view))
 
 
 def go_to_clicked() -> None:
     """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(view.early_exits)
+    clicked = follower.clicked_point(cache.offers().early_exits[view.network])
     if clicked is not None:
         session.go_to(*clicked)
 

@@ -1,14 +1,15 @@
 """Live run: the network over the test split, shown while it runs, at the current thresholds."""
 
+import numpy as np
 import streamlit as st
 
 from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.inference import live
 from hybrid.inference.live import Progress
-from hybrid.text import numbers
+from hybrid.text import glossary, intervals, numbers
 from hybrid.traces.trace import Trace
-from hybrid.ui import app_frame, cache, jobs, palette, recording, session
+from hybrid.ui import app_frame, cache, contact_sheet, jobs, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metrics
 from hybrid.ui.explore import load
 from hybrid.ui.jobs import Job
@@ -26,9 +27,10 @@ def main() -> None:
     view = session.current()
     run: LiveRun | None = st.session_state.get(RUN)
     st.header("Live run")
-    st.write(
+    st.markdown(
         f"Runs the edge segment with its exit heads over the {DEFAULT_SPLIT} split, and the cloud "
-        "segment only for images that no exit answers. Both segments run on this machine."
+        "segment only for images that no exit answers. Both segments run on this machine.",
+        help=glossary.define("cloud segment", "split"),
     )
     images_here = recording.on_this_machine(zoo.card(view.network).dataset)
     buttons(view, run, ready=images_here)
@@ -177,7 +179,9 @@ def show_figures(progress: Progress) -> None:
         Box(
             "Accuracy",
             numbers.percent(progress.accuracy, 2),
-            f"{numbers.count(progress.correct)} correct",
+            intervals.between(progress.correct, progress.done)
+            or f"{numbers.count(progress.correct)} correct",
+            intervals.HELP,
         ),
     )
     metrics(shown)
@@ -192,7 +196,10 @@ def show_counts(counts: tuple[int, ...], promised: tuple[int, ...] | None) -> No
         alt=f"Counted: {live_run.counts_words(counts)}.",
     )
     if promised is not None:
-        st.caption("Solid: counted. Faint: expected from the trace for the whole split.")
+        st.caption(
+            "Solid: counted. Faint: expected from the trace for the whole split.",
+            help=glossary.define("trace"),
+        )
 
 
 def show_recent(view: View, progress: Progress) -> None:
@@ -208,10 +215,13 @@ def show_recent(view: View, progress: Progress) -> None:
             if not seen:
                 st.caption("No image yet.")
                 continue
-            words = live_run.recent_words(seen, classes)
-            picture = live_run.recent_picture(seen)
-            st.image(picture, width="stretch", alt=f"Latest at {names[number]}: {words}")
-            st.caption(words)
+            contact_sheet.show(
+                np.stack([one.image for one in seen]),
+                live_run.recent_words(seen, classes),
+                key=f"live_images_{number}",
+                split=DEFAULT_SPLIT,
+                positions=[one.position for one in seen],
+            )
 
 
 def show_against_trace(run: LiveRun, progress: Progress, trace: Trace | None) -> None:

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from hybrid import energy, zoo
+from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.quant.levels import FULL_PRECISION
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import app_frame, cache, palette, recording, session
+from hybrid.ui.cache import prices_at
 from hybrid.ui.charts import STILL, Box, metric
 from hybrid.ui.networks import cards, figures
 from hybrid.ui.networks.structure import structure
@@ -28,6 +29,14 @@ def main() -> None:
     show_origin(card, variant)
 
 
+def uncertainty(card: Card) -> str:
+    """How far its accuracies may be off; nothing where no trace counts the images."""
+    try:
+        return cards.uncertainty(card, split=DEFAULT_SPLIT)
+    except (DataMissingError, TraceError):
+        return ""
+
+
 def show_card(card: Card) -> None:
     """The network, and all its variants in one table."""
     st.header(card.title)
@@ -36,7 +45,8 @@ def show_card(card: Card) -> None:
     st.caption(
         f"Data set {card.dataset}, {len(card.classes)} classes, {colours} images of "
         f"{card.size}×{card.size} pixels; cut after stage {cards.cut(card)}; "
-        f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split."
+        f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split. {uncertainty(card)}",
+        help=glossary.define("stage", "split"),
     )
     table = cards.variants_table(card, split=DEFAULT_SPLIT)
     accuracy = st.column_config.NumberColumn(format="%.2f")
@@ -67,7 +77,9 @@ def show_card(card: Card) -> None:
 
 def show_baselines(card: Card, view: View) -> None:
     """Whether a static network needs less energy than any hybrid, and the other costs."""
-    st.subheader("Static baselines")
+    st.subheader(
+        "Static baselines", help=glossary.define("baseline", "static network", "hybrid", "twin")
+    )
     try:
         with st.spinner("Comparing with the static networks"):
             table, comparisons = cards.baselines(view)
@@ -94,9 +106,8 @@ def choose_variant(card: Card, view: View) -> Variant:
     """The variant shown below: the link's, else the sidebar's bit width first."""
     names = list(card.variants)
     key = f"networks_variant_{view.network}_{view.bits}"
-    if not st.session_state.setdefault("networks_opened", False):
-        st.session_state["networks_opened"] = True
-        asked = st.query_params.get("variant", view.variant)
+    if (link := session.asked()) is not None:
+        asked = link.get("variant", view.variant)
         if asked in names:
             st.session_state[key] = asked
         else:
@@ -109,11 +120,11 @@ def choose_variant(card: Card, view: View) -> Variant:
         format_func=lambda name: cards.variant_title(card.variants[name]),
         key=key,
         wrap=True,
+        help=glossary.define("variant"),
     )
-    if st.query_params.get("variant") != name:
-        st.query_params["variant"] = name
+    session.write_address({"variant": name})
     variant = card.variants[name]
-    st.write(cards.describe(variant))
+    st.markdown(cards.describe(variant), help=glossary.define("cloud segment", "hybrid"))
     return variant
 
 
@@ -139,9 +150,9 @@ def show_structure(card: Card, variant: Variant) -> None:
 
 def show_layers(card: Card, variant: Variant, view: View) -> None:
     """Every layer with its cost on the sidebar's profile, in the sidebar's scope."""
-    st.subheader("Layers")
-    profile = energy.load_profile(view.profile)
-    table = cards.layer_table(variant, card, profile=profile, scope=view.scope)
+    st.subheader("Layers", help=glossary.define("MAC", "census"))
+    prices = prices_at(view.profile, view.link, view.scope, view.cloud)
+    table = cards.layer_table(variant, card, prices)
     st.dataframe(
         table,
         hide_index=True,
@@ -155,7 +166,8 @@ def show_layers(card: Card, variant: Variant, view: View) -> None:
             "Packed (B)": st.column_config.NumberColumn(format="localized"),
         },
     )
-    st.caption(f"Energy of one run of the layer: {profile.title}, scope {view.scope}.")
+    apart = f"; in the cloud, {prices.cloud.title}" if prices.cloud else ""
+    st.caption(f"Energy ({view.scope}) of one run of the layer: {prices.profile.title}{apart}.")
 
 
 def show_training(variant: Variant) -> None:
@@ -210,7 +222,11 @@ def show_reliability(belief: cards.Calibration, number: int, name: str, temperat
         numbers.percent(after.expected_calibration_error),
         f"{numbers.percent(before.expected_calibration_error)} before temperature "
         f"{numbers.fixed(temperature, 2)}",
-        "Mean difference between confidence and accuracy, weighted by the images in each bin.",
+        glossary.define(
+            "temperature",
+            note="Mean difference between confidence and accuracy, weighted by the images in each "
+            "bin.",
+        ),
     )
     metric(box, border=False)
     st.plotly_chart(

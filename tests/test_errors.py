@@ -60,7 +60,7 @@ def test_nothing_swallows_errors_it_does_not_name(root: Path):
 
     # Pillow's decoders and zipfile's methods raise whatever they like; a job keeps what it raised
     # for its page to raise.
-    assert bare <= {"hybrid/data/images.py", "hybrid/data/archives.py", "hybrid/ui/jobs.py"}
+    assert bare <= {"hybrid/data/images.py", "hybrid/data/sources/zips.py", "hybrid/ui/jobs.py"}
 
 
 def names_all(node: ast.expr) -> bool:

@@ -19,15 +19,20 @@ __all__ = [
     "check_delta",
     "clopper_pearson",
     "clopper_pearson_p_values",
+    "expected_samples",
     "fewest_samples",
+    "fixed_bet_bounds",
 ]
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 NO_SAMPLES = "A certificate needs samples; give a trace with images."
 _HALVINGS = 21  # of a bracket of at most 1 in m: 5e-7, so 1e-6 in the gap
 _RUN = 16
 _MOST_SAMPLES = 1_000_000
+_MOST_BET = 0.95  # of the wealth, on a single sample
+_LEAST_GAP = -0.05
 _ROWS_AT_ONCE = 1 << 17  # numbers: rows of this many stay in the cache, and memory is bounded
 
 
@@ -54,12 +59,19 @@ def betting_bound(gaps: npt.ArrayLike, *, delta: float, seed: int = 0) -> float:
     return float(betting_bounds(np.asarray(gaps)[None], delta=delta, seed=seed)[0])
 
 
-def betting_bounds(gaps: npt.ArrayLike, *, delta: float, seed: int = 0) -> Floats:
-    """`betting_bound` of each row of (k, n) gaps, each at delta by itself; (k,)."""
+def betting_bounds(
+    gaps: npt.ArrayLike, *, delta: float, seed: int = 0, bets_delta: float | None = None
+) -> Floats:
+    """`betting_bound` of each row of (k, n) gaps, each at delta by itself; (k,).
+
+    Args:
+        bets_delta: the delta that the bets are sized for, if it is another one. Any is valid.
+    """
     table = _checked_gaps(gaps)
     level = -math.log(check_delta(delta))
+    bet = level if bets_delta is None else -math.log(check_delta(bets_delta))
     order = np.random.default_rng(seed).permutation(table.shape[1])
-    return np.concatenate([_bounds(part[:, order], level) for part in _parts(table)])
+    return np.concatenate([_bounds(part[:, order], level, bet) for part in _parts(table)])
 
 
 def betting_p_values(
@@ -82,6 +94,41 @@ def betting_p_values(
     return np.concatenate(found)
 
 
+def fixed_bet_bounds(
+    lost: Counts, gained: Counts, samples: int, *, deltas: npt.ArrayLike, squares: npt.ArrayLike
+) -> Floats:
+    """Upper bounds of mean gaps by betting the same on every sample, from counts alone; (k,).
+
+    K(g) = (1 + b g)^(n - lost - gained) (1 - b (1 - g))^lost (1 + b (1 + g))^gained; the bound is
+    the g with K(g) = 1/delta, to 1e-6 upwards, and no less than the mean seen and than -0.05, so
+    that no factor is negative. At the true mean K has mean 1, and it rises with g:
+    so by Markov's inequality the true mean exceeds the bound with a chance of at most delta.
+    The best bet is near b = sqrt(2 ln(1/delta) / (n E[D^2])), with E[D^2] from other images.
+
+    `betting_bounds` is as tight without other images, but goes through the samples.
+
+    Args:
+        lost, gained: (k,) samples whose gap is 1 and -1.
+        deltas: (k,) in (0, 1), each row's own.
+        squares: (k,) E[D^2], found without these samples; a bad guess only loosens the bound.
+    """
+    level = -np.log(np.asarray(deltas, np.float64))
+    best = np.sqrt(2 * level / (samples * np.asarray(squares)))
+    bet = np.minimum(_MOST_BET, best)
+    equal = samples - lost - gained
+    low, high = np.maximum((lost - gained) / samples, _LEAST_GAP), np.ones(len(lost))
+    for _ in range(_HALVINGS):
+        gap = (low + high) / 2
+        wealth = (
+            equal * np.log1p(bet * gap)
+            + lost * np.log1p(-bet * (1 - gap))
+            + gained * np.log1p(bet * (1 + gap))
+        )
+        above = wealth >= level
+        high, low = np.where(above, gap, high), np.where(above, low, gap)
+    return high
+
+
 @cache
 def fewest_samples(max_loss: float, *, delta: float) -> int | None:
     """The least number of samples, with no loss among them, whose betting bound is max_loss.
@@ -100,6 +147,29 @@ def fewest_samples(max_loss: float, *, delta: float) -> int | None:
         return None
     sizes = range(1, most)
     return 1 + bisect_left(sizes, True, key=enough)
+
+
+def expected_samples(gaps: npt.ArrayLike, *, max_loss: float, delta: float) -> int | None:
+    """About how many samples like these it takes for a betting bound of max_loss.
+
+    The number at which the bets are expected to grow to 1/delta: n * E[ln(1 + nu (m - x))] =
+    ln(1/delta), with nu and m as in `betting_bound`. So about half of all draws of that many pass.
+
+    Returns:
+        None if a million are too few, as they are if these samples lose max_loss or more.
+    """
+    values, counts = np.unique(_checked_gaps(np.asarray(gaps)[None])[0], return_counts=True)
+    x, chances = (values + 1) / 2, counts / counts.sum()
+    variance = float(chances @ (x - chances @ x) ** 2)
+    level, target = -math.log(check_delta(delta)), (max_loss + 1) / 2
+
+    def grown(samples: int) -> bool:
+        bet = min(1.0, math.sqrt(2 * level / (samples * variance + 0.25)))
+        return bool(samples * (chances @ np.log1p(bet * (target - x))) >= level)
+
+    if not grown(_MOST_SAMPLES):
+        return None
+    return 1 + bisect_left(range(1, _MOST_SAMPLES), True, key=grown)
 
 
 def clopper_pearson(failures: npt.ArrayLike, samples: int, *, delta: float) -> Any:
@@ -163,10 +233,10 @@ def _parts(table: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     return [table[start : start + rows] for start in range(0, len(table), rows)]
 
 
-def _bounds(gaps: npt.NDArray[Any], level: float) -> Floats:
-    """(k,): the bounds of rows, which are in betting order; level = ln(1/delta)."""
+def _bounds(gaps: npt.NDArray[Any], level: float, bet: float) -> Floats:
+    """(k,): the bounds of rows, which are in betting order; level = ln(1/delta), bet alike."""
     x = (gaps + 1) / 2
-    game = _Game.of(x, level)
+    game = _Game.of(x, bet)
     low, high = x.mean(axis=1), np.ones(len(x))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -15,11 +15,13 @@ from hybrid.certificates.bounds import (
     check_delta,
     clopper_pearson,
 )
+from hybrid.certificates.exact import exact_bound
 from hybrid.errors import CertificateError, UnknownNameError
 from hybrid.policy import TraceLike, check_thresholds, exits_taken
 from hybrid.policy.points import early_confidences
 
 __all__ = [
+    "CLAIMS",
     "METHODS",
     "Answered",
     "Certificate",
@@ -29,9 +31,11 @@ __all__ = [
     "check_comparisons",
     "check_trace",
     "disagreements",
+    "kind_of_claim",
     "loss_gaps",
     "regrets",
     "rounded_up",
+    "tenths_up",
     "upper_bounds",
     "value_table",
 ]
@@ -40,8 +44,16 @@ Gaps = npt.NDArray[np.int8]
 
 METHODS = {
     "betting": "accuracy lost to early exits",
+    "exact": "accuracy lost to early exits",
     "regret": "images that the final exit answers correctly and the exit taken incorrectly",
     "disagreement": "images that the exit taken and the final exit answer differently",
+}
+_AGAINST = "compared with sending every image through the whole network"
+CLAIMS = {  # by `kind_of_claim`
+    "cost": f"early exits cost at most {{points}} points of accuracy, {_AGAINST}",
+    "gain": f"early exits gain at least {{points}} points of accuracy, {_AGAINST}",
+    "none": f"early exits cost no accuracy, {_AGAINST}",
+    "differ": "at most {points} % of the answers differ from the network's final exit",
 }
 _CHOSEN_ON = ("train", "tune", "test")
 _OWN_TUNE = "-tune"  # suffix of the half of a user's own images that is for choosing
@@ -99,15 +111,8 @@ class Certificate:
     @property
     def claim(self) -> str:
         """The certificate without confidence and samples."""
-        points = rounded_up(self.bound)
-        if self.method == "disagreement":
-            return f"at most {points:.1f} % of the answers differ from the network's final exit"
-        against = "compared with sending every image through the whole network"
-        if points > 0:
-            return f"early exits cost at most {points:.1f} points of accuracy, {against}"
-        if points < 0:
-            return f"early exits gain at least {-points:.1f} points of accuracy, {against}"
-        return f"early exits cost no accuracy, {against}"
+        tenths = tenths_up(self.bound)
+        return CLAIMS[kind_of_claim(self.method, tenths)].format(points=f"{abs(tenths) / 10:.1f}")
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -230,13 +235,29 @@ def certify_exits(
     return tuple(found)
 
 
+def tenths_up(fraction: float) -> int:
+    """A fraction in tenths of a point, rounded up.
+
+    >>> tenths_up(0.0086), tenths_up(0.02), tenths_up(-0.0086)
+    (9, 20, -8)
+    """
+    return math.ceil(1000 * fraction - 1e-9)
+
+
 def rounded_up(fraction: float) -> float:
     """A fraction in points, rounded up to a tenth.
 
     >>> rounded_up(0.0086), rounded_up(0.02), rounded_up(-0.0086)
     (0.9, 2.0, -0.8)
     """
-    return math.ceil(1000 * fraction - 1e-9) / 10
+    return tenths_up(fraction) / 10
+
+
+def kind_of_claim(method: str, tenths: int) -> str:
+    """The key in CLAIMS for a bound in tenths of a point."""
+    if method == "disagreement":
+        return "differ"
+    return "cost" if tenths > 0 else "gain" if tenths < 0 else "none"
 
 
 def check_trace(trace: Answered, method: str) -> None:
@@ -280,8 +301,11 @@ def upper_bounds(table: Gaps, method: str, delta: float, seed: int) -> Floats:
     """(k,): the method's bound of each row of `value_table`, each at delta."""
     if method == "betting":
         return betting_bounds(table, delta=delta, seed=seed)
-    failures = table.sum(axis=1, dtype=np.int64)
-    bounds: Floats = clopper_pearson(failures, table.shape[1], delta=delta)
+    lost, gained = ((table == value).sum(axis=1, dtype=np.int64) for value in (1, -1))
+    if method == "exact":
+        both = zip(lost.tolist(), gained.tolist(), strict=True)
+        return np.array([exact_bound(*one, table.shape[1], delta=delta) for one in both])
+    bounds: Floats = clopper_pearson(lost, table.shape[1], delta=delta)
     return bounds
 
 

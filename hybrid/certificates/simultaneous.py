@@ -1,4 +1,4 @@
-"""Bounds at many thresholds together: along a path, and on the grid of a free slider."""
+"""Bounds at many thresholds together: along a path, and wherever a free slider can stand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,67 +11,45 @@ from hybrid.certificates.bounds import (
     betting_p_values,
     check_delta,
     clopper_pearson_p_values,
+    fixed_bet_bounds,
 )
-from hybrid.certificates.certificates import (
-    METHODS,
-    Answered,
-    Certificate,
-    check_comparisons,
-    check_trace,
-    upper_bounds,
-    value_table,
-)
+from hybrid.certificates.cells import Cells, gap_counts, positions
+from hybrid.certificates.certificates import Answered, Gaps, check_trace, value_table
+from hybrid.certificates.exact import exact_p_value
 from hybrid.errors import CertificateError
 
-__all__ = ["Band", "band", "fixed_sequence", "nearest", "slider_grid"]
-
-# Round thresholds, closer together near 1, where most confidences are; chosen without data.
-_AXES = {
-    1: (0.3, *(i / 100 for i in range(40, 100, 2)), 0.99, 0.995, 0.999),
-    2: (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.999),
-    3: (0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
-}
-_FEW = (0.6, 0.8, 0.95)  # for each of four exits and more
+__all__ = ["Band", "band", "fixed_sequence"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Band:
-    """Bounds on a grid of thresholds, which all hold together, so that any point may be chosen.
+    """Bounds for every setting of the thresholds, which all hold together.
 
-    | field      | shape      |                                             |
-    |------------|------------|---------------------------------------------|
-    | thresholds | (k, early) | the grid                                    |
-    | bounds     | (k,)       | upper bounds, fractions of the images       |
-    | observed   | (k,)       | the same on the images of the trace         |
-    | comparisons|            | k times everything else on offer            |
+    | field      | shape      |                                                         |
+    |------------|------------|---------------------------------------------------------|
+    | low, high  | (k, early) | cells, by rising bound: whole-number thresholds         |
+    | bounds     | (k,)       | upper bounds, fractions of the images                   |
+
+    Args:
+        method: the quantity that is bounded, a name of METHODS.
+        delta: chance that any of these bounds, or of others that share it, does not hold.
+        samples: labelled images that they were computed from.
+        split: that the images are of.
     """
 
-    thresholds: Floats
+    low: npt.NDArray[np.int64]
+    high: npt.NDArray[np.int64]
     bounds: Floats
-    observed: Floats
     method: str
     delta: float
-    comparisons: int
     samples: int
     split: str
 
-    def certificate(self, thresholds: Sequence[float]) -> Certificate | None:
-        """The certificate at these thresholds; None if they are not on the grid."""
-        same = np.flatnonzero((abs(self.thresholds - np.asarray(thresholds)) < 1e-9).all(axis=1))
-        return self.at(int(same[0])) if len(same) else None
-
-    def at(self, index: int) -> Certificate:
-        """The certificate at a point of the grid."""
-        return Certificate(
-            method=self.method,
-            bounds=METHODS[self.method],
-            bound=float(self.bounds[index]),
-            delta=self.delta,
-            comparisons=self.comparisons,
-            samples=self.samples,
-            observed=float(self.observed[index]),
-            split=self.split,
-        )
+    def bound(self, thresholds: Sequence[float]) -> float:
+        """The least bound of the cells that the thresholds are in."""
+        at = positions(thresholds)
+        inside = ((self.low <= at) & (at <= self.high)).all(axis=1)
+        return float(self.bounds[inside.argmax()])  # the first; cells cover every setting
 
 
 def fixed_sequence(
@@ -104,76 +82,75 @@ def fixed_sequence(
     if not len(path):
         return None
     table = value_table(trace, path, method, measure)
-    if method == "betting":
-        p_values = betting_p_values(table, max_loss=max_loss, delta=delta, seed=seed)
-    else:
-        failures = table.sum(axis=1, dtype=np.int64)
-        p_values = clopper_pearson_p_values(failures, table.shape[1], max_rate=max_loss)
+    p_values = _p_values(table, method, max_loss, delta, seed)
     failed = np.flatnonzero(~(p_values <= delta))
     last = int(failed[0]) - 1 if len(failed) else len(path) - 1
     return last if last >= 0 else None
 
 
-def slider_grid(exits: int) -> Floats:
-    """(k, exits): the round thresholds at which a slider's point is certified; 0.8 among them.
-
-    They depend on no data, so they are fixed before anyone looks.
-    """
-    axis = _AXES.get(exits, _FEW)
-    if not exits:
-        return np.empty((1, 0))
-    return np.stack([a.ravel() for a in np.meshgrid(*[axis] * exits, indexing="ij")], axis=1)
-
-
 def band(
     trace: Answered,
-    grid: npt.ArrayLike,
+    cells: Cells,
     *,
+    guide: Answered,
     delta: float,
-    offers: int = 1,
+    part: float = 1.0,
     method: str = "betting",
     measure: str = "max_probability",
-    seed: int = 0,
 ) -> Band:
-    """Bounds at every point of a grid, each at delta / (k * offers), so that all hold together.
+    """Bounds for every setting in the cells, each at its cell's share of part * delta.
 
     Args:
-        grid: (k, early) thresholds, fixed before anyone looked at the trace's labels.
-        offers: number of such grids to choose among: every network, bit width and measure on
-            offer counts, looked at or not.
+        cells: fixed before anyone looked at the trace's labels.
+        guide: a trace of other images, such as `tune`, that the size of the bets comes from.
+        delta: the accepted chance that any bound does not hold.
+        part: of delta, for these bounds; the rest is for others that hold together with them.
+        method: a name of METHODS; `disagreement` reads no labels.
 
     Raises:
-        CertificateError, ThresholdError, UnknownNameError: as `certify`.
+        CertificateError, UnknownNameError: as `certify`.
     """
     check_trace(trace, method)
-    points = np.asarray(grid, np.float64)
-    comparisons = len(points) * check_comparisons(offers)
-    share = check_delta(delta) / comparisons
-    table = value_table(trace, points.tolist(), method, measure)
+    deltas = check_delta(delta) * part * cells.shares
+    lost, gained = _counts(trace, cells, method, measure)
+    unequal = np.add(*_counts(guide, cells, method, measure))
+    bounds = fixed_bet_bounds(
+        lost,
+        gained,
+        len(trace.classes),
+        deltas=deltas,
+        squares=(unequal + 1) / len(guide.classes),
+    )
+    order = np.argsort(bounds, kind="stable")
     return Band(
-        thresholds=points,
-        bounds=upper_bounds(table, method, share, seed),
-        observed=table.mean(axis=1),
+        low=cells.low[order],
+        high=cells.high[order],
+        bounds=bounds[order],
         method=method,
         delta=delta,
-        comparisons=comparisons,
-        samples=table.shape[1],
+        samples=len(trace.classes),
         split=trace.split,
     )
 
 
-def nearest(of: Band, thresholds: Sequence[float], *, together: bool = False) -> tuple[float, ...]:
-    """The band's point nearest to thresholds; of equally near ones the highest.
+def _p_values(table: Gaps, method: str, max_loss: float, delta: float, seed: int) -> Floats:
+    if method == "betting":
+        return betting_p_values(table, max_loss=max_loss, delta=delta, seed=seed)
+    lost, gained = ((table == value).sum(axis=1, dtype=np.int64) for value in (1, -1))
+    if method == "exact":
+        both = zip(lost.tolist(), gained.tolist(), strict=True)
+        return np.array([exact_p_value(*one, table.shape[1], max_loss=max_loss) for one in both])
+    return clopper_pearson_p_values(lost, table.shape[1], max_rate=max_loss)
 
-    Args:
-        together: only among the points whose thresholds are all the same.
-    """
-    points = of.thresholds
-    if together:
-        points = points[(points == points[:, :1]).all(axis=1)]
-    apart = np.round(((points - np.asarray(thresholds)) ** 2).sum(axis=1), 12)
-    first = np.lexsort((-points.sum(axis=1), apart))[0]
-    return tuple(points[first].tolist())
+
+def _counts(
+    trace: Answered, cells: Cells, method: str, measure: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For how many samples the bounded quantity can be 1 in each cell, and for how many -1."""
+    agree = trace.classes == trace.classes[:, -1:]
+    correct = agree if method == "disagreement" else trace.correct
+    lost, gained = gap_counts(trace, cells, correct=correct, measure=measure)
+    return lost, gained * (method in {"betting", "exact"})
 
 
 def _check_max_loss(max_loss: float) -> None:

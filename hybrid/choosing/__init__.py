@@ -2,23 +2,44 @@
 
 field = choosing.collect_candidates(["cifar10-resnet32"])
 answer = choosing.choose(field, Limits(max_loss_points=1.0, max_energy_uj=40))
-answer.best, answer.runners_up, answer.left_out, answer.proof
+answer.best, answer.proof, answer.without, answer.uncertifiable, answer.left_out
 """
 
-from hybrid.choosing.answer import Answer, Figures, Point, ProfileCheck, Proof, RankedCandidate
+from hybrid.choosing.answer import (
+    Answer,
+    Decided,
+    Figures,
+    Point,
+    ProfileCheck,
+    Proof,
+    RankedCandidate,
+    Uncertifiable,
+)
 from hybrid.choosing.candidates import Candidate, Field, collect_candidates, taken_from
-from hybrid.choosing.choosing import ParetoSet, check_profiles, choose, pareto_sets
-from hybrid.choosing.files import PointFile, load_point, point_file, save_point, to_toml
-from hybrid.choosing.limits import Limits, Violation
+from hybrid.choosing.choosing import check_profiles, choose
+from hybrid.choosing.curves import LossCurve, ParetoSet, loss_curve, pareto_sets
+from hybrid.choosing.files import (
+    PointFile,
+    command_of,
+    load_point,
+    origin,
+    point_file,
+    save_point,
+    to_json,
+    to_toml,
+)
+from hybrid.choosing.limits import Limits, Violation, at_least
 from hybrid.choosing.modes import MODES, Mode
 
 __all__ = [
     "MODES",
     "Answer",
     "Candidate",
+    "Decided",
     "Field",
     "Figures",
     "Limits",
+    "LossCurve",
     "Mode",
     "ParetoSet",
     "Point",
@@ -26,14 +47,20 @@ __all__ = [
     "ProfileCheck",
     "Proof",
     "RankedCandidate",
+    "Uncertifiable",
     "Violation",
+    "at_least",
     "check_profiles",
     "choose",
     "collect_candidates",
+    "command_of",
     "load_point",
+    "loss_curve",
+    "origin",
     "pareto_sets",
     "point_file",
     "save_point",
     "taken_from",
+    "to_json",
     "to_toml",
 ]

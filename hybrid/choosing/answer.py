@@ -6,24 +6,53 @@ Values only; each class has a `to_dict` for JSON.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from hybrid.choosing.limits import Limits, Violation
 
-__all__ = ["Answer", "Figures", "Point", "ProfileCheck", "Proof", "RankedCandidate"]
+__all__ = [
+    "Answer",
+    "Decided",
+    "Figures",
+    "Point",
+    "ProfileCheck",
+    "Proof",
+    "RankedCandidate",
+    "Uncertifiable",
+]
+
+
+class Decided(StrEnum):
+    """Why an answer is what it is.
+
+    LIMITS: the limits alone; with a certificate or without, the answer is the same.
+    CERTIFICATE: a point that needs less energy meets every limit on the tuning images, but cannot
+        be certified; another one was chosen, or none.
+    UNCERTIFIED: no certificate was asked for, so the loss was only measured on the tuning images.
+    """
+
+    LIMITS = "limits"
+    CERTIFICATE = "certificate"
+    UNCERTIFIED = "uncertified"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Figures of a point on one split, means per image. days: None if no battery is described."""
+    """Figures of a point on one split, means per image.
+
+    class_accuracy: of the class with the lowest. days: None if no battery is described.
+    """
 
     split: str
     samples: int
     exit_fractions: tuple[float, ...]
     accuracy: float
+    class_accuracy: float
     loss_points: float
     energy_pj: float
     latency_ms: float
+    p95_latency_ms: float
     uplink_bytes: float
     edge_memory_kib: float
     days: float | None
@@ -40,8 +69,11 @@ class Figures:
             "loss_points": self.loss_points,
             "energy_uj": self.energy_pj / 1e6,
             "latency_ms": self.latency_ms,
+            "p95_latency_ms": self.p95_latency_ms,
             "uplink_bytes": self.uplink_bytes,
             "edge_memory_kib": self.edge_memory_kib,
+            "accuracy_percent": 100 * self.accuracy,
+            "class_accuracy_percent": 100 * self.class_accuracy,
         } | ({} if self.days is None else {"days": self.days})
 
 
@@ -106,7 +138,7 @@ class Proof:
 
     Args:
         bound_points: percentage points; the limit itself if the limit was certified.
-        comparisons: how many candidates share the risk of error.
+        comparisons: how many paths of points share the risk of error.
         samples: labelled images of `certify`.
         observed_points: the loss measured on these images.
         reference: network and variant that losses are relative to.
@@ -121,17 +153,44 @@ class Proof:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Uncertifiable:
+    """A point that meets every limit on the tuning images but is not certified to.
+
+    Args:
+        bound_points: the lowest limit on the loss at which it would be certified; infinite if it
+            would be at none.
+        images: about how many images it takes to certify the limit that was asked for; None if a
+            million are too few.
+        samples: how many there are.
+    """
+
+    point: Point
+    bound_points: float
+    images: int | None
+    samples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return _plain(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """The limits, the best point or none, and the ranking of all candidates.
 
     Args:
+        without: the best point for the same limits if the loss is only measured on tune.
+        uncertifiable: of each candidate, a point that needs less energy than the best one and that
+            only the certificate rules out; nearest first.
         ranking: one per candidate: those that meet all limits by rising energy, then the others,
             the nearest miss first.
         runners_up: at most three, from other variants if those meet the limits.
         references: data set to the network and variant that its losses are counted against.
-        comparisons: how many candidates needed a certificate.
+        comparisons: how many paths of points share the risk of error; 0 if no limit is certified.
+        networks: those that have a candidate, in the order they were named.
         absent: one sentence for each variant that could not take part.
         images, labelled: as in `Field`.
+        cloud_profile: the cloud's own profile; empty if the cloud is priced like the device.
     """
 
     limits: Limits
@@ -142,23 +201,42 @@ class Answer:
     references: Mapping[str, tuple[str, str]]
     best: Point | None
     proof: Proof | None
+    without: Point | None
+    uncertifiable: tuple[Uncertifiable, ...]
     runners_up: tuple[Point, ...]
     ranking: tuple[RankedCandidate, ...]
     comparisons: int
     settings: int
     exact: bool
     absent: tuple[str, ...]
+    networks: tuple[str, ...]
     images: str = ""
     labelled: bool = True
+    cloud_profile: str = ""
+
+    @property
+    def decided(self) -> Decided:
+        """What decided: the limits alone, or the certificate."""
+        if self.limits.uncertified:
+            return Decided.UNCERTIFIED
+        if not self.limits.certified or self.best == self.without:
+            return Decided.LIMITS
+        return Decided.CERTIFICATE
+
+    @property
+    def certificate_cost_pj(self) -> float | None:
+        """How much more energy an image needs because the loss is certified.
+
+        None if no certificate was asked for, or if there is no point to compare.
+        """
+        if not self.limits.certified or self.best is None or self.without is None:
+            return None
+        return self.best.tune.energy_pj - self.without.tune.energy_pj
 
     @property
     def left_out(self) -> tuple[RankedCandidate, ...]:
-        """For each mode, the rejected candidate with the smallest miss; smallest first."""
-        nearest: dict[str, RankedCandidate] = {}
-        for ranked in self.ranking:
-            if not ranked.kept:
-                nearest.setdefault(ranked.point.mode, ranked)
-        return tuple(nearest.values())
+        """Every candidate that violates a limit, the smallest miss first."""
+        return tuple(ranked for ranked in self.ranking if not ranked.kept)
 
     @property
     def nearest_miss(self) -> RankedCandidate | None:
@@ -172,6 +250,11 @@ class Answer:
             {
                 "best": self.best.to_dict() if self.best else None,
                 "certificate": asdict(self.proof) if self.proof else None,
+                "uncertified": self.limits.uncertified,
+                "decided": str(self.decided),
+                "without_certificate": self.without.to_dict() if self.without else None,
+                "certificate_cost_pj": self.certificate_cost_pj,
+                "uncertifiable": [one.to_dict() for one in self.uncertifiable],
                 "runners_up": [point.to_dict() for point in self.runners_up],
                 "nearest_miss": miss.to_dict() if miss else None,
                 "left_out": [ranked.to_dict() for ranked in self.left_out],
@@ -189,6 +272,7 @@ class Answer:
                 "exact": self.exact,
                 "absent": list(self.absent),
             }
+            | ({"cloud_profile": self.cloud_profile} if self.cloud_profile else {})
         )
 
 
@@ -210,9 +294,15 @@ class ProfileCheck:
 
     @property
     def agrees(self) -> bool:
-        """True if the same candidate is chosen and the first choice meets every limit."""
-        same = self.best is not None and self.best.candidate == self.own.candidate
-        return same and not self.violations
+        """True if the first choice meets every limit and no other candidate needs less energy.
+
+        It keeps its certificate, which does not depend on energy. So it may need less than the
+        choice here, which is certified along the path of these prices.
+        """
+        if self.best is None or self.violations:
+            return False
+        same = self.best.candidate == self.own.candidate
+        return same or self.own.tune.energy_pj <= self.best.tune.energy_pj
 
     @property
     def excess_energy(self) -> float | None:

@@ -1,7 +1,7 @@
 """The candidates of a choice: each variant in each deployment mode, with its traces and points."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hybrid import zoo
 from hybrid.choosing.modes import Mode, modes_of
-from hybrid.choosing.search import Options, Steps, options, steps
+from hybrid.choosing.search import Options, Steps, options, steps, worst_class
 from hybrid.data import user_splits
 from hybrid.energy import ExitCosts
 from hybrid.errors import DataMissingError, LimitError, TraceError, UnknownNameError
@@ -22,6 +22,7 @@ __all__ = [
     "CandidateTrace",
     "Field",
     "candidate",
+    "class_accuracy",
     "collect_candidates",
     "taken_from",
 ]
@@ -147,6 +148,11 @@ class Field:
     images: str = ""
     labelled: bool = True
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that have a candidate, in the order they were named."""
+        return tuple(dict.fromkeys(one.network for one in self.candidates))
+
 
 def collect_candidates(
     networks: Sequence[str],
@@ -229,6 +235,14 @@ def candidate(
         moves=moves,
         reference=reference,
     )
+
+
+def class_accuracy(of: Candidate, measure: str) -> npt.NDArray[np.float64]:
+    """(m,): the lowest accuracy of a class at each of a candidate's options, as a fraction."""
+    tune = of.seen["tune"]
+    found = options(tune, measure, of.moves)
+    numbered = replace(found, right=np.arange(len(found.right)))
+    return worst_class(tune, measure, of.moves)[of.mode.offered(numbered).right]
 
 
 def _without(network: str, images: str) -> str:

@@ -1,31 +1,58 @@
-"""A chosen point as `operating-point.toml`, which every tool that runs a network can read.
+"""A point as `operating-point.toml`, which every tool that runs a network can read.
 
 The file holds the choice, its prices, its certificate and the hash of its weights. A point is
-refused with other weights, because thresholds and certificate are valid only for its own.
+refused with other weights, because thresholds and certificate are valid only for its own. The JSON
+of a point from Explore has the same fields among its figures, and is read in the same way.
 """
 
+import datetime as dt
+import json
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+import hybrid
 from hybrid import zoo
 from hybrid.choosing.answer import Answer, Point, Proof
 from hybrid.choosing.modes import MODES
 from hybrid.data import SPLITS
-from hybrid.energy import SCOPES
+from hybrid.energy import (
+    DEFAULT_LINK,
+    DEFAULT_PROFILE,
+    SCOPES,
+    link_names,
+    profile_names,
+)
 from hybrid.errors import PointError, ThresholdError
 from hybrid.files import replacing
 from hybrid.policy import check_thresholds
 from hybrid.traces.confidence import MEASURES
 
-__all__ = ["FORMAT", "PointFile", "load_point", "point_file", "save_point", "to_toml"]
+__all__ = [
+    "FORMAT",
+    "PointFile",
+    "command_of",
+    "load_point",
+    "origin",
+    "point_file",
+    "save_point",
+    "to_json",
+    "to_toml",
+]
 
 FORMAT = 2
 _AGAIN = "choose again with `hybrid choose`"
+_MEASURE, _CONFIDENCE = "max_probability", 0.95  # the defaults of the command
+_OPTIONS = {  # by the limit that they set, where the names differ
+    "max_loss_points": "max_loss",
+    "min_accuracy_percent": "min_accuracy",
+    "min_class_accuracy_percent": "min_class_accuracy",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +66,10 @@ class PointFile:
         limits: those it was chosen for.
         figures: purpose, tune or test, to means per image.
         images: name of the user's own images that it was chosen on; empty for the data set's.
+        uncertified: True if the loss has a limit that was only measured on the tuning images.
+        origin: see `origin`.
+        cloud_profile: of the cloud; empty if the cloud is priced like the device.
+        split: the split that its figures were shown for, in a file from Explore.
     """
 
     network: str
@@ -55,6 +86,10 @@ class PointFile:
     limits: Mapping[str, float] = field(default_factory=dict)
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     images: str = ""
+    uncertified: bool = False
+    origin: Mapping[str, str] = field(default_factory=dict)
+    cloud_profile: str = ""
+    split: str | None = None
 
     @property
     def static(self) -> bool:
@@ -87,11 +122,58 @@ class PointFile:
             )
 
 
-def point_file(answer: Answer, *, profile: str | None = None, link: str | None = None) -> PointFile:
+def origin(answer: Answer, on: dt.date | None = None) -> dict[str, str]:
+    """When, with which version and by which command a choice was made, for files and reports.
+
+    Args:
+        on: the date; today if none is given.
+    """
+    return {
+        "date": (on or dt.datetime.now(tz=dt.UTC).date()).isoformat(),
+        "version": hybrid.__version__,
+        "command": command_of(answer),
+    }
+
+
+def command_of(answer: Answer) -> str:
+    """The command that makes this choice again. It names no path of this machine.
+
+    A profile or link of the user's own is named by its file, `my-chip.toml`.
+    """
+    given = {
+        "images": answer.images or None,
+        **{_OPTIONS.get(name, name): value for name, value in answer.limits.to_dict().items()},
+        "measure": _unless(answer.measure, _MEASURE),
+        "profile": _unless(_profile(answer.profile, profile_names()), DEFAULT_PROFILE),
+        "cloud_profile": _unless(_profile(answer.cloud_profile, ("", *profile_names())), ""),
+        "link": _unless(_profile(answer.link, link_names()), DEFAULT_LINK),
+        "scope": _unless(answer.scope, SCOPES[0]),
+    }
+    if given.get("confidence") == _CONFIDENCE:
+        del given["confidence"]
+    words = ["hybrid", "choose", *answer.networks]
+    for name, value in given.items():
+        if value is not None:
+            shown = f"{value:.12g}" if isinstance(value, float | int) else value
+            words += [f"--{name.replace('_', '-')}", shown]
+    if answer.limits.confidence is None:
+        words.append("--uncertified")
+    return shlex.join(words)
+
+
+def point_file(
+    answer: Answer,
+    *,
+    profile: str | None = None,
+    link: str | None = None,
+    cloud_profile: str | None = None,
+    on: dt.date | None = None,
+) -> PointFile:
     """The contents of the file for an answer's best point.
 
     Args:
-        profile, link: as the user named them, if by path.
+        profile, link, cloud_profile: as the user named them, if by path.
+        on: the date; today if none is given.
 
     Raises:
         PointError: no candidate meets the limits, so there is no point.
@@ -116,6 +198,9 @@ def point_file(answer: Answer, *, profile: str | None = None, link: str | None =
         limits=answer.limits.to_dict(),
         figures=_figures(best),
         images=answer.images,
+        uncertified=answer.limits.uncertified,
+        origin=origin(answer, on),
+        cloud_profile=cloud_profile or answer.cloud_profile,
     )
 
 
@@ -130,6 +215,12 @@ def to_toml(point: PointFile) -> str:
     return tomli_w.dumps({"format": FORMAT} | _listed(asdict(point)))
 
 
+def to_json(point: PointFile) -> dict[str, Any]:
+    """A point as JSON's numbers, texts and lists; what is empty or None is left out."""
+    values = {"format": FORMAT} | _listed(asdict(point))
+    return {key: value for key, value in values.items() if value not in ({}, "")}
+
+
 def load_point(path: Path) -> PointFile:
     """Read a point, and check that its network is here with the same weights.
 
@@ -138,13 +229,14 @@ def load_point(path: Path) -> PointFile:
         UnknownNameError, BitWidthError: its network or variant is not here.
     """
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = _values(path)
     except FileNotFoundError:
         raise PointError(
             f"There is no file {path}; write one with `hybrid choose --out`."
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PointError(f"{path} cannot be read as TOML: {error}; {_AGAIN}.") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        kind = "JSON" if _is_json(path) else "TOML"
+        raise PointError(f"{path} cannot be read as {kind}: {error}; {_AGAIN}.") from None
     point = _checked(values, path)
     variant = zoo.variant(point.network, point.bits, static=point.static)
     try:
@@ -162,6 +254,28 @@ def load_point(path: Path) -> PointFile:
     return point
 
 
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The fields of a point in a file of either form."""
+    text = path.read_text("utf-8")
+    if not _is_json(path):
+        return tomllib.loads(text)
+    read: dict[str, Any] = json.loads(text)
+    known = {"format"} | {one.name for one in fields(PointFile)} - {"certificate"}
+    return {key: read[key] for key in known.intersection(read)}
+
+
+def _unless(value: str, default: str) -> str | None:
+    return None if value == default else value
+
+
+def _profile(name: str, shipped: Sequence[str]) -> str:
+    return name if name in shipped else f"{Path(name).stem}.toml"
+
+
 def _checked(values: dict[str, Any], path: Path) -> PointFile:
     version = values.pop("format", None)
     if version != FORMAT:
@@ -173,7 +287,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
     except (KeyError, TypeError) as error:
         raise PointError(f"{path} is not an operating point ({error}); {_AGAIN}.") from None
     known = {"mode": tuple(MODES), "measure": tuple(MEASURES), "scope": SCOPES}
-    texts = ("network", "variant", "weights_sha256", "profile", "link")
+    texts = ("network", "variant", "weights_sha256", "profile", "cloud_profile", "link")
     for key, allowed in known.items():
         if getattr(point, key) not in allowed:
             raise PointError(

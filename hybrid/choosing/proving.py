@@ -1,120 +1,185 @@
-"""Certificates of rated candidates: how far along its path each one meets the loss limit.
+"""Certificates of rated candidates: how far along each path the loss limit is met.
 
-Each path is fixed before any label of `certify` is read. It is tested from its start until a point
-fails, and each path gets an equal part of delta. So, with confidence 1 - delta, no point that
-passed, of any candidate, loses more than the limit.
+Every path is fixed before any label of `certify` is read. It is tested from its start until a point
+fails, at its share of delta. So, with confidence 1 - delta, no point that passed, of any candidate,
+loses more than the limit.
+
+The bets of a test are those for 95 % confidence, whatever is asked for: any bets fixed beforehand
+are valid. So a point that passes at some limit and confidence also passes at a looser one.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from hybrid.certificates import Certificate, certify, fewest_samples, fixed_sequence
+from hybrid.certificates import (
+    betting_bounds,
+    betting_p_values,
+    certify,
+    expected_samples,
+    loss_gaps,
+)
 from hybrid.choosing.answer import Point, Proof
-from hybrid.choosing.limits import Violation
+from hybrid.choosing.limits import Limits, Violation
+from hybrid.choosing.paths import Path
 from hybrid.choosing.rating import Rated
-from hybrid.policy import evenly
 
-__all__ = ["passed", "proof_of", "uncertified"]
+__all__ = ["Beyond", "beyond", "certified_rows", "gaps_at", "passed", "proof_of"]
 
 Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Gaps = npt.NDArray[np.int8]
+GapsAt = Callable[[int], Gaps]
+Beyond = tuple[int, Violation]  # a row, and by how much it fails
 
-_PATH = 64  # points of a path; 2,500 images have no more within 2.5 points
-_AT_ONCE = 16  # of a path at most, between looks at whether one has failed
+_BETS = 0.05  # the delta that bets are sized for
 
 
-def passed(rated: Rated, comparisons: int) -> Counts:
-    """The rows at the start of a path that are certified to meet the loss limit.
+def passed(
+    path: Path, gaps: GapsAt, *, max_loss_points: float, confidence: float, start: int = 0
+) -> int:
+    """How many points of a path are certified to lose at most so much.
 
     Args:
-        comparisons: how many paths are tested; they share the risk of error, delta.
+        gaps: from the number of a point to the loss of each image of `certify`, (n,).
+        start: so many are known to be, because they were at a lower limit.
     """
-    limits = rated.limits
-    if rated.candidate.reference or not limits.certified:
-        return rated.path
-    if not rated.needs_proof:
-        return rated.path[:0]
-    assert limits.max_loss_points is not None  # limits.certified checks it
-    assert limits.confidence is not None
-    path = rated.path[evenly(len(rated.path), _PATH)]
-    seen = rated.candidate.seen["certify"].against_reference
-    done, at_once = 0, 1
-    while done < len(path):
-        part = path[done : done + at_once]
-        last = fixed_sequence(
-            seen,
-            [_against_reference(rated.options.thresholds[row]) for row in part],
-            max_loss=min(limits.max_loss_points / 100, 1.0),
-            delta=(1 - limits.confidence) / comparisons,
-            measure=rated.measure,
-        )
-        kept = 0 if last is None else last + 1
-        done += kept
-        if kept < len(part):
+    done, delta = start, (1 - confidence) * path.share
+    while done < len(path.rows):
+        p_value = betting_p_values(
+            gaps(done)[None], max_loss=max_loss_points / 100, delta=_bets(path)
+        )[0]
+        if p_value > delta:
             break
-        at_once = min(2 * at_once, _AT_ONCE)  # most paths fail early or late
-    return path[:done]
+        done += 1
+    return done
 
 
-def uncertified(rated: Rated, point: Point, comparisons: int) -> Violation:
-    """By how much the bound of a point that failed exceeds the loss limit."""
-    limits = rated.limits
-    assert limits.max_loss_points is not None
-    assert limits.confidence is not None
-    if not rated.needs_proof:  # there is no trace of certify
-        return Violation(
-            limit="loss_points", value=math.inf, allowed=limits.max_loss_points, certified=True
-        )
-    made = _certificate(rated, point, limits.confidence, comparisons)
-    delta = (1 - limits.confidence) / comparisons
-    return Violation(
-        limit="loss_points",
-        value=100 * made.bound,
-        allowed=limits.max_loss_points,
-        certified=True,
-        samples=made.samples,
-        fewest=fewest_samples(limits.max_loss_points / 100, delta=delta),
-    )
+def certified_rows(paths: Sequence[Path], stops: Sequence[int], place: int) -> Counts:
+    """The certified options of one candidate.
+
+    Args:
+        stops: how many points of each path passed.
+        place: the candidate's, in the field.
+    """
+    found = [
+        path.rows[:stop][path.owners[:stop] == place]
+        for path, stop in zip(paths, stops, strict=True)
+    ]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
 
 
-def proof_of(
-    rated: Rated, best: Point, comparisons: int, reference: tuple[str, str]
-) -> Proof | None:
+def gaps_at(rated: Sequence[Rated], path: Path, step: int, purpose: str = "certify") -> Gaps:
+    """(n,): by how much each image loses against the reference at one point of a path."""
+    one = rated[path.owners[step]]
+    seen = one.candidate.seen[purpose].against_reference
+    return loss_gaps(seen, _against_reference(one.options.thresholds[path.rows[step]]), one.measure)
+
+
+def beyond(
+    rated: Sequence[Rated],
+    paths: Sequence[Path],
+    stops: Sequence[int],
+    limits: Limits,
+    place: int,
+    wanted: npt.NDArray[np.bool_],
+) -> Beyond | None:
+    """Of a candidate's wanted options that failed, the one that a lower bound would certify.
+
+    Args:
+        wanted: (m,), which options would be chosen if they were certified.
+
+    Returns:
+        None if no path has such a point.
+    """
+    found = []
+    for path, stop in zip(paths, stops, strict=True):
+        mine = path.owners[stop:] == place
+        mine[mine] = wanted[path.rows[stop:][mine]]
+        if mine.any():
+            step = stop + int(mine.argmax())
+            found.append((*_hardest(rated, path, stop, step, limits), path, step))
+    if not found:
+        return None
+    least, hardest, path, step = min(found, key=lambda one: one[0])
+    return int(path.rows[step]), _violation(rated, path, hardest, limits, least)
+
+
+def proof_of(rated: Rated, best: Point, limits: Limits, comparisons: int,
+             reference: tuple[str, str]) -> Proof | None:  # fmt: skip
     """The certificate of the best point: of the limit, or its own bound if there is no limit."""
-    limits, shared = rated.limits, max(comparisons, 1)
     seen = rated.candidate.seen.get("certify")
     if limits.confidence is None or seen is None:
         return None
     bound, observed = 0.0, 0.0  # of the reference itself
     if not rated.candidate.reference:
-        made = _certificate(rated, best, limits.confidence, shared)
-        bound, observed = 100 * made.bound, 100 * made.observed
+        thresholds = _against_reference(rated.candidate.mode.searched(best.thresholds))
+        made = certify(
+            seen.against_reference, thresholds, delta=1 - limits.confidence, measure=rated.measure
+        )
+        observed = 100 * made.observed
+        bound = 100 * made.bound
         if limits.certified:
-            bound = limits.max_loss_points or 0.0
+            assert limits.max_loss_points is not None
+            bound = limits.max_loss_points
     return Proof(
         bound_points=bound,
         confidence=limits.confidence,
-        comparisons=shared,
+        comparisons=comparisons if limits.certified else 1,
         samples=seen.samples,
         observed_points=observed,
         reference=reference,
     )
 
 
-def _certificate(rated: Rated, point: Point, confidence: float, comparisons: int) -> Certificate:
-    candidate = rated.candidate
-    return certify(
-        candidate.seen["certify"].against_reference,
-        _against_reference(candidate.mode.searched(point.thresholds)),
-        delta=1 - confidence,
-        comparisons=comparisons,
-        measure=rated.measure,
+def _hardest(
+    rated: Sequence[Rated], path: Path, stop: int, step: int, limits: Limits
+) -> tuple[float, int]:
+    """The lowest loss limit at which a point of a path is certified, in points, and what sets it.
+
+    Those before it must pass as well; up to `stop` they do. The second number is the one of them
+    with the highest bound.
+    """
+    assert limits.confidence is not None
+    delta = (1 - limits.confidence) * path.share
+
+    def bound(number: int) -> float:
+        gaps = gaps_at(rated, path, number)[None]
+        return 100 * float(betting_bounds(gaps, delta=delta, bets_delta=_bets(path))[0])
+
+    return max((bound(number), number) for number in range(stop, step + 1))
+
+
+def _violation(
+    rated: Sequence[Rated], path: Path, step: int, limits: Limits, least: float
+) -> Violation:
+    assert limits.max_loss_points is not None
+    assert limits.confidence is not None
+    tune, certify_ = (gaps_at(rated, path, step, purpose) for purpose in ("tune", "certify"))
+    # Both splits together are the better estimate, unless they show that it is too low.
+    estimates = [
+        expected_samples(
+            gaps,
+            max_loss=limits.max_loss_points / 100,
+            delta=(1 - limits.confidence) * path.share,
+        )
+        for gaps in (np.concatenate([tune, certify_]), certify_)
+    ]
+    more = [one for one in estimates if one is None or one > len(certify_)]
+    return Violation(
+        limit="loss_points",
+        value=least,
+        allowed=limits.max_loss_points,
+        certified=True,
+        samples=len(certify_),
+        enough=more[0] if more else len(certify_) + 1,
     )
 
 
-def _against_reference(searched: Sequence[float] | Floats) -> tuple[float, ...]:
+def _bets(path: Path) -> float:
+    return _BETS * path.share
+
+
+def _against_reference(searched: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, ...]:
     """Thresholds for `CandidateTrace.against_reference`: every sample leaves at the last exit."""
     return (*map(float, searched), 0.0)

@@ -1,11 +1,11 @@
-"""A candidate at given prices and limits: the figures of its points, and its path.
+"""A candidate at given prices: its points with their figures. Independent of every limit.
 
-The path lists the candidate's points that meet every limit on `tune`, reduced to those that no
-other point beats on both energy and accuracy; the most accurate comes first. Certificates are
-tested along it.
+Points are refined at fixed levels of loss, so a limit never changes which points there are. That
+is why a stricter limit cannot lead to a cheaper choice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,68 +14,76 @@ import numpy.typing as npt
 
 from hybrid import policy, zoo
 from hybrid.choosing.answer import Figures, Point
-from hybrid.choosing.candidates import Candidate
+from hybrid.choosing.candidates import Candidate, Field, class_accuracy
 from hybrid.choosing.limits import Limits, days_of_battery, excess_share
 from hybrid.choosing.search import Options, joined, refined
 from hybrid.energy import ExitCosts
 from hybrid.evaluation import Prices
 
-__all__ = ["Rated", "Table", "best_row", "rate"]
+__all__ = ["Rated", "Table", "best_row", "rate", "rate_all"]
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Table = dict[str, Floats]
 
-_LEVELS = 3  # of loss, at which a path is refined
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)  # points of loss at which to refine
+_THREADS = 2
+_NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rated:
-    """A candidate at given prices and limits.
+    """A candidate at given prices.
 
     Args:
         costs, battery_costs: per exit, in the scope asked for and in `device`.
-        options: the candidate's threshold combinations, refined for these prices and limits.
-        path: rows of the options, the most accurate first; empty if none meets the limits.
+        options: the candidate's threshold combinations, refined for these prices.
     """
 
     candidate: Candidate
     measure: str
-    limits: Limits
     costs: ExitCosts
     battery_costs: ExitCosts
     options: Options
-    path: Counts
 
     @classmethod
-    def of(cls, candidate: Candidate, measure: str, limits: Limits, prices: Prices) -> "Rated":
-        """The candidate with the options it came with, and no path yet."""
+    def of(cls, candidate: Candidate, measure: str, prices: Prices) -> "Rated":
+        """The candidate with the options it came with."""
         return cls(
             candidate=candidate,
             measure=measure,
-            limits=limits,
             costs=candidate.costs(prices),
             battery_costs=candidate.costs(replace(prices, scope="device")),
             options=candidate.options,
-            path=np.empty(0, np.int64),
         )
-
-    @cached_property
-    def table(self) -> Table:
-        """The deciding figures of every option, (m,) each."""
-        chosen = self.options
-        return self.figures(chosen.exit_counts, chosen.right, names=self.deciding)
-
-    @property
-    def deciding(self) -> set[str]:
-        """The figures that the choice depends on; only these are computed for many rows."""
-        return {"loss_points", "energy_uj", *self.limits.on_figures}
 
     @property
     def needs_proof(self) -> bool:
-        """True if its loss must be certified and there are images to do so."""
-        can = "certify" in self.candidate.seen
-        return can and bool(len(self.path)) and not self.candidate.reference
+        """True if its loss can be certified and is not 0 by definition."""
+        return "certify" in self.candidate.seen and not self.candidate.reference
+
+    @cached_property
+    def priced(self) -> Table:
+        """The loss and the energy of every option, (m,) each."""
+        return self.figures(self.options.exit_counts, self.options.right, names=_PRICED)
+
+    @cached_property
+    def class_accuracy(self) -> Floats:
+        """(m,): the lowest accuracy of a class at every option, as a fraction; takes seconds."""
+        searched = class_accuracy(self.candidate, self.measure)
+        more = self.options.thresholds[len(searched) :].tolist()
+        return np.concatenate([searched, [self._worst_class("tune", row) for row in more]])
+
+    def table(self, limits: Limits) -> Table:
+        """The figures of every option that these limits are on, (m,) each; loss and energy too."""
+        names = set(limits.on_figures) - {*_PRICED, _BY_CLASS}
+        chosen = self.options
+        found = dict(self.priced)
+        if names:
+            found |= self.figures(chosen.exit_counts, chosen.right, limits=limits, names=names)
+        if _BY_CLASS in limits.on_figures:
+            found[_BY_CLASS] = 100 * self.class_accuracy
+        return found
 
     def figures(
         self,
@@ -83,9 +91,10 @@ class Rated:
         right: Counts,
         *,
         purpose: str = "tune",
+        limits: Limits = _NO_LIMITS,
         names: Iterable[str] = (),
     ) -> Table:
-        """The figures of these names, (m,) each; all of them if no name is given."""
+        """The figures of these names, (m,) each; all but those by class if no name is given."""
         seen = self.candidate.seen[purpose]
 
         def mean(per_exit: Sequence[float]) -> Floats:
@@ -100,23 +109,30 @@ class Rated:
             "loss_points": lambda: seen.loss_points(right),
             "energy_uj": lambda: mean(self.costs.energy_pj) / 1e6,
             "latency_ms": lambda: mean(self.costs.latency_ms),
+            "p95_latency_ms": lambda: percentile(exit_counts, self.costs.latency_ms),
             "uplink_bytes": lambda: mean(self.costs.uplink_bytes),
             "edge_memory_kib": lambda: np.full(len(right), memory_kib),
+            "accuracy_percent": lambda: 100 * right / seen.samples,
         }
-        if self.limits.battery_joules is not None:
+        if limits.battery_joules is not None:
             battery_pj = self.battery_costs.energy_pj
-            every["days"] = lambda: days_of_battery(mean(battery_pj), self.limits)
+            every["days"] = lambda: days_of_battery(mean(battery_pj), limits)
         return {name: every[name]() for name in names or every}
 
-    def row(self, row: int | np.int64) -> Point:
+    def row(self, row: int | np.int64, limits: Limits) -> Point:
         """The point of one of the options."""
-        return self.point(self.candidate.all_thresholds(self.options.thresholds[row]))
+        thresholds = self.candidate.all_thresholds(self.options.thresholds[row])
+        return self.point(thresholds, limits)
 
-    def point(self, thresholds: Sequence[float]) -> Point:
-        """The point at all thresholds of the variant, counted on tune and test."""
+    def point(self, thresholds: Sequence[float], limits: Limits) -> Point:
+        """The point at all thresholds of the variant, counted on tune and test.
+
+        Args:
+            limits: describe the battery, if there is one.
+        """
         candidate = self.candidate
         figures = {
-            purpose: self._figures_on(purpose, candidate.mode.searched(thresholds))
+            purpose: self._figures_on(purpose, candidate.mode.searched(thresholds), limits)
             for purpose in ("tune", "test")
             if purpose in candidate.seen
         }
@@ -132,32 +148,49 @@ class Rated:
             test=figures.get("test"),
         )
 
-    def _figures_on(self, purpose: str, searched: Sequence[float]) -> Figures:
+    def _figures_on(self, purpose: str, searched: Sequence[float], limits: Limits) -> Figures:
         seen = self.candidate.seen[purpose]
         counted = policy.outcome(seen, searched, self.measure)
         counts, right = np.array([counted.exit_counts]), np.array([sum(counted.correct_counts)])
-        table = {k: float(v[0]) for k, v in self.figures(counts, right, purpose=purpose).items()}
+        found = self.figures(counts, right, purpose=purpose, limits=limits)
+        table = {name: float(values[0]) for name, values in found.items()}
         return Figures(
             split=seen.split,
             samples=seen.samples,
             exit_fractions=self.candidate.mode.all_fractions(counted.exit_fractions),
             accuracy=counted.accuracy,
+            class_accuracy=self._worst_class(purpose, searched),
             loss_points=table["loss_points"],
             energy_pj=float(policy.mean_cost(counts, self.costs.energy_pj)[0]),
             latency_ms=table["latency_ms"],
+            p95_latency_ms=table["p95_latency_ms"],
             uplink_bytes=table["uplink_bytes"],
             edge_memory_kib=table["edge_memory_kib"],
             days=table.get("days"),
         )
 
+    def _worst_class(self, purpose: str, searched: Sequence[float]) -> float:
+        by_class = policy.per_class(self.candidate.seen[purpose], searched, self.measure)
+        return float(np.nanmin(by_class.accuracy))
 
-def rate(candidate: Candidate, measure: str, limits: Limits, prices: Prices) -> Rated:
-    """Price a candidate, refine its options, and fix its path."""
-    rated = Rated.of(candidate, measure, limits, prices)
-    if not candidate.options.exact:
-        more = joined(*_refined(rated))
-        rated = replace(rated, options=joined(rated.options, more))
-    return replace(rated, path=_path(rated))
+
+_PRICED = ("loss_points", "energy_uj")
+_BY_CLASS = "class_accuracy_percent"
+
+
+def rate_all(field: Field, prices: Prices) -> tuple[Rated, ...]:
+    """Every candidate of a field at these prices, in the field's order."""
+    # numpy releases the interpreter's lock while it counts, so two threads use two cores
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return tuple(pool.map(lambda one: rate(one, field.measure, prices), field.candidates))
+
+
+def rate(candidate: Candidate, measure: str, prices: Prices) -> Rated:
+    """Price a candidate and refine its options."""
+    rated = Rated.of(candidate, measure, prices)
+    if candidate.options.exact:
+        return rated
+    return replace(rated, options=joined(rated.options, *_refined(rated)))
 
 
 def best_row(table: Table, right: Counts, limits: Limits) -> int:
@@ -168,31 +201,36 @@ def best_row(table: Table, right: Counts, limits: Limits) -> int:
     return int(rows[0])
 
 
-def _path(rated: Rated) -> Counts:
-    table = rated.table
-    keeps = np.flatnonzero(excess_share(table, rated.limits) == 0)
-    best = policy.frontier(table["energy_uj"][keeps], rated.options.right[keeps])
-    return keeps[best][::-1]
+def percentile(exit_counts: Counts, latency_ms: Sequence[float], percent: int = 95) -> Floats:
+    """(m,): the time within which this percentage of the images is answered.
+
+    Exact, because every image that takes an exit is answered after the same time.
+
+    >>> percentile(np.array([[95, 5], [94, 6]]), [2.0, 60.0])
+    array([ 2., 60.])
+    """
+    order = np.argsort(latency_ms, kind="stable")
+    answered = np.cumsum(exit_counts[:, order], axis=1)
+    enough = 100 * answered >= percent * answered[:, -1:]
+    found: Floats = np.asarray(latency_ms, np.float64)[order][enough.argmax(axis=1)]
+    return found
 
 
 def _refined(rated: Rated) -> Iterator[Options]:
-    """Improve some points of the path, one threshold at a time: less energy at no greater loss.
+    """Improve a point at each level of loss, one threshold at a time: less energy at no more loss.
 
-    If no point meets the limits, the search starts from the nearest miss and reduces the miss.
+    At a level that no point reaches, the search starts from the least loss and reduces it.
     """
-    path, table = _path(rated), rated.table
-    if len(path):
-        starts = path[policy.evenly(len(path), _LEVELS)]
-        levels = [float(table["loss_points"][row]) for row in starts]
-        wanted = [replace(rated.limits, max_loss_points=max(level, 0.0)) for level in levels]
-    else:
-        nearest = best_row(table, rated.options.right, rated.limits)
-        starts, wanted = np.array([nearest]), [rated.limits]
-    seen = rated.candidate.seen["tune"]
-    for row, limits in zip(starts, wanted, strict=True):
+    seen, done = rated.candidate.seen["tune"], set[int]()
+    for level in LEVELS:
+        limits = Limits(max_loss_points=level, confidence=None)
+        row = best_row(rated.priced, rated.options.right, limits)
+        if row in done:
+            continue
+        done.add(row)
 
         def best(counts: Counts, right: Counts, limits: Limits = limits) -> int:
-            return best_row(rated.figures(counts, right, names=rated.deciding), right, limits)
+            return best_row(rated.figures(counts, right, names=_PRICED), right, limits)
 
         start = rated.options.thresholds[row]
         yield refined(seen, rated.measure, rated.candidate.moves, start, best)

@@ -14,7 +14,7 @@ How complete the search is:
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from hybrid import policy
 from hybrid.policy import TraceLike
 from hybrid.policy.points import early_confidences
+from hybrid.traces.confidence import CODES, to_codes
 
 __all__ = [
     "COMBINATIONS",
@@ -33,6 +34,7 @@ __all__ = [
     "options",
     "refined",
     "steps",
+    "worst_class",
 ]
 
 Counts = npt.NDArray[np.int64]
@@ -40,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 COMBINATIONS = 30_000  # 12 ms for 10,000 samples and three early exits
-_DIGITS = 8  # enough to tell any float32 in [0, 1] from its neighbours
+_DIGITS = 4  # of a threshold, CODES = 10**4
 _ROUNDS = 4
 
 
@@ -99,14 +101,21 @@ def steps(trace: TraceLike, measure: str) -> Steps:
 
 def options(trace: TraceLike, measure: str, moves: Steps) -> Options:
     """The useful combinations; see the module for how complete they are."""
-    distinct = moves.thresholds
-    if math.prod(len(some) for some in distinct) <= COMBINATIONS:
-        return _all(trace, measure, distinct, exact=True)
-    size = int(COMBINATIONS ** (1 / len(distinct)))
-    grid = _all(
-        trace, measure, [some[policy.evenly(len(some), size)] for some in distinct], exact=False
-    )
-    return joined(_together(trace, measure, np.unique(np.concatenate(distinct))), grid)
+    return _options(trace, measure, moves.thresholds)
+
+
+def worst_class(trace: TraceLike, measure: str, moves: Steps) -> Floats:
+    """The lowest accuracy of a class, (m,), at each of the combinations of `options`.
+
+    Counting takes as long for a class as for all of them, so call this only if it is needed.
+    """
+    found = [
+        _options(_of_class(trace, label), measure, moves.thresholds).right
+        / np.count_nonzero(trace.labels == label)
+        for label in np.unique(trace.labels)
+    ]
+    lowest: Floats = np.min(found, axis=0)
+    return lowest
 
 
 def joined(*some: Options) -> Options:
@@ -124,6 +133,9 @@ def joined(*some: Options) -> Options:
 def distinct_thresholds(confidences: npt.NDArray[np.float32]) -> Floats:
     """One threshold per outcome of a single exit, ascending, each with as few digits as possible.
 
+    Thresholds are multiples of 1 / CODES, as those of the sliders are: so every point can be shown
+    and moved in Explore. Confidences that no such threshold separates leave together.
+
     Args:
         confidences: any shape, float32 in [0, 1].
 
@@ -132,19 +144,17 @@ def distinct_thresholds(confidences: npt.NDArray[np.float32]) -> Floats:
         confidence of 1: no threshold is larger).
 
     >>> distinct_thresholds(np.array([0.7312, 0.7344, 0.9], np.float32))
-    array([0.   , 0.734, 0.8  , 1.   ])
+    array([0.   , 0.734, 0.9  , 1.   ])
     """
-    values = np.unique(np.asarray(confidences, np.float32))
-    shortest = values.astype(np.float64)
-    open_ = np.ones(len(values), np.bool_)
-    below = np.concatenate([[np.float32(-1)], values[:-1]])
-    for digits in range(_DIGITS + 1):
-        scale = 10.0**digits
-        rounded = np.floor(values.astype(np.float64) * scale) / scale
-        fits = open_ & (rounded.astype(np.float32) > below)
-        shortest[fits] = rounded[fits]
-        open_ &= ~fits
-    return shortest if values[-1] == 1 else np.append(shortest, 1.0)
+    codes = np.unique(to_codes(confidences)).astype(np.int64)
+    shortest = codes.copy()
+    below = np.concatenate([[-1], codes[:-1]])
+    for step in (CODES // 10**digits for digits in reversed(range(_DIGITS + 1))):
+        rounded = codes // step * step
+        fits = rounded > below
+        shortest[fits] = rounded[fits]  # the last one that fits is the shortest
+    found: Floats = shortest / CODES
+    return found if codes[-1] == CODES else np.append(found, 1.0)
 
 
 def refined(
@@ -183,6 +193,34 @@ def refined(
         right=np.array([p[2] for p in passed], np.int64),
         exact=False,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
+    """Some samples of a trace."""
+
+    labels: npt.NDArray[np.int64]
+    correct: Bools
+    confidences: Mapping[str, npt.NDArray[np.float32]]
+
+
+def _of_class(trace: TraceLike, label: int) -> _Part:
+    rows = trace.labels == label
+    return _Part(
+        labels=trace.labels[rows],
+        correct=trace.correct[rows],
+        confidences={name: values[rows] for name, values in trace.confidences.items()},
+    )
+
+
+def _options(trace: TraceLike, measure: str, distinct: Sequence[Floats]) -> Options:
+    if math.prod(len(some) for some in distinct) <= COMBINATIONS:
+        return _all(trace, measure, distinct, exact=True)
+    size = int(COMBINATIONS ** (1 / len(distinct)))
+    grid = _all(
+        trace, measure, [some[policy.evenly(len(some), size)] for some in distinct], exact=False
+    )
+    return joined(_together(trace, measure, np.unique(np.concatenate(distinct))), grid)
 
 
 def _all(trace: TraceLike, measure: str, grids: Sequence[Floats], *, exact: bool) -> Options:

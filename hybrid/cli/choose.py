@@ -7,7 +7,7 @@ import typer
 
 from hybrid import energy
 from hybrid.cli import output
-from hybrid.cli.options import AsJson, LinkName, Measure, ProfileName, Scope
+from hybrid.cli.options import AsJson, CloudProfileName, LinkName, Measure, ProfileName, Scope
 
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, Field, Limits, ProfileCheck
@@ -52,6 +52,10 @@ def choose(
     max_latency_ms: Annotated[
         float | None, typer.Option(help="Mean latency per image, in ms.")
     ] = None,
+    max_p95_latency_ms: Annotated[
+        float | None,
+        typer.Option(help="Latency that 95 % of the images stay within, in ms."),
+    ] = None,
     max_uplink_bytes: Annotated[
         float | None, typer.Option(help="Mean bytes sent per image.")
     ] = None,
@@ -60,6 +64,12 @@ def choose(
         typer.Option(
             help="Memory of the device: packed weights and the largest activations, in KiB."
         ),
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Accuracy on tune, in percent.")
+    ] = None,
+    min_class_accuracy: Annotated[
+        float | None, typer.Option(help="Accuracy of every class on tune, in percent.")
     ] = None,
     images_per_day: Annotated[
         float | None, typer.Option(help="Images processed per day, to estimate battery life.")
@@ -71,6 +81,7 @@ def choose(
     min_days: Annotated[float | None, typer.Option(help="Days the battery must last.")] = None,
     measure: Measure = "max_probability",
     profile: ProfileName = energy.DEFAULT_PROFILE,
+    cloud_profile: CloudProfileName = "",
     link: LinkName = energy.DEFAULT_LINK,
     scope: Scope = energy.SCOPES[0],
     every_profile: Annotated[
@@ -95,9 +106,17 @@ def choose(
     """Find the lowest-energy operating point that meets your limits, and show why others do not.
 
     Points are chosen on tune, certified on certify and reported on test. For your own images the
-    splits are NAME-tune and NAME-certify. Exit code 1 if no candidate meets the limits.
+    splits are NAME-tune and NAME-certify. Exit code 1 if there is no point, because no candidate
+    meets the limits or none can be certified.
     """
-    from hybrid.choosing import Limits, choose, collect_candidates, point_file, save_point
+    from hybrid.choosing import (
+        Limits,
+        choose,
+        collect_candidates,
+        origin,
+        point_file,
+        save_point,
+    )
     from hybrid.evaluation import Prices
 
     limits = Limits(
@@ -105,21 +124,24 @@ def choose(
         confidence=None if uncertified else confidence,
         max_energy_uj=max_energy_uj,
         max_latency_ms=max_latency_ms,
+        max_p95_latency_ms=max_p95_latency_ms,
         max_uplink_bytes=max_uplink_bytes,
         max_edge_memory_kib=max_edge_memory_kib,
+        min_accuracy_percent=min_accuracy,
+        min_class_accuracy_percent=min_class_accuracy,
         images_per_day=images_per_day,
         battery_mah=battery_mah,
         battery_volts=battery_volts,
         min_days=min_days,
     )
-    prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
+    prices = Prices.named(profile=profile, link=link, scope=scope, cloud=cloud_profile)
     with output.progress("Counting thresholds") as progress:
         field = collect_candidates(networks, images=images, measure=measure, progress=progress)
     answer = choose(field, limits, prices)
     compared = _profile_checks(field, limits, prices, answer) if every_profile or report else ()
     if as_json:
         survived = {"profiles": [one.to_dict() for one in compared]} if every_profile else {}
-        output.print_json(answer.to_dict() | survived)
+        output.print_json(answer.to_dict() | survived | origin(answer))
     else:
         output.print_table(output.answer_rows(answer, compared if every_profile else ()))
     if report:
@@ -128,10 +150,11 @@ def choose(
         save_report(field, answer, prices, compared, report)
     if answer.best is None:
         if out:
-            typer.echo(f"No candidate meets the limits, so {out} was not written.", err=True)
+            typer.echo(f"There is no point to write, so {out} was not written.", err=True)
         raise typer.Exit(1)
     if out:
-        save_point(point_file(answer, profile=profile, link=link), out)
+        made = point_file(answer, profile=profile, link=link, cloud_profile=cloud_profile)
+        save_point(made, out)
 
 
 def _profile_checks(

@@ -10,6 +10,7 @@ from hybrid.cli import output
 from hybrid.cli.options import (
     AsJson,
     Bits,
+    CloudProfileName,
     LinkName,
     Measure,
     Network,
@@ -43,6 +44,7 @@ def evaluate(
     measure: Measure = "max_probability",
     split: Split = "test",
     profile: ProfileName = energy.DEFAULT_PROFILE,
+    cloud_profile: CloudProfileName = "",
     link: LinkName = energy.DEFAULT_LINK,
     scope: Scope = energy.SCOPES[0],
     certify: Annotated[
@@ -71,7 +73,7 @@ def evaluate(
     from hybrid.evaluation import Prices, certified, disagreement, evaluate_variant
 
     check_delta(1 - confidence)
-    prices = Prices(profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope)
+    prices = Prices.named(profile=profile, link=link, scope=scope, cloud=cloud_profile)
     variant = zoo.variant(network, bits, static=static)
     limits = policy.check_thresholds(thresholds, variant.early_exits)
     chosen = _unchanged(point, (network, variant.name, limits, measure))
@@ -97,12 +99,15 @@ def evaluate(
         )
     if as_json:
         priced = {"scope": scope, "profile": prices.profile.name}
+        priced |= {"cloud_profile": prices.cloud_name} if prices.cloud else {}
         promised = {} if made is None else {"certificate": made.to_dict()}
         if chosen is not None and chosen.certificate:
             promised["certified_when_chosen"] = dict(chosen.certificate)
         output.print_json(output.point_json(about, found, priced) | promised)
         return
-    about |= {"scope": scope, "profile": prices.profile.name, "link": prices.link.name}
+    about |= {"scope": scope, "profile": prices.profile.name}
+    about |= {"cloud profile": prices.cloud_name} if prices.cloud else {}
+    about["link"] = prices.link.name
     output.print_table(output.point_rows(about, found))
     output.print_table(output.certificate_rows(made))
     output.print_table(output.chosen_rows(chosen))

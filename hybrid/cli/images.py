@@ -1,14 +1,14 @@
-"""The commands about images: `download`, `trace`, `import-images` and `predict`."""
+"""The commands about images: `download`, `trace` and `import-images`."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid.cli import output
-from hybrid.cli.options import AsJson, Bits, Measure, Network, PointFile, Split, Static, Thresholds
-from hybrid.errors import ImageError, UnknownNameError
+from hybrid.cli.options import Bits, Fit, Network, Split, Static
+from hybrid.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from hybrid.data.labels import Match
@@ -27,9 +27,6 @@ def add_to(app: typer.Typer) -> None:
         "import-images",
         epilog="Example: hybrid import-images digits-vgg --images photos --name mine",
     )(import_images)
-    app.command(
-        epilog="Example: hybrid predict digits-vgg --bits 4 --thresholds 0.9,0.8 seven.png"
-    )(predict)
 
 
 def download(
@@ -116,6 +113,7 @@ def import_images(
     invert: Annotated[
         bool, typer.Option("--invert", help="Invert the images, for dark ink on white paper.")
     ] = False,
+    fit: Fit = "crop",
     bits: Annotated[
         int | None,
         typer.Option(help="Record only the variant of this bit width. Default: all variants."),
@@ -129,7 +127,7 @@ def import_images(
     suggested, not used: confirm them with --map-label.
     """
     from hybrid import zoo
-    from hybrid.data import archives, ingest, label_table
+    from hybrid.data import ingest, sources
     from hybrid.data.labels import match
 
     card = zoo.card(network)
@@ -138,9 +136,10 @@ def import_images(
         if bits is None
         else (zoo.variant(network, bits, static=static),)
     )
-    table_of_labels = None if labels is None else label_table.table_bytes(labels)
-    with archives.opened(images, labels=table_of_labels) as source:
-        words = () if no_labels else archives.label_words(source, card.classes)
+    table_of_labels = None if labels is None else sources.table_bytes(labels)
+    with sources.opened(images, labels=table_of_labels) as source:
+        output.say_found(source)
+        words = () if no_labels else sources.label_words(source, card.classes)
         found = match(words, card.classes)
         table = _map_labels(found, map_label or (), card)
         whole = ingest.plan_ingest(
@@ -150,6 +149,7 @@ def import_images(
             words=words,
             table=None if no_labels else table,
             inverted=invert,
+            fit=fit,
         )
         plans = ingest.divided(whole) if tune_certify else (whole,)
         for plan in plans:
@@ -160,71 +160,6 @@ def import_images(
     for plan in plans:
         for variant in variants:
             _record_user_split(network, variant, plan.about.name)
-
-
-def predict(
-    network: Annotated[str, typer.Argument(help="Name of a network; leave it out with --point.")],
-    images: Annotated[
-        list[Path] | None, typer.Argument(help="Image files: PNG, JPEG, WebP, GIF, BMP or TIFF.")
-    ] = None,
-    *,
-    bits: Bits,
-    thresholds: Thresholds = "",
-    static: Static = False,
-    measure: Measure = "max_probability",
-    point: PointFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Classify images and show where each one exits; layers after that exit are not run.
-
-    With --point, leave out the network and --bits: the file has them.
-
-    Unreadable files are skipped; exit code 2 if there were any.
-    """
-    from hybrid import policy, zoo
-
-    network, images = _network_and_images(network, images or [], point)
-    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
-    limits = policy.check_thresholds(thresholds, variant.early_exits)
-    loaded = None
-    rows: list[dict[str, Any]] = []
-    refused: list[str] = []
-    for path in images:
-        try:
-            seen = _pixels(path, card)
-        except ImageError as error:
-            refused.append(str(error))
-            continue
-        loaded = loaded or zoo.load_variant(network, variant)
-        answer = loaded.infer(_batch(seen, card), limits, measure=measure)
-        rows.append({"image": str(path)} | output.answer_json(answer, card, variant))
-    if as_json and rows:
-        output.print_json(rows)
-    for row in () if as_json else rows:
-        taken = output.exit_name(row["exit"], variant)
-        typer.echo(f"{row['image']}: {row['class']}, {taken}")
-        for said in row["exits"]:
-            name = output.exit_name(said["exit"], variant)
-            typer.echo(f"  {name:<10}  {said['class']:<12} {said['confidence']:.4f}")
-    for sentence in refused:
-        typer.echo(sentence, err=True)
-    if refused:
-        raise typer.Exit(2)
-
-
-def _network_and_images(
-    network: str, images: list[Path], point: Path | None
-) -> tuple[str, list[Path]]:
-    """With a point file, which names its network, the first argument is an image."""
-    if point is not None:
-        from hybrid.choosing import load_point
-
-        chosen = load_point(point).network
-        images = images if network == chosen else [Path(network), *images]
-        network = chosen
-    if not images:
-        raise ImageError("No image was named; give at least one file.")
-    return network, images
 
 
 def _record_user_split(
@@ -265,23 +200,3 @@ def _map_labels(
             f"add: {' '.join(guesses)}."
         )
     return table
-
-
-def _pixels(path: Path, card: "Card") -> Any:
-    """A file as the network sees it: uint8 (size, size, channels)."""
-    from hybrid.data.preprocess import read_input
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}); name an image file.") from None
-    return read_input(path.name, content, size=card.size, channels=card.channels)
-
-
-def _batch(pixels: Any, card: "Card") -> Any:
-    """Preprocessed pixels as a torch batch of one."""
-    import torch
-
-    from hybrid.data.preprocess import normalise
-
-    return torch.from_numpy(normalise(pixels[None], card.dataset))

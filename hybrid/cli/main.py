@@ -13,10 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from hybrid import energy
-from hybrid.cli import choose, dashboard, evaluate, images, models, output, train
+from hybrid.cli import choose, dashboard, evaluate, images, models, output, predict, train
 from hybrid.cli.options import (
     AsJson,
     Bits,
+    CloudProfileName,
     Network,
     ProfileName,
     Scope,
@@ -109,16 +110,18 @@ def energy_(
     bits: Bits,
     static: Static = False,
     profile: ProfileName = energy.DEFAULT_PROFILE,
+    cloud_profile: CloudProfileName = "",
     scope: Scope = energy.SCOPES[0],
     as_json: AsJson = False,
 ) -> None:
     """List the layers with their MACs, bit widths and energy per image."""
     from hybrid import zoo
 
-    prices = energy.load_profile(profile)
+    device = energy.load_profile(profile)
+    cloud = energy.load_profile(cloud_profile) if cloud_profile else None
     layers = zoo.variant(network, bits, static=static).layers
     rows = [
-        asdict(layer) | {"energy_pj": energy.layer_energy_pj(layer, prices, scope)}
+        asdict(layer) | {"energy_pj": energy.layer_energy_pj(layer, device, scope, cloud)}
         for layer in layers
     ]
     if as_json:
@@ -129,7 +132,8 @@ def energy_(
         width = f"{row['weight_bits']}/{row['activation_bits']}"
         name, joules = f"{row['name']:<24}{row['segment']:<9}", numbers.energy(row["energy_pj"])
         typer.echo(f"{name}{row['macs']:>12,}{width:>7}{joules:>12}")
-    typer.echo(f"Energy ({scope}) with {prices.title}.")
+    apart = f"; in the cloud, {cloud.title}" if cloud else ""
+    typer.echo(f"Energy ({scope}) with {device.title}{apart}.")
 
 
 @app.command(epilog="Example: hybrid profiles")
@@ -162,5 +166,5 @@ def published(*, as_json: AsJson = False) -> None:
         typer.echo(NOTE)
 
 
-for module in (dashboard, evaluate, choose, train, images, models):
+for module in (dashboard, evaluate, choose, train, images, predict, models):
     module.add_to(app)

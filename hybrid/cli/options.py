@@ -11,6 +11,8 @@ from hybrid.traces.confidence import MEASURES
 __all__ = [
     "AsJson",
     "Bits",
+    "CloudProfileName",
+    "Fit",
     "LinkName",
     "Measure",
     "Network",
@@ -24,6 +26,13 @@ __all__ = [
 
 Network = Annotated[str, typer.Argument(help="Name of a network, as listed by `hybrid networks`.")]
 Bits = Annotated[int, typer.Option(help="Bit width of the layers on the device.")]
+Fit = Annotated[
+    str,
+    typer.Option(
+        help="How a picture that is not square becomes so: crop (its middle), stretch or letterbox "
+        "(black bars)."
+    ),
+]
 Static = Annotated[
     bool,
     typer.Option("--static", help="Use the static network of that bit width: no exits, no cut."),
@@ -41,10 +50,24 @@ ProfileName = Annotated[
         "--profile", help="Name of a hardware profile, or the path to your own TOML file."
     ),
 ]
+CloudProfileName = Annotated[
+    str,
+    typer.Option(
+        "--cloud-profile",
+        help="Hardware profile of the cloud, as --profile. Default: the cloud is priced like the "
+        "device. The twin keeps the prices of the device.",
+    ),
+]
 LinkName = Annotated[
     str, typer.Option("--link", help="Name of a link profile, or the path to your own TOML file.")
 ]
-Scope = Annotated[str, typer.Option(help=f"What the energy includes: {', '.join(energy.SCOPES)}.")]
+Scope = Annotated[
+    str,
+    typer.Option(
+        help=f"What the energy includes: {', '.join(energy.SCOPES)}. `compute` leaves out the "
+        "radio."
+    ),
+]
 
 
 def _read_point(context: typer.Context, path: Path | None) -> Path | None:
@@ -61,9 +84,10 @@ def _read_point(context: typer.Context, path: Path | None) -> Path | None:
         "static": point.static,
         "measure": point.measure,
         "profile": point.profile,
+        "cloud_profile": point.cloud_profile,
         "link": point.link,
         "scope": point.scope,
-    }
+    } | ({"split": point.split} if point.split else {})
     return path
 
 
@@ -71,7 +95,8 @@ PointFile = Annotated[
     Path | None,
     typer.Option(
         "--point",
-        help="File written by `choose --out`, with network, bits, thresholds and prices.",
+        help="File with network, bits, thresholds and prices, from `choose --out` (TOML) or from "
+        "Explore (JSON).",
         is_eager=True,
         callback=_read_point,
     ),

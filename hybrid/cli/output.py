@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hybrid.text import numbers
+from hybrid.text import intervals, numbers
 
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, PointFile, ProfileCheck
     from hybrid.data.labels import Match
+    from hybrid.data.sources import Source
     from hybrid.data.user_splits import UserSplit
     from hybrid.evaluation import Certified
     from hybrid.models import Inference
@@ -31,6 +32,7 @@ __all__ = [
     "print_table",
     "print_wide_table",
     "progress",
+    "say_found",
     "say_imported",
     "say_left_out",
 ]
@@ -81,6 +83,16 @@ def say_imported(about: "UserSplit") -> None:
         typer.echo(f"{about.skipped:,} files could not be read:", err=True)
         for one in user_splits.skipped(about)[:_SHOWN]:
             typer.echo(f"  {one.sentence}", err=True)
+
+
+def say_found(source: "Source") -> None:
+    """The columns a table was read by, and the files that are no images, on stderr."""
+    from hybrid.data.sources import ignored_words
+
+    if source.table is not None:
+        typer.echo(source.table.note, err=True)
+    if source.ignored:
+        typer.echo(f"{ignored_words(source.ignored)}.", err=True)
 
 
 def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None:
@@ -144,8 +156,12 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
         yield f"leave at exit {number}", f"{100 * fraction:.2f} %"
     yield "take the final exit", f"{100 * outcome.exit_fractions[-1]:.2f} %"
     if outcome.labelled:
-        yield "accuracy", f"{100 * outcome.accuracy:.2f} %"
-        yield "final exit's accuracy", f"{100 * outcome.final_exit_accuracy:.2f} %"
+        right, final, samples = outcome.correct, outcome.final_exit_correct, outcome.samples
+        yield "accuracy", f"{100 * outcome.accuracy:.2f} %" + _interval(right, samples)
+        yield (
+            "final exit's accuracy",
+            f"{100 * outcome.final_exit_accuracy:.2f} %" + _interval(final, samples),
+        )
     else:
         yield "accuracy", "unknown: these images have no labels"
     if point.twin_accuracy is not None:
@@ -160,11 +176,18 @@ def point_rows(about: dict[str, Any], point: "OperatingPoint") -> Iterator[tuple
     yield "uplink", f"{point.uplink_bytes:.1f} bytes"
 
 
+def _interval(correct: int, samples: int) -> str:
+    """The 95 % interval of an accuracy of few images."""
+    words = intervals.between(correct, samples)
+    return f", 95 % interval {words}" if words else ""
+
+
 def certificate_rows(made: "Certified | None") -> Iterator[tuple[str, str]]:
     """A certificate in words; no row if none was asked for."""
     if made is None:
         return
     yield "certificate", made.overall.sentence
+    yield "  counted as", made.answer
     for number, one in enumerate(made.exits, start=1):
         words = "no image exits" if one is None else f"{one.claim} ({one.samples:,} images)"
         yield f"  exit {number} alone", words
@@ -184,15 +207,17 @@ def chosen_rows(point: "PointFile | None") -> Iterator[tuple[str, str]]:
     )
 
 
-def answer_json(answer: "Inference", card: "Card", variant: "Variant") -> dict[str, Any]:
-    """The exit taken, and the prediction of each exit that was computed."""
-    taken = int(answer.exit_taken[0])
+def answer_json(
+    answer: "Inference", card: "Card", variant: "Variant", *, sample: int = 0
+) -> dict[str, Any]:
+    """The exit a sample took, and the prediction of each exit that was computed for it."""
+    taken = int(answer.exit_taken[sample])
     said: Sequence[dict[str, Any]] = [
         {
             "exit": i,
             "exit_name": variant.exit_names[i],
-            "class": card.classes[int(answer.probabilities[0, i].argmax())],
-            "confidence": float(answer.confidences[0, i]),
+            "class": card.classes[int(answer.probabilities[sample, i].argmax())],
+            "confidence": float(answer.confidences[sample, i]),
         }
         for i in range(taken + 1)
     ]
@@ -204,22 +229,42 @@ def answer_rows(
     answer: "Answer", compared: "tuple[ProfileCheck, ...]"
 ) -> Iterator[tuple[str, str]]:
     """A choice in words: answer, runners-up, what was left out and why."""
-    from hybrid.text import choice
+    from hybrid.choosing import command_of
+    from hybrid.text import candidate, choice, decision
 
     yield "asked for", choice.asked(answer.limits)
     if warning := choice.apart(answer):
         yield "warning", warning
     yield "answer", choice.headline(answer)
     if answer.best:
-        yield "", choice.on_test(answer)
-    if answer.best and answer.proof:
-        yield "certificate", choice.certificate(answer.proof, answer.best, answer.limits)
+        yield "on test", choice.on_test(answer)
+        yield "on tune", choice.on_tune(answer)
+    yield from _proof_rows(answer)
     for number, point in enumerate(answer.runners_up, start=1):
-        yield f"runner-up {number}", choice.short(point)
-    for ranked in answer.left_out:
-        yield "left out", f"{choice.name(ranked.point)}: {choice.reason(ranked)}"
+        yield f"runner-up {number}", candidate.short(point)
+    for ranked in decision.near_misses(answer):
+        yield "near misses", f"{candidate.name(ranked.point)}: {choice.place(ranked, answer)}"
     for one in compared:
         yield f"under {one.profile} ", choice.verdict(one)
     yield "searched", choice.counted(answer)
+    for sentence in decision.references(answer):
+        yield "reference", sentence
     for note in choice.notes(answer):
         yield "note", note
+    yield "repeat with", command_of(answer)
+
+
+def _proof_rows(answer: "Answer") -> Iterator[tuple[str, str]]:
+    """The certificate or that there is none, what decided, and what a certificate rules out."""
+    from hybrid.text import choice, decision
+
+    if answer.best and (words := decision.uncertified(answer)):
+        yield "not certified", words
+    elif answer.best and answer.proof:
+        yield "certificate", choice.certificate(answer.proof, answer.best, answer.limits)
+    if not answer.limits.uncertified:
+        yield "decided", decision.decided(answer)
+    if words := decision.without(answer):
+        yield "without certificate", words
+    for one in answer.uncertifiable:
+        yield "cannot be certified", decision.uncertifiable(one)

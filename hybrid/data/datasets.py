@@ -74,6 +74,16 @@ class DataInfo:
 
 _POOL_IN_FOUR = {"train": 0.6, "tune": 0.1, "certify": 0.1, "test": 0.2}
 _TRAIN_IN_THREE = {"train": 0.9, "tune": 0.05, "certify": 0.05}
+# Of a pool of an image folder, by the splits that are drawn from it.
+_FRACTIONS = {
+    tuple(some): some
+    for some in (
+        _POOL_IN_FOUR,
+        _TRAIN_IN_THREE,
+        {"tune": 0.5, "certify": 0.5},
+        {"tune": 0.25, "certify": 0.25, "test": 0.5},
+    )
+}
 
 DATASETS = {
     "digits": DataInfo(
@@ -108,7 +118,7 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
 
     Args:
         name: a name in `DATASETS`, or an image folder or zip (`<class>/<image>`, or the same
-            below `train/` and `test/`). A picture that cannot be read is skipped.
+            in `train/`, `val/` and `test/`). A picture that cannot be read is skipped.
         size, channels: of the pixels of an image folder; the named data sets have their own.
 
     Raises:
@@ -270,7 +280,10 @@ def _read_digits() -> tuple[Images, Labels]:
 
 
 def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Dataset:
-    """A split of an image folder: one of four, or of three if there is a separate `test/`."""
+    """A split of an image folder, drawn from its train/, val/ or test/, or from all of it.
+
+    Where there is val/, tune and certify are drawn from it, and test too if there is no test/.
+    """
     where = where.resolve()
     try:
         with image_folders.opened(where) as found:
@@ -301,11 +314,11 @@ def _divide_folder(
     pixels = image_folders.read(found, found.pool(split), size=size, channels=channels)
     order = canonical_order(pixels.images, pixels.labels)
     images, labels = pixels.images[order], pixels.labels[order]
-    if not len(labels) or (found.apart and split == "test"):
+    drawn = found.splits(found.pool(split))
+    if not len(labels) or len(drawn) == 1:
         positions = {split: np.arange(len(labels))}
     else:
-        fractions = _TRAIN_IN_THREE if found.apart else _POOL_IN_FOUR
-        positions = draw_splits(labels, fractions, rng=np.random.default_rng(0))
+        positions = draw_splits(labels, _FRACTIONS[drawn], rng=np.random.default_rng(0))
     parts = {
         part: Pixels(images=images[chosen], labels=labels[chosen], skipped=pixels.skipped)
         for part, chosen in positions.items()

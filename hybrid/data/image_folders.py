@@ -3,9 +3,9 @@
     with image_folders.opened(Path("photos")) as found:
         pixels = image_folders.read(found, found.pool("train"), size=224, channels=3)
 
-Files are `<class>/<image>`, or the same below `train/` and `test/`, possibly all inside one outer
-folder, as in many zips. With a `labels.csv` at the top, its rows give the classes instead.
-Needs no torch.
+Files are `<class>/<image>`, or the same in `train/`, `val/` and `test/` under any of their usual
+names, possibly all inside outer folders, as in many zips. With a `labels.csv`, its rows give the
+classes instead. Needs no torch.
 """
 
 import hashlib
@@ -18,19 +18,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.data import archives
-from hybrid.data.archives import Entry, Source, is_clutter
+from hybrid.data import sources
 from hybrid.data.images import Rejected, shown_name
-from hybrid.data.label_table import LABELS_FILE
 from hybrid.data.preprocess import read_input
+from hybrid.data.sources import Entry, Source
+from hybrid.data.sources.levels import wrappers
+from hybrid.data.sources.matching import Joined
+from hybrid.data.sources.names import without_splits
+from hybrid.data.sources.tables import LABELS_FILE
 from hybrid.errors import ImageError, SourceError
 
 __all__ = ["ClassFolders", "Pixels", "opened", "read"]
 
-_APART = ("train", "test")
-_WHOLE = ""  # the only pool, if there is no train/ and test/
+# Where each split is drawn from: the first of these pools that there is.
+_POOLS = {
+    "train": ("train",),
+    "tune": ("val", "train"),
+    "certify": ("val", "train"),
+    "test": ("test", "val"),
+}
+TRAIN = "train"
+WHOLE = ""  # the only pool, if the folders do not divide the images
 
-Labelled = tuple[tuple[Entry, int], ...]
+Labelled = tuple[str, Entry, str]  # part ("train", "val", "test" or ""), file, class
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,25 +50,24 @@ class ClassFolders:
     Args:
         title: its name, safe to print.
         classes: sorted; a folder without an image counts too.
-        pools: entries with their classes, by "train" and "test" if these are separate.
+        pools: entries with their classes, by "train", "val" and "test" if these are separate.
         refused: files that will not be read, each with the reason.
         read: the bytes of an entry; raises ImageError if there are none.
     """
 
     title: str
     classes: tuple[str, ...]
-    pools: Mapping[str, Labelled]
+    pools: Mapping[str, tuple[tuple[Entry, int], ...]]
     refused: tuple[Rejected, ...]
     read: Callable[[Entry], bytes]
 
-    @property
-    def apart(self) -> bool:
-        """Whether the source has a separate test split."""
-        return _WHOLE not in self.pools
-
     def pool(self, split: str) -> str:
         """The pool that a split is drawn from."""
-        return ("test" if split == "test" else "train") if self.apart else _WHOLE
+        return next((pool for pool in _POOLS[split] if pool in self.pools), WHOLE)
+
+    def splits(self, pool: str) -> tuple[str, ...]:
+        """The splits that are drawn from a pool."""
+        return tuple(split for split in _POOLS if self.pool(split) == pool)
 
     def key(self, pool: str) -> str:
         """A key that stays the same until a file of the pool is added, changed or removed."""
@@ -85,11 +94,8 @@ def opened(where: Path) -> Iterator[ClassFolders]:
         SourceError: no image in it, a damaged zip, two folders for one class, or a test folder
             that is not a class.
     """
-    with archives.opened(where) as source:
-        if source.table is not None:
-            yield _by_table(source)
-        else:
-            yield _by_folders(source, _folders_in(where))
+    with sources.opened(where) as source:
+        yield _by_folders(source) if source.table is None else _by_table(source, source.table)
 
 
 def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
@@ -123,79 +129,77 @@ def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
     )
 
 
-def _by_table(source: Source) -> ClassFolders:
-    words = archives.label_words(source, ())
-    classes = _checked({word for word in words if word is not None}, source.title)
-    rows = zip(source.entries, words, strict=True)
-    return ClassFolders(
-        title=source.title,
-        classes=classes,
-        pools={_WHOLE: tuple((e, classes.index(w)) for e, w in rows if w is not None)},
-        refused=(
-            *source.refused,
-            *(
-                _refused(entry, f"has no row in {LABELS_FILE}; add one")
-                for entry, word in zip(source.entries, words, strict=True)
-                if word is None
-            ),
-        ),
-        read=source.read,
-    )
-
-
-def _by_folders(source: Source, empty: Callable[[bool], Sequence[str]]) -> ClassFolders:
-    """Classes are folders.
-
-    Args:
-        empty: names of all folders, which may be classes without an image; its argument chooses
-            between those at the top and those in `train/`.
-    """
-    divided = set(empty(False)) >= set(_APART)  # even if one of them has no image
-    around = 1 if not divided and _is_around([entry.folders for entry in source.entries]) else 0
-    tops = {e.folders[around] for e in source.entries if len(e.folders) > around}
-    apart = divided or tops >= set(_APART)
-    places = {entry: _place(entry.folders[around:], apart=apart) for entry in source.entries}
-    learned = _APART[0] if apart else _WHOLE
-    names = {place[1] for place in places.values() if place is not None and place[0] == learned}
-    classes = _checked(names.union(() if around else empty(apart)), source.title)
-    pools: dict[str, list[tuple[Entry, int]]] = {p: [] for p in (_APART if apart else (_WHOLE,))}
+def _by_table(source: Source, table: Joined) -> ClassFolders:
+    """Classes are the words of a table; folders only tell train, val and test."""
+    divided = without_splits({entry.folders for entry in source.entries})
+    found: list[Labelled] = []
     refused = list(source.refused)
-    for entry, place in places.items():
-        if place is None:
-            where = "a class of train/ or test/" if apart else "a class's folder"
+    for entry, word in zip(source.entries, table.words, strict=True):
+        if word is None:
+            refused.append(_refused(entry, f"has no row in {LABELS_FILE}; add one"))
+        else:
+            found.append((divided[entry.folders][0], entry, word))
+    pools = _pools({role for role, _, _ in found})
+    classes = _checked((word for _, _, word in found), source.title)
+    return _pooled(source, found, classes, pools, refused)
+
+
+def _by_folders(source: Source) -> ClassFolders:
+    """Classes are folders: the outermost that is not around all others and is no split."""
+    divided = without_splits({entry.folders for entry in source.entries} | source.folders)
+    around = wrappers({rest for _, rest in divided.values()})
+    learned = any(role == TRAIN for role, _ in divided.values())  # or what is in no split is
+
+    def place(folders: tuple[str, ...]) -> tuple[str, str] | None:
+        role, rest = divided[folders]
+        if len(rest) <= around or (learned and not role):
+            return None
+        return role, unicodedata.normalize("NFC", rest[around])
+
+    found: list[Labelled] = []
+    refused = list(source.refused)
+    for entry in source.entries:
+        placed = place(entry.folders)
+        if placed is None:
+            where = "a class of train/, val/ or test/" if learned else "a class's folder"
             refused.append(_refused(entry, f"is not in {where}; move it into one"))
         else:
-            pools[place[0]].append((entry, _position(place[1], classes, source.title)))
+            found.append((placed[0], entry, placed[1]))
+    pools = _pools({role for role, _, _ in found} | ({TRAIN} if learned else set()))
+    every = {placed for placed in map(place, divided) if placed is not None}
+    names = {name for role, name in every if pools.get(role) in {TRAIN, WHOLE}}
+    return _pooled(source, found, _checked(names, source.title), pools, refused)
+
+
+def _pools(roles: set[str]) -> dict[str, str]:
+    """The pool of each part of the images; a single part is not divided from anything.
+
+    What is in no split is to be learned where there is no `train`, and so is `val` where there is
+    neither.
+    """
+    if len(roles) <= 1:
+        return dict.fromkeys(roles or {""}, WHOLE)
+    learned = next(role for role in (TRAIN, "", "val") if role in roles)
+    return {role: TRAIN if role == learned else role for role in roles}
+
+
+def _pooled(
+    source: Source,
+    found: Sequence[Labelled],
+    classes: tuple[str, ...],
+    pool_of: Mapping[str, str],
+    refused: Sequence[Rejected],
+) -> ClassFolders:
+    pools: dict[str, list[tuple[Entry, int]]] = {pool: [] for pool in pool_of.values()}
+    for role, entry, name in found:
+        pools[pool_of[role]].append((entry, _position(name, classes, source.title, role)))
     return ClassFolders(
         title=source.title,
         classes=classes,
-        pools={name: tuple(found) for name, found in pools.items()},
+        pools={name: tuple(inside) for name, inside in pools.items()},
         refused=tuple(refused),
         read=source.read,
     )
-
-
-def _is_around(paths: Sequence[tuple[str, ...]]) -> bool:
-    """Whether one outer folder holds all others, as in a zip of a folder."""
-    tops = {path[:1] for path in paths if path}
-    return len(tops) == 1 and len({path[1] for path in paths if len(path) > 1}) > 1
-
-
-def _place(folders: tuple[str, ...], *, apart: bool) -> tuple[str, str] | None:
-    """Pool and class of a file in these folders; None if the folders do not determine them."""
-    if not apart:
-        return (_WHOLE, folders[0]) if folders else None
-    return (folders[0], folders[1]) if len(folders) > 1 and folders[0] in _APART else None
-
-
-def _folders_in(where: Path) -> Callable[[bool], Sequence[str]]:
-    def names(apart: bool) -> Sequence[str]:
-        if not where.is_dir():
-            return ()
-        inside = where / _APART[0] if apart else where
-        return [p.name for p in inside.iterdir() if p.is_dir() and not is_clutter(p.name)]
-
-    return names
 
 
 def _checked(names: Iterable[str], title: str) -> tuple[str, ...]:
@@ -212,12 +216,12 @@ def _checked(names: Iterable[str], title: str) -> tuple[str, ...]:
     return classes
 
 
-def _position(name: str, classes: Sequence[str], title: str) -> int:
+def _position(name: str, classes: Sequence[str], title: str, role: str) -> int:
     """Position of the class that a folder is named after, ignoring case."""
     folded = [_folded(one) for one in classes]
     if _folded(name) not in folded:
         raise SourceError(
-            f"test/{shown_name(name)} in {title} is not a class of train/, which has "
+            f"{role}/{shown_name(name)} in {title} is not a class of train/, which has "
             f"{', '.join(map(shown_name, classes[:10]))}; rename it."
         )
     return folded.index(_folded(name))

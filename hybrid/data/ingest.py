@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.data import draw_splits, user_splits
-from hybrid.data.archives import Entry, Source
 from hybrid.data.images import Rejected, shown_name
 from hybrid.data.labels import LEFT_OUT, UNLABELLED, labels
-from hybrid.data.preprocess import read_input
+from hybrid.data.preprocess import CROP, check_fit, read_input
+from hybrid.data.sources import Entry, Source
 from hybrid.data.split_parts import Part, load_part, save_part
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError, SourceError
@@ -89,16 +89,19 @@ def plan_ingest(
     words: Sequence[str | None] = (),
     table: Mapping[str, str | None] | None = None,
     inverted: bool = False,
+    fit: str = CROP,
 ) -> IngestPlan:
     """The split that a source becomes for a network.
 
     Args:
-        words: the label of each entry, from `archives.label_words`.
+        words: the label of each entry, from `sources.label_words`.
         table: word → class or None; without it, the split has no labels.
         inverted: exchange light and dark.
+        fit: how pictures that are not square become so, a name in `preprocess.FITS`.
 
     Raises:
         SourceError: a name that is not allowed, or no image whose word has a class.
+        UnknownNameError: no such fit.
     """
     user_splits.check_name(name)
     if table is None:
@@ -120,6 +123,7 @@ def plan_ingest(
         labelled=table is not None,
         purpose=user_splits.PURPOSES[0],
         inverted=inverted,
+        fit=check_fit(fit),
         source=source.title,
         skipped=len(source.refused),
         left_out=dict(sorted(out.items())),
@@ -203,8 +207,14 @@ def pixels_of(entry: Entry, data: bytes, about: UserSplit) -> NDArray[np.uint8]:
     Raises:
         ImageError: the bytes are not an image; the sentence names the file.
     """
-    pixels = read_input(entry.name, data, size=about.size, channels=about.channels)
-    return 255 - pixels if about.inverted else pixels
+    return read_input(
+        entry.name,
+        data,
+        size=about.size,
+        channels=about.channels,
+        fit=about.fit,
+        inverted=about.inverted,
+    )
 
 
 def drafts(network: str) -> list[Path]:

@@ -4,12 +4,30 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hybrid.data.images import read_image
 from hybrid.errors import UnknownNameError
 
-__all__ = ["NORMALISATION", "mean_and_deviation", "normalise", "preprocess", "read_input"]
+__all__ = [
+    "CROP",
+    "FITS",
+    "NORMALISATION",
+    "check_fit",
+    "mean_and_deviation",
+    "normalise",
+    "preprocess",
+    "read_input",
+    "seen_box",
+]
+
+# How a picture that is not square becomes one.
+CROP, LETTERBOX = "crop", "letterbox"
+FITS = {
+    CROP: "the largest square in its middle",
+    "stretch": "all of it, distorted to a square",
+    LETTERBOX: "all of it, with black bars",
+}
 
 # Mean and standard deviation per channel of each data set's train split, pixels in [0, 1].
 NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -24,33 +42,81 @@ _FOLDERS = {
 }
 
 
-def read_input(name: str, content: bytes, *, size: int, channels: int) -> NDArray[np.uint8]:
+def check_fit(fit: str) -> str:
+    """The name of a fit, if there is one.
+
+    Raises:
+        UnknownNameError: no such fit.
+    """
+    if fit not in FITS:
+        raise UnknownNameError("fit", fit, FITS)
+    return fit
+
+
+def read_input(
+    name: str,
+    content: bytes,
+    *,
+    size: int,
+    channels: int,
+    fit: str = CROP,
+    inverted: bool = False,
+) -> NDArray[np.uint8]:
     """An image file as a network sees it: uint8 (size, size, channels).
 
     Args:
         name: of the file, for the error's sentence.
         channels: 1 (grey) or 3 (RGB).
+        fit, inverted: as for `preprocess`.
 
     Raises:
         ImageError: the content is not an image; the sentence names the file.
     """
-    return preprocess(read_image(name, content, size=size), size, channels)
+    picture = read_image(name, content, size=size)
+    return preprocess(picture, size, channels, fit=fit, inverted=inverted)
 
 
-def preprocess(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
-    """The largest centred square of `picture`, resized: uint8 (size, size, channels).
+def preprocess(
+    picture: Image.Image, size: int, channels: int, *, fit: str = CROP, inverted: bool = False
+) -> NDArray[np.uint8]:
+    """`picture` as a square of the network's size: uint8 (size, size, channels).
 
     A picture that already has the network's size passes unchanged, bit for bit.
 
     Args:
         picture: any mode Pillow converts to RGB or grey.
         channels: 1 (grey) or 3 (RGB).
+        fit: a name in `FITS`. The bars of a letterbox are black.
+        inverted: exchange light and dark.
     """
-    square = _centre_square(picture.convert("RGB" if channels == 3 else "L"))
-    if square.width != size:
+    whole = picture.convert("RGB" if channels == 3 else "L")
+    if inverted:
+        whole = ImageOps.invert(whole)
+    part = whole.crop(seen_box(whole.size)) if fit == CROP else whole
+    wide, high = (size, size)
+    if fit == LETTERBOX:
+        longest = max(whole.size)
+        wide, high = (max(1, round(size * side / longest)) for side in whole.size)
+    if part.size != (wide, high):
         # Lanczos widens its window when it shrinks, so a large photograph does not alias.
-        square = square.resize((size, size), Image.Resampling.LANCZOS)
-    return np.asarray(square, dtype=np.uint8).reshape(size, size, channels).copy()
+        part = part.resize((wide, high), Image.Resampling.LANCZOS)
+    if (wide, high) != (size, size):
+        bars = Image.new(part.mode, (size, size))
+        bars.paste(part, ((size - wide) // 2, (size - high) // 2))
+        part = bars
+    return np.asarray(part, dtype=np.uint8).reshape(size, size, channels).copy()
+
+
+def seen_box(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The largest centred square of a picture: left, top, right, bottom.
+
+    >>> seen_box((300, 100))
+    (100, 0, 200, 100)
+    """
+    width, height = size
+    side = min(size)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
 
 
 def normalise(images: NDArray[np.uint8], dataset: str) -> NDArray[np.float32]:
@@ -79,9 +145,3 @@ def mean_and_deviation(
     if not Path(dataset).is_absolute():
         raise UnknownNameError("data set", dataset, NORMALISATION)
     return _FOLDERS[channels]
-
-
-def _centre_square(picture: Image.Image) -> Image.Image:
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))

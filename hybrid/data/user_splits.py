@@ -70,6 +70,7 @@ class UserSplit:
         purpose: "report", or "tune" and "certify" for two halves of the same images.
         division: the same for both halves of one division; empty if it is not a half.
         inverted: light and dark were exchanged.
+        fit: how pictures that are not square became so, a name in `preprocess.FITS`.
         source: where the images came from, in words.
         skipped: how many files could not be read.
         left_out: word → number of images with it that were left out, because it has no class.
@@ -93,6 +94,7 @@ class UserSplit:
     part_samples: tuple[int, ...] = ()
     key: str = ""
     division: str = ""
+    fit: str = "crop"
 
 
 def folder() -> Path:

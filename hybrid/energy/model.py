@@ -5,9 +5,11 @@ This module does not know how a network is run or how many samples take each exi
 A sample that leaves at exit e pays for the stages and all exit heads up to e; one that takes the
 final exit pays for every layer. Scopes:
 
-    compute           MACs on both sides of the cut, at the prices of one hardware profile
+    compute           MACs on both sides of the cut; the radio is left out
     compute + memory  plus memory: each layer reads weights and inputs and writes outputs once
     device            edge compute + memory + radio; the cloud uses no battery energy
+
+The cloud is priced like the device, unless it is given a profile of its own.
 """
 
 from collections.abc import Sequence
@@ -94,12 +96,21 @@ def check_scope(scope: str) -> str:
     return scope
 
 
-def layer_energy_pj(layer: Layer, profile: Profile, scope: str) -> float:
-    """Energy to run one layer on one sample; in the scope `device`, a cloud layer is free."""
-    if check_scope(scope) == "device" and layer.segment == "cloud":
-        return 0.0
+def layer_energy_pj(
+    layer: Layer, profile: Profile, scope: str, cloud: Profile | None = None
+) -> float:
+    """Energy to run one layer on one sample; in the scope `device`, a cloud layer is free.
+
+    Args:
+        profile: of the device.
+        cloud: of the cloud; the device's by default.
+    """
+    if layer.segment == "cloud":
+        if check_scope(scope) == "device":
+            return 0.0
+        profile = cloud or profile
     compute = layer.macs * profile.mac_pj(layer.weight_bits, layer.activation_bits, layer.fan_in)
-    if scope == "compute":
+    if check_scope(scope) == "compute":
         return compute
     # Outputs are written at the width this layer computes with. The next layer's quantizer may
     # narrow them; its extra read is not priced.
@@ -121,6 +132,7 @@ def costs(
     link: Link,
     scope: str,
     radio: bool,
+    cloud: Profile | None = None,
 ) -> ExitCosts:
     """Costs of one sample at each exit.
 
@@ -128,6 +140,7 @@ def costs(
         layers: the census of the whole network.
         exits: number of early exits.
         uplink_bytes: payload and header of one sample sent to the cloud.
+        profile, cloud: of the device and of the cloud; the cloud has the device's by default.
         radio: False if nothing is sent, as in a static network: all its layers are edge layers.
     """
     payload = float(uplink_bytes) if radio else 0.0
@@ -135,10 +148,11 @@ def costs(
     for taken in range(exits + 1):
         run = [layer for layer in layers if _runs(layer, layers, taken=taken, exits=exits)]
         sent = payload if taken == exits else 0.0
-        layers_pj = sum(layer_energy_pj(layer, profile, scope) for layer in run)
+        layers_pj = sum(layer_energy_pj(layer, profile, scope, cloud) for layer in run)
         energy_pj.append(layers_pj + _radio_pj(sent, link, scope))
         travel_ms = link.round_trip_ms + link.transfer_ms(sent) if radio and taken == exits else 0.0
-        latency_ms.append(sum(_layer_ms(layer, profile) for layer in run) + travel_ms)
+        layers_ms = sum(_layer_ms(layer, profile, cloud) for layer in run)
+        latency_ms.append(layers_ms + travel_ms)
     return ExitCosts(
         energy_pj=tuple(energy_pj),
         latency_ms=tuple(latency_ms),
@@ -156,6 +170,7 @@ def by_part(
     link: Link,
     scope: str,
     radio: bool,
+    cloud: Profile | None = None,
 ) -> dict[str, float]:
     """Mean energy per sample of each part, in pJ; the values sum to the mean of `costs`.
 
@@ -164,6 +179,7 @@ def by_part(
 
     Args:
         exit_fractions: share of the samples that take each exit, the final exit last.
+        profile, cloud: as in `costs`.
     """
     parts: dict[str, float] = {}
     for layer in layers:
@@ -173,7 +189,7 @@ def by_part(
             if _runs(layer, layers, taken=taken, exits=exits)
         )
         part = _part(layer)
-        parts[part] = parts.get(part, 0.0) + share * layer_energy_pj(layer, profile, scope)
+        parts[part] = parts.get(part, 0.0) + share * layer_energy_pj(layer, profile, scope, cloud)
     sent = uplink_bytes * exit_fractions[-1] if radio else 0.0
     ends = {"heads": 0.0, "radio": 0.0, "cloud": 0.0}
     last = {part: parts.pop(part, 0.0) for part in ends}
@@ -208,9 +224,9 @@ def _radio_pj(uplink_bytes: float, link: Link, scope: str) -> float:
     return link.energy_pj(uplink_bytes) if scope == "device" else 0.0
 
 
-def _layer_ms(layer: Layer, profile: Profile) -> float:
+def _layer_ms(layer: Layer, profile: Profile, cloud: Profile | None) -> float:
     if layer.segment == "cloud":
-        return layer.macs / profile.cloud_macs_per_second * 1000
+        return layer.macs / (cloud or profile).cloud_macs_per_second * 1000
     return layer.macs / profile.edge_macs_per_second(layer.bits) * 1000
 
 

@@ -65,8 +65,12 @@ class LiveRequest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecentImage:
-    """An image that left. image: uint8 (h, w, channels); label, answer: classes."""
+    """An image that left.
 
+    position: in the split. image: uint8 (h, w, channels). label, answer: classes.
+    """
+
+    position: int
     image: NDArray[np.uint8]
     label: int
     answer: int
@@ -315,7 +319,7 @@ class _Tally:
 
     def __init__(self, dataset: Dataset, exits: int, stages: int) -> None:
         samples = len(dataset.labels)
-        self._dataset = dataset
+        self._dataset, self._rows = dataset, order(samples)
         self._done = self._correct = self._full_images = 0
         self._seconds = self._full_seconds = self._full_images_seconds = 0.0
         self._exits = np.zeros(samples, np.int64)
@@ -366,6 +370,7 @@ class _Tally:
                 position = self._done + place
                 recent.appendleft(
                     RecentImage(
+                        position=int(self._rows[position]),
                         image=self._dataset.images[position].copy(),
                         label=int(self._dataset.labels[position]),
                         answer=int(inference.classes[place]),

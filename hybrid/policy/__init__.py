@@ -14,7 +14,8 @@ from hybrid.policy.curves import (
     sweep,
     threshold_grid,
 )
-from hybrid.policy.frontiers import Frontier, evenly, frontier, frontier_on
+from hybrid.policy.frontiers import Frontier, evenly, frontier, frontier_on, undominated
+from hybrid.policy.intervals import Interval, of_few, wilson
 from hybrid.policy.points import (
     OperatingPoint,
     Outcome,
@@ -31,6 +32,7 @@ __all__ = [
     "GRID",
     "AllPoints",
     "Frontier",
+    "Interval",
     "OperatingPoint",
     "Outcome",
     "PerClass",
@@ -43,10 +45,13 @@ __all__ = [
     "frontier",
     "frontier_on",
     "mean_cost",
+    "of_few",
     "operating_point",
     "outcome",
     "payload",
     "per_class",
     "sweep",
     "threshold_grid",
+    "undominated",
+    "wilson",
 ]

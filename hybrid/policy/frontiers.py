@@ -9,7 +9,7 @@ from hybrid.energy import ExitCosts
 from hybrid.policy.curves import AllPoints
 from hybrid.policy.points import Counts, Floats, TraceLike, mean_cost, outcome
 
-__all__ = ["Frontier", "evenly", "frontier", "frontier_on"]
+__all__ = ["Frontier", "evenly", "frontier", "frontier_on", "undominated"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +59,38 @@ def frontier_on(
         edge_fraction=np.array([one.edge_fraction for one in outcomes])[order],
         accuracy=np.array([one.accuracy for one in outcomes])[order],
     )
+
+
+def undominated(points: AllPoints) -> AllPoints:
+    """Of all combinations of thresholds, those that can be on a frontier whatever the prices are.
+
+    Lower thresholds never let a sample go further. So a point is left out if another one, none of
+    whose thresholds is higher, is at least as accurate: it is at least as cheap too, provided that
+    no exit costs less than one before it.
+
+    Args:
+        points: of grids in which no threshold is given twice.
+    """
+    shape = [len(np.unique(column)) for column in points.thresholds.T]
+    right = points.correct_counts.sum(axis=-1).reshape(shape)
+    best = right
+    for axis in range(len(shape)):
+        best = np.maximum.accumulate(best, axis=axis)
+    better = np.ones(shape, np.bool_)
+    for axis in range(len(shape)):
+        after, before = _shifted(axis, 1, None), _shifted(axis, None, -1)
+        better[after] &= right[after] > best[before]
+    kept = better.ravel()
+    return AllPoints(
+        thresholds=points.thresholds[kept],
+        exit_counts=points.exit_counts[kept],
+        correct_counts=points.correct_counts[kept],
+    )
+
+
+def _shifted(axis: int, start: int | None, stop: int | None) -> tuple[slice, ...]:
+    """Everything along the first axes, and from start to stop along this one."""
+    return (*(slice(None) for _ in range(axis)), slice(start, stop))
 
 
 def frontier(energy_pj: npt.ArrayLike, accuracy: npt.ArrayLike) -> Counts:

@@ -75,7 +75,12 @@ class Outcome:
     @property
     def accuracy(self) -> float:
         """Fraction that is correct at the exit it takes."""
-        return sum(self.correct_counts) / self.samples if self.labelled else math.nan
+        return self.correct / self.samples if self.labelled else math.nan
+
+    @property
+    def correct(self) -> int:
+        """How many samples are correct at the exit they take."""
+        return sum(self.correct_counts)
 
     @property
     def final_exit_accuracy(self) -> float:

@@ -1,59 +1,51 @@
 """A choice in words: names, reasons and certificates, for page, report and command line."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from hybrid.certificates import rounded_up
 from hybrid.choosing import (
     Answer,
+    Figures,
     Limits,
     Point,
     ProfileCheck,
     Proof,
     RankedCandidate,
-    Violation,
+    at_least,
     taken_from,
 )
 from hybrid.text import numbers
+from hybrid.text.candidate import (
+    FIGURES,
+    days,
+    figure,
+    lower,
+    name,
+    percent,
+    reason,
+    shortest,
+    takes,
+    thresholds,
+    violated,
+)
 
 __all__ = [
-    "FIGURES",
     "apart",
     "asked",
     "certificate",
+    "column",
     "counted",
-    "days",
-    "figure",
     "headline",
-    "how",
-    "name",
     "notes",
     "on_images",
     "on_test",
+    "on_tune",
     "place",
-    "reason",
     "rows",
-    "short",
     "survival",
-    "thresholds",
     "verdict",
 ]
 
-FIGURES = {
-    "loss_points": "Accuracy lost",
-    "energy_uj": "Energy per image",
-    "latency_ms": "Mean latency",
-    "uplink_bytes": "Uplink per image",
-    "edge_memory_kib": "Edge memory",
-    "days": "Battery lasts",
-}
-_MODES = {
-    "cloud": "every image to the cloud",
-    "edge": "hybrid {bits} bit, edge only",
-    "hybrid": "hybrid {bits} bit",
-    "static": "static {bits} bit on the device",
-}
-_BATTERY_YEARS = 20
 _BATTERY = (
     "The battery life covers these images only. Standby, the camera and self-discharge shorten it, "
     "often to a fraction."
@@ -62,109 +54,52 @@ _UNLABELLED = (
     "These images have no labels, so every answer that differs from the full-precision twin's "
     "counts as lost. The accuracy lost is at most that share."
 )
-_WINS = {
-    "cloud": "Nothing is computed on the device: it sends every raw image, and the full-precision "
-    "network in the cloud answers.",
-    "edge": "The cloud is never used: the last exit on the device answers all images that no "
-    "earlier exit has answered.",
-    "hybrid": "Confident images are answered on the device, the others in the cloud.",
-    "static": "No early exits and no cloud: the static network on the device needs less energy "
-    "than any cut network that meets the limits.",
-}
-
-
-def name(point: Point) -> str:
-    """The name of a point.
-
-    In the cloud mode the bit width is always 32, so it is left out.
-    """
-    return f"{point.network}, {_MODES[point.mode].format(bits=point.bits)}"
-
-
-def how(point: Point) -> str:
-    """One sentence: which part answers where."""
-    return _WINS[point.mode]
-
-
-def thresholds(values: Sequence[float]) -> str:
-    """Thresholds with as many digits as they have, never in powers of ten.
-
-    >>> thresholds((0.9, 0.94831, 0.0))
-    '0.9, 0.94831, 0'
-    """
-    return ", ".join(f"{value:.8f}".rstrip("0").rstrip(".") for value in values)
-
-
-def figure(key: str, value: float) -> str:
-    """A figure with its unit, by the name of its limit."""
-    if key == "loss_points":
-        return f"{numbers.fixed(value, 2)} points"
-    if key == "energy_uj":
-        return numbers.energy(1e6 * value)
-    if key == "latency_ms":
-        return numbers.latency(value)
-    if key == "uplink_bytes":
-        return numbers.kilobytes(value)
-    if key == "edge_memory_kib":
-        return f"{numbers.significant(value)} KiB"
-    return days(value)
-
-
-def days(value: float) -> str:
-    """How long a battery lasts; whole days, rounded down, from ten on.
-
-    No battery keeps its charge for decades, so beyond 20 years no number is given.
-
-    >>> days(214.9), days(2.55), days(1e6)
-    ('214 days', '2.5 days', '20+ years')
-    """
-    if value > _BATTERY_YEARS * 365:
-        return f"{_BATTERY_YEARS}+ years"
-    whole = math.floor(value) if value >= 10 else math.floor(10 * value) / 10
-    return f"{whole:,} {'day' if whole == 1 else 'days'}"
+_ACCURACY = (
+    "Accuracy limits are checked on the tuning images and are not certified. Only the accuracy "
+    "lost is."
+)
 
 
 def asked(limits: Limits) -> str:
     """The limits as one line."""
-    parts = [f"{FIGURES[key].lower()} ≤ {figure(key, value)}"
-             for key, value in limits.on_figures.items() if key != "days"]  # fmt: skip
+    parts = [
+        f"{lower(FIGURES[key])} {'≥' if at_least(key) else '≤'} {figure(key, value)}"
+        for key, value in limits.on_figures.items()
+    ]
     if limits.certified:
         assert limits.confidence is not None
-        parts[0] += f" ({_percent(limits.confidence)} confidence)"
-    if limits.min_days is not None:
-        parts.append(f"battery lasts ≥ {days(limits.min_days)}")
+        parts[0] += f" ({percent(limits.confidence)} confidence)"
+    if limits.uncertified:
+        parts[0] += " (on the tuning images, not certified)"
     return ", ".join(parts) or "no limits"
 
 
 def on_images(answer: Answer) -> str:
     """Which images were used to choose, to certify and to report."""
     splits = taken_from(answer.images)
+    certify = f", certified on {splits['certify']}" if answer.proof is not None else ""
     report = f", reported on {splits['test']}" if "test" in splits else ""
-    return f"Chosen on {splits['tune']}, certified on {splits['certify']}{report}."
+    return f"Chosen on {splits['tune']}{certify}{report}."
 
 
 def headline(answer: Answer) -> str:
     """The answer in one sentence."""
-    if answer.best is None:
-        assert answer.nearest_miss is not None
-        miss = answer.nearest_miss
-        return (
-            f"No candidate meets all limits. The nearest miss is {name(miss.point)}: "
-            f"{reason(miss)}."
-        )
     best = answer.best
-    at = f" at thresholds {thresholds(best.thresholds)}" if best.thresholds else ""
-    spent = numbers.energy(best.tune.energy_pj)
-    lasts = "" if best.tune.days is None else f", and the battery lasts {days(best.tune.days)}"
-    return (
-        f"{name(best)}{at}: {spent} per image ({answer.scope}), the least of all candidates that "
-        f"meet the limits{lasts}."
-    )
+    if best is not None:
+        at = f" at thresholds {thresholds(best.thresholds)}" if best.thresholds else ""
+        return (
+            f"{name(best)}{at}: {numbers.energy(best.shown.energy_pj)} per image ({answer.scope})."
+        )
+    if answer.without is not None:
+        return _only_uncertified(answer)
+    assert answer.nearest_miss is not None
+    miss = answer.nearest_miss
+    return f"No network meets all limits. The nearest miss is {name(miss.point)}: {reason(miss)}."
 
 
 def certificate(proof: Proof, best: Point, limits: Limits) -> str:
     """The certificate in words. A bound is rounded up, so that the printed number holds too."""
-    confidence = _percent(proof.confidence)
+    confidence = percent(proof.confidence)
     network, variant = proof.reference
     against = f"running {variant} of {network} on every image"
     if (best.network, best.variant) == proof.reference:
@@ -175,22 +110,17 @@ def certificate(proof: Proof, best: Point, limits: Limits) -> str:
         claim = f"it gains at least {numbers.fixed(-bound, 1)} points of accuracy"
     else:
         points = "point" if bound == 1 else "points"
-        claim = f"it loses at most {_short(bound)} {points} of accuracy"
+        claim = f"it loses at most {shortest(bound)} {points} of accuracy"
     shared = (
         ""
         if proof.comparisons == 1
-        else f" The {_percent(1 - proof.confidence)} risk of error is divided among the "
-        f"{proof.comparisons} candidates tested."
+        else f" The {percent(1 - proof.confidence)} risk of error is divided among "
+        f"{proof.comparisons} paths of points that were fixed on the tuning images."
     )
     return (
         f"With {confidence} confidence, {claim} compared with {against}, on images like these "
         f"{images}.{shared}"
     )
-
-
-def reason(ranked: RankedCandidate) -> str:
-    """Why a candidate was left out: each limit that it violates."""
-    return "; ".join(map(_violated, ranked.violations)) or "meets all limits"
 
 
 def place(ranked: RankedCandidate, answer: Answer) -> str:
@@ -211,7 +141,6 @@ def on_test(answer: Answer) -> str:
     """Figures on images that were not used for choosing, and the limits violated there."""
     point = answer.best
     assert point is not None
-    limits = answer.limits
     if point.test is None:
         return (
             "All these images were used to choose or to certify; none are left to report on."
@@ -221,18 +150,29 @@ def on_test(answer: Answer) -> str:
     seen = point.test
     found = (
         f"On the {numbers.count(seen.samples)} test images, which were not used for choosing: "
-        f"{numbers.percent(seen.accuracy, 2)} correct, {figure('loss_points', seen.loss_points)} "
-        f"lost, {numbers.energy(seen.energy_pj)} per image"
+        f"{_main_figures(seen)}"
     )
     broken = [
-        f"{FIGURES[key].lower()} {figure(key, seen.by_limit[key])} (limit {figure(key, allowed)})"
-        for key, allowed in limits.on_figures.items()
-        if (seen.by_limit[key] < allowed if key == "days" else seen.by_limit[key] > allowed)
+        f"{lower(FIGURES[key])} {figure(key, seen.by_limit[key])} (limit {figure(key, allowed)})"
+        for key, allowed in answer.limits.on_figures.items()
+        if (seen.by_limit[key] < allowed if at_least(key) else seen.by_limit[key] > allowed)
     ]
     return (
         f"{found}. Violated there: {' and '.join(broken)}."
         if broken
         else f"{found}. All limits are met there too."
+    )
+
+
+def on_tune(answer: Answer) -> str:
+    """Figures on the images that the point was chosen by, in one sentence."""
+    point = answer.best
+    assert point is not None
+    seen = point.tune
+    lasts = "" if seen.days is None else f", and the battery lasts {days(seen.days)}"
+    return (
+        f"On the {numbers.count(seen.samples)} tuning images, by which it was chosen: "
+        f"{_main_figures(seen)}{lasts}."
     )
 
 
@@ -270,29 +210,27 @@ def notes(answer: Answer) -> tuple[str, ...]:
         found = (_BATTERY, *found)
     if not answer.labelled:
         found = (_UNLABELLED, *found)
+    if {"accuracy_percent", "class_accuracy_percent"} & set(answer.limits.on_figures):
+        found = (_ACCURACY, *found)
     return found
 
 
-def rows(points: Mapping[str, Point]) -> list[dict[str, str]]:
+def column(key: str, scope: str) -> str:
+    """The name of a figure as a column's head; an energy is named with its scope."""
+    return f"{FIGURES[key]} ({scope})" if key == "energy_uj" else FIGURES[key]
+
+
+def rows(points: Mapping[str, Point], scope: str) -> list[dict[str, str]]:
     """One row per point for a table: its name and its figures on tune."""
     return [
         {"": place, "Point": name(point), "Thresholds": thresholds(point.thresholds) or "none"}
         | {
-            words: figure(key, point.tune.by_limit[key])
-            for key, words in FIGURES.items()
+            column(key, scope): figure(key, point.tune.by_limit[key])
+            for key in FIGURES
             if key in point.tune.by_limit
         }
         for place, point in points.items()
     ]
-
-
-def short(point: Point) -> str:
-    """A point in one line: its name, its energy, and the accuracy it loses on tune."""
-    at = f" at {thresholds(point.thresholds)}" if point.thresholds else ""
-    lost = figure("loss_points", point.tune.loss_points)
-    return (
-        f"{name(point)}{at}: {numbers.energy(point.tune.energy_pj)} per image, {lost} lost on tune"
-    )
 
 
 def verdict(one: ProfileCheck) -> str:
@@ -303,8 +241,8 @@ def verdict(one: ProfileCheck) -> str:
         return f"the same choice, {numbers.energy(one.own.tune.energy_pj)} per image"
     instead = f"{name(one.best)} is chosen, {numbers.energy(one.best.tune.energy_pj)} per image"
     first = f"the first choice needs {numbers.energy(one.own.tune.energy_pj)}"
-    violated = "; ".join(map(_violated, one.violations))
-    return f"{instead}; {first}" + (f" and violates a limit: {violated}" if violated else "")
+    over = "; ".join(map(violated, one.violations))
+    return f"{instead}; {first}" + (f" and violates a limit: {over}" if over else "")
 
 
 def survival(found: Sequence[ProfileCheck], first: Point) -> str:
@@ -319,37 +257,21 @@ def survival(found: Sequence[ProfileCheck], first: Point) -> str:
     )
 
 
-def _violated(violation: Violation) -> str:
-    allowed = figure(violation.limit, violation.allowed)
-    if violation.limit == "days":
-        return f"the battery lasts {days(violation.value)} (at least {allowed} required)"
-    if math.isinf(violation.value):
-        return "the accuracy lost cannot be certified: there is no trace of the certify split"
-    value = figure(violation.limit, violation.value)
-    if value == allowed:  # both rounded
-        value = f"just over {value}"
-    if violation.certified:
-        return f"can be certified to lose at most {value} (limit {allowed}){_too_few(violation)}"
-    if violation.limit == "loss_points":
-        return f"loses {value} (limit {allowed})"
-    return f"{FIGURES[violation.limit].lower()} {value} (limit {allowed})"
-
-
-def _too_few(violation: Violation) -> str:
-    """Why no point could have been certified on so few images."""
-    if violation.fewest is None:
-        return "; no number of images can certify so small a loss"
-    if violation.samples >= violation.fewest:
-        return ""
-    return (
-        f"; {numbers.count(violation.samples)} images are too few: certifying this loss takes at "
-        f"least {numbers.count(violation.fewest)}, even with no errors"
+def _only_uncertified(answer: Answer) -> str:
+    """That there are points within the limits, but none that can be certified."""
+    ruled_out = answer.uncertifiable
+    nearest = ruled_out[0]
+    meet = (
+        f"{name(nearest.point)} meets every limit on the tuning images and cannot be certified"
+        if len(ruled_out) == 1
+        else f"{len(ruled_out)} candidates meet every limit on the tuning images and cannot be "
+        f"certified. The nearest is {name(nearest.point)}"
     )
+    return f"{meet} ({takes(nearest)})."
 
 
-def _percent(fraction: float) -> str:
-    return f"{_short(100 * fraction)} %"
-
-
-def _short(value: float) -> str:
-    return f"{round(value, 6):g}"
+def _main_figures(seen: Figures) -> str:
+    return (
+        f"{numbers.percent(seen.accuracy, 2)} correct, {figure('loss_points', seen.loss_points)} "
+        f"lost, {numbers.energy(seen.energy_pj)} per image"
+    )

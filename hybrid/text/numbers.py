@@ -100,7 +100,9 @@ FORMATS: dict[str, Format] = {
         units=(Unit(suffix=" B"), Unit(suffix=" kB", at_least=1000.0, per=1000.0)),
     ),
     "ratio": Format(units=(Unit(suffix="×"),)),
+    "tenths": Format(units=(Unit(suffix="", per=10.0),), digits=1),  # of whole tenths
     "count": Format(digits=0, grouped=True),
+    "bits": Format(units=(Unit(suffix=" bit"), Unit(suffix=" bits", at_least=2.0)), digits=0),
     "significant": Format(),
 }
 

@@ -4,18 +4,17 @@ Each text is a template that `hybrid.text.numbers.fill` completes with `values` 
 Explore's script in the browser completes the same templates while a slider is dragged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hybrid.energy import ExitCosts
-from hybrid.policy import OperatingPoint, Outcome
+from hybrid.policy import OperatingPoint, Outcome, of_few, wilson
 from hybrid.quant.levels import FULL_PRECISION
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 
 __all__ = [
-    "SPOKEN",
-    "SPOKEN_UNLABELLED",
+    "INTERVAL",
     "UNLABELLED",
     "Headline",
     "against",
@@ -24,6 +23,10 @@ __all__ = [
     "headline_templates",
     "headlines",
     "honest",
+    "interval",
+    "reach",
+    "reach_templates",
+    "spoken_template",
     "unlabelled_note",
     "values",
     "verdict",
@@ -35,22 +38,21 @@ UNLABELLED = (
     "answered as the cloud would answer them. Early exits cost at most as much accuracy as the "
     "share on which the two differ."
 )
-# One sentence for a screen reader, each time a slider comes to rest.
-SPOKEN = (
-    "{edge_fraction:percent} answered at the edge, accuracy {accuracy:percent_2}, "
-    "{energy_pj:energy} per image"
-)
-SPOKEN_UNLABELLED = (
-    "{edge_fraction:percent} answered at the edge, accuracy unknown, {energy_pj:energy} per image"
+# Below the headlines, where the accuracy is that of few images.
+INTERVAL = (
+    "{samples:count} images are few: with 95 % confidence, the accuracy on images like these is "
+    "between {accuracy_low:percent} and {accuracy_high:percent}."
 )
 _UNLABELLED_NOTE = "{error:percent_2} differ"
 
 
-class Baseline(Protocol):
-    """A static network as the verdict reads it."""
+class Alternative(Protocol):
+    """Another point of the page as the verdict reads it."""
 
     @property
     def bits(self) -> int: ...
+    @property
+    def is_static(self) -> bool: ...
     @property
     def accuracy(self) -> float: ...
     @property
@@ -101,23 +103,27 @@ def headline_templates(
             label="Accuracy",
             value="{accuracy:percent_2}" if labelled else "unknown",
             note=_accuracy_note(twin_accuracy, labelled=labelled),
-            help="Share of correct answers, each from the exit at which the image stops. Below: "
-            "the difference from the full-precision twin in percentage points.",
+            help=glossary.define(
+                "twin",
+                note="Share of correct answers, each from the exit at which the image stops. "
+                "Below: the difference from the full-precision twin in percentage points.",
+            ),
         ),
         Headline(
             key="energy",
             label="Energy per image",
             value="{energy_pj:energy}",
-            note=f"{against(scope)} {numbers.energy(twin_energy_pj)}",
+            note=scope,
             help="Mean over all images, for the scope and the energy model selected on the left. "
-            f"Below: the energy of {whole}.",
+            f"The energy of {whole} is {numbers.energy(twin_energy_pj)}.",
         ),
         Headline(
             key="reduction",
             label="Energy reduction",
             value="{reduction:ratio}",
             note=scope,
-            help=f"The energy of {whole}, divided by the energy per image here.",
+            help=f"The energy of {whole}, {numbers.energy(twin_energy_pj)}, divided by the energy "
+            "per image here.",
         ),
         Headline(
             key="latency",
@@ -132,7 +138,11 @@ def headline_templates(
             label="Uplink per image",
             value="{uplink_bytes:bytes}",
             note=f"raw image {numbers.kilobytes(image_bytes)}",
-            help="Mean number of bytes sent to the cloud. Images answered at the edge send none.",
+            help=glossary.define(
+                "uplink",
+                note="Mean number of bytes sent to the cloud. Images answered at the edge send "
+                "none.",
+            ),
         ),
     )
 
@@ -173,6 +183,22 @@ def values(point: OperatingPoint) -> dict[str, float]:
     }
 
 
+def interval(point: OperatingPoint, *, labelled: bool) -> str:
+    """The interval of the accuracy in a sentence; empty if it is unknown or of many images."""
+    outcome = point.outcome
+    few = labelled and of_few(outcome.correct, outcome.samples)
+    return numbers.fill(INTERVAL, values(point)) if few else ""
+
+
+def spoken_template(scope: str, *, labelled: bool = True) -> str:
+    """One sentence for a screen reader, each time a slider comes to rest."""
+    accuracy = "{accuracy:percent_2}" if labelled else "unknown"
+    return (
+        f"{{edge_fraction:percent}} answered at the edge, accuracy {accuracy}, "
+        f"{{energy_pj:energy}} per image ({scope})"
+    )
+
+
 def unlabelled_note(agreement: float) -> str:
     """Note below an unknown accuracy: how many answers are not the final exit's.
 
@@ -207,63 +233,112 @@ def flow_labels(outcome: Outcome, exits: Sequence[str], *, labelled: bool = True
     return [numbers.fill(one, known) for one in flow_templates(exits, labelled=labelled)]
 
 
-def verdict(
-    point: OperatingPoint, baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
-) -> str:
-    """Which static network is both more accurate and cheaper, if any is."""
-    beaten, unbeaten = verdict_templates(baselines, scope=scope, labelled=labelled)
-    accuracy = point.outcome.accuracy
-    better = [
-        one for one in baselines if one.accuracy > accuracy and one.energy_pj < point.energy_pj
+def reach_templates(exits: Sequence[str], *, together: bool = False) -> list[str]:
+    """How many images reach each early exit, by how many of the exits are reached at all.
+
+    Args:
+        exits: names of the early exits.
+        together: one slider moves all thresholds, so it always matters.
+    """
+    counts = " · ".join(f"{name}: {{reached_{i}:count}}" for i, name in enumerate(exits))
+    texts = [f"Images that reach each exit: {counts}."] * (len(exits) + 1)
+    if together:
+        return texts
+    return [
+        text + (_unreached(exits[number:]) if number < len(exits) else "")
+        for number, text in enumerate(texts)
     ]
-    if not labelled or not better:
-        return unbeaten
-    best = max(better, key=lambda baseline: baseline.accuracy)
+
+
+def reach(outcome: Outcome, exits: Sequence[str], *, together: bool = False) -> str:
+    """`reach_templates` with the numbers of an outcome."""
+    known = _outcome_values(outcome)
+    reached = sum(known[f"reached_{i}"] > 0 for i in range(len(exits)))
+    return numbers.fill(reach_templates(exits, together=together)[reached], known)
+
+
+def _unreached(exits: Sequence[str]) -> str:
+    sliders = "its slider changes" if len(exits) == 1 else "their sliders change"
+    named = " or ".join(part for part in (", ".join(exits[:-1]), exits[-1]) if part)
+    return f" No image reaches {named} at these thresholds, so {sliders} nothing."
+
+
+def verdict(
+    point: OperatingPoint,
+    better: Alternative | None,
+    *,
+    static_bits: Collection[int],
+    scope: str,
+    labelled: bool = True,
+) -> str:
+    """Whether another point of the page reaches this accuracy with less energy, and which.
+
+    Args:
+        better: that point; None if there is none.
+        static_bits, scope, labelled: as for `verdict_templates`.
+    """
+    templates = verdict_templates(static_bits, scope=scope, labelled=labelled)
+    if better is None:
+        return templates["none"]
     named = {
-        "best_bits": best.bits,
-        "best_accuracy": best.accuracy,
-        "best_energy_pj": best.energy_pj,
+        "better_bits": better.bits,
+        "better_accuracy": better.accuracy,
+        "better_energy_pj": better.energy_pj,
     }
-    return numbers.fill(beaten, values(point) | named)
+    return numbers.fill(
+        templates["static" if better.is_static else "hybrid"], values(point) | named
+    )
 
 
 def verdict_templates(
-    baselines: Sequence[Baseline], *, scope: str, labelled: bool = True
-) -> tuple[str, str]:
-    """The verdict if a static network beats the point, and the verdict if none does."""
-    beaten = (
-        "The static {best_bits:count}-bit network beats this point on both accuracy and energy: "
-        f"{{best_accuracy:percent_2}} at {{best_energy_pj:energy}} per image ({scope}), against "
-        "{accuracy:percent_2} at {energy_pj:energy}."
+    static_bits: Collection[int], *, scope: str, labelled: bool = True
+) -> dict[str, str]:
+    """The verdict by what the better point is: a hybrid, a static network, or none.
+
+    Args:
+        static_bits: bit widths of the static networks on the page.
+        labelled: False if the accuracy is unknown; then nothing is compared.
+    """
+    figures = (
+        f"{{better_accuracy:percent_2}} at {{better_energy_pj:energy}} per image ({scope}), "
+        "against {accuracy:percent_2} at {energy_pj:energy} here."
     )
-    return beaten, _unbeaten(baselines, scope=scope, labelled=labelled)
+    return {
+        "hybrid": f"With {{better_bits:bits}} and well-chosen thresholds you get {figures}",
+        "static": f"The static {{better_bits:count}}-bit network gives {figures}",
+        "none": _none_better(static_bits, scope=scope) if labelled else UNLABELLED,
+    }
 
 
-def _unbeaten(baselines: Sequence[Baseline], *, scope: str, labelled: bool) -> str:
-    if not labelled:
-        return UNLABELLED
-    if not baselines:
-        return "No static network is recorded here to compare this point with."
-    if all(baseline.bits == FULL_PRECISION for baseline in baselines):
+def _none_better(static_bits: Collection[int], *, scope: str) -> str:
+    said = f"Nothing in the chart reaches this accuracy with less energy ({scope}): no bit width"
+    if not static_bits:
+        return f"{said}. No static network is recorded here to compare with."
+    if min(static_bits) == FULL_PRECISION:
         return (
-            "The full-precision twin does not beat this point on both accuracy and energy "
-            f"({scope}). A static network with fewer bits might, but none is recorded here."
+            f"{said}, and not the full-precision twin. A static network with fewer bits might, but "
+            "none is recorded here."
         )
-    return f"No static network beats this point on both accuracy and energy ({scope})."
+    return f"{said} and no static network."
 
 
 def _accuracy_note(twin_accuracy: float | None, *, labelled: bool) -> str:
     if not labelled:
         return _UNLABELLED_NOTE
-    return "no twin" if twin_accuracy is None else "{difference:points} vs twin"
+    return "no twin" if twin_accuracy is None else "{difference:points}"
 
 
 def _outcome_values(outcome: Outcome) -> dict[str, float]:
+    accuracy = wilson(outcome.correct, outcome.samples)
     by_exit = {f"exit_fraction_{i}": share for i, share in enumerate(outcome.exit_fractions)}
+    counts = outcome.exit_counts
+    by_exit |= {f"reached_{i}": sum(counts[i:]) for i in range(len(counts))}
     return by_exit | {
         "samples": outcome.samples,
         "at_edge": sum(outcome.exit_counts[:-1]),
         "edge_fraction": outcome.edge_fraction,
         "accuracy": outcome.accuracy,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
         "error": 1 - outcome.accuracy,
     }

@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from urllib.parse import parse_qsl
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
-from hybrid.ui import cache, controls, recording, session
-from hybrid.ui.view import Offers, View
+from hybrid.ui import address, cache, controls, recording, session, toolbar, uploads
+from hybrid.ui.view import View
 
 __all__ = [
     "empty",
@@ -47,6 +47,7 @@ _LINKS: dict[str, dict[str, str]] = {}  # by session, until its first run is com
 def set_up() -> None:
     """Title and layout of the browser's page."""
     _remember_link()
+    uploads.keep_on_disk()
     st.set_page_config(
         page_title="hybrid",
         page_icon=str(ICON),
@@ -55,33 +56,29 @@ def set_up() -> None:
     )
 
 
-def frame(*, folded: bool = False) -> View | None:
+def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | None:
     """Draw the shared controls and return the view they make; None if there is no network.
 
     Args:
-        folded: put the sliders into an expander, for a page that does not need them.
+        page: last part of the page's path.
+        folded: put the thresholds into an expander, for a page that does not need them.
+        own_part: the page has a part of its own in the address, and writes it.
     """
     offers = cache.offers()
     if not offers.early_exits:
         empty()
         return None
-    if not session.has_begun():
-        _read_address(offers)
-    problems = session.resume()
+    link = address.returned() if session.has_begun() else _LINKS.get(_session_id(), {})
+    address.open_(page, again=link is not None)
+    problems = session.resume(link, offers)
     session.preset(again=session.visit())
     with st.sidebar:
         choice = controls.choices(offers)
     for problem in problems:
         st.warning(problem, icon=":material/link_off:")
-    exits = offers.early_exits[choice["network"]][choice["bits"]]
-    holder = (
-        st.expander("Thresholds", icon=":material/tune:")
-        if folded
-        else st.container(border=True, key="thresholds")
-    )
-    with holder:
-        view = controls.thresholds(exits, choice)
-    session.keep(view)
+    view = controls.sliders(offers, choice, folded=folded)
+    if not own_part:
+        session.write_address({})
     return view
 
 
@@ -138,13 +135,18 @@ def missing_trace(view: View, error: HybridError) -> None:
     recording.missing_trace(view.network, view.variant, error, view.split)
 
 
-def open_page(name: str) -> None:
+def open_page(name: str, **fields: Any) -> None:
     """Go to another page with the current view, after a click on a button.
 
-    The address is passed without the sliders. Without it, `st.switch_page` would empty the address,
-    which fails if a slider is bound to it. The sliders write their part on the next page.
+    `st.switch_page` keeps the address as it is: any other would first become a further entry of the
+    page that is left.
+
+    Args:
+        name: the page's file, without its ending.
+        fields: of the view, to be set on that page.
     """
-    st.switch_page(f"pages/{name}.py", query_params=session.address())
+    session.keep_for_next_page(**fields)
+    st.switch_page(f"pages/{name}.py", query_params=address.shown())
 
 
 def empty() -> None:
@@ -160,6 +162,7 @@ def empty() -> None:
 
 def finish_run() -> None:
     """Last line of app.py: the page is complete."""
+    toolbar.mount()
     _LINKS.pop(_session_id(), None)
     session.finish_run()
     _freeze()
@@ -176,14 +179,6 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _read_address(offers: Offers) -> None:
-    """Begin the session with the link of its first request."""
-    link = _LINKS.get(_session_id(), {})
-    if st.query_params.to_dict() != link:
-        st.query_params.from_dict(link)
-    session.begin(View.read(link, offers))
-
-
 def _remember_link() -> None:
     """Save the link of the session's first request.
 
@@ -195,7 +190,7 @@ def _remember_link() -> None:
         return
     while len(_LINKS) >= _SESSIONS:
         _LINKS.pop(next(iter(_LINKS)), None)
-    _LINKS[context.session_id] = dict(parse_qsl(context.query_string, keep_blank_values=True))
+    _LINKS[context.session_id] = address.query_of(context.query_string)
 
 
 def _session_id() -> str:

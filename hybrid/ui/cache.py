@@ -22,7 +22,7 @@ import numpy as np
 from hybrid import energy, evaluation, zoo
 from hybrid.data import user_splits
 from hybrid.traces.trace import Trace
-from hybrid.ui.view import Offers
+from hybrid.ui.view import SAME_AS_DEVICE, Offers
 
 __all__ = [
     "cached",
@@ -112,7 +112,7 @@ def changed_ns(path: Path) -> int:
     """When a file or folder last changed, in nanoseconds; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
@@ -172,11 +172,14 @@ def offers() -> Offers:
 
 
 @cached(entries=64)
-def prices_at(profile: str, link: str, scope: str) -> evaluation.Prices:
-    """The prices of a hardware profile, a link profile and an energy scope, by their names."""
-    return evaluation.Prices(
-        profile=energy.load_profile(profile), link=energy.load_link(link), scope=scope
-    )
+def prices_at(profile: str, link: str, scope: str, cloud: str) -> evaluation.Prices:
+    """The prices of two hardware profiles, a link profile and an energy scope, by their names.
+
+    Args:
+        cloud: the cloud's profile, or SAME_AS_DEVICE.
+    """
+    own = "" if cloud == SAME_AS_DEVICE else cloud
+    return evaluation.Prices.named(profile=profile, link=link, scope=scope, cloud=own)
 
 
 @cached(entries=64)

@@ -9,9 +9,19 @@ from hybrid.text.point import Headline
 
 __all__ = ["PLOT", "STILL", "Box", "metric", "metrics"]
 
-# Plotly's settings for figures that follow the width of the window, and for those that do not.
-PLOT: dict[str, Any] = {"displayModeBar": False, "responsive": True}
-STILL: dict[str, Any] = {"displayModeBar": False}
+# Plotly's settings for figures that do not follow the width of the window, and for those that do:
+# a toolbar with zoom, reset and PNG, to which `hybrid.ui.toolbar` adds SVG. A finger on the axes
+# scrolls the page instead of the axis.
+STILL: dict[str, Any] = {
+    "displaylogo": False,
+    "displayNotifier": False,
+    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+    "scrollZoom": False,
+    "showAxisDragHandles": False,
+    "showAxisRangeEntryBoxes": False,
+    "toImageButtonOptions": {"filename": "hybrid", "scale": 2},
+}
+PLOT: dict[str, Any] = STILL | {"responsive": True}
 _WIDTH = 148  # pixels needed for a label and a note
 
 

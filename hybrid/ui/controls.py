@@ -4,16 +4,20 @@ The app frame draws them once per run, so that they keep their values on every p
 widget has a key that begins with the page's name, as in `explore_table`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from hybrid.text import glossary
 from hybrid.ui import cache, palette, session
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
+    SAME_AS_DEVICE,
     STEPS,
     Offers,
     View,
@@ -21,33 +25,52 @@ from hybrid.ui.view import (
     slider_keys,
 )
 
-__all__ = ["MEASURE_WORDS", "choices", "thresholds"]
+__all__ = ["MEASURE_WORDS", "choices", "shown", "sliders"]
 
 MEASURE_WORDS = {
     "max_probability": "Highest probability",
     "margin": "Margin",
     "entropy": "Entropy",
 }
+_BACK = "slider_back"
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
+_FOLDER = Path(__file__).parent
+_STYLE = st.components.v2.component(
+    "hybrid_sliders",
+    html="<span hidden></span>",
+    css=(_FOLDER / "sliders.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "sliders.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
 _SCOPE_HELP = (
-    "**compute**: multiply-accumulates on both sides of the cut.  \n"
+    f"{glossary.define('scope')}  \n"
+    "**compute**: multiply-accumulates on both sides of the cut. The radio is left out, and the "
+    "cloud is priced like the device unless it has its own profile below.  \n"
     "**compute + memory**: plus each layer's memory traffic: weights and inputs read once, outputs "
     "written once.  \n"
     "**device**: edge compute, memory and radio. The cloud costs the battery nothing, and the "
     "baseline is sending the raw image."
 )
-_MEASURE_HELP = (
-    "An exit's confidence, from 0 to 1: the highest class probability, the margin between the two "
-    "highest, or 1 − entropy / ln(classes)."
+_BITS_HELP = glossary.define(
+    "bit width", "edge segment", "cut", note="The cloud's width is on the page Networks."
+)
+_CLOUD_HELP = (
+    "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "
+    "the device, so that every point is compared with the same baseline. In the scope device, the "
+    "cloud costs no energy."
 )
 
 
 def choices(offers: Offers) -> dict[str, Any]:
-    """Network, bit width, measure, profiles and scope, as fields of a View."""
+    """Network, images, measure, profiles and scope, as fields of a View."""
     chosen: dict[str, Any] = {
-        "network": st.selectbox("Network", list(offers.early_exits), key="network")
+        "network": st.selectbox(
+            "Network",
+            list(offers.early_exits),
+            key="network",
+            help=glossary.define("network"),
+        )
     }
-    chosen["bits"] = _bits(list(offers.early_exits[chosen["network"]]))
     chosen["split"] = _split(offers.splits_of(chosen["network"]))
     scope = st.segmented_control(
         "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
@@ -58,54 +81,155 @@ def choices(offers: Offers) -> dict[str, Any]:
         "Hardware profile",
         offers.profiles,
         key="profile",
-        help="Energy per multiply-accumulate and memory access. Published models differ.",
+        help=glossary.define(
+            "profile",
+            "device",
+            note="Energy per multiply-accumulate and memory access. Published models differ.",
+        ),
     )
     # Below it, since a title is wider than a select box of the sidebar and would be cut there.
     st.caption(cache.profile_title(chosen["profile"]))
+    chosen["cloud"] = st.selectbox(
+        "Cloud profile",
+        (SAME_AS_DEVICE, *offers.profiles),
+        key="cloud",
+        format_func=_cloud_words,
+        help=_CLOUD_HELP,
+    )
     chosen["link"] = st.selectbox(
         "Link profile",
         offers.links,
         key="link",
-        help="Energy and time per transmitted bit.",
+        help=glossary.define("link"),
     )
     st.caption(cache.link_title(chosen["link"]))
     chosen["measure"] = st.selectbox(
         "Confidence measure",
         offers.measures,
         key="measure",
-        format_func=lambda name: MEASURE_WORDS.get(name, name),
-        help=_MEASURE_HELP,
+        format_func=_measure_words,
+        help=glossary.define("measure", "confidence"),
     )
     return chosen
 
 
-def thresholds(exits: int, choice: Mapping[str, Any]) -> View:
-    """One slider per early exit, or one for all; the view that they complete.
+def shown(view: View) -> dict[str, str]:
+    """The texts that the controls on which figures depend show at a view, by key."""
+    return {
+        "network": view.network,
+        "scope": view.scope,
+        "profile": view.profile,
+        "cloud": _cloud_words(view.cloud),
+        "link": view.link,
+        "measure": _measure_words(view.measure),
+    }
+
+
+def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) -> View:
+    """Bit width, and a threshold for each early exit or one for all.
+
+    Returns the view that they complete, which is the current one from here on.
 
     Args:
+        offers: the choices on this machine.
         choice: the other fields of the view, from `choices`.
+        folded: put the thresholds into an expander.
     """
-    sliders = _sliders(exits)
-    widths = [*([(1 - _MODE_WIDTH) / sliders] * sliders), _MODE_WIDTH]
-    *columns, last = st.columns(widths, vertical_alignment="bottom")
-    with last:
-        mode = st.segmented_control(
-            "Thresholds",
-            ("each", "one"),
-            key="sliders",
-            required=True,
-            format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
-            on_change=session.change_mode,
-            label_visibility="collapsed",
-            wrap=True,
-        )
-    blank = View(thresholds=(0.0,) * exits, sliders=mode or "each", **choice)
+    exits_of = offers.early_exits[choice["network"]]
+    held = session.preset_bits(list(exits_of))
+    exits = exits_of[held]
+    count = 1 if st.session_state.get("sliders") == "one" else exits
+    with st.container(border=True, key="thresholds"):
+        first, *columns, last = _columns(count, folded=folded)
+        with first:
+            bits = _bits(sorted(exits_of), held)
+        beside = last.container(horizontal=True, gap="xsmall")
+        with beside:
+            mode = _mode()
+        # From the current view, so that fields without a control keep their values.
+        blank = replace(session.current(), **choice)
+        blank = replace(blank, bits=bits, sliders=mode, thresholds=(0.0,) * exits)
+        view = _thresholds(blank, columns)
+        session.keep(view)  # which decides whether there is something to undo
+        with beside:
+            _back()
+        _STYLE(key="slider_style")
+    return view
+
+
+def _cloud_words(profile: str) -> str:
+    return "Same as the device" if profile == SAME_AS_DEVICE else profile
+
+
+def _measure_words(measure: str) -> str:
+    return MEASURE_WORDS.get(measure, measure)
+
+
+def _columns(sliders: int, *, folded: bool) -> list[DeltaGenerator]:
+    """Places for the bit width, for each of so many sliders, and for the buttons."""
+    if not folded:
+        widths = [(1 - _MODE_WIDTH) / (sliders + 1)] * (sliders + 1)
+        return st.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")
+    first, others = st.columns([1, 3], vertical_alignment="center")
+    inside = others.expander("Thresholds", icon=":material/tune:")
+    widths = [(1 - _MODE_WIDTH) / sliders] * sliders
+    return [first, *inside.columns([*widths, _MODE_WIDTH], vertical_alignment="bottom")]
+
+
+def _thresholds(blank: View, columns: Sequence[DeltaGenerator]) -> View:
+    """A slider in each column; the view with their values."""
+    keys = slider_keys(blank)
+    session.preset_thresholds(keys)
     values = []
-    for number, (key, column) in enumerate(zip(slider_keys(blank), columns, strict=False)):
+    for number, (key, column) in enumerate(zip(keys, columns, strict=False)):
         with column:
             values.append(_slider(key, number, blank))
-    chosen = tuple(values * exits) if blank.together else tuple(values)
-    return replace(blank, thresholds=chosen)
+    chosen = values * blank.early_exits if blank.together else values
+    return replace(blank, thresholds=tuple(chosen))
+
+
+def _mode() -> str:
+    """A slider for each exit, or one for all."""
+    mode = st.segmented_control(
+        "Thresholds",
+        ("each", "one"),
+        key="sliders",
+        required=True,
+        format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
+        on_change=session.change_mode,
+        label_visibility="collapsed",
+    )
+    return mode or "each"
+
+
+@st.fragment(key=_BACK)
+def _back() -> None:
+    """The buttons that take changes back; drawn again after each change of a slider."""
+    with st.container(horizontal=True, gap="xsmall"):
+        st.button(
+            "Undo",
+            key="undo",
+            icon=":material/undo:",
+            help="Take back the last change of bit width or thresholds.",
+            type="tertiary",
+            disabled=not session.can_undo(),
+            on_click=_step,
+            args=(session.undo,),
+        )
+        st.button(
+            "Reset",
+            key="reset",
+            icon=":material/restart_alt:",
+            help="Set bit width and thresholds to their defaults.",
+            type="tertiary",
+            on_click=_step,
+            args=(session.reset,),
+        )
+
+
+def _step(step: Callable[[], None]) -> None:
+    step()
+    st.rerun()  # redraws the sliders too, not only the fragment
 
 
 def _moved() -> None:
@@ -113,28 +237,23 @@ def _moved() -> None:
     fragments = session.move_sliders()
     if fragments is None:
         st.rerun()
-    st.rerun(fragments)
+    st.rerun((*fragments, _BACK))
 
 
-def _sliders(exits: int) -> int:
-    return 1 if st.session_state.get("sliders") == "one" else exits
-
-
-def _bits(offered: list[int]) -> int:
-    if st.session_state.get("bits") not in offered:
-        # The network was changed, and this one has other bit widths.
-        wished = st.session_state.get("bits", offered[0])
-        st.session_state["bits"] = min(offered, key=lambda bits: abs(bits - wished))
-    bits = st.segmented_control(
-        "Bit width of the edge",
-        offered,
-        key="bits",
-        required=True,
-        help="Bits of weights and activations on the device. The cloud's width is on the page "
-        "Networks.",
-        wrap=True,
+@st.fragment
+def _bits(offered: list[int], held: int) -> int:
+    if len(offered) == 1:
+        st.caption(f"Bit width of the edge: {held}", help=_BITS_HELP)
+        return held
+    return int(
+        st.select_slider(
+            "Bit width",
+            offered,
+            key="bits",
+            on_change=_moved,
+            help=_BITS_HELP,
+        )
     )
-    return int(bits or offered[0])
 
 
 def _split(offered: tuple[str, ...]) -> str:
@@ -166,8 +285,11 @@ def _slider(key: str, number: int, blank: View) -> float:
         step=1 / STEPS,
         format="%.4f",
         key=key,
-        bind="query-params",
         on_change=_moved,
-        help="An image stops here if its confidence is at least this.",
+        help=glossary.define(
+            "early exit",
+            "threshold",
+            note="An image stops here if its confidence is at least this.",
+        ),
     )
     return on_grid(value)

@@ -11,12 +11,14 @@ __all__ = ["empty", "legend"]
 def empty(*, height: int, margin: Mapping[str, int] | None = None, **layout: Any) -> go.Figure:
     """An empty figure with a height in pixels and narrow margins.
 
+    Dragging does nothing until a tool is chosen, so that a finger on the figure scrolls the page.
+
     Args:
         margin: pixels by side; l, r, t and b.
         layout: more of plotly's layout.
     """
     # template "none": the theme styles the figure anyway, and the spec is 6.5 kB smaller
-    frame = {"template": "none", "height": height}
+    frame = {"template": "none", "height": height, "dragmode": False}
     return go.Figure(
         layout=frame | {"margin": margin or {"l": 8, "r": 16, "t": 36, "b": 8}} | layout
     )

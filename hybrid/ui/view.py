@@ -14,23 +14,25 @@ from hybrid.traces.confidence import CODES, MEASURES
 
 __all__ = [
     "CHOICES",
+    "DEFAULT_BITS",
     "DEFAULT_SPLIT",
     "DEFAULT_THRESHOLD",
+    "SAME_AS_DEVICE",
     "STEPS",
     "Choice",
     "Offers",
     "Reading",
     "View",
     "on_grid",
-    "same_data",
     "slider_keys",
     "without_thresholds",
 ]
 
-# A slider at its default is not in the address, so this number is part of what every link means.
+# A link may leave a threshold out, so this number is part of what such links mean.
 DEFAULT_THRESHOLD = 0.8
 DEFAULT_BITS = 4  # if offered: few bits, and nearly as accurate as the twin
 DEFAULT_SPLIT = "test"  # a link names a split only if it is one of the user's
+SAME_AS_DEVICE = "same"  # the cloud's profile if it is priced like the device
 STEPS = CODES  # a slider moves in steps of 1 / STEPS, the grid of confidence codes
 
 
@@ -99,6 +101,10 @@ CHOICES: Mapping[str, Choice] = {
         error=_unknown("hardware profile"),
         preferred=DEFAULT_PROFILE,
     ),
+    "cloud": Choice(
+        offered=lambda offers, _: (SAME_AS_DEVICE, *offers.profiles),
+        error=_unknown("cloud profile"),
+    ),
     "link": Choice(
         offered=lambda offers, _: offers.links,
         error=_unknown("link profile"),
@@ -128,6 +134,7 @@ class View:
     sliders: str = "each"
     measure: str = "max_probability"
     profile: str = DEFAULT_PROFILE
+    cloud: str = SAME_AS_DEVICE
     link: str = DEFAULT_LINK
     scope: str = SCOPES[0]
     split: str = DEFAULT_SPLIT
@@ -205,11 +212,6 @@ def on_grid(threshold: float) -> float:
     0.7
     """
     return math.floor(threshold * STEPS + 0.5) / STEPS
-
-
-def same_data(one: View, other: View) -> bool:
-    """True if two views differ at most in their thresholds."""
-    return replace(one, thresholds=other.thresholds) == other
 
 
 def without_thresholds(view: View) -> View:

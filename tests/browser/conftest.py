@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.waiting import PATIENCE_MS
-from tests.ui.synthetic import write_pretrained
+from tests.ui.synthetic import take_exits, write_pretrained
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -40,10 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made-up networks with two and three early exits."""
+    """Made-up networks with two and three early exits.
+
+    The widths of trees-mixed differ: 1 bit has a single early exit, and 4 bits have no trace.
+    """
     folder = tmp_path_factory.mktemp("pretrained")
+    write_pretrained(folder, network="trees-mixed", exits=2, bits=(1, 2, 4))
+    take_exits(folder, "trees-mixed", bits=1)
+    (folder / "trees-mixed" / "hybrid-4bit" / "trace-test.parquet").unlink()
     write_pretrained(folder, network="trees-toy", samples=2000, exits=2, bits=(1, 2, 4))
-    return write_pretrained(folder, network="trees-wide", samples=10_000, exits=3, bits=(2, 4))
+    widths = (1, 2, 3, 4, 32)
+    return write_pretrained(folder, network="trees-wide", samples=10_000, exits=3, bits=widths)
 
 
 @pytest.fixture(scope="session")

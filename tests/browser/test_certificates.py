@@ -1,40 +1,42 @@
-"""The certificate in a real browser: it fades while a slider is elsewhere, and can be gone to."""
+"""The bound and a point's own certificate in a real browser, while a slider is dragged."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hybrid import certificates
-from hybrid.traces import trace
+from hybrid.text.certificate import band_sentence
+from hybrid.ui.explore import bands
+from hybrid.ui.view import View
 from tests.browser.waiting import PATIENCE_MS, settled
 
 pytestmark = pytest.mark.browser
 
-WORDS = "[class*=st-key-explore_certificate_at_]"
+OWN = "[class*=st-key-explore_own_at_]"
 
 
-@pytest.fixture(scope="module")
-def sentence(pretrained: Path) -> Callable[..., str]:
-    """The words of trees-toy at 2 bits; there are 3 + 2 bit widths and 3 measures on offer."""
-    known = trace.load(pretrained / "trees-toy" / "hybrid-2bit" / "trace-certify.parquet")
+@pytest.fixture
+def sentence(pretrained: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The words of trees-toy at 2 bits."""
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(pretrained))
 
     def at(*thresholds: float) -> str:
-        return certificates.certify(known, thresholds, delta=0.05, comparisons=121 * 15).sentence
+        view = View(network="trees-toy", bits=2, thresholds=thresholds)
+        return band_sentence(bands.band(view), thresholds)
 
     return at
 
 
-def test_a_certificate_fades_while_dragging_and_the_nearest_is_one_click_away(
+def test_the_bound_follows_a_slider_and_a_points_own_certificate_fades_elsewhere(
     page: Any, address: str, sentence: Callable[..., str]
 ) -> None:
     page.goto(f"{address}/?network=trees-toy&bits=2")
-    words = page.locator(WORDS)
-    page.wait_for_selector(WORDS, timeout=PATIENCE_MS)
+    page.wait_for_selector(f"text={sentence(0.8, 0.8)}", timeout=PATIENCE_MS)
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
     settled(page)
-    assert sentence(0.8, 0.8) in words.inner_text()
+    page.get_by_role("button", name="Certify this point").click()
+    page.wait_for_selector(f"{OWN} >> text=question 1 to these 2,000 images", timeout=PATIENCE_MS)
+    settled(page)
 
     track = page.locator(".st-key-t1 [data-rac][role=group] > div").first.bounding_box()
     middle = track["y"] + track["height"] / 2
@@ -42,13 +44,11 @@ def test_a_certificate_fades_while_dragging_and_the_nearest_is_one_click_away(
     page.mouse.down()
     page.mouse.move(track["x"] + track["width"] * 0.63, middle, steps=8)
 
-    page.wait_for_function(f"() => document.querySelector('{WORDS}').style.opacity === '0.3'")
+    page.wait_for_function(f"() => document.querySelector('{OWN}').style.opacity === '0.3'")
+    dragged = float(page.locator(".st-key-t1 input[type=range]").input_value())
+    assert dragged < 0.7
+    page.wait_for_selector(f"text={sentence(dragged, 0.8)}", timeout=PATIENCE_MS)
     page.mouse.up()
-    page.wait_for_selector("text=Not certified at these thresholds", timeout=PATIENCE_MS)
-    page.wait_for_function(f"() => document.querySelector('{WORDS}').style.opacity === ''")
-
-    page.locator(".st-key-explore_certified button").click()
-
-    page.wait_for_selector(f"text={sentence(0.6, 0.8)}", timeout=PATIENCE_MS)
-    assert page.locator(".st-key-t1 input[type=range]").input_value() == "0.6"
-    assert page.locator(".st-key-explore_certified").count() == 0
+    settled(page)
+    page.get_by_role("button", name="Certify this point").wait_for(timeout=PATIENCE_MS)
+    page.wait_for_selector(f"text={sentence(dragged, 0.8)}", timeout=PATIENCE_MS)

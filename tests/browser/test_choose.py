@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hybrid.choosing import Limits, choose, collect_candidates
-from hybrid.ui.view import STEPS
+from hybrid.choosing.curves import LEVELS
 from tests.browser.waiting import PATIENCE_MS, click_point, said_by_address, settled
 
 pytestmark = pytest.mark.browser
@@ -87,22 +87,51 @@ def test_the_choice_opens_in_explore_and_the_limits_are_there_on_the_way_back(
         set_limit(page, key, value)
     page.locator(ANSWER).get_by_text(shown(expected)).first.wait_for(timeout=PATIENCE_MS)
 
-    with page.context.expect_page(timeout=PATIENCE_MS) as opened:
-        page.locator(ANSWER).get_by_role("link", name="Open in Explore").click()
+    page.locator(f"{ANSWER} .st-key-choose_open button").click()
 
-    explore = opened.value
-    explore.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
-    assert f"bits={expected.bits}" in explore.url
-    sliders = [explore.locator(f".st-key-t{i + 1} input[type=range]").input_value() for i in (0, 1)]
-    rounded = [int(STEPS * t + 0.5) / STEPS for t in expected.thresholds]
-    assert [float(value) for value in sliders] == rounded
-    explore.close()
-    page.get_by_role("link", name="Explore", exact=True).click()
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
-    page.get_by_role("link", name="Choose", exact=True).click()
+    said_by_address(page, f"bits={expected.bits}")
+    sliders = [page.locator(f".st-key-t{i + 1} input[type=range]").input_value() for i in (0, 1)]
+    assert tuple(float(value) for value in sliders) == expected.thresholds
+    page.go_back()
     page.wait_for_selector(f"{ANSWER} .st-key-choose_report button", timeout=PATIENCE_MS)
     assert page.locator(".st-key-choose_energy_uj input").input_value() == "12"
     page.wait_for_function("location.search.includes('energy_uj=12')", timeout=PATIENCE_MS)
+    page.locator(ANSWER).get_by_text(shown(expected)).first.wait_for(timeout=PATIENCE_MS)
+
+
+def test_a_limit_without_sense_takes_the_answer_away_and_an_emptied_one_stays_empty(
+    page: Any, address: str
+) -> None:
+    open_choose(page, address, "network=trees-toy&bits=4")
+
+    for value in ("500", "-1"):
+        set_limit(page, "loss", value)
+        page.get_by_text(f"{value} is not possible: give 0 to 100").wait_for(timeout=PATIENCE_MS)
+        assert page.locator(ANSWER).count() == 0
+
+    box = page.locator(".st-key-choose_loss input")
+    box.fill("")
+    box.press("Enter")
+    page.locator(ANSWER).wait_for(timeout=PATIENCE_MS)
+    said_by_address(page, "loss=&")
+    assert box.input_value() == ""
+
+
+def test_a_click_on_the_curve_sets_the_limit(page: Any, address: str) -> None:
+    open_choose(page, address, "network=trees-toy&bits=4")
+    before = page.locator(".st-key-choose_loss input").input_value()
+
+    click_point(page, ".st-key-choose_curve .js-plotly-plot", "Without it")
+
+    page.wait_for_function(
+        "before => document.querySelector('.st-key-choose_loss input').value !== before",
+        arg=before,
+        timeout=PATIENCE_MS,
+    )
+    limit = page.locator(".st-key-choose_loss input").input_value()
+    said_by_address(page, f"loss={limit}")
+    assert float(limit) in LEVELS
 
 
 def test_a_click_marks_a_candidate_and_dragging_along_an_axis_keeps_what_is_inside(

@@ -59,7 +59,8 @@ def test_a_page_changed_before_the_first_run_has_ended_keeps_the_links_view(
     page.get_by_text("Stages, exits and cut").wait_for(timeout=PATIENCE_MS)
     settled(page)
     address = page.url
-    page.locator(".st-key-bits").get_by_text("2", exact=True).click()
+    page.locator(".st-key-bits input[type=range]").focus()
+    page.keyboard.press("ArrowLeft")  # from 4 to 2 bits
     said_by_address(page, "bits=2")
     page.get_by_role("link", name="Explore").click()
     page.wait_for_selector(".st-key-explore_flow .js-plotly-plot", timeout=PATIENCE_MS)
@@ -69,6 +70,7 @@ def test_a_page_changed_before_the_first_run_has_ended_keeps_the_links_view(
         assert part in address
     for part in ("network=trees-toy", "bits=2", "t1=0.61", "t2=0.33", "measure=margin"):
         assert part in page.url
-    sliders = page.locator("input[type=range]").evaluate_all("all => all.map(one => one.value)")
+    thresholds = page.locator(".st-key-t1 input[type=range], .st-key-t2 input[type=range]")
+    sliders = thresholds.evaluate_all("all => all.map(one => one.value)")
     assert sliders == ["0.61", "0.33"]
     page.close()

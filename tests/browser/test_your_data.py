@@ -17,6 +17,7 @@ from hybrid.text import numbers
 from hybrid.text.point import UNLABELLED, unlabelled_note
 from tests.browser.waiting import PATIENCE_MS, said_by_address, settled
 from tests.own_images import digits, pngs, write_user_split, zipped
+from tests.strange_zips import raw_zip
 
 pytestmark = pytest.mark.browser
 
@@ -135,9 +136,9 @@ def test_without_labels_the_browser_says_the_same_as_python(
     page: Any, unlabelled_address: str
 ) -> None:
     page.goto(f"{unlabelled_address}/?network=trees-toy&bits=2&split=mine")
-    page.wait_for_function(f"({FOLLOWER})() !== null", timeout=PATIENCE_MS)
+    page.wait_for_function(f"({FOLLOWER})()?.held().length > 0", timeout=PATIENCE_MS)
 
-    shown = page.evaluate(f"({FOLLOWER})().at([6000, 5000])")
+    shown = page.evaluate(f"({FOLLOWER})().at(2, [6000, 5000])")
 
     recorded = zoo.trace("trees-toy", "hybrid-2bit", "mine")
     apart = evaluation.disagreement(recorded, (0.6, 0.5), "max_probability")
@@ -147,3 +148,25 @@ def test_without_labels_the_browser_says_the_same_as_python(
     assert shown["labels"][-2:] == [
         f"Same as cloud {numbers.percent(1 - apart)}", f"Different {numbers.percent(apart)}",
     ]  # fmt: skip
+
+
+def test_a_zip_that_is_kept_on_disk_is_listed_and_shown(page: Any, digits_address: str) -> None:
+    """Over a megabyte an upload stays in its file; stored names of PowerShell, and no flag."""
+    padding = bytes(3_000_000)
+    images = {f"Käse\\{n}.png": data for n, data in enumerate(pngs(digits(6)).values())}
+    data = raw_zip(
+        {name.encode(): content for name, content in images.items()} | {b"x.raw": padding}
+    )
+    page.goto(f"{digits_address}/?network=digits-vgg&bits=2")
+    page.wait_for_selector(".js-plotly-plot", timeout=PATIENCE_MS)
+    settled(page)
+    page.get_by_role("link", name="Your data").click()
+    page.wait_for_selector(".st-key-your_zip input[type=file]", state="attached")
+
+    page.locator(".st-key-your_zip input[type=file]").set_input_files(
+        [{"name": "win.zip", "mimeType": "application/zip", "buffer": data}]
+    )
+
+    page.wait_for_selector("text=6 with one of 1 label from their folders")
+    page.wait_for_selector("text=1 other file or folder was ignored (1 .raw).")
+    page.get_by_text("Käse").first.wait_for(state="attached", timeout=PATIENCE_MS)

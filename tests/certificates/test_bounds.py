@@ -173,6 +173,43 @@ def test_the_betting_bound_fails_in_at_most_delta_of_the_draws(rates: tuple[floa
     assert failed <= delta + 3 * math.sqrt(delta * (1 - delta) / draws)
 
 
+@given(
+    st.lists(st.sampled_from([-1, 0, 0, 0, 1]), min_size=1, max_size=60),
+    st.floats(1e-6, 0.5),
+    st.floats(1e-3, 1),
+)
+def test_a_fixed_bets_bound_is_where_a_loop_over_samples_reaches_1_over_delta(
+    gaps: list[int], delta: float, squares: float
+):
+    lost, gained = np.array([gaps.count(1)]), np.array([gaps.count(-1)])
+
+    bound = certificates.fixed_bet_bounds(
+        lost, gained, len(gaps), deltas=[delta], squares=[squares]
+    )[0]
+
+    bet = min(0.95, math.sqrt(2 * math.log(1 / delta) / (len(gaps) * squares)))
+    at, below = (
+        math.prod(1 - bet * (gap - mean) for gap in gaps) for mean in (bound, bound - 2e-6)
+    )
+    least = max(-0.05, np.mean(gaps))
+    assert least <= bound <= 1
+    if bound < 1:
+        assert at >= (1 - 1e-9) / delta
+    if bound > least + 2e-6:
+        assert below < (1 + 1e-9) / delta
+
+
+@pytest.mark.parametrize("squares", [0.001, 0.02, 0.5])
+def test_a_fixed_bets_bound_fails_in_at_most_delta_of_the_draws_whatever_the_guess(squares: float):
+    draws, delta = 5000, 0.1
+    rng = np.random.default_rng(8)
+    lost, gained, _ = rng.multinomial(1000, [0.02, 0.01, 0.97], size=draws).T
+
+    bounds = certificates.fixed_bet_bounds(lost, gained, 1000, deltas=delta, squares=squares)
+
+    assert (bounds < 0.01).mean() <= delta + 3 * math.sqrt(delta * (1 - delta) / draws)
+
+
 def test_a_band_of_50_points_and_10_000_samples_takes_well_under_a_second():
     rng = np.random.default_rng(0)
     table = rng.choice([-1, 0, 1], size=(50, 10_000), p=[0.01, 0.97, 0.02]).astype(np.int8)
@@ -223,3 +260,44 @@ def test_the_binomial_p_value_is_at_most_delta_exactly_where_the_bound_keeps_the
 
     assert p_value == pytest.approx(stats.binom.cdf(failures[0], samples, limit), abs=1e-12)
     assert (p_value <= delta) == (bound <= limit)
+
+
+@pytest.mark.parametrize("losses, gains, limit", [(60, 40, 0.012), (20, 5, 0.01), (0, 0, 0.02)])
+def test_about_half_of_as_many_samples_as_are_expected_to_be_enough_are(
+    losses: int, gains: int, limit: float
+) -> None:
+    gaps = np.array([1] * losses + [-1] * gains + [0] * (5000 - losses - gains))
+    rng = np.random.default_rng(0)
+
+    samples = certificates.expected_samples(gaps, max_loss=limit, delta=0.05)
+
+    assert samples is not None
+
+    def passing(size: int) -> float:
+        draws = rng.choice(gaps, (60, size))
+        return float((certificates.betting_bounds(draws, delta=0.05) <= limit).mean())
+
+    assert passing(4 * samples) > 0.8
+    assert passing(samples // 4) < 0.2
+
+
+def test_samples_that_lose_as_much_as_the_limit_are_never_enough() -> None:
+    gaps = [1] * 10 + [0] * 990
+
+    assert certificates.expected_samples(gaps, max_loss=0.01, delta=0.05) is None
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.5), st.floats(0.01, 0.5))
+def test_with_the_same_bets_less_confidence_never_widens_a_bound(
+    seed: int, one: float, other: float
+) -> None:
+    gaps = np.random.default_rng(seed).choice([-1, 0, 0, 0, 1], (1, 60))
+
+    bounds = [
+        certificates.betting_bounds(gaps, delta=delta, bets_delta=0.05)[0]
+        for delta in sorted((one, other))
+    ]
+
+    assert bounds[0] >= bounds[1]
+    same = certificates.betting_bounds(gaps, delta=one, bets_delta=one)
+    assert same == certificates.betting_bounds(gaps, delta=one)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hybrid import certificates, policy
 from hybrid.errors import CertificateError, HybridError, ThresholdError, UnknownNameError
 from hybrid.traces.trace import Trace
-from tests.certificates.made_up import every_method, made_up, on_certify
+from tests.certificates.made_up import VALUES, band_of, every_method, made_up, on_certify
 from tests.strategies import trace_of, traces_with_thresholds
 
 # What is bounded
@@ -60,11 +60,7 @@ def test_a_certificate_says_what_it_bounds_of_whom_and_how_surely(method: str):
 
     made = certificates.certify(trace, (0.8, 0.6), delta=0.05, method=method)
 
-    values = {
-        "betting": certificates.loss_gaps(trace, (0.8, 0.6)),
-        "regret": certificates.regrets(trace, (0.8, 0.6)),
-        "disagreement": certificates.disagreements(trace, (0.8, 0.6)),
-    }[method]
+    values = VALUES[method](trace, (0.8, 0.6))
     assert made.observed == values.mean()
     assert made.bound >= made.observed
     assert (made.samples, made.split, made.confidence) == (600, "certify", 0.95)
@@ -172,7 +168,7 @@ def test_nothing_is_certified_from_a_split_that_was_chosen_on_or_reports(method:
     with pytest.raises(CertificateError, match=f"The {split} split certifies nothing"):
         certificates.certify(trace, (0.8, 0.6), delta=0.05, method=method)
     with pytest.raises(CertificateError, match=f"The {split} split certifies nothing"):
-        certificates.band(trace, [(0.8, 0.6)], delta=0.05, method=method)
+        band_of(trace, made_up(), method=method)
     with pytest.raises(CertificateError, match=f"The {split} split certifies nothing"):
         certificates.fixed_sequence(trace, [(0.8, 0.6)], max_loss=0.1, delta=0.05, method=method)
 
@@ -189,7 +185,7 @@ def test_a_delta_outside_0_to_1_is_refused(delta: float):
     calls = [
         lambda: certificates.certify(made_up(), (0.8, 0.6), delta=delta),
         lambda: certificates.certify_exits(made_up(), (0.8, 0.6), delta=delta),
-        lambda: certificates.band(made_up(), [(0.8, 0.6)], delta=delta),
+        lambda: band_of(made_up(), made_up(), delta=delta),
         lambda: certificates.fixed_sequence(made_up(), [(0.8, 0.6)], max_loss=0.1, delta=delta),
         lambda: certificates.betting_bound([0, 1], delta=delta),
         lambda: certificates.clopper_pearson(1, 2, delta=delta),
@@ -216,7 +212,7 @@ def test_a_delta_outside_0_to_1_is_refused(delta: float):
         (
             lambda: certificates.certify(made_up(), (0.8, 0.6), delta=0.05, method="luck"),
             UnknownNameError,
-            "No method is called 'luck'; there are: betting, disagreement, regret",
+            "No method is called 'luck'; there are: betting, disagreement, exact, regret",
         ),
         (
             lambda: certificates.certify(made_up(), (0.8, 0.6), delta=0.05, comparisons=0),

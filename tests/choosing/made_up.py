@@ -111,10 +111,16 @@ def candidates_of(
     )
 
 
+def next_step(confidence: np.float32) -> float:
+    """The largest of the thresholds 0, 0.0001, … 1 that is not above the confidence."""
+    grid = np.arange(10_001) / 10_000
+    return float(grid[grid.astype(np.float32) <= confidence].max())
+
+
 def every_outcome(trace: Trace, measure: str) -> list[tuple[float, ...]]:
-    """Thresholds for each outcome there is: every confidence as it is, and one above them all."""
+    """Thresholds for each outcome there is: the sliders' next step to every confidence, and 1."""
     sure = trace.confidences[measure][:, :-1]
-    axes = [sorted({float(c) for c in column} | {0.0, 1.0}) for column in sure.T]
+    axes = [sorted({next_step(c) for c in column} | {0.0, 1.0}) for column in sure.T]
     return list(itertools.product(*axes))
 
 

@@ -1,5 +1,6 @@
 """operating-point.toml: what is written is read, and what is wrong with a file is one sentence."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hybrid.choosing import (
     load_point,
     point_file,
     save_point,
+    to_json,
 )
 from hybrid.errors import PointError, UnknownNameError
 from tests.ui.synthetic import write_pretrained
@@ -122,3 +124,35 @@ def test_limits_that_nobody_keeps_have_no_file(point: PointFile) -> None:
 
     with pytest.raises(PointError, match="No candidate meets these limits"):
         point_file(nobody)
+
+
+def test_a_point_in_json_is_read_without_the_figures_around_it(
+    point: PointFile, tmp_path: Path
+) -> None:
+    written = to_json(replace(point, split="test")) | {"accuracy": 0.9, "certificate": None}
+    (tmp_path / "point.json").write_text(json.dumps(written))
+
+    read = load_point(tmp_path / "point.json")
+
+    assert read.answers == point.answers
+    assert (read.mode, read.bits, read.split) == (point.mode, point.bits, "test")
+    assert read.certificate == {}
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ("{", "cannot be read as JSON"),
+        ("3", "cannot be read as JSON"),
+        ('["format"]', "cannot be read as JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
+        ("{}", "is of format None"),
+        ('{"format": 2, "thresholds": [0.5]}', "is not an operating point"),
+        ('{"format": 2, "thresholds": 3}', "is not an operating point"),
+    ],
+)
+def test_a_json_file_that_is_no_point_is_refused(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "point.json").write_text(content)
+
+    with pytest.raises(PointError, match=words):
+        load_point(tmp_path / "point.json")

@@ -1,15 +1,18 @@
 """`hybrid evaluate --certify`: the certificate as a sentence and as JSON, and what it refuses."""
 
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from hybrid import certificates, zoo
+from hybrid import certificates, evaluation, zoo
 from hybrid.cli.main import app
+from hybrid.errors import CertificateError
 from tests.own_images import digits, pngs, write_folder
 from tests.ui.synthetic import write_pretrained
 
@@ -30,36 +33,103 @@ def as_json(result: Result) -> dict[str, Any]:
     return found
 
 
-def test_the_certificate_is_of_the_certify_split_whatever_split_is_reported(
+def by_hand(
+    number: int, *, delta: float = 0.05, measure: str = "max_probability"
+) -> certificates.Certificate:
+    """The answer to the question of this number: nine tenths of its part of delta."""
+    recorded = zoo.trace("trees-toy", "hybrid-4bit", "certify")
+    part = 0.9 * delta * 6 / (math.pi * number) ** 2
+    made = certificates.certify(recorded, (0.9, 0.8), delta=part, method="exact", measure=measure)
+    return replace(made, delta=delta)
+
+
+def test_the_certificate_is_of_the_certify_split_and_the_same_question_has_the_same_answer(
     evaluate: Evaluate,
 ) -> None:
-    recorded = zoo.trace("trees-toy", "hybrid-4bit", "certify")
-    made = certificates.certify(recorded, (0.9, 0.8), delta=0.05)
+    made = by_hand(1)
 
-    for split in ("test", "certify"):
+    for split in ("test", "certify", "test"):
         found = as_json(evaluate(*POINT, "--split", split, "--json"))
 
         assert found["split"] == split
         promised = found["certificate"]
-        assert promised.pop("sentence") == made.sentence
-        exits = promised.pop("exits")
-        assert promised == made.to_dict()
-        assert exits == [
-            one.to_dict() if one else None
-            for one in certificates.certify_exits(recorded, (0.9, 0.8), delta=0.05)
-        ]
+        assert promised["sentence"] == made.sentence
+        assert promised["bound"] == pytest.approx(made.bound, abs=1e-12)
+        assert (promised["question"], promised["delta"]) == (1, 0.05)
+        assert promised["delta_spent"] == pytest.approx(0.05 * 6 / math.pi**2)
+        assert (promised["samples"], promised["split"]) == (500, "certify")
+        recorded = zoo.trace("trees-toy", "hybrid-4bit", "certify")
+        exits = certificates.certify_exits(
+            recorded, (0.9, 0.8), delta=0.1 * promised["delta_spent"], method="exact"
+        )
+        assert [one["bound"] for one in promised["exits"]] == [one.bound for one in exits if one]
 
 
-def test_the_table_says_the_certificate_in_a_sentence_and_by_exit(evaluate: Evaluate) -> None:
-    recorded = zoo.trace("trees-toy", "hybrid-4bit", "certify")
-    made = certificates.certify(recorded, (0.9, 0.8), delta=0.01, measure="margin")
+def test_the_next_question_spends_less_and_so_gets_a_wider_answer(evaluate: Evaluate) -> None:
+    evaluate("--bits", "1", "--thresholds", "0.9,0.6", "--certify")
+    evaluate("--bits", "1", "--thresholds", "0.9,0.7", "--certify", "--confidence", "0.99")
+
+    third = as_json(evaluate(*POINT, "--json"))["certificate"]
+
+    assert third["question"] == 3
+    assert third["bound"] == pytest.approx(by_hand(3).bound, abs=1e-12)
+    assert third["bound"] > by_hand(1).bound
+    assert third["answer"] == (
+        f"question 3 to these 500 images; at most {certificates.rounded_up(third['bound']):.1f} "
+        f"points; {100 * third['observed']:.1f} were seen"
+    )
+
+
+def test_the_table_has_the_certificate_in_a_sentence_its_number_and_those_by_exit(
+    evaluate: Evaluate,
+) -> None:
+    made = by_hand(1, delta=0.01, measure="margin")
 
     shown = evaluate(*POINT, "--confidence", "0.99", "--measure", "margin").stdout
 
     assert f"certificate             {made.sentence}\n" in shown
     assert made.sentence.startswith("With 99 % confidence")
+    assert "  counted as            question 1 to these 500 images; at most " in shown
     assert "exit 1 alone" in shown
     assert "exit 2 alone" in shown
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--thresholds", "0.9"), ("--measure", "mood"), ("--confidence", "95")]
+)
+def test_a_question_that_has_no_answer_is_not_counted(
+    evaluate: Evaluate, wrong: tuple[str, str]
+) -> None:
+    assert evaluate(*POINT, *wrong).exit_code == 2
+
+    assert as_json(evaluate(*POINT, "--json"))["certificate"]["question"] == 1
+
+
+def test_without_a_folder_for_the_ledger_nothing_is_certified(
+    evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "file" / "traces"))
+
+    refused = evaluate(*POINT)
+
+    assert refused.exit_code == 2
+    assert "nothing is certified; make the folder writable" in " ".join(refused.stderr.split())
+
+
+def test_without_a_home_folder_nothing_is_certified(
+    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HYBRID_TRACES", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def lost(_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", classmethod(lost))
+
+    with pytest.raises(CertificateError, match="no home folder to note the question in"):
+        evaluation.ledger("trees-toy", "test")
 
 
 def test_without_certify_there_is_none(evaluate: Evaluate) -> None:
@@ -96,7 +166,7 @@ def test_without_a_trace_of_certify_it_says_how_to_get_one(
 @pytest.mark.parametrize(
     "labels, words, method",
     [
-        ((), "early exits ", "betting"),
+        ((), "early exits ", "exact"),
         (("--no-labels",), "of the answers differ from", "disagreement"),
     ],
 )

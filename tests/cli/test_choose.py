@@ -1,6 +1,7 @@
 """`hybrid choose`, and the commands that read what it wrote."""
 
 import json
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_choose_says_in_words_what_it_says_in_json(run: Run) -> None:
     result = run("choose", "digits-vgg", "--max-energy-uj", "3", "--every-profile")
 
     assert result.exit_code == 0
-    for row in ("asked for", "answer", "certificate", "runner-up 1", "left out", "searched"):
+    for row in ("asked for", "answer", "certificate", "runner-up 1", "near misses", "searched"):
         assert f"\n{row}" in f"\n{result.stdout}"
 
 
@@ -63,8 +64,12 @@ def test_limits_that_nobody_keeps_end_with_code_1_and_the_nearest_miss(
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (("--confidence", "1"), "A confidence of 1.0 cannot be had from samples"),
-        (("--max-loss", "-1"), "a limit is a number that is 0 or more"),
+        (("--confidence", "1"), "A confidence of 100 % cannot be had from samples"),
+        (("--confidence", "95"), "for 95 %, write 0.95"),
+        (("--max-loss", "-1"), "give a number of 0 or more, or no limit"),
+        (("--max-loss", "500"), "it is never more than 100"),
+        (("--max-energy-uj", "nan"), "The limit on the energy is nan µJ"),
+        (("--min-accuracy", "0.9"), "accuracies are in percent, so write 90"),
         (("--profile", "abacus"), "No hardware profile is called 'abacus'"),
         (("--scope", "galaxy"), "No scope is called 'galaxy'"),
         (("--measure", "mood"), "No confidence measure is called 'mood'"),
@@ -94,6 +99,23 @@ def test_evaluate_reads_the_point_that_choose_wrote(run: Run, chosen: Path) -> N
     assert said["energy_pj"] == pytest.approx(point["figures"]["test"]["energy_pj"])
     assert said["accuracy"] == point["figures"]["test"]["accuracy"]
     assert said["uplink_bytes"] == pytest.approx(point["figures"]["test"]["uplink_bytes"])
+
+
+def test_the_profile_of_the_cloud_is_kept_in_the_point_and_named(run: Run, tmp_path: Path) -> None:
+    out, report = tmp_path / "point.toml", tmp_path / "report.html"
+    cloud = ("--cloud-profile", "gap9")
+    # at 0.9 points, images of the hybrids still go to the cloud
+    wanted = ("choose", "digits-vgg", "--max-loss", "0.9", "--uncertified")
+
+    said = parsed(run(*wanted, *cloud, "--out", str(out), "--report", str(report), "--json"))
+
+    assert (said["profile"], said["cloud_profile"]) == ("purdue-45nm", "gap9")
+    point = tomllib.loads(out.read_text())
+    assert point["cloud_profile"] == "gap9"
+    assert "purdue-45nm (cloud: gap9)" in report.read_text()
+    again = parsed(run("evaluate", "--point", str(out), "--json"))
+    assert again["cloud_profile"] == "gap9"
+    assert again["energy_pj"] == pytest.approx(point["figures"]["test"]["energy_pj"])
 
 
 def test_a_certified_point_shows_its_certificate_and_gets_no_second_one(
@@ -193,3 +215,48 @@ def test_a_report_opens_without_a_network(run: Run, tmp_path: Path) -> None:
     assert "http" not in own.replace("http://www.w3.org", "")
     assert "With 95 % confidence, it loses at most" in own
     assert "Left out, and why" in own
+
+
+def test_a_choice_is_repeated_by_the_command_that_it_prints(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "point.toml"
+    words = (
+        "choose", "digits-vgg", "--max-loss", "20.5", "--confidence", "0.8", "--min-accuracy", "5",
+        "--max-p95-latency-ms", "900", "--scope", "device", "--measure", "margin",
+    )  # fmt: skip
+    said = parsed(run(*words, "--json", "--out", str(path)))
+
+    program, *again = shlex.split(said["command"])
+
+    assert program == "hybrid"
+    assert parsed(run(*again, "--json")) == said
+    kept = tomllib.loads(path.read_text())["origin"]
+    assert kept == {key: said[key] for key in ("date", "version", "command")}
+    assert run(*words).stdout.rstrip().endswith(said["command"])
+
+
+def test_a_profile_of_ones_own_is_named_without_its_folder(run: Run, tmp_path: Path) -> None:
+    shipped = Path(energy.__file__).parent / "hardware" / "purdue-45nm.toml"
+    own = tmp_path / "my-chip.toml"
+    own.write_text(shipped.read_text().replace('name = "purdue-45nm"', 'name = "my-chip"'))
+
+    said = parsed(run("choose", "digits-vgg", "--profile", str(own), "--json"))
+
+    assert said["command"] == "hybrid choose digits-vgg --profile my-chip.toml"
+
+
+def test_an_uncertified_choice_tells_so_in_words_json_and_toml(run: Run, chosen: Path) -> None:
+    result = run("choose", "digits-vgg", "--max-loss", "3", "--uncertified")
+
+    assert "\nnot certified           Not certified: the accuracy lost was only" in result.stdout
+    assert "\ncertificate  " not in result.stdout
+    assert parsed(run("choose", "digits-vgg", "--max-loss", "3", "--uncertified", "--json"))[
+        "uncertified"
+    ]
+    assert tomllib.loads(chosen.read_text())["uncertified"]
+
+
+def test_the_figures_of_test_come_before_those_of_tune(run: Run) -> None:
+    result = run("choose", "digits-vgg", "--max-energy-uj", "3")
+
+    names = [line[:24].strip() for line in result.stdout.splitlines()]
+    assert names.index("answer") < names.index("on test") < names.index("on tune")

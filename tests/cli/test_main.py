@@ -175,6 +175,24 @@ def test_a_hardware_profile_of_ones_own_is_named_by_its_path(run: Run, tmp_path:
     assert all(a["energy_pj"] == pytest.approx(2 * b["energy_pj"]) for a, b in doubled)
 
 
+def test_a_profile_of_the_cloud_leaves_the_device_and_the_twin_as_they_were(
+    run: Run, evaluated: Evaluated
+) -> None:
+    words = ("energy", "digits-vgg", "--bits", "4", "--json")
+    alone, apart = parsed(run(*words)), parsed(run(*words, "--cloud-profile", "gap9"))
+    gap9 = parsed(run(*words, "--profile", "gap9"))
+
+    point, same = parsed(run(*EVALUATE, "--cloud-profile", "gap9", "--json")), evaluated()
+
+    in_cloud = [layer["segment"] == "cloud" for layer in alone]
+    assert set(in_cloud) == {True, False}
+    assert apart == [b if there else a for a, b, there in zip(alone, gap9, in_cloud, strict=True)]
+    assert point["energy_pj"] != same["energy_pj"]
+    assert point["twin_energy_pj"] == same["twin_energy_pj"]
+    assert point["cloud_profile"] == "gap9"
+    assert "cloud_profile" not in same
+
+
 def test_energy_lists_the_layers_of_the_census(run: Run) -> None:
     layers = parsed(run("energy", "digits-vgg", "--bits", "4", "--json"))
 

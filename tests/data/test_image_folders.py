@@ -1,12 +1,13 @@
 """Folders and zips of classes, as strangers pack them: `hybrid.data.image_folders`."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid.data import image_folders
+from hybrid.data import image_folders, load
 from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.errors import SourceError
 from tests.own_images import png, write_folder, zipped
@@ -82,7 +83,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_costs_no_other(tmp_pa
         "cat/cut.png": "cat/cut.png is damaged or cut short",
         "cat/empty.png": "cat/empty.png is empty",
         "cat/tiny.png": "cat/tiny.png has 2 × 2 pixels",
-        "dog/words.jpg": "dog/words.jpg is not a PNG, JPEG, WebP, GIF, BMP or TIFF image",
+        "dog/words.jpg": "dog/words.jpg is not a PNG, JPEG or other image that is read",
     }
 
 
@@ -133,6 +134,77 @@ def test_folders_that_say_no_classes_are_one_sentence(
         read(write_folder(tmp_path, files))
 
     assert "\n" not in str(caught.value)
+
+
+TRAIN, VAL, TEST = ("train", "Training"), ("val", "VALID", "validation"), ("test", "Testing")
+PAIRS = ((TRAIN, VAL), (TRAIN, TEST), (VAL, TEST))
+EVERY_PAIR = [pair for one, other in PAIRS for pair in product(one, other)]
+
+
+@pytest.mark.parametrize("names", [*EVERY_PAIR, *product(TRAIN, VAL, TEST)])
+@pytest.mark.parametrize("inside", ["", "mine/", "archive/PetImages/"])
+@pytest.mark.parametrize("below", [False, True])
+def test_folders_that_divide_images_are_no_classes(
+    names: tuple[str, ...], inside: str, below: bool, tmp_path: Path
+):
+    files = {
+        f"{inside}{f'{name}/{part}' if below else f'{part}/{name}'}/{n}.png": GREY
+        for part in names
+        for name in ("ant", "bee")
+        for n in range(2)
+    }
+
+    source = found(write_folder(tmp_path, files))
+
+    assert source.classes == ("ant", "bee")
+    assert source.refused == ()
+    assert {len(pool) for pool in source.pools.values()} == {4}
+    assert len(source.pools) == len(names)
+
+
+@pytest.mark.parametrize("name", ["train", "val", "valid", "validation", "test", "Testing"])
+def test_a_single_folder_around_the_classes_divides_nothing(name: str, tmp_path: Path):
+    files = {f"{name}/ant/1.png": GREY, f"{name}/bee/1.png": GREY}
+
+    source = found(write_folder(tmp_path, files))
+
+    assert (source.classes, list(source.pools)) == (("ant", "bee"), [""])
+
+
+def test_trains_beside_buses_are_a_class_and_tests_are_none(tmp_path: Path):
+    files = {"bus/1.png": GREY, "train/1.png": GREY}
+    assert found(write_folder(tmp_path / "one", files)).classes == ("bus", "train")
+
+    files = {"bus/1.png": GREY, "car/1.png": GREY, "test/1.png": GREY}
+    source = found(write_folder(tmp_path / "other", files))
+    assert source.classes == ("bus", "car")
+    assert [one.name for one in source.refused] == ["test/1.png"]
+
+
+def test_tune_and_certify_come_from_val_and_the_training_images_stay_for_training(tmp_path: Path):
+    def shade(number: int) -> bytes:
+        return png(np.full((9, 9), number, np.uint8))
+
+    files = {}
+    for start, (part, count) in zip((0, 50), (("train", 20), ("val", 16)), strict=True):
+        for name in ("ant", "bee"):
+            for n in range(count):
+                number = start + n + (100 if name == "bee" else 0)
+                files[f"{part}/{name}/{n:02}.png"] = shade(number)
+    write_folder(tmp_path, files)
+
+    splits = {
+        split: load(tmp_path, split, size=8, channels=1)
+        for split in ("train", "tune", "certify", "test")
+    }
+
+    assert {name: len(split.labels) for name, split in splits.items()} == {
+        "train": 40, "tune": 8, "certify": 8, "test": 16,
+    }  # fmt: skip
+    shades = {name: {int(i.mean()) for i in one.images} for name, one in splits.items()}
+    assert all(shade % 100 < 50 for shade in shades["train"])
+    assert all(shade % 100 >= 50 for name in ("tune", "certify", "test") for shade in shades[name])
+    assert len(set().union(*shades.values())) == 40 + 32  # no image is in two
 
 
 def test_the_key_changes_with_a_file_and_with_nothing_else(tmp_path: Path):

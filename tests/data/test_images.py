@@ -176,8 +176,11 @@ def png_header(width: int, height: int, data: bytes = b"") -> bytes:
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "is empty; choose the file again"),
-    "text": (lambda: b"hello, I am no image", "is not a PNG, JPEG, WebP, GIF, BMP or TIFF"),
-    "another format": (lambda: encoded(photograph(), "ICO"), "save it as one of these"),
+    "text": (
+        lambda: b"hello, I am no image",
+        "is not a PNG, JPEG or other image that is read",
+    ),
+    "another format": (lambda: encoded(photograph(), "ICO"), "save it as PNG or JPEG"),
     "a zip": (lambda: zipped({"a": b"b"}), "is a zip, not an image; unpack it"),
     "1 × 1": (lambda: encoded(Image.new("RGB", (1, 1)), "PNG"), "1 × 1 pixels; give an image of"),
     "a line": (lambda: encoded(Image.new("L", (9000, 2)), "PNG"), "9000 × 2 pixels; give an"),
@@ -185,7 +188,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "a bomb": (lambda: png_header(8_000, 8_000, bytes(50_000_000)), "more than 40 million"),
     "cut short": (lambda: encoded(photograph(), "JPEG")[:500], "is damaged or cut short"),
     "only a header": (lambda: png_header(64, 64), "is damaged or cut short; copy or save it"),
-    "too many bytes": (lambda: bytes(16_000_001), "is larger than 16 MB; save a smaller copy"),
+    "too many bytes": (lambda: bytes(64_000_001), "is larger than 64 MB; save a smaller copy"),
 }
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hybrid import evaluation, zoo
-from hybrid.data import Dataset, archives, ingest, labels, user_splits
-from hybrid.data.archives import Entry
+from hybrid.data import Dataset, ingest, labels, sources, user_splits
 from hybrid.data.ingest import IngestPlan
+from hybrid.data.sources import Entry
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import DataMissingError, SourceError, TraceError, UnknownNameError
 from hybrid.inference import record
@@ -40,8 +40,8 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planned(files: dict[str, bytes], name: str = "mine", *, labelled: bool = True) -> IngestPlan:
     card = zoo.card(NETWORK)
-    with archives.opened(zipped(files)) as source:
-        words = archives.label_words(source, card.classes)
+    with sources.opened(zipped(files)) as source:
+        words = sources.label_words(source, card.classes)
         found = labels.match(words, card.classes)
         table = {one.word: one.class_name for one in found} if labelled else None
         return ingest.plan_ingest(source, card, name=name, words=words, table=table)
@@ -225,8 +225,14 @@ def test_memory_does_not_grow_with_the_images() -> None:
     peaks = []
     for count in (2_000, 7_000):
         entries = tuple(Entry(name=f"0/{i:06d}.png", stamp="") for i in range(count))
-        source = archives.Source(
-            title="many", entries=entries, refused=(), others=0, table=None, read=lambda _: blank
+        source = sources.Source(
+            title="many",
+            entries=entries,
+            refused=(),
+            ignored={},
+            folders=frozenset(),
+            table=None,
+            read=lambda _: blank,
         )
         plan = ingest.plan_ingest(source, card, name=f"many-{count}")
         tracemalloc.start()
@@ -248,8 +254,8 @@ def test_what_cannot_be_read_is_listed_and_costs_no_other() -> None:
     assert about.skipped == 3
     assert [one.sentence for one in user_splits.skipped(about)] == [
         "0/a.png is empty; choose the file again.",
-        "0/b.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
-        "1/c.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these.",
+        "0/b.png is not a PNG, JPEG or other image that is read; save it as PNG or JPEG.",
+        "1/c.png is not a PNG, JPEG or other image that is read; save it as PNG or JPEG.",
     ]
 
 
@@ -449,8 +455,8 @@ def test_user_splits_are_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatc
 def test_a_folder_gives_the_same_split_as_its_zip(tmp_path: Path) -> None:
     files_ = pngs(digits(20))
     card = zoo.card(NETWORK)
-    with archives.opened(write_folder(tmp_path / "photos", files_)) as source:
-        words = archives.label_words(source, card.classes)
+    with sources.opened(write_folder(tmp_path / "photos", files_)) as source:
+        words = sources.label_words(source, card.classes)
         plan = ingest.plan_ingest(
             source, card, name="folder", words=words, table=dict.fromkeys("7", "7")
         )

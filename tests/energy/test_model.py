@@ -168,6 +168,81 @@ def test_a_static_network_has_a_classifier_and_no_cloud_among_its_parts() -> Non
     assert parts["classifier"] == pytest.approx(400 * MAC_32)
 
 
+CLOUD = replace(
+    PURDUE,
+    name="cloud",
+    mac_pj_per_bit=0.0,
+    mac_pj_fixed=0.5,
+    access_pj_per_bit=0.25,
+    cloud_macs_per_second=4e12,
+)
+
+
+@pytest.mark.parametrize(
+    "scope, cloud_pj",
+    [
+        ("compute", 5400 * 0.5),
+        # two layers of the cloud, each with 10 weights, 20 inputs and 30 outputs of 32 bits
+        ("compute + memory", 5400 * 0.5 + 2 * (10 + 20 + 30) * 32 * 0.25),
+        ("device", 64 * 8 * 27_000),  # the radio; the cloud is free
+    ],
+)
+def test_a_cloud_with_a_profile_of_its_own_prices_only_the_clouds_layers(
+    scope: str, cloud_pj: float
+) -> None:
+    found = energy.costs(
+        LAYERS,
+        exits=2,
+        uplink_bytes=64,
+        profile=PURDUE,
+        link=BLE,
+        scope=scope,
+        radio=True,
+        cloud=CLOUD,
+    )
+
+    assert found.energy_pj[:2] == costs(scope).energy_pj[:2]
+    assert found.energy_pj[2] == pytest.approx(found.energy_pj[1] + cloud_pj)
+    assert found.latency_ms[:2] == costs(scope).latency_ms[:2]
+    travel_ms = 50 + 64 * 8 / 0.7e6 * 1000
+    assert found.latency_ms[2] == pytest.approx(
+        found.latency_ms[1] + travel_ms + 5400 / 4e12 * 1000
+    )
+
+
+@every_scope
+def test_a_cloud_with_the_devices_profile_changes_no_digit(scope: str) -> None:
+    found = energy.costs(
+        LAYERS,
+        exits=2,
+        uplink_bytes=64,
+        profile=PURDUE,
+        link=BLE,
+        scope=scope,
+        radio=True,
+        cloud=PURDUE,
+    )
+
+    assert found == costs(scope)
+
+
+def test_the_parts_price_the_cloud_by_its_own_profile() -> None:
+    parts = energy.by_part(
+        LAYERS,
+        exits=2,
+        exit_fractions=[0.5, 0.25, 0.25],
+        uplink_bytes=64,
+        profile=PURDUE,
+        link=BLE,
+        scope="compute",
+        radio=True,
+        cloud=CLOUD,
+    )
+
+    assert parts["cloud"] == pytest.approx(0.25 * 5400 * 0.5)
+    assert parts["stem"] == pytest.approx(1000 * MAC_32)
+
+
 @every_profile
 @every_scope
 def test_leaving_later_never_costs_less(name: str, scope: str) -> None:

@@ -137,6 +137,7 @@ def test_the_images_that_left_last_are_kept_by_exit_the_newest_first(
         newest = live.order(SAMPLES)[
             np.flatnonzero(progress.exit_taken == exit_)[::-1][: live.SHOWN]
         ]
+        assert [seen.position for seen in recent] == newest.tolist()
         assert [seen.label for seen in recent] == digits.labels[newest].tolist()
         assert all(
             np.array_equal(seen.image, digits.images[position])

@@ -16,9 +16,12 @@ import streamlit
 from streamlit.testing.v1 import AppTest
 
 from hybrid import energy, policy, zoo
-from hybrid.ui.explore import load
+from hybrid.text import numbers
+from hybrid.ui import session
+from hybrid.ui.explore import follower, load
 from hybrid.ui.view import View
 from tests.own_images import write_halves, write_user_split
+from tests.ui.synthetic import take_exits
 
 Explore = Callable[..., AppTest]
 TOY = {"network": "trees-toy", "bits": "2"}
@@ -32,6 +35,11 @@ def headline(app: AppTest, label: str) -> tuple[str, str]:
 def spec(app: AppTest, number: int) -> Any:
     """A figure's specification, numpy arrays unpacked; the page's figures in their order."""
     return json.loads(app.get("plotly_chart")[number].proto.spec)
+
+
+def reach_line(app: AppTest) -> str:
+    """How many images reach each exit."""
+    return next(c.value for c in app.caption if c.value.startswith("Images that reach"))
 
 
 def outcome(bits: int, *thresholds: float, measure: str = "max_probability") -> policy.Outcome:
@@ -80,14 +88,122 @@ def test_one_slider_for_all_starts_at_the_first_exits_threshold(explore: Explore
     counted = outcome(2, 0.6, 0.6)
     assert headline(app, "At the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
     app.segmented_control(key="sliders").set_value("each").run()
-    assert [slider.value for slider in app.slider] == [0.6, 0.6]
+    assert [slider.value for slider in app.slider] == [0.6, 0.3]  # as before
+
+
+def test_each_exits_own_threshold_comes_back_after_a_shared_one_was_moved(explore: Explore) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.3")
+
+    app.segmented_control(key="sliders").set_value("one").run()
+    app.slider(key="t").set_value(0.9).run()
+    app.segmented_control(key="sliders").set_value("each").run()
+
+    assert [slider.value for slider in app.slider] == [0.6, 0.3]
+    app.segmented_control(key="sliders").set_value("one").run()
+    assert app.slider(key="t").value == 0.6
+
+
+def test_another_bit_width_keeps_the_thresholds(explore: Explore) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.3")
+
+    app.select_slider(key="bits").set_value(4).run()
+
+    assert [slider.value for slider in app.slider] == [0.6, 0.3]
+    counted = outcome(4, 0.6, 0.3)
+    assert headline(app, "At the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+    assert app.query_params["bits"] == "4"
+
+
+def test_a_threshold_comes_back_with_a_bit_width_that_has_its_exit(
+    explore: Explore, toy: Path
+) -> None:
+    take_exits(toy, "trees-toy", bits=4)
+    app = explore(**TOY, t1="0.6", t2="0.3")
+
+    app.select_slider(key="bits").set_value(4).run()
+    one = [slider.value for slider in app.slider]
+    app.select_slider(key="bits").set_value(1).run()
+
+    assert not app.exception
+    assert one == [0.6]
+    assert [slider.value for slider in app.slider] == [0.6, 0.3]
+
+
+def test_undo_takes_back_one_change_after_the_other(explore: Explore) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.3")
+    assert app.button(key="undo").disabled
+    app.slider(key="t1").set_value(0.4).run()
+    assert not app.button(key="undo").disabled
+    app.select_slider(key="bits").set_value(4).run()
+    app.segmented_control(key="sliders").set_value("one").run()
+    app.segmented_control(key="scope").set_value("device").run()
+
+    seen = []
+    for _ in range(3):
+        app.button(key="undo").click().run()
+        seen.append((app.select_slider(key="bits").value, [one.value for one in app.slider]))
+
+    assert seen == [(4, [0.4, 0.3]), (2, [0.4, 0.3]), (2, [0.6, 0.3])]
+    assert app.button(key="undo").disabled
+    assert app.segmented_control(key="scope").value == "device"  # a price is no slider
+    counted = outcome(2, 0.6, 0.3)
+    assert headline(app, "At the edge")[1] == f"{sum(counted.exit_counts[:-1])} of 500"
+
+
+def test_reset_sets_the_defaults_and_undo_takes_that_back(explore: Explore) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.3", scope="device")
+
+    app.button(key="reset").click().run()
+    reset = app.select_slider(key="bits").value, [slider.value for slider in app.slider]
+    app.button(key="undo").click().run()
+
+    assert reset == (4, [0.8, 0.8])
+    assert app.select_slider(key="bits").value == 2
+    assert [slider.value for slider in app.slider] == [0.6, 0.3]
+    assert app.segmented_control(key="scope").value == "device"
+
+
+def test_a_slider_that_cannot_matter_is_named(explore: Explore) -> None:
+    app = explore(**TOY, t1="0.6", t2="0.3")
+    before = reach_line(app)
+
+    app.slider(key="t1").set_value(0.0).run()
+
+    reached = 500 - outcome(2, 0.6, 0.3).exit_counts[0]
+    assert before == f"Images that reach each exit: Exit 1: 500 · Exit 2: {reached}."
+    assert reach_line(app) == (
+        "Images that reach each exit: Exit 1: 500 · Exit 2: 0. No image reaches Exit 2 at these "
+        "thresholds, so its slider changes nothing."
+    )
+    app.segmented_control(key="sliders").set_value("one").run()
+    assert "slider" not in reach_line(app)  # one for all always matters
+
+
+def test_a_price_draws_only_the_figures_that_show_energy(
+    explore: Explore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "is_alive", lambda: True)
+    monkeypatch.setattr(session, "follow_with", lambda *_: None)  # whole runs
+    app = explore(**TOY)
+    before = [chart.proto.spec for chart in app.get("plotly_chart")]
+
+    app.select_slider(key="bits").set_value(4).run()
+    app.slider(key="t1").set_value(0.4).run()
+    moved = [chart.proto.spec for chart in app.get("plotly_chart")]
+    app.segmented_control(key="scope").set_value("device").run()
+    priced = [chart.proto.spec for chart in app.get("plotly_chart")]
+
+    assert moved == before  # the follower moves what they show
+    assert [old != new for old, new in zip(before, priced, strict=True)] == [
+        True, False, False, True, False,
+    ]  # fmt: skip
 
 
 def test_the_bit_widths_on_offer_are_those_that_are_there(explore: Explore) -> None:
     app = explore(**TOY)
 
-    assert app.segmented_control(key="bits").options == ["1", "2", "4"]
-    app.segmented_control(key="bits").set_value(4).run()
+    assert app.select_slider(key="bits").options == ["1", "2", "4"]
+    app.select_slider(key="bits").set_value(4).run()
     assert headline(app, "Accuracy")[0] == f"{100 * outcome(4, 0.8, 0.8).accuracy:.2f} %"
 
 
@@ -97,7 +213,7 @@ def test_another_network_brings_its_own_bit_widths_and_exits(explore: Explore) -
     app.selectbox(key="network").set_value("trees-wide").run()
 
     assert not app.exception
-    assert app.segmented_control(key="bits").options == ["2", "8"]
+    assert app.select_slider(key="bits").options == ["2", "8"]
     assert app.session_state["bits"] == 2
     assert [slider.key for slider in app.slider] == ["t1", "t2", "t3"]
 
@@ -121,7 +237,9 @@ def test_the_scope_stands_beside_the_reduction_and_changes_it(explore: Explore) 
     assert headline(app, "Energy reduction")[1] == "device"
     assert headline(app, "Energy reduction")[0] != before[0]
     # 3,072 bytes · 8 bit · 27 nJ = 663.552 µJ over Bluetooth LE
-    assert headline(app, "Energy per image")[1] == "raw image 664 µJ"
+    energy = next(metric for metric in app.metric if metric.label == "Energy per image")
+    assert energy.delta == "device"
+    assert "sending the raw image is 664 µJ" in energy.proto.help
 
 
 def test_another_hardware_profile_changes_the_energy(explore: Explore) -> None:
@@ -194,7 +312,7 @@ def test_a_missing_trace_is_said_with_the_command_that_records_it(explore: Explo
 
     assert not app.exception
     assert "There is no trace of trees-wide hybrid-8bit on test" in app.warning[0].value
-    app.segmented_control(key="bits").set_value(2).run()
+    app.select_slider(key="bits").set_value(2).run()
     assert len(app.metric) == 6
 
 
@@ -206,7 +324,7 @@ def test_a_damaged_trace_is_said_and_another_bit_width_still_works(
     app = explore(network="trees-toy", bits="1")
 
     assert "is not a readable Parquet file" in app.warning[0].value
-    app.segmented_control(key="bits").set_value(2).run()
+    app.select_slider(key="bits").set_value(2).run()
     assert len(app.metric) == 6
 
 
@@ -289,7 +407,7 @@ def test_the_downloaded_point_is_what_the_policy_says_of_the_sliders(
     point = json.loads(handed_out["explore_json"]())
 
     counted = outcome(2, 0.4567, 0.5)
-    assert (point["network"], point["bits"]) == ("trees-toy", "2")
+    assert (point["network"], point["bits"]) == ("trees-toy", 2)
     assert point["thresholds"] == [0.4567, 0.5]
     assert point["exit_counts"] == list(counted.exit_counts)
     assert point["accuracy"] == counted.accuracy
@@ -328,6 +446,31 @@ def test_every_row_of_the_downloaded_table_is_what_the_policy_says_of_its_thresh
     statics = {row["variant"]: row for row in rows if row["variant"].startswith("static")}
     twin = zoo.trace("trees-toy", "static-32bit")
     assert float(statics["static-32bit"]["accuracy"]) == twin.correct[:, -1].mean()
+
+
+def test_the_better_point_of_the_chart_is_one_click_away(explore: Explore) -> None:
+    app = explore(**TOY, t1="1.0", t2="1.0")  # all images go to the cloud
+    view = View(network="trees-toy", bits=2, thresholds=(1.0, 1.0))
+    counted = outcome(2, 1.0, 1.0)
+    # the curves are cheaper and as accurate somewhere; the cheapest such point is named
+    cheapest = min(
+        (float(spent), one.bits, tuple(one.thresholds[m].tolist()), float(one.accuracy[m]))
+        for one in load.frontiers(view)
+        for m, spent in enumerate(one.energy_pj)
+        if one.accuracy[m] >= counted.accuracy
+    )
+    spent, bits, thresholds, accuracy = cheapest
+    said = next(one.value for one in app.caption if one.value.startswith("With "))
+    assert f"With {bits} bit" in said
+    assert f"{numbers.percent(accuracy, 2)} at {numbers.energy(spent)} per image (compute)" in said
+
+    app.button(key=next(one.key for one in app.button if "better" in (one.key or ""))).click().run()
+
+    assert app.session_state["bits"] == bits
+    assert tuple(slider.value for slider in app.slider) == thresholds
+    assert headline(app, "Energy per image")[0] == numbers.energy(spent)
+    assert any(one.value.startswith("Nothing in the chart") for one in app.caption)
+    assert not [one for one in app.button if "better" in (one.key or "")]
 
 
 def test_every_chart_says_what_it_shows(explore: Explore) -> None:

@@ -14,6 +14,7 @@ from hybrid import policy, zoo
 from hybrid.inference import live
 from hybrid.traces import trace
 from hybrid.ui import jobs, running
+from tests.pages.sheets import sheets
 from tests.ui.waiting import SOON_S, ReportingJob, wait_for_jobs
 
 NETWORK = "digits-vgg"
@@ -102,7 +103,7 @@ def test_a_finished_run_counts_what_was_promised_and_compares(opened: Open):
     assert shown["At the edge"][1] == f"{at_edge} of {SAMPLES}"
     assert shown["Accuracy"] == (
         f"{100 * promised.accuracy:.2f} %",
-        f"{sum(promised.correct_counts)} correct",
+        "94.6 % to 98.3 %",  # 348 of 359, by hand: the roots of Wilson's quadratic
     )
     assert f"Each of {SAMPLES} images took the exit expected from the trace" in app.success[0].value
     assert [heading.value for heading in app.subheader] == [
@@ -204,8 +205,10 @@ def test_the_images_that_left_are_told_by_their_class(opened: Open):
     seen = progress.recent[-1]
     words = [str(one.label) if one.label == one.answer else f"{one.label} taken for {one.answer}"
              for one in seen]  # fmt: skip
-    assert ", ".join(words) in [caption.value for caption in app.caption]
-    assert len(app.get("image")) == sum(bool(recent) for recent in progress.recent)
+    drawn = sheets(app)
+    assert len(drawn) == sum(bool(recent) for recent in progress.recent)
+    assert drawn[-1]["captions"] == words
+    assert drawn[-1]["positions"] == [one.position for one in seen]
 
 
 def test_damaged_weights_are_one_sentence_and_the_page_goes_on(opened: Open, folder: Path):
@@ -216,7 +219,7 @@ def test_damaged_weights_are_one_sentence_and_the_page_goes_on(opened: Open, fol
     finish(app)
 
     assert "is not the file its card describes" in app.error[0].value
-    app.segmented_control(key="bits").set_value(4).run()
+    app.select_slider(key="bits").set_value(4).run()
     start(app)
     finish(app)
     assert app.success

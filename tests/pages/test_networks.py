@@ -80,7 +80,7 @@ def test_the_first_table_lists_every_variant_and_the_second_every_layer(page: Ap
 def test_it_starts_at_the_bit_width_of_the_sidebar(page: AppTest):
     assert variant_control(page).value == "hybrid-1bit"
 
-    page.segmented_control(key="bits").set_value(4).run()
+    page.select_slider(key="bits").set_value(4).run()
 
     assert variant_control(page).value == "hybrid-4bit"
 
@@ -159,7 +159,7 @@ def test_the_chosen_variant_is_in_the_address_and_a_link_opens_it(folder: Path, 
 
     linked = opened(variant="static-4bit")
     assert variant_control(linked).value == "static-4bit"
-    linked.segmented_control(key="bits").set_value(1).run()
+    linked.select_slider(key="bits").set_value(1).run()
     assert variant_control(linked).value == "hybrid-1bit"
 
     foreign = opened(variant="static-5bit")

@@ -85,8 +85,10 @@ def test_a_photograph_is_shown_with_author_and_licence(page: AppTest) -> None:
 
     assert not page.exception
     assert photographs()[0].credit in words(page)
-    (seen,) = page.get("image")
+    picture = photographs()[0].read()
+    seen, *original = page.get("image")
     assert "input: 8×8 pixels" in str(seen.proto)
+    assert len(original) == (picture.width != picture.height)
 
 
 def test_all_photographs_at_once_give_a_table(page: AppTest) -> None:
@@ -115,7 +117,7 @@ def test_one_bad_file_among_good_ones_costs_none_of_them(page: AppTest) -> None:
 
     assert list(page.dataframe[0].value["Image"]) == ["a.png", "c.png"]
     assert "1 file could not be read" in words(page)
-    assert "b.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image" in words(page)
+    assert "b.png is not a PNG, JPEG or other image that is read" in words(page)
 
 
 def test_where_no_file_can_be_read_nothing_is_said_to_be_below(page: AppTest) -> None:
@@ -200,3 +202,17 @@ def test_a_file_taken_out_of_the_uploader_is_gone(page: AppTest) -> None:
     page.file_uploader(key="try_files").set_value([]).run()
 
     assert "Drop an image above" in words(page)
+
+
+def test_a_picture_that_is_not_square_is_shown_whole_and_may_be_letterboxed(page: AppTest) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (90, 30), "black").save(buffer, "PNG")  # ink, which is inverted
+    at = uploaded(choose(page, "upload"), {"wide": buffer.getvalue()})  # known by its content
+    _, original = at.get("image")
+    assert "framed: what the network gets" in str(original.proto)
+    cropped = metric(at, "Energy (compute)"), at.get("plotly_chart")[0].proto.spec
+
+    at.segmented_control(key="try_fit").select("letterbox").run()
+
+    assert not at.exception
+    assert (metric(at, "Energy (compute)"), at.get("plotly_chart")[0].proto.spec) != cropped

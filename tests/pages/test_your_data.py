@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import policy, zoo
 from hybrid.data import user_splits
-from hybrid.ui import app_frame, gallery, jobs
+from hybrid.ui import app_frame, contact_sheet, jobs
 from tests.own_images import digits, png, pngs, write_folder, zipped
 
 NETWORK = "digits-vgg"
@@ -66,7 +66,7 @@ def test_a_newcomer_is_told_what_to_give_and_the_command_for_more(page: AppTest)
 def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTest) -> None:
     some = digits()
     upload(page, pngs(some))
-    assert "**60 images**, 60 labelled by their folders (10 labels)." in words(page)
+    assert "**60 images**, 60 with one of 10 labels from their folders." in words(page)
 
     record(page)
     assert "Recorded and saved" in words(page)
@@ -84,14 +84,14 @@ def test_a_zip_becomes_a_split_that_is_compared_with_the_test_split(page: AppTes
 def test_a_recording_that_ends_while_its_form_is_drawn_is_shown(
     page: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = gallery.sprites
+    drawn = contact_sheet.show
 
     def late(*given: Any, **named: Any) -> Any:
         for job in jobs.pool().alike("user split", NETWORK):
             assert job.wait(120)
         return drawn(*given, **named)
 
-    monkeypatch.setattr(gallery, "sprites", late)
+    monkeypatch.setattr(contact_sheet, "show", late)
     upload(page, pngs(digits()))
 
     record(page, again=False)
@@ -177,7 +177,7 @@ def test_a_corrupt_file_is_listed_and_costs_no_other(page: AppTest) -> None:
 
     assert user_splits.split(NETWORK, "mine").samples == 20
     assert table(page, "Why") == [
-        "7/broken.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
+        "7/broken.png is not a PNG, JPEG or other image that is read; save it as PNG or JPEG."
     ]
 
 
@@ -221,7 +221,7 @@ def test_a_folder_of_this_machine_is_read_where_it_lies(
     assert "There is no folder or zip" in page.error[0].value
     page.text_input(key="your_folder").set_value(str(folder)).run()
 
-    assert "**20 images**, 20 labelled by their folders (10 labels)" in words(page)
+    assert "**20 images**, 20 with one of 10 labels from their folders." in words(page)
 
 
 def test_a_divided_zip_is_two_splits_and_both_can_be_deleted(page: AppTest) -> None:
@@ -244,7 +244,7 @@ def test_a_bit_width_that_was_not_recorded_can_be_recorded_later(page: AppTest) 
     upload(page, pngs(digits(20)))
     record(page)
 
-    page.segmented_control(key="bits").set_value(4).run()
+    page.select_slider(key="bits").set_value(4).run()
     assert "There is no trace of digits-vgg hybrid-4bit on mine" in words(page)
     page.button(key="your_more").click().run()
     for job in jobs.pool().alike("user split", NETWORK):
@@ -252,3 +252,34 @@ def test_a_bit_width_that_was_not_recorded_can_be_recorded_later(page: AppTest) 
     page.run()
 
     assert metric(page, "Images") == ("20", "labelled")
+
+
+def test_ignored_files_and_the_columns_of_a_table_are_named(page: AppTest) -> None:
+    files = {f"mine/{n}.png": data for n, data in enumerate(pngs(digits(9)).values())}
+    rows = "".join(f"{n}.png,{n % 3}\n" for n in range(9))
+    clutter = {"mine/@eaDir/0.png": b"x", "mine/notes.txt": b"x"}
+
+    upload(page, files | clutter | {"mine/labels.csv": f"file,label\n{rows}".encode()})
+
+    assert "**9 images**, 9 with one of 3 labels from the table." in words(page)
+    said = [text.value for text in page.text]
+    assert "Labels: column 'label' of the table, files: column 'file'." in said
+    assert "2 other files or folders were ignored (1 .txt, 1 @eaDir)." in said
+
+
+def test_pictures_that_are_not_square_are_recorded_as_chosen(page: AppTest) -> None:
+    wide = np.zeros((30, 90), np.uint8)
+    wide[:, 30:60] = 255  # all that a crop leaves
+    upload(page, {f"{n % 2}/{n}.png": png(wide) for n in range(4)})
+    assert "4 of the 4 are not square. The network gets the largest square" in words(page)
+
+    next(c for c in page.segmented_control if c.key.startswith("your_fit")).select(
+        "letterbox"
+    ).run()
+    record(page)
+
+    about = user_splits.split(NETWORK, "mine")
+    (part,) = user_splits.parts(about)
+    assert about.fit == "letterbox"
+    assert (part.images[:, :2] == 0).all()
+    assert (part.images[:, -2:] == 0).all()

@@ -129,6 +129,34 @@ def test_the_frontier_is_what_no_other_point_beats(rows: list[tuple[float, float
     assert best == sorted({row for row in rows if not beaten(row)})
 
 
+@given(
+    trace=random_traces(max_samples=30),
+    grid=grids.map(np.unique),
+    steps=st.lists(st.floats(0.1, 10), min_size=4, max_size=4),
+)
+def test_what_can_never_be_on_a_frontier_is_left_out_and_nothing_else(
+    trace: Trace, grid: np.ndarray, steps: list[float]
+):
+    every = policy.all_points(trace, "margin", grid)
+    costs = np.cumsum(steps)[: trace.all_exits].tolist()  # each exit costs more than the last
+
+    some = policy.undominated(every)
+
+    best = policy.frontier(every.mean(costs), every.accuracy)
+    kept = policy.frontier(some.mean(costs), some.accuracy)
+    assert some.thresholds[kept].tolist() == every.thresholds[best].tolist()
+    rows = list(zip(every.thresholds.tolist(), every.accuracy.tolist(), strict=True))
+    expected = [
+        limits
+        for limits, right in rows
+        if not any(
+            better >= right and lower != limits and np.less_equal(lower, limits).all()
+            for lower, better in rows
+        )
+    ]
+    assert some.thresholds.tolist() == expected
+
+
 def test_of_equal_points_the_first_stands_for_all():
     assert policy.frontier([2.0, 1.0, 1.0], [0.9, 0.5, 0.5]).tolist() == [1, 0]
 

@@ -1,9 +1,11 @@
 """Sentences about an operating point."""
 
+import pytest
+
 from hybrid import policy
 from hybrid.energy import ExitCosts
 from hybrid.text import point
-from hybrid.ui.explore.data import StaticPoint
+from hybrid.ui.explore.data import Alternative
 
 COSTS = ExitCosts(energy_pj=(1e6, 4e6), latency_ms=(1.0, 60.0), uplink_bytes=(0.0, 1000.0))
 COUNTED = policy.Outcome(
@@ -29,48 +31,70 @@ def test_every_headline_has_its_unit_and_what_it_is_compared_with() -> None:
 
     assert {h.key: (h.value, h.note) for h in shown} == {
         "edge": ("65.3 %", "6,525 of 10,000"),  # 65.25 is rounded up, as the browser does
-        "accuracy": ("90.00 %", "−0.41 points vs twin"),
-        "energy": ("2.04 µJ", "twin 11.2 µJ"),
+        "accuracy": ("90.00 %", "−0.41 points"),
+        "energy": ("2.04 µJ", "compute"),
         "reduction": ("5.50×", "compute"),
         "latency": ("21.5 ms", "via cloud 60.0 ms"),
         "uplink": ("348 B", "raw image 3.07 kB"),
     }
 
 
-def test_a_static_network_that_is_better_on_both_axes_is_named() -> None:
-    statics = [
-        StaticPoint(bits=2, accuracy=0.89, energy_pj=1e6),
-        StaticPoint(bits=3, accuracy=0.905, energy_pj=1.5e6),
-        StaticPoint(bits=32, accuracy=0.93, energy_pj=2e8),
+def test_an_energy_and_its_reduction_are_explained_with_the_baselines_energy() -> None:
+    shown = {h.key: h for h in point.headlines(POINT, COSTS, scope="compute", image_bytes=3072)}
+
+    assert "The energy of running the full-precision twin is 11.2 µJ." in shown["energy"].help
+    assert "full-precision twin, 11.2 µJ, divided by" in shown["reduction"].help
+
+
+def alternative(bits: int, *thresholds: float) -> Alternative:
+    return Alternative(bits=bits, thresholds=thresholds, accuracy=0.905, energy_pj=1.5e6)
+
+
+def test_a_better_point_of_a_frontier_is_named_with_its_bit_width() -> None:
+    said = [
+        point.verdict(POINT, alternative(bits, 0.7), static_bits=[4], scope="compute")
+        for bits in (1, 3)
     ]
 
-    assert point.verdict(POINT, statics, scope="compute") == (
-        "The static 3-bit network beats this point on both accuracy and energy: 90.50 % at 1.50 µJ "
-        "per image (compute), against 90.00 % at 2.04 µJ."
-    )
-
-
-def test_a_static_network_that_is_better_on_one_axis_only_does_not_beat_the_point() -> None:
-    statics = [
-        StaticPoint(bits=4, accuracy=0.95, energy_pj=3e6),
-        StaticPoint(bits=2, accuracy=0.8, energy_pj=1.0),
+    assert said == [
+        f"With {bits} and well-chosen thresholds you get 90.50 % at 1.50 µJ per image (compute), "
+        "against 90.00 % at 2.04 µJ here."
+        for bits in ("1 bit", "3 bits")
     ]
 
-    assert point.verdict(POINT, statics, scope="device") == (
-        "No static network beats this point on both accuracy and energy (device)."
+
+def test_a_better_static_network_is_named_as_one() -> None:
+    said = point.verdict(POINT, alternative(3), static_bits=[3], scope="compute")
+
+    assert said == (
+        "The static 3-bit network gives 90.50 % at 1.50 µJ per image (compute), against 90.00 % at "
+        "2.04 µJ here."
     )
 
 
-def test_an_equal_static_network_does_not_beat_the_point() -> None:
-    equal = StaticPoint(bits=4, accuracy=0.9, energy_pj=2_042_500.0)
+@pytest.mark.parametrize(
+    "static_bits, end",
+    [
+        ([2, 32], "no bit width and no static network."),
+        (
+            [32],
+            (
+                "no bit width, and not the full-precision twin. A static network with fewer bits "
+                "might, but none is recorded here."
+            ),
+        ),
+        ([], "no bit width. No static network is recorded here to compare with."),
+    ],
+)
+def test_where_nothing_is_better_the_sentence_names_what_was_compared(
+    static_bits: list[int], end: str
+) -> None:
+    said = point.verdict(POINT, None, static_bits=static_bits, scope="device")
 
-    assert point.verdict(POINT, [equal], scope="compute").startswith("No static network beats")
+    assert said == f"Nothing in the chart reaches this accuracy with less energy (device): {end}"
 
 
-def test_with_only_the_twin_recorded_the_verdict_is_about_the_twin_alone() -> None:
-    twin = StaticPoint(bits=32, accuracy=0.93, energy_pj=2e8)
+def test_without_labels_nothing_is_compared() -> None:
+    said = point.verdict(POINT, None, static_bits=[4], scope="compute", labelled=False)
 
-    assert point.verdict(POINT, [twin], scope="compute") == (
-        "The full-precision twin does not beat this point on both accuracy and energy (compute). "
-        "A static network with fewer bits might, but none is recorded here."
-    )
+    assert said == point.UNLABELLED

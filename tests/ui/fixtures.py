@@ -30,10 +30,11 @@ def toy(
 
 @pytest.fixture
 def explore(toy: Path, root: Path) -> Callable[..., AppTest]:
-    """Open Explore by a link; its query as keywords."""
+    """Open Explore by a link, its query as keywords, with its downloads open."""
 
     def run(**query: str) -> AppTest:
         app = AppTest.from_file(str(root / "app.py"), default_timeout=60)
+        app.session_state["explore_downloads"] = True
         for key, value in query.items():
             app.query_params[key] = value
         app.run()

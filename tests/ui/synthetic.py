@@ -3,6 +3,8 @@
 Cards and traces, no weights; with as many samples and exits as a test wants.
 """
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,19 @@ def write_pretrained(
             trace.save(recorded, folder / network / variant.name / f"trace-{split}.parquet")
     zoo.save_card(_card(network, exits, variants), folder / network / "card.toml")
     return folder
+
+
+def take_exits(folder: Path, network: str, *, bits: int) -> None:
+    """Leave a bit width of a network with a single early exit, and traces to match."""
+    name = zoo.variant_name(bits, static=False)
+    write_pretrained(folder, network="other", exits=1, bits=(bits,), static=(32,))
+    there, card = folder / network, zoo.load_card(folder / network / "card.toml")
+    other = zoo.load_card(folder / "other" / "card.toml").variants[name]
+    zoo.save_card(replace(card, variants={**card.variants, name: other}), there / "card.toml")
+    for split in SPLITS:
+        recorded = trace.load(folder / "other" / name / f"trace-{split}.parquet")
+        trace.save(replace(recorded, network=network), there / name / f"trace-{split}.parquet")
+    shutil.rmtree(folder / "other")
 
 
 def _labels(samples: int) -> npt.NDArray[np.int64]:

@@ -29,6 +29,7 @@ def views(draw: st.DrawFn) -> View:
         sliders="one" if together else "each",
         measure=draw(st.sampled_from(OFFERS.measures)),
         profile=draw(st.sampled_from(OFFERS.profiles)),
+        cloud=draw(st.sampled_from(["same", *OFFERS.profiles])),
         link=draw(st.sampled_from(OFFERS.links)),
         scope=draw(st.sampled_from(OFFERS.scopes)),
         split=draw(st.sampled_from(OFFERS.splits_of(network))),

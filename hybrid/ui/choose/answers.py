@@ -10,16 +10,21 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from hybrid import choosing, energy, zoo
-from hybrid.choosing import Answer, Field, Limits, ParetoSet, ProfileCheck
+from hybrid.choosing import Answer, Field, Limits, LossCurve, ParetoSet, ProfileCheck
+from hybrid.errors import HybridError
 from hybrid.evaluation import Prices
+from hybrid.text import decision
 from hybrid.ui.cache import cached, card_file, prices_at
 from hybrid.ui.choose.query import Query
+from hybrid.ui.choose.report import to_html
 from hybrid.ui.view import View
 
-__all__ = ["answer", "compared", "pareto_sets"]
+__all__ = ["answer", "compared", "curve", "pareto_sets", "reference_change", "report"]
 
 _QUICK_SECONDS = 0.4  # a shorter computation shows no progress
 _LOOK_SECONDS = 0.1
+_REFERENCES = "choose_references"  # candidates, references before them, and with them
+_SHOWN = "choose_shown"  # the settings of the answer on the page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,7 @@ class _AskedAnswer:
     profile: str
     link: str
     scope: str
+    cloud: str
 
     @property
     def field(self) -> Field:
@@ -47,7 +53,7 @@ class _AskedAnswer:
 
     @property
     def prices(self) -> Prices:
-        return prices_at(self.profile, self.link, self.scope)
+        return prices_at(self.profile, self.link, self.scope, self.cloud)
 
 
 # While candidates are counted: how many are done, and how many in all. Not an argument of the
@@ -59,13 +65,34 @@ def answer(query: Query, view: View, place: DeltaGenerator) -> Answer:
     """The point that meets the query's limits at the view's prices.
 
     Args:
-        place: an empty element, for a progress bar if the computation takes long.
+        place: the element that shows answers. It is emptied at once if these are other settings
+            than those of the answer in it, and shows the progress if the computation takes long.
 
     Raises:
         LimitError: the query sets no limit, or there is nothing to choose among.
     """
     asked = _asked_answer(query, view)
-    return _shown(lambda: _answer(asked), lambda: _COUNTED.get(asked.candidates), place)
+    if st.session_state.get(_SHOWN) != asked:
+        place.caption("Choosing")
+        st.session_state[_SHOWN] = asked
+    try:
+        return _shown(lambda: _answer(asked), lambda: _COUNTED.get(asked.candidates), place)
+    except HybridError:
+        place.empty()
+        raise
+
+
+def reference_change(answer: Answer, query: Query, view: View) -> str:
+    """That the last change of networks or images changed the reference of losses; else empty."""
+    state, now = st.session_state, answer.references
+    asked = _asked_answer(query, view).candidates
+    if _REFERENCES not in state:
+        state[_REFERENCES] = asked, now, now
+    known, _, last = state[_REFERENCES]
+    if known != asked:
+        state[_REFERENCES] = asked, last, now
+    _, before, now = state[_REFERENCES]
+    return decision.reference_change(before, now)
 
 
 def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
@@ -73,11 +100,27 @@ def pareto_sets(query: Query, view: View) -> tuple[ParetoSet, ...]:
     return _pareto_sets(_asked_answer(query, view))
 
 
+def curve(query: Query, view: View) -> LossCurve:
+    """The least energy for each loss allowed, with the other limits kept."""
+    with st.spinner("Choosing at other losses"):
+        return _curve(_asked_answer(query, view))
+
+
 def compared(query: Query, view: View) -> tuple[ProfileCheck, ...]:
     """The choice under the view's profile and under those to compare; none without a choice."""
-    profiles = tuple(dict.fromkeys((view.profile, *query.profiles)))
     with st.spinner("Choosing under other energy models"):
-        return _compared(_asked_answer(query, view), profiles)
+        return _compared(_asked_answer(query, view), _profiles(query, view))
+
+
+def report(query: Query, view: View) -> str:
+    """The answer as an HTML page."""
+    asked = _asked_answer(query, view)
+    checks = _compared(asked, _profiles(query, view))
+    return to_html(_answer(asked), _pareto_sets(asked), _curve(asked), checks)
+
+
+def _profiles(query: Query, view: View) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((view.profile, *query.profiles)))
 
 
 def _asked_answer(query: Query, view: View) -> _AskedAnswer:
@@ -87,6 +130,7 @@ def _asked_answer(query: Query, view: View) -> _AskedAnswer:
         profile=view.profile,
         link=view.link,
         scope=view.scope,
+        cloud=view.cloud,
     )
 
 
@@ -110,7 +154,6 @@ def _shown(
         done, total = so_far or (1, 1)
         words = f"Counting candidates: {done} of {total}" if so_far else "Choosing"
         place.progress(done / total, words)
-    place.empty()
     return future.result()
 
 
@@ -158,6 +201,11 @@ def _answer(asked: _AskedAnswer) -> Answer:
 @cached(entries=16, files=_all_files)
 def _pareto_sets(asked: _AskedAnswer) -> tuple[ParetoSet, ...]:
     return choosing.pareto_sets(asked.field, asked.limits, asked.prices)
+
+
+@cached(entries=16, files=_all_files)
+def _curve(asked: _AskedAnswer) -> LossCurve:
+    return choosing.loss_curve(asked.field, asked.limits, asked.prices)
 
 
 @cached(entries=16, files=_all_files)

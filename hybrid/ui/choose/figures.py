@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from hybrid.choosing import Answer, ParetoSet, Point, ProfileCheck
-from hybrid.text import choice, numbers
+from hybrid.choosing import Answer, Decided, LossCurve, ParetoSet, Point, ProfileCheck
+from hybrid.text import candidate, choice, numbers
 from hybrid.ui import palette, plots
 
-__all__ = ["MODE_COLOURS", "axes", "profiles", "trade"]
+__all__ = ["CURVES", "MODE_COLOURS", "axes", "loss_curve", "profiles", "trade"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,26 +25,31 @@ MODE_COLOURS = {
     "static": palette.TWIN_COLOUR,
     "cloud": palette.CLOUD,
 }
+CURVES = ("With the certificate", "Without it")
 _SYMBOLS = {"hybrid": "circle", "edge": "square", "static": "diamond", "cloud": "star"}
 _QUIET = palette.AXES
 _AROUND = 5  # times the limit of loss are seen at first
 _DOTS = {"This choice": "circle", "Best there": "diamond-open"}
 _WIDE = 20  # times from the least to the most: a log axis
+_WIDE_CURVE = 5  # likewise: ticks at 1, 2 and 5 only
 _TICKS = 5  # of an axis of the parallel coordinates
 
 
 def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     """Accuracy lost against energy per image: points within every limit filled, the rest faint.
 
-    The choice has a ring. Each point's `customdata` tells which row of which candidate it is.
+    The choice has a ring, and so has the one without the certificate. Each point's `customdata`
+    tells which row of which candidate it is.
     """
     scale_pj, unit = _unit(pareto_sets)
     figure = plots.empty(height=420)
     for number, one in enumerate(pareto_sets):
         figure.add_trace(_candidate(one, number, scale_pj, unit))
     figure.add_traces([_key(mode) for mode in sorted({one.mode for one in pareto_sets})])
+    if answer.without is not None and answer.decided is Decided.CERTIFICATE:
+        figure.add_trace(_ring("Without certificate", answer.without, scale_pj, palette.INK))
     if answer.best is not None:
-        figure.add_trace(_ring(answer.best, scale_pj))
+        figure.add_trace(_ring("The choice", answer.best, scale_pj, palette.WRONG))
     limits = answer.limits
     line = {"color": palette.INK, "width": 1.5, "dash": "dot"}
     if limits.max_energy_uj is not None:
@@ -52,9 +57,12 @@ def trade(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     if limits.max_loss_points is not None:
         figure.add_hline(y=limits.max_loss_points, line=line)
     figure.update_xaxes(
-        title_text=f"Energy per image ({unit}, log)", type="log", dtick="D2", tickformat="~g",
+        title_text=f"Energy per image ({answer.scope}, {unit}, log)",
+        type="log",
+        dtick="D2",
+        tickformat="~g",
         **_QUIET,
-    )  # fmt: skip
+    )
     figure.update_yaxes(
         title_text="Accuracy lost on tune (points)", range=_losses(pareto_sets, answer), **_QUIET
     )
@@ -118,6 +126,35 @@ def axes(pareto_sets: Sequence[ParetoSet], answer: Answer) -> go.Figure:
     return figure
 
 
+def loss_curve(curve: LossCurve, limit: float | None) -> go.Figure:
+    """Least energy over the loss allowed, with and without the certificate.
+
+    Args:
+        limit: the limit of loss that is set; marked.
+    """
+    both = np.concatenate([curve.certified_energy_pj, curve.uncertified_energy_pj])
+    found = both[np.isfinite(both)]
+    scale_pj, unit = numbers.energy_unit(float(np.median(found)) if len(found) else 1e6)
+    figure = plots.empty(height=320)
+    for title, energy_pj, look in (
+        (CURVES[0], curve.certified_energy_pj, {"color": palette.exit_colour(0)}),
+        (CURVES[1], curve.uncertified_energy_pj, {"color": palette.TWIN_COLOUR, "dash": "dash"}),
+    ):
+        if np.isfinite(energy_pj).any():
+            figure.add_trace(_steps(title, curve.allowed_points, energy_pj / scale_pj, unit, look))
+    if limit is not None:
+        line = {"color": palette.INK, "width": 1.5, "dash": "dot"}
+        figure.add_vline(x=limit, line=line)
+    figure.update_xaxes(title_text="Accuracy that may be lost (points)", **_QUIET)
+    wide = len(found) > 0 and found.max() > _WIDE_CURVE * found.min()
+    figure.update_yaxes(
+        title_text=f"Least energy per image ({unit}, log)", type="log",
+        dtick="D2" if wide else "D1", tickformat="~g", **_QUIET,
+    )  # fmt: skip
+    figure.update_layout(hovermode="closest", dragmode=False, legend=plots.legend())
+    return figure
+
+
 def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     """Energy of the first choice under each energy model, next to that model's own choice."""
     figure = plots.empty(height=90 + 34 * len(found))
@@ -130,7 +167,7 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
             "Best there",
             best,
             palette.TWIN_COLOUR,
-            [choice.name(one.best) if one.best else "none" for one in found],
+            [candidate.name(one.best) if one.best else "none" for one in found],
         ),
     )
     for title, values, colour, words in dots:
@@ -153,9 +190,9 @@ def profiles(found: Sequence[ProfileCheck]) -> go.Figure:
     else:
         figure.update_xaxes(rangemode="tozero")
     unit = "µJ, log" if wide else "µJ"
-    figure.update_xaxes(title_text=f"Energy per image ({unit})", fixedrange=True, **_QUIET)
-    figure.update_yaxes(autorange="reversed", fixedrange=True, **_QUIET)
-    figure.update_layout(legend=plots.legend(), dragmode=False)
+    figure.update_xaxes(title_text=f"Energy per image ({unit})", **_QUIET)
+    figure.update_yaxes(autorange="reversed", **_QUIET)
+    figure.update_layout(legend=plots.legend())
     return figure
 
 
@@ -165,10 +202,26 @@ def _key(name: str) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], name=name.capitalize(), mode="markers", marker=marker)
 
 
+def _steps(
+    title: str, allowed: Floats, energies: Floats, unit: str, look: dict[str, Any]
+) -> go.Scatter:
+    """A curve that keeps its value up to the next loss."""
+    return go.Scatter(
+        name=title,
+        x=allowed,
+        y=energies,
+        mode="lines+markers",
+        line=look | {"shape": "hv", "width": 2},
+        marker={"size": 8},
+        hovertemplate=f"%{{x:.2~f}} points allowed: %{{y:,.3~r}} {unit}<extra>{title}</extra>",
+        cliponaxis=False,
+    )
+
+
 def _candidate(one: ParetoSet, number: int, scale_pj: float, unit: str) -> go.Scatter:
     colour = MODE_COLOURS[one.mode]
     keeps = one.over == 0
-    where = [choice.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
+    where = [candidate.thresholds(row) or "no threshold" for row in one.thresholds.tolist()]
     bits = "" if one.mode == "cloud" else f" {one.bits} bit"
     return go.Scatter(
         x=one.figures["energy_uj"] * 1e6 / scale_pj,
@@ -189,19 +242,19 @@ def _candidate(one: ParetoSet, number: int, scale_pj: float, unit: str) -> go.Sc
     )
 
 
-def _ring(best: Point, scale_pj: float) -> go.Scatter:
+def _ring(name: str, point: Point, scale_pj: float, colour: str) -> go.Scatter:
     return go.Scatter(
-        x=np.array([best.tune.energy_pj / scale_pj]),
-        y=np.array([best.tune.loss_points]),
-        name="The choice",
+        x=np.array([point.tune.energy_pj / scale_pj]),
+        y=np.array([point.tune.loss_points]),
+        name=name,
         mode="markers",
         marker={
             "symbol": "circle-open",
             "size": 18,
-            "color": palette.WRONG,
-            "line": {"color": palette.WRONG, "width": 3},
+            "color": colour,
+            "line": {"color": colour, "width": 3},
         },
-        hovertemplate=f"The choice: {choice.short(best)}<extra></extra>",
+        hovertemplate=f"{name}: {candidate.short(point)}<extra></extra>",
         cliponaxis=False,
     )
 

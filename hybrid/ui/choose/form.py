@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import streamlit as st
 
 from hybrid.data import user_splits
-from hybrid.ui import cache
+from hybrid.ui import cache, session
 from hybrid.ui.choose.query import NUMBERS, Query
 from hybrid.ui.view import Offers, View
 
-__all__ = ["choose_on", "query"]
+__all__ = ["CURVE", "choose_on", "limit_loss", "query", "refusal"]
 
 BATTERY = ("images_per_day", "battery_mah", "battery_volts", "min_days")
-LISTS = ("among", "images", "under")
+CURVE = "choose_curve"  # the key of the figure
 _KEY = "choose"
 _WANTED = "choose_wanted"
 
@@ -42,7 +42,7 @@ def choose_on(network: str, images: str) -> None:
 def query(view: View) -> Query:
     """The limits as the user sets them, from the link at first; written into the address."""
     known = cache.offers()
-    if _KEY not in st.session_state:
+    if _KEY not in st.session_state or session.asked() is not None:
         _start_from_link(view, known)
     _start_from_other_page()
     _follow_sidebar(view)
@@ -55,13 +55,26 @@ def query(view: View) -> Query:
             f"The battery is taken into account once {' and '.join(missing)} {are} given too.",
             icon=":material/battery_unknown:",
         )
-    _write_address(asked)
+    session.write_address(asked.write())
     return asked
+
+
+def limit_loss() -> None:
+    """Make the loss that was clicked in the curve the limit; only as its callback."""
+    points = st.session_state[CURVE]["selection"]["points"]
+    if points:
+        st.session_state["choose_loss"] = round(float(points[0]["x"]), 4)
+
+
+def refusal(asked: Query) -> str:
+    """Why nothing is chosen while some numbers cannot be limits."""
+    labels = [NUMBERS[key].label for key in asked.problems]
+    return f"Nothing was chosen. First correct {' and '.join(labels)} above."
 
 
 def _widgets(view: View, known: Offers) -> Query:
     with st.container(border=True, key="choose_limits"):
-        with st.grid(6, min_column_width=136):
+        with st.grid(5, min_column_width=148):
             numbers = {key: _number(key) for key in NUMBERS if key not in BATTERY}
         with st.grid(3, min_column_width=300):
             networks = st.multiselect(
@@ -79,7 +92,8 @@ def _widgets(view: View, known: Offers) -> Query:
                 persist_state="session",
                 help="Published energy models differ. Is the choice the same under these?",
             )
-        battery = st.expander("Battery", icon=":material/battery_full:")
+        begun = any(st.session_state.get(f"choose_{key}") is not None for key in BATTERY)
+        battery = st.expander("Battery", icon=":material/battery_full:", expanded=begun)
         with battery, st.grid(4, min_column_width=136):
             numbers |= {key: _number(key) for key in BATTERY}
     return Query(networks=tuple(networks), numbers=numbers, profiles=tuple(profiles), images=images)
@@ -108,28 +122,33 @@ def _divided(known: Offers) -> list[str]:
 
 
 def _number(key: str) -> float | None:
-    """One limit; empty sets none."""
+    """One limit, and a sentence if it cannot be one; empty sets none.
+
+    The widget has no range: with one, the browser would refuse a number and leave the answer to
+    the last one below it. It has no default either: an emptied field would take it again.
+    """
     number = NUMBERS[key]
-    value: float | None = st.number_input(
-        number.label,
-        min_value=number.least,
-        max_value=number.most,
-        value=number.default,
-        step=number.step,
-        format="%.10g",
-        key=f"choose_{key}",
-        placeholder="no limit",
-        help=number.help,
-        persist_state="session",
-    )
+    with st.container(gap="xsmall"):
+        value: float | None = st.number_input(
+            number.label,
+            value=None,
+            step=number.step,
+            format="%.10g",
+            key=f"choose_{key}",
+            placeholder="no limit",
+            help=number.help,
+            persist_state="session",
+        )
+        if wrong := number.problem(value):
+            st.markdown(f":small[:red[{wrong}]]")
     return value
 
 
 def _start_from_link(view: View, known: Offers) -> None:
-    """On a session's first visit, set the widgets to the link's query."""
+    """On the first visit and after Back or Forward: set the widgets to the link's query."""
     state = st.session_state
     asked, problems = Query.read(
-        st.query_params.to_dict(),
+        session.asked() or {},
         network=view.network,
         networks=tuple(known.early_exits),
         profiles=known.profiles,
@@ -166,16 +185,6 @@ def _problems(asked: Query) -> tuple[str, ...]:
     if form.opened != asked:
         form.problems = ()
     return form.problems
-
-
-def _write_address(asked: Query) -> None:
-    """Write the limits into the address, next to the view that the app frame has written."""
-    wanted = asked.write()
-    for key in (*NUMBERS, *LISTS):
-        if key in wanted and st.query_params.get(key) != wanted[key]:
-            st.query_params[key] = wanted[key]
-        elif key not in wanted and key in st.query_params:
-            del st.query_params[key]
 
 
 def _form() -> _Form:

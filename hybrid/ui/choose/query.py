@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from hybrid.choosing import Limits
 from hybrid.errors import LimitError, UnknownNameError
+from hybrid.text import glossary
 
 __all__ = ["NUMBERS", "UNDER", "Query", "QueryNumber"]
 
@@ -22,7 +23,8 @@ class QueryNumber:
     """A number in the form: its words, its unit and the limit that it sets.
 
     default: its value in a link that does not give it, so changing it changes existing links.
-    least, most: its range.
+    least, most: its range. above: whether least itself is outside it.
+    percent: a fraction is not accepted, because it is meant as a percentage.
     """
 
     label: str
@@ -31,7 +33,31 @@ class QueryNumber:
     step: float
     default: float | None = None
     least: float = 0.0
-    most: float | None = None
+    most: float = math.inf
+    above: bool = False
+    percent: bool = False
+
+    @property
+    def range_(self) -> str:
+        """The values that it can have, in words."""
+        if self.most == math.inf:
+            return f"more than {self.least:g}" if self.above else f"{self.least:g} or more"
+        return f"{self.least:g} to {self.most:g}"
+
+    def problem(self, value: float | None) -> str:
+        """One sentence if the value cannot be a limit; else empty.
+
+        >>> NUMBERS["loss"].problem(500)
+        '500 is not possible: give 0 to 100, or leave it empty.'
+        """
+        if value is None:
+            return ""
+        if self.percent and 0 < value <= 1 and 100 * value <= self.most:
+            return f"This is in percent: give {100 * value:.10g} instead of {value:.10g}."
+        inside = self.least < value if self.above else self.least <= value
+        if inside and value <= self.most and math.isfinite(value):
+            return ""
+        return f"{value:.10g} is not possible: give {self.range_}, or leave it empty."
 
 
 # The key is the name in the address.
@@ -39,10 +65,14 @@ NUMBERS = {
     "loss": QueryNumber(
         label="Accuracy lost (points)",
         limit="max_loss_points",
-        help="Largest loss in percentage points, compared with the full-precision twin on every "
-        "image.",
+        help=glossary.define(
+            "twin",
+            note="Largest loss in percentage points, compared with the full-precision twin on "
+            "every image.",
+        ),
         step=0.1,
         default=1.0,
+        most=100.0,
     ),
     "confidence": QueryNumber(
         label="Confidence (%)",
@@ -53,6 +83,24 @@ NUMBERS = {
         default=95.0,
         least=1.0,
         most=99.9,
+        percent=True,
+    ),
+    "accuracy_percent": QueryNumber(
+        label="Accuracy at least (%)",
+        limit="min_accuracy_percent",
+        help="Share of all images answered correctly, measured on the tuning images.",
+        step=1.0,
+        most=100.0,
+        percent=True,
+    ),
+    "class_percent": QueryNumber(
+        label="Each class at least (%)",
+        limit="min_class_accuracy_percent",
+        help="Share of the images of each class answered correctly, measured on the tuning images. "
+        "The weakest class decides.",
+        step=1.0,
+        most=100.0,
+        percent=True,
     ),
     "energy_uj": QueryNumber(
         label="Energy (µJ)",
@@ -61,9 +109,15 @@ NUMBERS = {
         step=1.0,
     ),
     "latency_ms": QueryNumber(
-        label="Latency (ms)",
+        label="Mean latency (ms)",
         limit="max_latency_ms",
         help="Mean time until an image is answered.",
+        step=1.0,
+    ),
+    "p95_ms": QueryNumber(
+        label="95 % latency (ms)",
+        limit="max_p95_latency_ms",
+        help="95 % of the images must be answered within this time (95th percentile).",
         step=1.0,
     ),
     "uplink_bytes": QueryNumber(
@@ -81,17 +135,23 @@ NUMBERS = {
     "images_per_day": QueryNumber(
         label="Images per day",
         limit="images_per_day",
+        above=True,
         help="Images processed per day, to estimate battery life.",
         step=100.0,
     ),
     "battery_mah": QueryNumber(
         label="Battery (mAh)",
         limit="battery_mah",
+        above=True,
         help="Capacity; a CR2032 has about 220 mAh.",
         step=10.0,
     ),
     "battery_volts": QueryNumber(
-        label="Battery (V)", limit="battery_volts", help="Battery voltage.", step=0.1
+        label="Battery (V)",
+        limit="battery_volts",
+        above=True,
+        help="Battery voltage.",
+        step=0.1,
     ),
     "min_days": QueryNumber(
         label="Must last (days)",
@@ -132,8 +192,18 @@ class Query:
         return lacking if begun else ()
 
     @property
+    def problems(self) -> dict[str, str]:
+        """One sentence for each number that cannot be a limit, by its key."""
+        found = {key: NUMBERS[key].problem(value) for key, value in self.numbers.items()}
+        return {key: words for key, words in found.items() if words}
+
+    @property
     def limits(self) -> Limits:
-        """The limits of the numbers; a battery counts once it is complete. LimitError if none."""
+        """The limits of the numbers; a battery counts once it is complete.
+
+        Raises:
+            LimitError: the numbers have problems.
+        """
         given = {number.limit: self.numbers[key] for key, number in NUMBERS.items()}
         if any(not self.numbers[key] for key in _BATTERY):
             given |= {NUMBERS[key].limit: None for key in (*_BATTERY, "min_days")}
@@ -199,18 +269,15 @@ def _number(key: str, query: Mapping[str, str], problems: list[str]) -> float | 
         value = float(given)
     except ValueError:
         value = math.nan
-    most = math.inf if number.most is None else number.most
-    if not (number.least <= value <= most and math.isfinite(value)):
-        range_ = (
-            f"{number.least:g} or more" if number.most is None else f"{number.least:g} to {most:g}"
-        )
-        problems.append(
-            str(
-                LimitError(
-                    f"The link has {key} = {given[:40]!r}, but that is a number of {range_}; it "
-                    "was left out."
-                )
+    if math.isfinite(value):  # the form marks one that cannot be a limit
+        return value
+    used = "no limit is set" if number.default is None else f"{number.default:g} is used"
+    problems.append(
+        str(
+            LimitError(
+                f"The link has {key} = {given[:40]!r}, but that is a number of {number.range_}; "
+                f"{used} instead."
             )
         )
-        return number.default
-    return value
+    )
+    return number.default

@@ -3,6 +3,7 @@
 Plotly's script is included once. All text is escaped, so a network may have any name.
 """
 
+import datetime as dt
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -11,18 +12,24 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from hybrid import zoo
 from hybrid.choosing import (
     Answer,
     Field,
+    LossCurve,
     ParetoSet,
+    Point,
     ProfileCheck,
+    loss_curve,
+    origin,
     pareto_sets,
     point_file,
     to_toml,
 )
+from hybrid.data import user_splits
 from hybrid.evaluation import Prices
 from hybrid.files import replacing
-from hybrid.text import choice, numbers
+from hybrid.text import candidate, choice, decision, numbers
 from hybrid.ui.choose import figures, tables
 
 __all__ = ["COLOURS", "save_report", "to_html"]
@@ -40,6 +47,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: left; padding: 0.35rem 0.6rem; border-bottom: 1px solid #dde2e9;
   vertical-align: top }
 .answer { border-left: 4px solid #1f5fd0; background: #f3f5f8; padding: 0.8rem 1rem }
+.warned { border-left: 4px solid #d97a12; background: #fdf4e7; padding: 0.6rem 1rem }
 .small { color: #727d8a; font-size: 0.9rem } pre { background: #f3f5f8; padding: 1rem;
   overflow: auto } .scroll { overflow-x: auto }
 """
@@ -50,18 +58,27 @@ def save_report(
 ) -> None:
     """Write the report of an answer."""
     seen = pareto_sets(field, answer.limits, prices)
+    curve = loss_curve(field, answer.limits, prices)
+    page = to_html(answer, seen, curve, compared)
     with replacing(path) as draft:
-        draft.write_text(to_html(answer, seen, compared), encoding="utf-8")
+        draft.write_text(page, encoding="utf-8")
 
 
 def to_html(
-    answer: Answer, seen: Sequence[ParetoSet], compared: Sequence[ProfileCheck] = ()
+    answer: Answer,
+    seen: Sequence[ParetoSet],
+    curve: LossCurve,
+    compared: Sequence[ProfileCheck] = (),
+    *,
+    on: dt.date | None = None,
 ) -> str:
     """The report as one page.
 
     Args:
         seen: the candidates to draw.
+        curve: the least energy for each loss allowed.
         compared: the choice under other energy models; empty leaves the part out.
+        on: the date that it bears; today if none is given.
     """
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
@@ -69,14 +86,20 @@ def to_html(
         f"<title>Operating point: {_text(', '.join(_networks(answer)))}</title>",
         f"<style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>",
         "<h1>Operating point</h1>",
+        *_origin(answer, on),
         _paragraph(f"Asked for: {choice.asked(answer.limits)}.", "small"),
         _paragraph(choice.on_images(answer), "small"),
         *map(_paragraph, filter(None, [choice.apart(answer)])),
         _paragraph(choice.headline(answer), "answer"),
         *_best(answer),
+        *_costs(answer, curve),
         *_others(answer),
         "<h2>All candidates</h2>",
-        _paragraph("Dotted lines are limits; filled points meet every limit on tune.", "small"),
+        _paragraph(
+            "Dotted lines: limits. Filled: meets every limit on the tuning images"
+            f"{tables.ruled_out(answer, seen)}.",
+            "small",
+        ),
         _drawn("trade", figures.trade(seen, answer)),
         _paragraph("Drag along an axis to filter; the choice is red.", "small"),
         _drawn("axes", figures.axes(seen, answer)),
@@ -84,35 +107,71 @@ def to_html(
         "<h2>How it was chosen</h2>",
         _paragraph(choice.counted(answer)),
         _paragraph(
-            f"Energy of {answer.scope} by the profile {answer.profile}, link {answer.link}; "
-            f"confidence is {answer.measure}."
+            f"Energy of {answer.scope} by the profile {answer.profile}{_cloud(answer)}, link "
+            f"{answer.link}; confidence is {answer.measure}."
         ),
-        *map(_paragraph, choice.notes(answer)),
+        *(_paragraph(_without_folders(note)) for note in choice.notes(answer)),
         *_file(answer),
         "</body></html>",
     ]
     return "\n".join(parts)
 
 
+def _origin(answer: Answer, on: dt.date | None) -> list[str]:
+    made = origin(answer, on)
+    return [
+        _paragraph(f"Made on {made['date']} by hybrid {made['version']} with", "small"),
+        f"<pre>{_text(made['command'])}</pre>",
+    ]
+
+
 def _best(answer: Answer) -> list[str]:
     best = answer.best
     if best is None:
+        return [_paragraph(decision.decided(answer)), *_ruled_out(answer)]
+    proof = [choice.certificate(answer.proof, best, answer.limits)] if answer.proof else []
+    return [
+        _paragraph(candidate.how(best)),
+        *map(_paragraph, proof),
+        _paragraph(decision.decided(answer), "warned" if answer.limits.uncertified else ""),
+        *map(_paragraph, filter(None, [decision.without(answer)])),
+        *_ruled_out(answer),
+        _paragraph(choice.on_test(answer)),
+        _table(_figures(best, answer.scope)),
+    ]
+
+
+def _ruled_out(answer: Answer) -> list[str]:
+    """The points that only the certificate rules out."""
+    if not answer.uncertifiable:
         return []
-    both = {f"On {best.tune.split}": best.tune, "On test": best.test}
-    rows = [
-        {"": title, "Accuracy": numbers.percent(of.accuracy, 2)}
-        | {words: choice.figure(key, of.by_limit[key])
-           for key, words in choice.FIGURES.items() if key in of.by_limit}
+    return [
+        _paragraph("These meet every limit on the tuning images and cannot be certified:"),
+        *(_paragraph(decision.uncertifiable(one), "small") for one in answer.uncertifiable),
+    ]
+
+
+def _figures(best: Point, scope: str) -> list[dict[str, str]]:
+    """A point's figures on test, where nothing was chosen, and below on tune."""
+    both = {"On test": best.test, f"On {best.tune.split}": best.tune}
+    return [
+        {"": title}
+        | {choice.column(key, scope): candidate.figure(key, of.by_limit[key])
+           for key in candidate.FIGURES if key in of.by_limit}
         | {"Answered at the edge": numbers.percent(of.edge_fraction)}
         for title, of in both.items()
         if of is not None
     ]  # fmt: skip
-    proof = [choice.certificate(answer.proof, best, answer.limits)] if answer.proof else []
+
+
+def _costs(answer: Answer, curve: LossCurve) -> list[str]:
     return [
-        _paragraph(choice.how(best)),
-        *map(_paragraph, proof),
-        _paragraph(choice.on_test(answer)),
-        _table(rows),
+        f"<h2>Least energy ({answer.scope}) for the loss allowed</h2>",
+        _paragraph(decision.curve(answer.limits), "small"),
+        _drawn("curve", figures.loss_curve(curve, answer.limits.max_loss_points)),
+        "<details><summary>As a table</summary>",
+        _table(tables.costs(curve)),
+        "</details>",
     ]
 
 
@@ -130,7 +189,7 @@ def _others(answer: Answer) -> list[str]:
     parts = []
     if answer.runners_up:
         named = {str(place): point for place, point in enumerate(answer.runners_up, start=1)}
-        parts += ["<h2>Runners-up</h2>", _table(choice.rows(named))]
+        parts += ["<h2>Runners-up</h2>", _table(choice.rows(named, answer.scope))]
     if answer.left_out:
         parts += ["<h2>Left out, and why</h2>", _table(tables.left_out(answer))]
     return parts
@@ -140,11 +199,22 @@ def _compared(answer: Answer, compared: Sequence[ProfileCheck]) -> list[str]:
     if answer.best is None or not compared:
         return []
     return [
-        "<h2>Under other energy models</h2>",
+        f"<h2>Under other energy models ({answer.scope})</h2>",
         _paragraph(choice.survival(compared, answer.best)),
         _drawn("profiles", figures.profiles(compared)),
         _table(tables.under_models(compared)),
     ]
+
+
+def _cloud(answer: Answer) -> str:
+    return f" (cloud: {answer.cloud_profile})" if answer.cloud_profile else ""
+
+
+def _without_folders(words: str) -> str:
+    """The same words without the folders of this machine; a report is read elsewhere."""
+    for folder in (zoo.pretrained_folder(), user_splits.folder(), Path.home()):
+        words = words.replace(f"{folder}/", "")
+    return words
 
 
 def _networks(answer: Answer) -> list[str]:

@@ -17,7 +17,16 @@ from hybrid.ui import palette, plots
 from hybrid.ui.explore.data import Frontier, StaticPoint
 from hybrid.zoo import exit_labels
 
-__all__ = ["Figure", "Figures", "by_part", "flow", "over_threshold", "per_class", "tradeoff"]
+__all__ = [
+    "Figure",
+    "Figures",
+    "by_part",
+    "certified_area",
+    "flow",
+    "over_threshold",
+    "per_class",
+    "tradeoff",
+]
 
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +34,7 @@ Figure = go.Figure
 Figures = dict[str, go.Figure]
 
 _RING = {"color": palette.INK, "width": 2}
-_QUIET = palette.AXES | {"fixedrange": True}
+_QUIET = palette.AXES
 _MANY_PARTS = 12
 
 
@@ -48,9 +57,11 @@ def tradeoff(
         scale_pj, unit: of the energy axis.
         labelled: if False, accuracy is agreement with the final exit.
     """
-    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 8, "b": 8}, dragmode=False)
-    for frontier in sorted(frontiers, key=lambda f: f.bits == bits):
-        figure.add_trace(_frontier(frontier, scale_pj, unit, present=frontier.bits == bits))
+    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 28, "b": 8})
+    for frontier in frontiers:
+        figure.add_trace(_frontier(frontier, scale_pj, unit))
+    figure.add_trace(_labels(frontiers, scale_pj))
+    figure.add_trace(_highlight(frontiers, bits, scale_pj))
     widest = max((s.bits for s in statics if s.bits < FULL_PRECISION), default=0)
     for static in statics:
         figure.add_trace(_static(static, scale_pj, unit, named=static.bits == widest))
@@ -81,6 +92,8 @@ def over_threshold(
     accuracy: float,
     edge_fraction: float,
     twin_accuracy: float | None,
+    accuracy_range: tuple[float, float],
+    area: go.Scatter | None = None,
     labelled: bool = True,
 ) -> go.Figure:
     """Accuracy above and edge exit fraction below, by threshold, with the current point marked.
@@ -89,13 +102,18 @@ def over_threshold(
         together: all thresholds moved together.
         alone: one sweep per early exit, the others fixed; empty if one slider moves all.
         thresholds: those to mark: one per sweep of `alone`, else the common one.
+        accuracy_range: of the upper axis, in percent.
+        area: from `certified_area`; drawn below the curves.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
-    figure.update_layout(plots.empty(height=330, dragmode=False).layout)
+    figure.update_layout(plots.empty(height=330).layout)
+    if area is not None:
+        figure.add_trace(area, row=1, col=1)
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))
     for row, (field, now) in enumerate(values, start=1):
         colour = palette.LINE if alone else palette.INK
-        figure.add_trace(_curve(together, field, "All", colour, legend=row == 1), row=row, col=1)
+        every = _curve(together, field, "All", colour, legend=row == 1, meta=f"{field}_all")
+        figure.add_trace(every, row=row, col=1)
         for number, sweep in enumerate(alone):
             line = _curve(
                 sweep,
@@ -119,7 +137,7 @@ def over_threshold(
     figure.update_xaxes(range=[0, 1], **_QUIET)
     figure.update_xaxes(title_text="Threshold", row=2, col=1)
     figure.update_yaxes(**_QUIET)
-    figure.update_yaxes(title_text=_right(labelled), nticks=5, row=1, col=1)
+    figure.update_yaxes(title_text=_right(labelled), nticks=5, range=accuracy_range, row=1, col=1)
     figure.update_yaxes(title_text="At the edge (%)", range=[-3, 103], nticks=4, row=2, col=1)
     figure.update_layout(
         hovermode="x", legend=plots.legend(traceorder="normal"), showlegend=bool(alone)
@@ -127,12 +145,36 @@ def over_threshold(
     return figure
 
 
+def certified_area(
+    together: policy.ThresholdSweep, bounds: Floats, *, final_exit_accuracy: float
+) -> go.Scatter:
+    """Where the accuracy is, by common threshold: at most `bounds` below the final exit's.
+
+    Args:
+        bounds: (points of together,) fractions, of all settings at once.
+    """
+    least = 100 * np.maximum(final_exit_accuracy - bounds, 0)
+    most = np.maximum(100 * together.accuracy, least)
+    return go.Scatter(
+        x=np.concatenate([together.grid, together.grid[::-1]]),
+        y=np.concatenate([most, least[::-1]]),
+        name="Bound for all settings at once",
+        meta="bound",
+        mode="lines",
+        fill="toself",
+        fillcolor=palette.faint(palette.LINE, 0.35),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,  # its name is in the chart's title: it would make the legend a column
+    )
+
+
 def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
     """Images to the exits and the cloud, then to correct or incorrect; widths are counts."""
     exits = len(outcome.exit_counts) - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     right, wrong = exits + 2, exits + 3
-    figure = plots.empty(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16}, dragmode=False)
+    figure = plots.empty(height=330, margin={"l": 4, "r": 4, "t": 6, "b": 16})
     figure.add_trace(
         go.Sankey(
             meta="flow",
@@ -183,18 +225,20 @@ def by_part(
     *,
     scale_pj: float,
     unit: str,
+    energy_range: tuple[float, float],
     beside: str,
 ) -> go.Figure:
     """Energy per image by part of the network, next to its baseline.
 
     Args:
         point, twin: part → pJ per image, in the order in which a sample passes the parts.
+        energy_range: of the energy axis, in its unit.
         beside: name of the baseline.
     """
     ends = [part for part in ("heads", "radio", "cloud") if part in point]
     both = dict.fromkeys([*point, *twin])
     parts = [*(part for part in both if part not in ends), *ends]
-    figure = plots.empty(height=max(330, 90 + 12 * len(parts)), dragmode=False)
+    figure = plots.empty(height=max(330, 90 + 12 * len(parts)))
     bars = (
         ("Present point", point, _part_colours(parts), "parts"),
         (beside, twin, palette.TWIN_COLOUR, "twin_parts"),
@@ -211,7 +255,7 @@ def by_part(
                 hovertemplate=f"%{{y}}: %{{x:,.3~r}} {unit}<extra>{name}</extra>",
             )
         )
-    figure.update_xaxes(title_text=f"Energy per image ({unit})", rangemode="tozero", **_QUIET)
+    figure.update_xaxes(title_text=f"Energy per image ({unit})", range=energy_range, **_QUIET)
     size = 12 if len(parts) <= _MANY_PARTS else 9  # else plotly.js drops every other name
     figure.update_yaxes(autorange="reversed", dtick=1, tickfont={"size": size}, **_QUIET)
     figure.update_layout(
@@ -228,7 +272,7 @@ def per_class(
     exits = fractions.shape[1] - 1
     colours = [*(palette.exit_colour(i) for i in range(exits)), palette.CLOUD]
     height = max(330, 90 + 20 * len(classes))
-    figure = plots.empty(height=height, dragmode=False)
+    figure = plots.empty(height=height)
     names = exit_labels(exits)
     for i, colour in enumerate(colours):
         figure.add_trace(
@@ -244,7 +288,7 @@ def per_class(
         )
     figure.add_trace(
         go.Scatter(
-            name="Accuracy" if labelled else "Same as cloud",
+            name=f"{'Accuracy' if labelled else 'Same as cloud'}, 95 % interval",
             meta="class_accuracy",
             x=100 * counted.accuracy,
             y=list(classes),
@@ -254,6 +298,7 @@ def per_class(
             cliponaxis=False,
         )
     )
+    figure.add_trace(_class_intervals(counted, classes))
     figure.update_xaxes(title_text="Images of the class (%)", range=[0, 100], **_QUIET)
     # Class names that are digits are names, not numbers; an automatic range would leave gaps.
     figure.update_yaxes(range=[len(classes) - 0.5, -0.5], type="category", **_QUIET)
@@ -262,32 +307,90 @@ def per_class(
     return figure
 
 
+def class_intervals(counted: policy.PerClass) -> Floats:
+    """(2 · classes,): the low ends of the accuracies in percent, then the high ends."""
+    right = counted.correct_counts.sum(axis=1)
+    ends = [
+        policy.wilson(int(n), int(of)) if of else policy.Interval(low=np.nan, high=np.nan)
+        for n, of in zip(right, counted.samples, strict=True)
+    ]
+    return 100 * np.array([one.low for one in ends] + [one.high for one in ends])
+
+
+def _class_intervals(counted: policy.PerClass, classes: Sequence[str]) -> go.Scatter:
+    """A thin mark at each end of the accuracy's interval."""
+    return go.Scatter(
+        name="End of the interval",
+        showlegend=False,
+        meta="class_interval",
+        x=class_intervals(counted),
+        y=[*classes, *classes],
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 9, "line": {"color": palette.INK, "width": 1}},
+        hovertemplate="%{y}: %{x:.1f} %",
+        cliponaxis=False,
+    )
+
+
 def _right(labelled: bool) -> str:
     return "Accuracy (%)" if labelled else "Same as cloud (%)"
 
 
-def _frontier(frontier: Frontier, scale_pj: float, unit: str, *, present: bool) -> go.Scatter:
-    colour = palette.INK if present else palette.LINE
+def _frontier(frontier: Frontier, scale_pj: float, unit: str) -> go.Scatter:
     words = f"{frontier.bits} bit" if frontier.bits == 1 else f"{frontier.bits} bits"
-    # Labels are at the low ends, which are furthest apart; only the widest has room for words.
-    label = words if frontier.bits == FULL_PRECISION else str(frontier.bits)
-    labels = [label] + [""] * (len(frontier.energy_pj) - 1)
     clicks = np.column_stack([np.full(len(frontier.energy_pj), frontier.bits), frontier.thresholds])
     where = ", ".join(f"%{{customdata[{i + 1}]:.4f}}" for i in range(clicks.shape[1] - 1))
     return go.Scatter(
         x=frontier.energy_pj / scale_pj,
         y=100 * frontier.accuracy,
         customdata=clicks,
-        meta="frontier",
+        meta=f"frontier_{frontier.bits}",
         name=words,
-        mode="lines+markers+text",
-        text=labels,
-        textposition="bottom center",
-        textfont={"color": colour if present else palette.TWIN_COLOUR, "size": 12},
-        line={"color": colour, "width": 2.5 if present else 1.5},
-        marker={"color": colour, "size": 5 if present else 4},
+        # Without markers: they would be thousands of elements, half the time to the first figures.
+        mode="lines",
+        line={"color": palette.LINE, "width": 2.5, "simplify": False},
         hovertemplate=f"{words}, thresholds {where}<br>%{{y:.2f}} %, %{{x:,.3~r}} {unit}<extra>"
         "Click to select</extra>",
+        cliponaxis=False,
+    )
+
+
+def _labels(frontiers: Sequence[Frontier], scale_pj: float) -> go.Scatter:
+    """Bit widths at the low ends of the lines, which are furthest apart; only 32 has a word."""
+    labelled = [one for one in frontiers if len(one.energy_pj)]
+    words = {FULL_PRECISION: f"{FULL_PRECISION} bits"}
+    return go.Scatter(
+        x=np.array([one.energy_pj[0] / scale_pj for one in labelled]),
+        y=np.array([100 * one.accuracy[0] for one in labelled]),
+        name="Bit widths",
+        mode="text",
+        text=[words.get(one.bits, str(one.bits)) for one in labelled],
+        textposition="bottom center",
+        textfont={"color": palette.TWIN_COLOUR, "size": 12},
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
+
+
+def _highlight(frontiers: Sequence[Frontier], bits: int, scale_pj: float) -> go.Scatter:
+    """The selected bit width's line once more, in ink; the follower moves it to another's.
+
+    It has as many points as the longest line, so that every line fits: its last one is repeated.
+    """
+    longest = max((len(frontier.energy_pj) for frontier in frontiers), default=0)
+    x = y = np.full(longest, np.nan)
+    for frontier in frontiers:
+        if frontier.bits == bits:
+            places = np.minimum(np.arange(longest), len(frontier.energy_pj) - 1)
+            x, y = frontier.energy_pj[places] / scale_pj, 100 * frontier.accuracy[places]
+    return go.Scatter(
+        x=x,
+        y=y,
+        meta="highlight",
+        name="Selected bit width",
+        mode="lines",
+        line={"color": palette.INK, "width": 2.5, "simplify": False},
+        hoverinfo="skip",
         cliponaxis=False,
     )
 
@@ -322,7 +425,7 @@ def _curve(
     colour: str,
     *,
     legend: bool,
-    meta: str | None = None,
+    meta: str,
 ) -> go.Scatter:
     return go.Scatter(
         x=sweep.grid,

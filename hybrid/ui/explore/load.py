@@ -1,8 +1,10 @@
 """The data for Explore, computed once for all sessions and read by this and other pages.
 
-    data = load.explore_data(view)          # everything that does not depend on the sliders
+    data = load.explore_data(view)          # what no slider changes and no search is needed for
+    found = load.frontiers(view)            # the searched curves, a second on a fresh server
     prices = load.prices(view)              # costs per exit, and the baseline's
-    payload = load.follower_data(view)      # for the script in the browser
+    known = load.follower_settings(view)    # for the script in the browser, for all bit widths
+    sent = load.follower_traces(view)       # likewise
 
 A newly recorded trace or a changed card takes effect at the next run.
 """
@@ -18,21 +20,42 @@ import numpy.typing as npt
 from hybrid import data, energy, evaluation, policy, zoo
 from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
+from hybrid.text import numbers
 from hybrid.traces.trace import Trace
-from hybrid.ui.cache import cached, changed_ns, counted, prices_at, trace, trace_files
+from hybrid.ui import controls
+from hybrid.ui.cache import (
+    cached,
+    changed_ns,
+    counted,
+    prices_at,
+    trace,
+    trace_file,
+    trace_files,
+)
 from hybrid.ui.explore import tables
-from hybrid.ui.explore.data import ExploreData, ExplorePrices, Frontier, StaticPoint
-from hybrid.ui.explore.follower.payload import SWEEP_POINTS, payload
+from hybrid.ui.explore.alternatives import alternatives
+from hybrid.ui.explore.data import (
+    Alternative,
+    ExploreData,
+    ExplorePrices,
+    Frontier,
+    Ranges,
+    StaticPoint,
+)
+from hybrid.ui.explore.follower import payload
 from hybrid.ui.view import DEFAULT_SPLIT, STEPS, View, without_thresholds
 
 if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
 __all__ = [
+    "energy_unit",
     "explore_data",
-    "follower_data",
+    "follower_settings",
+    "follower_traces",
     "frontier_table",
     "frontiers",
+    "known_alternatives",
     "pictures",
     "prices",
     "searched_split",
@@ -42,6 +65,11 @@ __all__ = [
 ]
 
 _GRID_POINTS = 60  # thresholds per exit and bit width that the frontier is searched on
+
+
+def any_point(view: View) -> View:
+    """The same view without its point, to look up results that no slider changes."""
+    return replace(without_thresholds(view), bits=0)
 
 
 def searched_split(view: View) -> str:
@@ -72,49 +100,119 @@ def when_changed(view: View) -> tuple[int, ...]:
 
 @cached(entries=32, files=_all_files, of=without_thresholds)
 def explore_data(view: View) -> ExploreData:
-    """All of Explore that does not depend on the sliders.
+    """The data of Explore that do not depend on the sliders and need no search.
 
     Raises:
         DataMissingError, TraceError: no trace of this bit width, or a damaged one.
     """
+    labelled = trace(view.network, view.variant, view.split).labelled
     return ExploreData(
         card=zoo.card(view.network),
-        labelled=trace(view.network, view.variant, view.split).labelled,
+        labelled=labelled,
         trace=counted(view.network, view.variant, view.split),
         prices=prices(view),
-        frontiers=frontiers(view),
+        energy_unit=energy_unit(view),
+        ranges=_ranges(view),
         statics=statics(view),
         together=sweep_together(view),
     )
 
 
-@cached(entries=32, files=_shown_files, of=without_thresholds)
-def follower_data(view: View) -> dict[str, Any]:
-    """The payload of the script in the browser."""
-    priced, card = prices(view), zoo.card(view.network)
-    return payload(
+@cached(entries=32, files=_all_files, of=any_point)
+def follower_settings(view: View) -> dict[str, Any]:
+    """What the script in the browser is told of all bit widths: prices and texts."""
+    known = statics(view)
+    return payload.settings(
         view,
-        counted(view.network, view.variant, view.split),
-        priced,
-        statics(view),
-        classes=len(card.classes),
-        image_bytes=card.image_bytes,
-        scale_pj=priced.energy_unit[0],
-        labelled=trace(view.network, view.variant, view.split).labelled,
+        [_width(replace(view, bits=bits)) for bits in bit_widths(view)],
+        known_alternatives(view),
+        shown=controls.shown(view),
+        static_bits=[one.bits for one in known],
+        image_bytes=zoo.card(view.network).image_bytes,
+        scale_pj=energy_unit(view)[0],
+        labelled=_labelled(view),
     )
 
 
-@cached(entries=32, files=_all_files, of=without_thresholds)
+def follower_traces(view: View) -> dict[int, bytes]:
+    """Bit width → its trace as the script in the browser reads it; no price or slider matters."""
+    found = {}
+    for bits in bit_widths(view):
+        there = replace(view, bits=bits)
+        if _trace_id(there) is not None:
+            found[bits] = _chunk(view.network, there.variant, view.split, view.measure)
+    return found
+
+
+def bit_widths(view: View) -> list[int]:
+    """The bit widths of the view's network, in the order of the slider."""
+    return sorted(variant.bits for variant in zoo.card(view.network).hybrids)
+
+
+@cached(entries=64, files=lambda network, variant, split, _: trace_file(network, variant, split))
+def _chunk(network: str, variant: str, split: str, measure: str) -> bytes:
+    return payload.chunk(
+        f"{network}/{variant}/{split}/{measure}/{changed_ns(*trace_file(network, variant, split))}",
+        counted(network, variant, split),
+        measure,
+        classes=len(zoo.card(network).classes),
+    )
+
+
+def _trace_id(view: View) -> str | None:
+    """Id of the trace in the browser; None if it cannot be read."""
+    try:
+        return payload.identity(_chunk(view.network, view.variant, view.split, view.measure))
+    except HybridError:
+        return None
+
+
+def _width(view: View) -> payload.Width:
+    """A bit width as the script in the browser is told of it."""
+    return payload.Width(
+        bits=view.bits, trace=_trace_id(view), prices=prices(view), ranges=_ranges(view)
+    )
+
+
+def _ranges(view: View) -> Ranges:
+    """Ends of the axes that fit the view's bit width."""
+    priced = prices(view)
+    try:
+        accuracies = sweep_together(view).accuracy.tolist()
+    except HybridError:
+        accuracies = []  # no trace of this width
+    most = priced.most_pj / energy_unit(view)[0]
+    return Ranges.fitting(accuracies, priced.twin_accuracy, most=most)
+
+
+@cached(entries=64, files=_shown_files, of=any_point)
+def energy_unit(view: View) -> tuple[float, str]:
+    """Size in pJ and name of the unit for one sample at any bit width of the view's network."""
+    costs = [prices(replace(view, bits=bits)).costs for bits in bit_widths(view)]
+    return numbers.energy_unit(max(max(cost.energy_pj) for cost in costs))
+
+
+def _labelled(view: View) -> bool:
+    """Whether the view's images have labels, by any of their traces."""
+    for bits in bit_widths(view):
+        try:
+            return trace(view.network, replace(view, bits=bits).variant, view.split).labelled
+        except HybridError:
+            continue
+    return True
+
+
+@cached(entries=32, files=_all_files, of=any_point)
 def frontier_table(view: View) -> "pd.DataFrame":
     """The frontiers and the static networks as a table."""
-    return tables.frontier(frontiers(view), statics(view))
+    return tables.frontier(frontiers(view), statics(view), scope=view.scope)
 
 
 @cached(entries=64, files=_shown_files, of=without_thresholds)
 def prices(view: View) -> ExplorePrices:
     """Costs of the view's network on its hardware and link, in its scope."""
     known, variant = zoo.card(view.network), zoo.variant(view.network, view.bits)
-    asked = prices_at(view.profile, view.link, view.scope)
+    asked = prices_at(view.profile, view.link, view.scope, view.cloud)
     by_exit = _parts_by_exit(variant, asked)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
     return ExplorePrices(
@@ -128,10 +226,10 @@ def prices(view: View) -> ExplorePrices:
     )
 
 
-@cached(entries=64, files=_shown_files, of=without_thresholds)
+@cached(entries=64, files=_shown_files, of=any_point)
 def statics(view: View) -> tuple[StaticPoint, ...]:
     """The static networks that have a trace, by rising bit width, the twin (32 bits) last."""
-    found, asked = [], prices_at(view.profile, view.link, view.scope)
+    found, asked = [], prices_at(view.profile, view.link, view.scope, view.cloud)
     for variant in zoo.card(view.network).statics:
         accuracy = _accuracy(view.network, variant.name, view.split)
         if accuracy is not None:
@@ -140,29 +238,41 @@ def statics(view: View) -> tuple[StaticPoint, ...]:
     return tuple(found)
 
 
-@cached(entries=32, files=_all_files, of=without_thresholds)
+@cached(entries=32, files=_all_files, of=any_point)
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
     found = []
     for variant in zoo.card(view.network).hybrids:
         try:
-            searched = counted(view.network, variant.name, searched_split(view))
+            points = _points(view.network, variant.name, searched_split(view), view.measure)
             shown = counted(view.network, variant.name, view.split)
         except HybridError:
             continue  # this bit width has no trace; the others are shown without it
-        grids = _slider_grids(searched, view.measure)
-        points = policy.all_points(searched, view.measure, grids)
         costs = prices(replace(view, bits=variant.bits)).costs
         best = policy.frontier_on(points, shown, costs, measure=view.measure)
         found.append(Frontier(bits=variant.bits, **vars(best)))
     return tuple(found)
 
 
+@cached(entries=32, files=_all_files, of=any_point)
+def known_alternatives(view: View) -> tuple[Alternative, ...]:
+    """The points of the chart that no other beats; none if accuracy is unknown."""
+    return alternatives(frontiers(view), statics(view)) if _labelled(view) else ()
+
+
+@cached(entries=64, files=lambda network, variant, split, _: trace_file(network, variant, split))
+def _points(network: str, variant: str, split: str, measure: str) -> policy.AllPoints:
+    """The points that a frontier is searched among, so that another price need not count again."""
+    searched = counted(network, variant, split)
+    grids = _slider_grids(searched, measure)
+    return policy.undominated(policy.all_points(searched, measure, grids))
+
+
 @cached(entries=64, files=_shown_files, of=without_thresholds)
 def sweep_together(view: View) -> policy.ThresholdSweep:
     """All thresholds moved as one over 0, 0.005, … 1."""
     recorded = counted(view.network, view.variant, view.split)
-    grid = np.arange(SWEEP_POINTS) / (SWEEP_POINTS - 1)
+    grid = np.arange(payload.SWEEP_POINTS) / (payload.SWEEP_POINTS - 1)
     return policy.sweep(recorded, measure=view.measure, grid=grid)
 
 
@@ -206,6 +316,7 @@ def _parts_by_exit(variant: zoo.Variant, asked: evaluation.Prices) -> list[dict[
             link=asked.link,
             scope=asked.scope,
             radio=True,
+            cloud=asked.cloud,
         )
         for one in takes
     ]

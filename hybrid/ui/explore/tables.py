@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 __all__ = ["frontier"]
 
 
-def frontier(frontiers: Sequence[Frontier], statics: Sequence[StaticPoint]) -> "pd.DataFrame":
+def frontier(
+    frontiers: Sequence[Frontier], statics: Sequence[StaticPoint], *, scope: str
+) -> "pd.DataFrame":
     """One row per point of every bit width's frontier, then one per static network."""
     import pandas as pd  # here, so that the figures do not wait for it
 
@@ -35,4 +37,4 @@ def frontier(frontiers: Sequence[Frontier], statics: Sequence[StaticPoint]) -> "
         }
         for static in statics
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(scope=scope)

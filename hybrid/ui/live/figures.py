@@ -23,7 +23,6 @@ def counted(exit_counts: Sequence[int], expected: Sequence[int] | None) -> go.Fi
     figure = plots.empty(
         height=64 + 44 * len(names),
         margin={"l": 8, "r": 16, "t": 8, "b": 8},
-        dragmode=False,
         showlegend=False,
         bargap=0.35,
         barmode="overlay",
@@ -44,7 +43,7 @@ def counted(exit_counts: Sequence[int], expected: Sequence[int] | None) -> go.Fi
         cliponaxis=False,
         hoverinfo="skip",
     )
-    quiet = palette.AXES | {"fixedrange": True}
+    quiet = palette.AXES
     # Two fifths of the width are left for the words next to the longest bar, even on a phone.
     figure.update_xaxes(title_text="Images", range=[0, 1.65 * max(1, *ends)], **quiet)
     figure.update_xaxes(nticks=6, tickformat=",d")

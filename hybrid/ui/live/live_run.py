@@ -1,12 +1,7 @@
 """A session's live run: its settings, the job that does it, and its results in words."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-from PIL import Image
 
 from hybrid.inference import live
 from hybrid.inference.live import (
@@ -16,8 +11,8 @@ from hybrid.inference.live import (
     Progress,
     RecentImage,
 )
-from hybrid.text import numbers
-from hybrid.ui import gallery, jobs, running
+from hybrid.text import glossary, numbers
+from hybrid.ui import jobs, running
 from hybrid.ui.charts import Box
 from hybrid.ui.jobs import Job, Report, Turns
 from hybrid.ui.view import DEFAULT_SPLIT, View
@@ -27,7 +22,6 @@ __all__ = [
     "agreement",
     "counts_words",
     "measurement",
-    "recent_picture",
     "recent_words",
     "request_of",
     "savings",
@@ -46,7 +40,8 @@ class LiveRun:
 
     def priced_as(self, view: View) -> "LiveRun":
         """The same run at the prices of another view."""
-        priced = replace(self.view, profile=view.profile, link=view.link, scope=view.scope)
+        asked = ("profile", "cloud", "link", "scope")
+        priced = replace(self.view, **{name: getattr(view, name) for name in asked})
         return replace(self, view=priced)
 
 
@@ -144,6 +139,7 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
             "Speed-up, measured",
             faster,
             f"by MACs {numbers.ratio(against.everything_macs / against.macs)}",
+            glossary.define("MAC"),
         ),
         Box(
             "MACs run",
@@ -159,30 +155,19 @@ def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:
             "Uplink",
             numbers.kilobytes(against.uplink_bytes),
             f"instead of {numbers.kilobytes(against.everything_bytes)}",
+            glossary.define("uplink"),
         ),
     )
 
 
-def recent_picture(seen: Sequence[RecentImage]) -> str:
-    """The images on one sheet, as a data address.
-
-    The image is in the address and not in a file on the server: the next drawing, a second later,
-    removes this one's files, so a slow browser would request files that no longer exist.
-    """
-    sheet = gallery.sprites(np.stack([one.image for one in seen]), range(len(seen)))
-    file = io.BytesIO()
-    Image.fromarray(sheet).save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def recent_words(seen: Sequence[RecentImage], classes: Sequence[str]) -> str:
-    """The latest images, by class, in the order of their pictures."""
-    return ", ".join(
+def recent_words(seen: Sequence[RecentImage], classes: Sequence[str]) -> list[str]:
+    """A caption for each of the latest images: its class, and the answer if that is another."""
+    return [
         classes[one.label]
         if one.label == one.answer
         else f"{classes[one.label]} taken for {classes[one.answer]}"
         for one in seen
-    )
+    ]
 
 
 def _listed(words: Sequence[str]) -> str:

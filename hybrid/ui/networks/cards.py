@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from hybrid import zoo
+from hybrid import policy, zoo
 from hybrid.choosing.baselines import ComparedPoint, Comparison, compared_points, comparisons_at
-from hybrid.energy import Profile, layer_energy_pj
+from hybrid.energy import layer_energy_pj
 from hybrid.evaluation import Prices
 from hybrid.text import numbers
 from hybrid.traces.confidence import MEASURES, Reliability, auroc, reliability
 from hybrid.traces.trace import Trace
-from hybrid.ui.cache import cached, prices_at, trace_files
+from hybrid.ui.cache import cached, prices_at, trace, trace_files
 from hybrid.ui.view import DEFAULT_SPLIT, View, without_thresholds
 from hybrid.zoo import Card, Variant, exit_labels
 
@@ -34,6 +34,7 @@ __all__ = [
     "describe",
     "exit_names",
     "layer_table",
+    "uncertainty",
     "variant_title",
     "variants_table",
 ]
@@ -137,6 +138,24 @@ def variants_table(card: Card, *, split: str) -> pd.DataFrame:
     return table[["Variant", *early_columns, *table.columns.drop(["Variant", *early_columns])]]
 
 
+def uncertainty(card: Card, *, split: str) -> str:
+    """How far the accuracies of few images may be off, as a sentence; empty if they are many.
+
+    Raises:
+        DataMissingError, TraceError: no variant has a trace of the split, or it is damaged.
+    """
+    samples = trace(card.network, next(iter(card.variants)), split).samples
+    accuracies = [value for one in card.variants.values() for value in one.accuracy.get(split, ())]
+    found = [policy.of_few(round(value * samples), samples) for value in accuracies]
+    widest = max((one.half_width for one in found if one), default=0.0)
+    if not widest:
+        return ""
+    return (
+        f"They are of {numbers.count(samples)} images: on many more, each may be "
+        f"{numbers.fixed(100 * widest, 1)} points higher or lower (95 % confidence)."
+    )
+
+
 def baselines_table(network: str, prices: Prices) -> tuple[pd.DataFrame, list[Comparison]]:
     """Each static network with the cheapest hybrid at most half a point less accurate, on test.
 
@@ -157,7 +176,7 @@ def _compared_files(view: View) -> tuple[Path, ...]:
 @cached(entries=32, files=_compared_files, of=without_thresholds)
 def baselines(view: View) -> tuple[pd.DataFrame, list[Comparison]]:
     """`baselines_table` at the view's prices, computed once for all sessions."""
-    return baselines_table(view.network, prices_at(view.profile, view.link, view.scope))
+    return baselines_table(view.network, prices_at(view.profile, view.link, view.scope, view.cloud))
 
 
 def _beside(static: ComparedPoint, hybrid: ComparedPoint | None) -> dict[str, str]:
@@ -192,12 +211,12 @@ def baselines_words(card: Card, comparisons: Sequence[Comparison], scope: str) -
     return f"Static networks with less energy ({scope}) than any hybrid as accurate: {names}."
 
 
-def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -> pd.DataFrame:
+def layer_table(variant: Variant, card: Card, prices: Prices) -> pd.DataFrame:
     """A row per layer in the order a sample meets them: place, shape, MACs, bits, energy, size.
 
-    Energy of one run of the layer on the profile in the scope; in `device`, if it runs on the
-    device.
+    Energy of one run of the layer where it runs; in `device`, a layer of the cloud costs nothing.
     """
+    paid = (prices.profile, prices.scope, prices.cloud)
     return pd.DataFrame(
         {
             "Layer": layer.name,
@@ -208,7 +227,7 @@ def layer_table(variant: Variant, card: Card, *, profile: Profile, scope: str) -
             "MACs": layer.macs,
             "Weight bits": layer.weight_bits,
             "Activation bits": layer.activation_bits,
-            "Energy (nJ)": layer_energy_pj(layer, profile, scope) / 1e3,
+            "Energy (nJ)": layer_energy_pj(layer, *paid) / 1e3,
             "Packed (B)": layer.packed_bytes,
         }
         for layer in variant.layers

@@ -157,7 +157,7 @@ def _hollow(diagram: Reliability, colour: str) -> dict[str, Any]:
 
 
 def _plain_axes(figure: go.Figure) -> None:
-    figure.update_layout(template="none", margin=_MARGIN)
-    axis = palette.AXES | {"gridcolor": palette.faint(palette.LINE), "fixedrange": True}
+    figure.update_layout(template="none", margin=_MARGIN, dragmode=False)
+    axis = palette.AXES | {"gridcolor": palette.faint(palette.LINE)}
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)

@@ -156,10 +156,10 @@ def _draw_macs(figure: go.Figure, boxes: Sequence[StageBox]) -> None:
 
 def _set_axes(figure: go.Figure, boxes: Sequence[StageBox], lines: int) -> None:
     """Names of the stages below both parts, leaving room for the lines of exit names."""
-    figure.update_layout(template="none", height=420, margin=_MARGIN, showlegend=False, bargap=0.2)
-    figure.update_xaxes(
-        range=[-0.6, len(boxes) - 0.4], showgrid=False, zeroline=False, fixedrange=True
+    figure.update_layout(
+        template="none", height=420, margin=_MARGIN, dragmode=False, showlegend=False, bargap=0.2
     )
+    figure.update_xaxes(range=[-0.6, len(boxes) - 0.4], showgrid=False, zeroline=False)
     figure.update_xaxes(
         tickvals=np.arange(len(boxes)),
         ticktext=[box.name for box in boxes],
@@ -169,15 +169,12 @@ def _set_axes(figure: go.Figure, boxes: Sequence[StageBox], lines: int) -> None:
         col=1,
     )
     figure.update_xaxes(showticklabels=False, row=1, col=1)
-    figure.update_yaxes(
-        visible=False, range=[-0.88 - _LINE * lines, 1.35], fixedrange=True, row=1, col=1
-    )
+    figure.update_yaxes(visible=False, range=[-0.88 - _LINE * lines, 1.35], row=1, col=1)
     figure.update_yaxes(
         title_text="Million MACs",
         rangemode="tozero",
         automargin=True,
         zeroline=False,
-        fixedrange=True,
         gridcolor=palette.faint(palette.LINE),
         row=2,
         col=1,

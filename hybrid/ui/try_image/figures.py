@@ -42,11 +42,12 @@ def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
         )
     figure.update_layout(
         template="none",
+        dragmode=False,
         height=_ROW * len(names) + 16,
         margin={"l": 8, "r": 64, "t": 8, "b": 8},
         bargap=0.35,
     )
-    figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
+    figure.update_xaxes(range=[0, 1], visible=False)
     figure.update_yaxes(
         tickvals=rows,
         ticktext=names,
@@ -54,7 +55,6 @@ def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
         showgrid=False,
         zeroline=False,
         automargin=True,
-        fixedrange=True,
         ticks="",
     )
     return figure
@@ -93,6 +93,7 @@ def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figur
             )
     figure.update_layout(
         template="none",
+        dragmode=False,
         height=_ROW * len(names) + 44,
         margin={"l": 8, "r": 16, "t": 8, "b": 28},
         bargap=0.4,
@@ -100,12 +101,11 @@ def confidences(said: Sequence[ExitSaid], *, colours: Sequence[str]) -> go.Figur
     )
     figure.update_xaxes(
         range=[-0.005, 1.01],
-        fixedrange=True,
         zeroline=False,
         tickvals=[0, 0.25, 0.5, 0.75, 1],
         gridcolor=palette.faint(palette.LINE),
     )
-    figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True, ticks="")
+    figure.update_yaxes(autorange="reversed", automargin=True, ticks="")
     return figure
 
 
@@ -128,6 +128,7 @@ def parts_run(ran: Sequence[StageRan]) -> go.Figure:
     )
     figure.update_layout(
         template="none",
+        dragmode=False,
         height=250,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         showlegend=False,
@@ -138,7 +139,6 @@ def parts_run(ran: Sequence[StageRan]) -> go.Figure:
         ticktext=[part.name for part in ran],
         tickangle=-90 if len(ran) > _FEW else 0,
         automargin=True,
-        fixedrange=True,
         showgrid=False,
         zeroline=False,
     )
@@ -147,7 +147,6 @@ def parts_run(ran: Sequence[StageRan]) -> go.Figure:
         automargin=True,
         rangemode="tozero",
         zeroline=False,
-        fixedrange=True,
         gridcolor=palette.faint(palette.LINE),
     )
     return figure

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hybrid.data import images
 from hybrid.inference.single import ExitSaid, ImageRun
-from hybrid.text import numbers
+from hybrid.text import glossary, intervals, numbers
 from hybrid.text.point import against
 from hybrid.ui import palette
 from hybrid.ui.charts import Box
@@ -17,7 +17,16 @@ from hybrid.ui.explore.data import ExplorePrices
 from hybrid.ui.try_image.sources import PickedImage
 from hybrid.zoo import Card
 
-__all__ = ["boxes", "enlarged", "exit_colour", "how_many_stop", "ran", "row", "verdict"]
+__all__ = [
+    "boxes",
+    "enlarged",
+    "exit_colour",
+    "how_many_right",
+    "how_many_stop",
+    "ran",
+    "row",
+    "verdict",
+]
 
 
 def row(
@@ -61,16 +70,19 @@ def boxes(
             "Stops at",
             image_run.said[taken].name,
             f"{image_run.macs_run / 1e6:.2f} of {image_run.macs / 1e6:.2f} M MACs",
+            glossary.define("MAC"),
         ),
         Box(
             f"Energy ({scope})",
             numbers.energy(prices.costs.energy_pj[taken]),
             f"{against(scope)} {numbers.energy(prices.twin_energy_pj)}",
+            glossary.define("scope", "twin"),
         ),
         Box(
             "Uplink",
             numbers.kilobytes(prices.costs.uplink_bytes[taken]),
             f"raw image {numbers.kilobytes(card.image_bytes)}",
+            glossary.define("uplink"),
         ),
         Box(
             "Measured here",
@@ -87,13 +99,23 @@ def _baseline(twin: ImageRun) -> Box:
         "Full-precision baseline",
         twin.answer,
         _confident(twin),
-        "The full-precision twin: the same architecture with every layer at 32 bits and no early "
-        "exits.",
+        glossary.define("baseline", "twin"),
     )
 
 
 def _confident(image_run: ImageRun) -> str:
     return f"{numbers.percent(image_run.probability)} confident"
+
+
+def how_many_right(given: Sequence[PickedImage], runs: Sequence[ImageRun]) -> str:
+    """How many answers are correct, in a sentence; empty if no class is known."""
+    known = [(one.label, run.answer) for one, run in zip(given, runs, strict=True) if one.label]
+    if not known:
+        return ""
+    right = sum(label == answer for label, answer in known)
+    between = intervals.between(right, len(known))
+    words = f"; on images like these, with 95 % confidence, {between}" if between else ""
+    return f"{right} of {len(known)} answers are correct{words}."
 
 
 def how_many_stop(runs: Sequence[ImageRun]) -> str:

@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from hybrid import data, zoo
-from hybrid.data import archives, images
+from hybrid.data import images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
-from hybrid.data.preprocess import preprocess
-from hybrid.text import numbers
-from hybrid.ui import cache, recording
+from hybrid.data.preprocess import CROP, preprocess
+from hybrid.data.sources import MAX_FILES, read_upload
+from hybrid.text import glossary, numbers
+from hybrid.ui import cache, framing, recording, uploads
 from hybrid.ui.view import DEFAULT_SPLIT
 from hybrid.zoo import Card
 
@@ -38,11 +40,18 @@ NAMED = 5  # files that could not be read and are named without a click
 
 @dataclass(frozen=True, kw_only=True)
 class PickedImage:
-    """One image to try: its name, the pixels the network gets, and its class if that is known."""
+    """One image to try.
+
+    Args:
+        pixels: what the network gets.
+        label: its class, if that is known.
+        original: the whole picture with what the network gets outlined, if it is not square.
+    """
 
     name: str
     pixels: NDArray[np.uint8]
     label: str | None = None
+    original: Image.Image | None = None
 
 
 def choose(card: Card) -> list[PickedImage]:
@@ -89,6 +98,7 @@ def _samples(card: Card) -> list[PickedImage]:
         key=f"try_sample_{card.dataset}",
         persist_state="session",
         width=280,
+        help=glossary.define("split"),
     )
     # The split is ordered by class: steps of a prime mix the classes.
     positions = (np.arange(first, first + OFFERED) * 7919) % len(test.labels)
@@ -128,18 +138,16 @@ def _uploads() -> list[Picture | Rejected]:
     """
     files = st.file_uploader(
         "Images, or a zip of images",
-        type=[*images.SUFFIXES, "zip"],
         accept_multiple_files=True,
         key="try_files",
         on_change=_forget_removed,
-        help=f"PNG, JPEG, WebP, GIF (first frame), BMP or TIFF, up to "
-        f"{images.MAX_FILE_BYTES // 1_000_000} MB per file. Of a zip, the first "
-        f"{archives.MAX_FILES} images are read.",
+        help=f"{images.FORMAT_WORDS}, up to {images.MAX_FILE_BYTES // 1_000_000} MB per file; the "
+        f"first frame of several. Of a zip, the first {MAX_FILES} images are read.",
     )
     kept = st.session_state.setdefault("try_kept", {})
     for file in files:
         if file.file_id not in kept:
-            kept[file.file_id] = archives.read_upload(file.name, file.getvalue(), size=_largest())
+            kept[file.file_id] = read_upload(file.name, uploads.content(file), size=_largest())
     listed = st.session_state["try_listed"] = {file.file_id for file in files}
     _offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
     if not kept:
@@ -187,7 +195,7 @@ def _forget(file_ids: Iterable[str]) -> None:
 def _camera() -> list[Picture | Rejected]:
     """The camera's picture."""
     shot = st.camera_input("Camera", key="try_camera", width=480)
-    return archives.read_upload("Camera", shot.getvalue(), size=_largest()) if shot else []
+    return read_upload("Camera", uploads.content(shot), size=_largest()) if shot else []
 
 
 def _largest() -> int:
@@ -224,8 +232,17 @@ def _as_given(pictures: Sequence[Picture], card: Card) -> list[PickedImage]:
             "of dark digits.",
         )
     )
-    seen = [preprocess(picture.image, card.size, card.channels) for picture in pictures]
+    shaped = any(picture.image.width != picture.image.height for picture in pictures)
+    fit = framing.choose_fit(key="try_fit", persist=True) if shaped else CROP
     return [
-        PickedImage(name=picture.name, pixels=255 - pixels if inverted else pixels)
-        for picture, pixels in zip(pictures, seen, strict=True)
+        PickedImage(
+            name=picture.name,
+            pixels=preprocess(
+                picture.image, card.size, card.channels, fit=fit, inverted=bool(inverted)
+            ),
+            original=framing.outlined(picture.image, fit)
+            if picture.image.width != picture.image.height
+            else None,
+        )
+        for picture in pictures
     ]

@@ -12,7 +12,7 @@ __all__ = ["confidences", "confusion", "shares"]
 
 Floats = npt.NDArray[np.float64]
 
-_QUIET = palette.AXES | {"fixedrange": True}
+_QUIET = palette.AXES
 _LEGEND = plots.legend(itemclick=False, traceorder="normal")
 _ROW_HEIGHT = 22
 _WORDS_FIT = 20  # with up to this many classes, every cell shows its number
@@ -28,7 +28,7 @@ def confidences(own: Floats, other: Floats, *, colour: str, names: tuple[str, st
     """
     bins = len(own)
     middles = (np.arange(bins) + 0.5) / bins
-    figure = plots.empty(height=280, dragmode=False, legend=_LEGEND)
+    figure = plots.empty(height=280, legend=_LEGEND)
     figure.add_bar(
         x=middles,
         y=100 * own,
@@ -58,9 +58,7 @@ def shares(rows: Sequence[tuple[str, Floats, str]], classes: Sequence[str]) -> g
     Args:
         rows: name in the legend, share of each class (classes,), slot of the palette.
     """
-    figure = plots.empty(
-        height=max(280, 90 + _ROW_HEIGHT * len(classes)), dragmode=False, legend=_LEGEND
-    )
+    figure = plots.empty(height=max(280, 90 + _ROW_HEIGHT * len(classes)), legend=_LEGEND)
     for name, values, colour in rows:
         figure.add_bar(
             x=100 * values,
@@ -84,9 +82,7 @@ def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> go.Figur
     """
     per_row = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(classes) <= _WORDS_FIT
-    figure = plots.empty(
-        height=max(300, 110 + _ROW_HEIGHT * len(classes)), dragmode=False, legend=_LEGEND
-    )
+    figure = plots.empty(height=max(300, 110 + _ROW_HEIGHT * len(classes)), legend=_LEGEND)
     figure.add_heatmap(
         z=100 * counts / per_row,
         x=list(classes),

@@ -2,7 +2,8 @@
 
 found = images.look(given, card.classes)                # raises what the page shows
 table = {one.word: one.class_name for one in found.matches}
-made = images.plans(found, card, name="mine", table=table, inverted=False, divide=False)
+made = images.plans(found, card, name="mine", table=table, inverted=False, fit="crop",
+                   divide=False)
 """
 
 import hashlib
@@ -13,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from hybrid import certificates, zoo
-from hybrid.data import archives, ingest, user_splits
-from hybrid.data.archives import Entry
-from hybrid.data.images import Rejected, shown_name
+from hybrid.data import ingest, sources, user_splits
+from hybrid.data.images import Rejected, read_image, shown_name
 from hybrid.data.ingest import IngestPlan
 from hybrid.data.labels import Match, match
-from hybrid.data.user_splits import UserSplit
+from hybrid.data.preprocess import preprocess
+from hybrid.data.sources import Entry, Given
 from hybrid.errors import ImageError
 from hybrid.text import numbers
 from hybrid.zoo import Card
@@ -46,17 +48,24 @@ _HALF_WIDTH = 0.98  # of the 95 % interval of a fraction, times √n, at its wid
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Upload:
-    """The user's input: a folder, or the bytes of a zip; and optionally a table of labels."""
+    """The user's input: a folder or a zip, and optionally a table of labels.
+
+    Args:
+        where: a path, or an uploaded zip, whose `identity` tells it from others.
+    """
 
     title: str
-    where: Path | bytes
+    where: Given
     labels: bytes | None = None
+    identity: str = ""
 
     @cached_property
     def key(self) -> str:
         """The same for the same zip or folder and table."""
-        content = self.where if isinstance(self.where, bytes) else str(self.where).encode()
-        digest = hashlib.sha256(content)
+        digest = hashlib.sha256(self.identity.encode())
+        if isinstance(self.where, Path | bytes):
+            content = self.where if isinstance(self.where, bytes) else str(self.where).encode()
+            digest.update(content)
         digest.update(self.labels or b"")
         return digest.hexdigest()[:16]
 
@@ -68,18 +77,24 @@ class Found:
     given: Upload
     entries: tuple[Entry, ...]
     refused: tuple[Rejected, ...]
-    others: int
+    ignored: Mapping[str, int]
     words: tuple[str | None, ...]
     matches: tuple[Match, ...]
-    by_table: bool
+    table_note: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preview:
-    """An image at the network's input size, uint8 (size, size, channels), and its label."""
+    """An image at the network's input size, and its label.
+
+    Args:
+        pixels: uint8 (size, size, channels).
+        original: the whole picture, if it is not square.
+    """
 
     pixels: NDArray[np.uint8]
     word: str
+    original: Image.Image | None
 
 
 def look(given: Upload, classes: Sequence[str]) -> Found:
@@ -88,32 +103,38 @@ def look(given: Upload, classes: Sequence[str]) -> Found:
     Raises:
         SourceError, ImageError: no images, or a table that cannot be read.
     """
-    with archives.opened(given.where, title=given.title, labels=given.labels) as source:
-        words = archives.label_words(source, classes)
+    with sources.opened(given.where, title=given.title, labels=given.labels) as source:
+        words = sources.label_words(source, classes)
         return Found(
             given=given,
             entries=source.entries,
             refused=source.refused,
-            others=source.others,
+            ignored=source.ignored,
             words=words,
             matches=match(words, classes),
-            by_table=source.table is not None,
+            table_note="" if source.table is None else source.table.note,
         )
 
 
-def previews(found: Found, card: Card, *, inverted: bool) -> list[Preview]:
+def previews(found: Found, card: Card, *, inverted: bool, fit: str) -> list[Preview]:
     """Some images, evenly spaced, at the network's input size, without unreadable ones."""
     chosen = np.unique(np.linspace(0, len(found.entries) - 1, PREVIEWS).astype(int)).tolist()
-    about = _about(card, inverted=inverted)
     shown: list[Preview] = []
-    with archives.opened(found.given.where, labels=found.given.labels) as source:
+    with sources.opened(found.given.where, tables=False) as source:
         for i in chosen:
             try:
                 data = source.read(found.entries[i])
-                pixels = ingest.pixels_of(found.entries[i], data, about)
+                picture = read_image(found.entries[i].name, data, size=card.size)
             except ImageError:
                 continue
-            shown.append(Preview(pixels=pixels, word=shown_name(found.words[i] or "no label")))
+            pixels = preprocess(picture, card.size, card.channels, fit=fit, inverted=inverted)
+            shown.append(
+                Preview(
+                    pixels=pixels,
+                    word=shown_name(found.words[i] or "no label"),
+                    original=None if picture.width == picture.height else picture,
+                )
+            )
     return shown
 
 
@@ -140,6 +161,7 @@ def plans(
     name: str,
     table: Mapping[str, str | None] | None,
     inverted: bool,
+    fit: str,
     divide: bool,
 ) -> tuple[IngestPlan, ...]:
     """The recordings to make: one split, or two halves.
@@ -150,11 +172,9 @@ def plans(
     Raises:
         SourceError: the name is taken or not allowed, or there is nothing to record.
     """
-    with archives.opened(
-        found.given.where, title=found.given.title, labels=found.given.labels
-    ) as s:
+    with sources.opened(found.given.where, title=found.given.title, labels=found.given.labels) as s:
         whole = ingest.plan_ingest(
-            s, card, name=name, words=found.words, table=table, inverted=inverted
+            s, card, name=name, words=found.words, table=table, inverted=inverted, fit=fit
         )
     made = ingest.divided(whole) if divide else (whole,)
     for plan in made:
@@ -207,21 +227,3 @@ def counted(number: int, one: str, many: str) -> str:
     ('1 file', '1,200 files')
     """
     return f"{numbers.count(number)} {one if number == 1 else many}"
-
-
-def _about(card: Card, *, inverted: bool) -> UserSplit:
-    """The fields of a split that are needed to read the pixels of a preview."""
-    return UserSplit(
-        network=card.network,
-        name="preview",
-        dataset=card.dataset,
-        classes=card.classes,
-        size=card.size,
-        channels=card.channels,
-        samples=0,
-        labelled=False,
-        purpose=user_splits.PURPOSES[0],
-        inverted=inverted,
-        source="",
-        skipped=0,
-    )

@@ -1,28 +1,35 @@
 """A new split on Your data: its images, their labels, a name, and the button that records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.typing import UploadedFile
 
 from hybrid.data import user_splits
+from hybrid.data.images import FORMAT_WORDS, shown_name
 from hybrid.data.labels import HOW, LEFT_OUT, UNLABELLED
 from hybrid.data.labels import labels as to_labels
+from hybrid.data.preprocess import CROP
+from hybrid.data.sources import ignored_words
+from hybrid.data.sources.tables import MAX_LABELS_BYTES
 from hybrid.errors import HybridError
 from hybrid.text import numbers
-from hybrid.ui import app_frame, gallery, running
+from hybrid.ui import app_frame, contact_sheet, framing, running, uploads
 from hybrid.ui.view import View
 from hybrid.ui.your_data import images, recorder, saved_split
-from hybrid.ui.your_data.images import Found, Upload
+from hybrid.ui.your_data.images import Found, Preview, Upload
 from hybrid.zoo import Card
 
 __all__ = ["draw"]
 
 TWO = 2  # variants that are recorded if not all are: the current one and the twin
 SOURCES = {"zip": "Upload a zip", "folder": "Folder on this machine"}
+ORIGINALS = 3  # pictures that are not square and are shown whole
+ORIGINAL_WIDTH = 150
 ROWS_SHOWN = 8  # of the table of labels; more scroll inside it
 
 
@@ -68,11 +75,20 @@ def _choose_images(card: Card) -> Upload | None:
             help="One line per image: its file and its label, separated by a comma. Without a "
             "table, an image's folder is its label.",
         )
-    rows = None if labels is None else labels.getvalue()
+    rows = None if labels is None else _table(labels)
     with where:
         if source == "folder":
             return _folder(rows)
         return _upload(rows, card)
+
+
+def _table(file: UploadedFile) -> bytes:
+    """The content of a table, one byte more than is read if there is more."""
+    kept = uploads.content(file)
+    if not isinstance(kept, uploads.StoredUpload):
+        return kept
+    with kept.open() as inside:
+        return inside.read(MAX_LABELS_BYTES + 1)
 
 
 def _upload(rows: bytes | None, card: Card) -> Upload | None:
@@ -82,10 +98,12 @@ def _upload(rows: bytes | None, card: Card) -> Upload | None:
         "A zip of images",
         type=["zip"],
         key="your_zip",
-        help="PNG, JPEG, WebP, GIF, BMP or TIFF of any size. An image's folder is its label.",
+        help=f"{FORMAT_WORDS} of any size. An image's folder is its label.",
     )
     if file is not None:
-        return Upload(title=file.name, where=file.getvalue(), labels=rows)
+        return Upload(
+            title=file.name, where=uploads.content(file), labels=rows, identity=file.file_id
+        )
     st.caption(
         f"One folder per class; images without labels work too. For more than {limit_mb} MB or "
         f"100,000 images, use the command line on this machine:"
@@ -109,7 +127,12 @@ def _folder(rows: bytes | None) -> Upload | None:
         st.caption("One folder per class; images without labels work too.")
         return None
     st.button("Rescan", icon=":material/refresh:", key="your_rescan", on_click=_rescan)
-    return Upload(title=Path(text).name, where=Path(text).expanduser(), labels=rows)
+    try:
+        where = Path(text).expanduser()
+    except RuntimeError:
+        st.error("There is no user of that name on this machine; give the whole path.")
+        return None
+    return Upload(title=Path(text).name, where=where, labels=rows)
 
 
 def _rescan() -> None:
@@ -130,16 +153,22 @@ def _found_in(given: Upload, card: Card) -> Found:
 def _show_found(found: Found) -> None:
     """A summary of what was found, and the files that will not be read."""
     labelled = sum(word is not None for word in found.words)
-    where = "rows in the table" if found.by_table else "folders"
+    where = "the table" if found.table_note else "their folders"
     said = f"**{images.counted(len(found.entries), 'image', 'images')}**, "
     said += (
-        f"{numbers.count(labelled)} labelled by their {where} "
-        f"({images.counted(len(found.matches), 'label', 'labels')})"
+        f"{numbers.count(labelled)} with one of "
+        f"{images.counted(len(found.matches), 'label', 'labels')} from {where}."
         if labelled
-        else "none with a label"
+        else "none with a label."
     )
-    others = images.counted(found.others, "other file is", "other files are")
-    st.markdown(f"{said}; {others} ignored." if found.others else f"{said}.")
+    st.markdown(said)
+    if labelled:
+        names = [shown_name(one.word) for one in found.matches[:ROWS_SHOWN]]
+        st.text(f"Labels: {', '.join(names)}{', …' if len(found.matches) > ROWS_SHOWN else ''}")
+    if found.table_note:
+        st.text(found.table_note)
+    if found.ignored:
+        st.text(f"{ignored_words(found.ignored)}.")
     refused = images.counted(len(found.refused), "file", "files")
     saved_split.show_refused(found.refused, f"{refused} will not be read")
 
@@ -214,26 +243,33 @@ def _show_previews(found: Found, card: Card) -> None:
         key=_key_of("invert", found, card),
         help="This network was trained on light digits on a dark background.",
     )
-    key = (found.given.key, card.network, inverted)
+    fit = str(st.session_state.get(_key_of("fit", found, card), CROP))
+    key = (found.given.key, card.network, inverted, fit)
     state = st.session_state
     if state.get("your_previews", (None,))[0] != key:
-        state["your_previews"] = key, images.previews(found, card, inverted=inverted)
+        state["your_previews"] = key, images.previews(found, card, inverted=inverted, fit=fit)
     shown = state["your_previews"][1]
     if not shown:
         st.caption("None of the images tried for a preview could be read.")
         return
     pixels = np.stack([one.pixels for one in shown])
+    st.caption(f"{len(shown)} of them at the network's input size, {card.size}×{card.size} pixels.")
+    words = [one.word if found.matches else "" for one in shown]
+    contact_sheet.show(pixels, words, key="your_images")
+    _show_originals(shown, fit, key=_key_of("fit", found, card))
+
+
+def _show_originals(shown: Sequence[Preview], fit: str, *, key: str) -> None:
+    """Pictures that are not square, with what the network gets of them, and the choice of it."""
+    originals = [one.original for one in shown if one.original is not None]
+    if not originals:
+        return
+    framing.choose_fit(key=key)
     st.image(
-        gallery.sprites(pixels, range(len(shown))),
-        width="stretch",
-        alt=f"{len(shown)} of the images at the network's input size.",
+        [framing.outlined(picture, fit) for picture in originals[:ORIGINALS]],
+        width=ORIGINAL_WIDTH,
     )
-    st.caption(
-        f"{len(shown)} of them at the network's input size, {card.size}×{card.size} pixels"
-        f"{', row by row:' if found.matches else '.'}"
-    )
-    if found.matches:
-        st.text(", ".join(one.word for one in shown))
+    st.caption(f"{len(originals)} of the {len(shown)} are not square. {framing.words(fit)}")
 
 
 def _labels_of(
@@ -335,6 +371,7 @@ def _begin(found: Found, view: View, card: Card) -> None:
             name=state[_key_of("name", found, card)].strip(),
             table=_table_of(found, card),
             inverted=state.get(_key_of("invert", found, card), False),
+            fit=state.get(_key_of("fit", found, card), CROP),
             divide=state["your_divide"],
         )
     except HybridError as error:

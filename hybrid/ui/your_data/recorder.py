@@ -13,7 +13,7 @@ from functools import partial
 import streamlit as st
 
 from hybrid import zoo
-from hybrid.data import archives, ingest
+from hybrid.data import ingest, sources
 from hybrid.data.ingest import IngestPlan, Progress
 from hybrid.data.user_splits import UserSplit
 from hybrid.ui import jobs
@@ -46,7 +46,7 @@ def start(
     def work(report: Report) -> None:
         jobs.spare_a_core()
         steps = len(made) * (1 + len(names))
-        with archives.opened(given.where, title=given.title, labels=given.labels) as source:
+        with sources.opened(given.where, title=given.title, labels=given.labels) as source:
             kept = []
             for number, plan in enumerate(made):
                 step = _reporter(report, f"Reading {plan.about.name}", number, steps)

@@ -10,7 +10,7 @@ from hybrid.data.images import Rejected
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
-from hybrid.ui import app_frame, cache, palette, running, session
+from hybrid.ui import app_frame, cache, palette, running
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.choose import form
 from hybrid.ui.explore import figures as explore_figures
@@ -75,10 +75,8 @@ def actions(about: UserSplit, view: View, card: Card) -> None:
             icon=":material/tune:",
             type="primary",
             key="your_explore",
-            on_click=session.show_split,
-            args=(about.name,),
         ):
-            app_frame.open_page("explore")
+            app_frame.open_page("explore", split=about.name)
         choose_on(about)
         missing = [
             name

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hybrid import policy
 from hybrid.evaluation import disagreement
 from hybrid.policy import shift
-from hybrid.text import numbers
+from hybrid.text import intervals, numbers
 from hybrid.traces.trace import Trace
 from hybrid.ui.charts import Box
 from hybrid.ui.view import View
@@ -100,8 +100,14 @@ def _confidence(exit_name: str, own: float, test: float) -> str:
     )
 
 
+def _interval(own: policy.Outcome) -> tuple[Box, ...]:
+    """The interval of the accuracy, if it is of few images."""
+    words = intervals.between(own.correct, own.samples) if own.labelled else ""
+    return (Box("Accuracy is between", words, "95 % confidence", intervals.HELP),) if words else ()
+
+
 def headlines(own: Trace, compared: Beside, view: View) -> tuple[Box, ...]:
-    """The user's split in four numbers, the test split's below each."""
+    """The user's split in numbers, the test split's below each."""
     apart = disagreement(own, view.thresholds, view.measure)
     known = compared.own.labelled
     return (
@@ -116,6 +122,7 @@ def headlines(own: Trace, compared: Beside, view: View) -> tuple[Box, ...]:
             numbers.percent(compared.own.accuracy, 2) if known else "unknown",
             f"test images {numbers.percent(compared.test.accuracy, 2)}",
         ),
+        *_interval(compared.own),
         Box(
             "Early answer differs",
             numbers.percent(apart, 2),

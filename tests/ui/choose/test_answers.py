@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 
 from hybrid import choosing
 from hybrid.errors import LimitError
@@ -27,6 +29,9 @@ class Place:
         self.shown: list[tuple[float, str]] = []
         self.showed_progress = threading.Event()
 
+    def caption(self, words: str) -> None:
+        self.shown.append((0.0, words))
+
     def progress(self, value: float, words: str) -> None:
         self.shown.append((value, words))
         self.showed_progress.set()
@@ -37,6 +42,7 @@ class Place:
 
 @pytest.fixture
 def place(toy: Path) -> Any:
+    st.session_state.clear()
     return Place()
 
 
@@ -51,7 +57,7 @@ def slow(real: Callable[..., Any], place: Place) -> Callable[..., Any]:
     return run
 
 
-def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
+def test_a_long_choice_shows_how_many_candidates_are_counted(
     place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choosing, "collect_candidates", slow(choosing.collect_candidates, place))
@@ -60,16 +66,32 @@ def test_a_long_choice_shows_the_contenders_that_are_counted_and_then_nothing(
 
     assert answer.ranking
     assert (0.75, "Counting candidates: 3 of 4") in place.shown
-    assert place.shown[-1] == (0.0, "nothing")
 
 
-def test_what_is_kept_shows_no_progress(place: Any) -> None:
+def test_an_answer_leaves_the_page_before_another_one_is_chosen(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Query(networks=("trees-toy",))
+    answers.answer(query, VIEW, place)
+    place.shown.clear()
+    shown_before: list[Any] = []
+    monkeypatch.setattr(
+        choosing, "choose", lambda *_: shown_before.extend(place.shown) or "another"
+    )
+
+    for other in (replace(VIEW, profile="qkeras-45nm"), replace(VIEW, scope="device")):
+        shown_before.clear()
+        answers.answer(query, other, place)
+        assert shown_before[-1] == (0.0, "Choosing")
+
+
+def test_what_is_kept_stays_on_the_page(place: Any) -> None:
     query = Query(networks=("trees-toy",))
     first = answers.answer(query, VIEW, place)
     place.shown.clear()
 
     assert answers.answer(query, VIEW, place) is first
-    assert place.shown == [(0.0, "nothing")]
+    assert place.shown == []
 
 
 def test_an_error_of_the_work_is_the_callers(place: Any) -> None:

@@ -1,5 +1,8 @@
 """Links to Choose: what is written is read, and what is wrong falls back with a sentence."""
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +13,9 @@ PROFILES = (*UNDER, "abacus")
 
 
 def numbers(number: QueryNumber) -> st.SearchStrategy[float | None]:
-    inside = st.floats(number.least, number.most or 1e6)
-    return st.none() | inside.map(lambda value: float(f"{value:.9g}"))
+    inside = st.floats(number.least, min(number.most, 1e6), exclude_min=number.above)
+    meant = inside.filter(lambda value: not (number.percent and 0 < value <= 1))
+    return st.none() | meant.map(lambda value: float(f"{value:.9g}"))
 
 
 @st.composite
@@ -40,6 +44,39 @@ def test_any_text_in_a_link_gives_wishes_and_sentences(query: dict[str, str]) ->
     assert wished.networks
     assert set(wished.numbers) == set(NUMBERS)
     assert all(problem.endswith((".", "?")) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("loss", 500, "500 is not possible: give 0 to 100, or leave it empty."),
+        ("loss", -1, "-1 is not possible: give 0 to 100, or leave it empty."),
+        ("energy_uj", -0.5, "-0.5 is not possible: give 0 or more, or leave it empty."),
+        ("confidence", 100, "100 is not possible: give 1 to 99.9, or leave it empty."),
+        ("confidence", 0.95, "This is in percent: give 95 instead of 0.95."),
+        ("accuracy_percent", 0.9, "This is in percent: give 90 instead of 0.9."),
+        ("class_percent", 101, "101 is not possible: give 0 to 100, or leave it empty."),
+        ("battery_mah", 0, "0 is not possible: give more than 0, or leave it empty."),
+        ("min_days", math.inf, "inf is not possible: give 0 or more, or leave it empty."),
+    ],
+)
+def test_a_number_that_cannot_be_a_limit_has_a_sentence(key: str, value: float, words: str) -> None:
+    query = Query(networks=("oak",), numbers={**read({})[0].numbers, key: value})
+
+    assert query.problems == {key: words}
+
+
+@given(query())
+def test_a_number_in_its_range_has_none(query: Query) -> None:
+    assert query.problems == {}
+
+
+def test_a_link_keeps_a_number_that_cannot_be_a_limit() -> None:
+    wished, problems = read({"loss": "500", "energy_uj": "-3"})
+
+    assert problems == ()
+    assert set(wished.problems) == {"loss", "energy_uj"}
+    assert read(wished.write()) == (wished, ())
 
 
 def test_an_empty_link_means_one_point_of_loss_at_95_percent() -> None:

@@ -1,7 +1,7 @@
 """An answer as the page Choose shows it: links into Explore, and clicks that are not trusted."""
 
+from dataclasses import replace
 from types import SimpleNamespace
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -18,19 +18,13 @@ SETS = [
 ]
 
 
-def test_the_link_sets_explores_sliders_and_keeps_the_rest_of_the_view() -> None:
-    one = MarkedPoint(network="oaks", mode="hybrid", bits=4, thresholds=(0.12345678, 0.5, 1.0))
+def test_a_candidate_sets_explores_network_bits_sliders_and_images() -> None:
+    one = MarkedPoint(network="oaks", mode="hybrid", bits=4, thresholds=(0.1235, 0.5, 1.0))
 
-    query = parse_qs(urlsplit(tables.explore_link(VIEW, one)).query)
-
-    assert [query[key] for key in ("network", "bits", "sliders")] == [["oaks"], ["4"], ["each"]]
-    assert [query[key] for key in ("t1", "t2", "t3")] == [["0.1235"], ["0.5"], ["1.0"]]
-    assert query["scope"] == ["device"]
-
-
-def test_thresholds_between_two_steps_of_a_slider_are_said() -> None:
-    assert tables.rounded((0.5, 0.25)) == ""
-    assert tables.rounded((0.12345678,)).endswith("there it is shown at 0.1235.")
+    assert tables.in_explore(one, replace(VIEW, split="mine-tune")) == {
+        "network": "oaks", "bits": 4, "thresholds": (0.1235, 0.5, 1.0), "sliders": "each",
+        "split": "mine-tune",
+    }  # fmt: skip
 
 
 def test_a_click_names_its_candidate() -> None:
@@ -43,3 +37,14 @@ def test_a_click_names_its_candidate() -> None:
 @pytest.mark.parametrize("points", [[], [{}], [{"customdata": [1, 0]}], [{"customdata": [0, 1]}]])
 def test_a_click_on_anything_else_marks_nothing(points: list[dict[str, list[int]]]) -> None:
     assert tables.marked(points, SETS) is None
+
+
+def test_the_accuracy_on_few_test_images_has_its_interval() -> None:
+    few = SimpleNamespace(samples=60, accuracy=54 / 60, split="test")
+    many = SimpleNamespace(samples=10_000, accuracy=0.9, split="test")
+    tune = SimpleNamespace(samples=2_500, split="tune")
+
+    # Wilson's interval of 54 out of 60, as published tables have it: 0.799 to 0.953
+    said = tables.about_boxes(SimpleNamespace(test=few, tune=tune), "compute")
+    assert said.endswith("the accuracy may be 79.9 % to 95.3 % (95 % confidence).")
+    assert "confidence" not in tables.about_boxes(SimpleNamespace(test=many, tune=tune), "compute")

@@ -1,12 +1,17 @@
 """counting.js alone against NumPy, on random traces with many ties at the thresholds."""
 
 import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+from hybrid import zoo
+from hybrid.ui.explore.follower import payload
 
 JavaScript = Callable[[str, Any], Any]
 GRID = 10_000
@@ -27,13 +32,25 @@ def made_up(samples: int, early: int) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def sent(codes: Any, correct: Any, labels: Any) -> dict[str, Any]:
+def sent(codes: Any, correct: Any, labels: Any, *, name: str = "one") -> bytes:
     """As the payload sends them."""
     packed = np.packbits(correct, axis=1, bitorder="little")
-    arrays = {"codes": codes.astype("<u2"), "correct": packed, "labels": labels.astype("<u2")}
-    texts = {key: base64.b64encode(array.tobytes()).decode() for key, array in arrays.items()}
+    arrays = (codes.astype("<u2"), labels.astype("<u2"), packed)
+    body = b"".join(array.tobytes() for array in arrays)
     exits, samples = correct.shape
-    return texts | {"samples": samples, "exits": exits, "classes": CLASSES, "grid": GRID}
+    known = {"id": name, "samples": samples, "exits": exits, "classes": CLASSES, "grid": GRID}
+    header = json.dumps(known | {"bytes": len(body)}).encode()
+    return len(header).to_bytes(4, "little") + header + body
+
+
+def as_text(chunk: bytes) -> str:
+    """For a script that is given JSON; TRACES undoes it."""
+    return base64.b64encode(chunk).decode()
+
+
+TRACES = (
+    'const traces = (text) => [...counting.traces(new Uint8Array(Buffer.from(text, "base64")))];'
+)
 
 
 def taken(codes: npt.NDArray[Any], thresholds: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -48,9 +65,10 @@ def test_counts_over_all_and_by_class(javascript: JavaScript, samples: int, earl
     thresholds = known.pop("thresholds")
 
     counted = javascript(
-        "([data, all]) => all.map((t) => { const c = counting.count(counting.unpack(data), t);"
-        "return [c.exitCounts, c.rightCounts, [...c.byClass], [...c.rightByClass]]; })",
-        [sent(**known), thresholds.tolist()],
+        f"([data, all]) => {{ {TRACES} return all.map((t) => {{"
+        "const c = counting.count(traces(data)[0], t);"
+        "return [c.exitCounts, c.rightCounts, [...c.byClass], [...c.rightByClass]]; }); }",
+        [as_text(sent(**known)), thresholds.tolist()],
     )
 
     assert len(counted) == 20
@@ -73,9 +91,9 @@ def test_means_and_fractions_of_a_point(javascript: JavaScript, samples: int, ea
     prices = dict(zip(("energy_pj", "latency_ms", "uplink_bytes"), costs.tolist(), strict=True))
 
     points = javascript(
-        "([data, prices, all]) => all.map((t) =>"
-        "counting.operatingPoint(counting.unpack(data), prices, t))",
-        [sent(**known), prices, thresholds.tolist()],
+        f"([data, prices, all]) => {{ {TRACES} return all.map((t) =>"
+        "counting.operatingPoint(traces(data)[0], prices, t)); }",
+        [as_text(sent(**known)), prices, thresholds.tolist()],
     )
 
     assert len(points) == 20
@@ -83,6 +101,7 @@ def test_means_and_fractions_of_a_point(javascript: JavaScript, samples: int, ea
         exit_taken = taken(known["codes"], some)
         at_edge = int((exit_taken < early).sum())
         assert (point["samples"], point["edgeCount"]) == (samples, at_edge)
+        assert point["reached"] == [int((exit_taken >= i).sum()) for i in range(early + 1)]
         assert point["edgeFraction"] == at_edge / samples
         assert point["accuracy"] == known["correct"][exit_taken, np.arange(samples)].mean()
         for name, by_exit in prices.items():
@@ -99,10 +118,10 @@ def test_a_sweep_is_the_point_at_each_of_its_thresholds(
     assert early > 0
     for number in range(early):
         curve = javascript(
-            "([data, exit, fixed]) => {"
-            "const curve = counting.sweep(counting.unpack(data), exit, fixed, 21);"
+            f"([data, exit, fixed]) => {{ {TRACES}"
+            "const curve = counting.sweep(traces(data)[0], exit, fixed, 21);"
             "return [[...curve.accuracy], [...curve.edgeFraction]]; }",
-            [sent(**known), number, fixed.tolist()],
+            [as_text(sent(**known)), number, fixed.tolist()],
         )
 
         for place, threshold in enumerate(range(0, GRID + 1, 500)):
@@ -114,17 +133,63 @@ def test_a_sweep_is_the_point_at_each_of_its_thresholds(
             assert curve[1][place] == pytest.approx(100 * (exit_taken < early).mean(), rel=1e-12)
 
 
-def test_the_most_accurate_of_the_networks_that_are_better_on_both_axes_beats_the_point(
-    javascript: JavaScript,
+@every_shape
+def test_a_sweep_of_all_is_the_point_at_each_common_threshold(
+    javascript: JavaScript, samples: int, early: int
 ) -> None:
-    point = {"accuracy": 0.9, "energy_pj": 10}
-    offered = [(2, 0.91, 5), (3, 0.93, 9), (4, 0.99, 10), (8, 0.9, 1), (32, 0.92, 2)]
-    statics = [{"bits": b, "accuracy": a, "energy_pj": e} for b, a, e in offered]
+    known = made_up(samples, early)
+    known.pop("thresholds")
 
-    best, none = javascript(
-        "([point, all]) => [all, all.slice(2, 4)].map((some) => counting.beatenBy(point, some))",
-        [point, statics],
+    accuracy, edge = javascript(
+        f"(data) => {{ {TRACES} const curve = counting.sweepTogether(traces(data)[0], 21);"
+        "return [[...curve.accuracy], [...curve.edgeFraction]]; }",
+        as_text(sent(**known)),
     )
 
-    assert best["bits"] == 3
-    assert none is None
+    assert len(accuracy) == 21
+    for place, threshold in enumerate(range(0, GRID + 1, 500)):
+        exit_taken = taken(known["codes"], np.full(early, threshold))
+        right = known["correct"][exit_taken, np.arange(samples)].mean()
+        assert accuracy[place] == pytest.approx(100 * right, rel=1e-12)
+        assert edge[place] == pytest.approx(100 * (exit_taken < early).mean(), rel=1e-12)
+
+
+def test_traces_follow_each_other_in_a_message_and_known_ones_are_skipped(
+    javascript: JavaScript,
+) -> None:
+    sizes = {"narrow": (7, 2), "wide": (64, 3), "last": (9, 1)}
+    made = {name: made_up(*size) for name, size in sizes.items()}
+    for known in made.values():
+        known.pop("thresholds")
+    message = b"".join(sent(**known, name=name) for name, known in made.items())
+
+    got = javascript(
+        '(data) => [...counting.traces(new Uint8Array(Buffer.from(data, "base64")),'
+        '(id) => id === "wide")].map((t) => [t.id, [...t.codes], [...t.correct], t.classSamples])',
+        as_text(message),
+    )
+
+    assert [name for name, *_ in got] == ["narrow", "last"]
+    for name, codes, correct, class_samples in got:
+        assert codes == made[name]["codes"].ravel().tolist()
+        assert correct == made[name]["correct"].ravel().tolist()
+        assert class_samples == np.bincount(made[name]["labels"], minlength=CLASSES).tolist()
+
+
+def test_a_message_of_python_is_read_as_it_was_written(javascript: JavaScript, toy: Path) -> None:
+    recorded = zoo.trace("trees-toy", "hybrid-2bit")
+
+    chunk = payload.chunk("known", recorded, "margin", classes=5)
+
+    (got,) = javascript(
+        f"(data) => {{ {TRACES} return traces(data).map((t) =>"
+        "({ ...t, codes: [...t.codes], correct: [...t.correct], labels: [...t.labels] })); }",
+        as_text(chunk),
+    )
+    assert payload.identity(chunk) == got["id"] == "known"
+    assert (got["samples"], got["exits"], got["grid"]) == (500, 3, 10_000)
+    early = recorded.confidences["margin"][:, :-1]
+    reaches = early.T[..., None] >= (np.arange(10_001) / 10_000).astype(np.float32)
+    assert got["codes"] == (reaches.sum(axis=-1) - 1).ravel().tolist()
+    assert got["correct"] == recorded.correct.T.astype(int).ravel().tolist()
+    assert got["labels"] == recorded.labels.tolist()

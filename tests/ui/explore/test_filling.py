@@ -1,5 +1,6 @@
 """filling.js against Python: the same numbers, the same sentences, and no text of its own."""
 
+import base64
 import copy
 import re
 from collections.abc import Callable
@@ -12,14 +13,16 @@ import pytest
 from hybrid import policy, zoo
 from hybrid.text import numbers, point
 from hybrid.ui.explore import follower, load
+from hybrid.ui.explore.alternatives import better
 from hybrid.ui.view import View
 from tests.own_images import write_user_split
 
 JavaScript = Callable[[str, Any], Any]
 FOLDER = Path(follower.__file__).parent
-WORDS_AT = """([data, all]) => all.map((thresholds) => {
-    const point = counting.operatingPoint(counting.unpack(data), data, thresholds);
-    return filling.words(data, point);
+WORDS_AT = """([data, trace, bits, all]) => all.map((thresholds) => {
+    const [unpacked] = counting.traces(new Uint8Array(Buffer.from(trace, "base64")));
+    const width = { ...data, ...data.widths.find((one) => one.bits === bits) };
+    return filling.words(width, counting.operatingPoint(unpacked, width, thresholds));
 })"""
 LETTERS = re.compile(r"[^\W\d_]")
 
@@ -68,6 +71,12 @@ def test_a_template_is_filled_alike(javascript: JavaScript) -> None:
     assert filled == "1,234 of 5,000,000 (123400.0 %), {c} and {d:"
 
 
+def sent(view: View, codes: list[list[int]]) -> list[Any]:
+    """What WORDS_AT is given: the settings, a bit width's trace, and thresholds."""
+    chunk = load.follower_traces(view)[view.bits]
+    return [load.follower_settings(view), base64.b64encode(chunk).decode(), view.bits, codes]
+
+
 def expected(view: View) -> dict[str, Any]:
     """All texts at a view's thresholds, as Python writes them."""
     data = load.explore_data(view)
@@ -80,13 +89,20 @@ def expected(view: View) -> dict[str, Any]:
         twin_accuracy=data.prices.twin_accuracy,
     )
     told = {"scope": view.scope, "labelled": data.labelled}
+    names = zoo.exit_labels(view.early_exits)
+    known = load.known_alternatives(view)
+    at = better(known, accuracy=now.outcome.accuracy, energy_pj=now.energy_pj)
+    best, statics = None if at is None else known[at], [s.bits for s in data.statics]
     shown = point.headlines(now, data.prices.costs, image_bytes=data.card.image_bytes, **told)
     return {
         "words": {one.key: [one.value, one.note] for one in shown}
-        | {"verdict": [point.verdict(now, data.statics, **told), None]},
-        "labels": point.flow_labels(
-            now.outcome, zoo.exit_labels(view.early_exits), labelled=data.labelled
-        ),
+        | {
+            "verdict": [point.verdict(now, best, static_bits=statics, **told), None],
+            "reach": [point.reach(now.outcome, names[:-1], together=view.together), None],
+            "interval": [point.interval(now, labelled=data.labelled), None],
+        },
+        "better": at,
+        "labels": point.flow_labels(now.outcome, names, labelled=data.labelled),
     }
 
 
@@ -96,24 +112,26 @@ def test_every_sentence_is_the_one_that_python_writes(
     javascript: JavaScript, toy: Path, scope: str, bits: int
 ) -> None:
     codes = np.random.default_rng(2).integers(0, 10_001, (40, 2)).tolist()
+    codes[0] = [0, 8000]  # the second exit is never reached
     views = [
         View(network="trees-toy", bits=bits, scope=scope, thresholds=(a / 10_000, b / 10_000))
         for a, b in codes
     ]
 
-    shown = javascript(WORDS_AT, [load.follower_data(views[0]), codes])
+    shown = javascript(WORDS_AT, sent(views[0], codes))
 
     assert len(shown) == 40
     for view, one in zip(views, shown, strict=True):
         wanted = expected(view)
         assert one["labels"] == wanted["labels"]
+        assert one["better"] == wanted["better"]
         assert one["words"].keys() == wanted["words"].keys()
         for key, (value, note) in one["words"].items():
-            assert value == wanted["words"][key][0]
-            assert note in (wanted["words"][key][1], None)
+            assert [value, note] == wanted["words"][key]
         edge, accuracy, energy = (one["words"][key][0] for key in ("edge", "accuracy", "energy"))
         assert (
-            one["spoken"] == f"{edge} answered at the edge, accuracy {accuracy}, {energy} per image"
+            one["spoken"]
+            == f"{edge} answered at the edge, accuracy {accuracy}, {energy} per image ({scope})"
         )
 
 
@@ -124,7 +142,7 @@ def test_without_labels_the_sentences_are_those_of_python(
     write_user_split("trees-toy", "mine", labelled=False)
     view = View(network="trees-toy", bits=2, thresholds=(0.6, 0.5), split="mine")
 
-    (shown,) = javascript(WORDS_AT, [load.follower_data(view), [[6000, 5000]]])
+    (shown,) = javascript(WORDS_AT, sent(view, [[6000, 5000]]))
 
     wanted = expected(view)
     assert shown["labels"] == wanted["labels"]
@@ -137,13 +155,16 @@ def without_letters(data: dict[str, Any]) -> dict[str, Any]:
     """A payload whose templates and units have lost every letter outside their slots."""
     bare = copy.deepcopy(data)
 
-    def strip(text: str | None) -> str | None:
-        return text and "".join(f"{{{name}:{kind}}} " for name, kind in numbers.slots(text))
+    def strip(text: str) -> str:
+        return "".join(f"{{{name}:{kind}}} " for name, kind in numbers.slots(text))
 
+    for width in bare["widths"]:
+        texts = width["headlines"]
+        width["headlines"] = {key: [strip(text) for text in pair] for key, pair in texts.items()}
     known = bare["templates"]
-    known["headlines"] = {k: [strip(t) for t in pair] for k, pair in known["headlines"].items()}
-    known["flow"] = [strip(text) for text in known["flow"]]
-    known |= {key: strip(known[key]) for key in ("beaten", "unbeaten", "spoken")}
+    known |= {key: [strip(text) for text in known[key]] for key in ("flow", "reach")}
+    known["verdict"] = {kind: strip(text) for kind, text in known["verdict"].items()}
+    known |= {key: strip(known[key]) for key in ("interval", "spoken")}
     for form in bare["numbers"]["formats"].values():
         form["zero"] = None
         form["units"] = [unit | {"suffix": ""} for unit in form["units"]]
@@ -153,10 +174,10 @@ def without_letters(data: dict[str, Any]) -> dict[str, Any]:
 def test_every_letter_that_is_shown_comes_from_the_payload(
     javascript: JavaScript, toy: Path
 ) -> None:
-    data = load.follower_data(View(network="trees-toy", bits=1, thresholds=(0.8, 0.8)))
-    thresholds = [[0, 0], [8000, 8000], [10_000, 10_000]]
+    view = View(network="trees-toy", bits=1, thresholds=(0.8, 0.8))
+    data, *others = sent(view, [[0, 0], [8000, 8000], [10_000, 10_000]])
 
-    shown = javascript(WORDS_AT, [without_letters(data), thresholds])
+    shown = javascript(WORDS_AT, [without_letters(data), *others])
 
     assert len(shown) == 3
     for one in shown:
@@ -173,7 +194,7 @@ def literals(text: str) -> list[str]:
     return [re.sub(r"\$\{[^}]*\}", "", double or tick) for double, tick in found]
 
 
-@pytest.mark.parametrize("name", follower.FILES)
+@pytest.mark.parametrize("name", sorted({*follower.FILES, *follower.RECEIVER}))
 def test_no_sentence_and_no_unit_stands_in_the_scripts(name: str) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
     code = re.sub(r"(?m)^\s*//.*$|\s// .*$", "", text)
@@ -186,15 +207,17 @@ def test_no_sentence_and_no_unit_stands_in_the_scripts(name: str) -> None:
         assert not any(literal.endswith(suffix) for suffix in suffixes), literal
 
 
-def test_the_four_files_are_one_module_without_imports() -> None:
-    script = follower.script()
+@pytest.mark.parametrize("files", [follower.FILES, follower.RECEIVER])
+def test_the_files_of_a_component_are_one_module_without_imports(files: tuple[str, ...]) -> None:
+    script = follower.script(files)
 
     assert not re.search(r"(?m)^(import|export (?!default))", script)
     assert script.count("export default") == 1
-    names = re.findall(r"(?m)^(?:const|let|function) (\w+)", script)
-    assert len(names) > 30
+    names = re.findall(r"(?m)^(?:const|let|function\*?) (\w+)", script)
+    assert len(names) > 10
     assert len(names) == len(set(names))
 
 
 def test_every_file_beside_the_component_is_part_of_it() -> None:
-    assert {path.name for path in FOLDER.glob("*.js")} == set(follower.FILES)
+    files = {*follower.FILES, *follower.RECEIVER}
+    assert {path.name for path in FOLDER.glob("*.js")} == files

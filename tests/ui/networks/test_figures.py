@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from hybrid import zoo
-from hybrid.energy import Layer, load_profile
+from hybrid.energy import Layer
+from hybrid.evaluation import Prices
 from hybrid.traces.confidence import reliability
 from hybrid.ui import palette
 from hybrid.ui.networks import cards, figures
@@ -186,7 +187,7 @@ def test_no_figure_names_a_colour_of_its_own():
 
 def test_the_layer_table_prices_each_layer_by_hand(toy: tuple[Card, Variant]):
     card, variant = toy
-    table = cards.layer_table(variant, card, profile=load_profile("purdue-45nm"), scope="compute")
+    table = cards.layer_table(variant, card, Prices())
     stem = table.iloc[0]
 
     assert len(table) == len(variant.layers)

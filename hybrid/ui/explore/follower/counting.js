@@ -5,10 +5,24 @@
 // whole numbers on the grid of the codes. Compared with Python by tests/ui/explore/test_counting.py
 // and tests/browser/test_explore.py.
 
-// The payload's arrays unpacked: codes (early × samples), correct (exits × samples), labels.
-export function unpack(data) {
-  const { samples, exits, classes, grid } = data;
-  const packed = bytes(data.correct);
+// The traces in one message, as hybrid.ui.explore.follower.payload.chunk writes them one after the
+// other; those with a known id are skipped.
+export function* traces(bytes, known = () => false) {
+  for (let at = 0; at < bytes.length; ) {
+    const size = new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0, true);
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(at + 4, at + 4 + size)));
+    at += 4 + size;
+    if (!known(header.id)) yield unpack(header, bytes.slice(at, at + header.bytes));
+    at += header.bytes;
+  }
+}
+
+// codes (early × samples), correct (exits × samples), labels, and the samples of each class.
+function unpack(header, bytes) {
+  const { samples, exits, classes } = header;
+  const codes = new Uint16Array(bytes.buffer, 0, (exits - 1) * samples);
+  const labels = new Uint16Array(bytes.buffer, codes.byteLength, samples);
+  const packed = bytes.subarray(codes.byteLength + labels.byteLength);
   const stride = packed.length / exits;
   const correct = new Uint8Array(exits * samples);
   for (let i = 0; i < exits; i++) {
@@ -16,12 +30,12 @@ export function unpack(data) {
       correct[i * samples + s] = (packed[i * stride + (s >> 3)] >> (s & 7)) & 1;
     }
   }
-  const codes = new Uint16Array(bytes(data.codes).buffer);
-  const labels = new Uint16Array(bytes(data.labels).buffer);
-  return { samples, exits, classes, grid, codes, correct, labels };
+  const classSamples = new Array(classes).fill(0);
+  for (const label of labels) classSamples[label]++;
+  return { ...header, codes, correct, labels, classSamples };
 }
 
-function bytes(base64) {
+export function bytes(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
@@ -83,6 +97,31 @@ export function sweep({ samples, exits, grid, codes, correct }, exit, thresholds
   return { accuracy, edgeFraction };
 }
 
+// The same with one threshold for all exits, which moves.
+export function sweepTogether({ samples, exits, grid, codes, correct }, points) {
+  const step = grid / (points - 1);
+  const right = new Int32Array(points + 1); // change from one threshold to the next
+  const edge = new Int32Array(points + 1);
+  for (let s = 0; s < samples; s++) {
+    let from = 0; // the first threshold that no exit before this one lets go
+    for (let i = 0; i < exits; i++) {
+      const final = i === exits - 1;
+      const to = final ? points : Math.floor(codes[i * samples + s] / step) + 1;
+      if (to <= from) continue;
+      right[from] += correct[i * samples + s];
+      right[to] -= correct[i * samples + s];
+      edge[from] += final ? 0 : 1;
+      edge[to] -= final ? 0 : 1;
+      from = to;
+    }
+  }
+  const percent = (changes) => {
+    let total = 0;
+    return Float64Array.from(changes.subarray(0, points), (n) => 100 * ((total += n) / samples));
+  };
+  return { accuracy: percent(right), edgeFraction: percent(edge) };
+}
+
 export function sum(values) {
   return values.reduce((total, value) => total + value, 0);
 }
@@ -94,6 +133,17 @@ export function mean(counts, costs, samples) {
   return total / samples;
 }
 
+// Wilson's interval of a fraction, [low, high], as hybrid.policy.wilson.
+export function wilson(successes, samples) {
+  const z = 1.959963984540054;
+  const seen = successes / samples;
+  const spread = z ** 2 / samples;
+  const middle = (seen + spread / 2) / (1 + spread);
+  const half = Math.sqrt(spread * (seen * (1 - seen) + spread / 4)) / (1 + spread);
+  const low = successes === 0 ? 0 : Math.max(middle - half, 0);
+  return [low, successes === samples ? 1 : Math.min(middle + half, 1)];
+}
+
 // An operating point: its counts, and its costs as means per sample.
 export function operatingPoint(trace, prices, thresholds) {
   const { samples } = trace;
@@ -102,6 +152,7 @@ export function operatingPoint(trace, prices, thresholds) {
   return {
     ...counted,
     samples,
+    reached: exitCounts.map((_, i) => sum(exitCounts.slice(i))), // samples that come to each exit
     thresholds,
     edgeCount: sum(exitCounts.slice(0, -1)),
     edgeFraction: sum(exitCounts.slice(0, -1)) / samples,
@@ -112,9 +163,9 @@ export function operatingPoint(trace, prices, thresholds) {
   };
 }
 
-// The most accurate static network that is more accurate and takes less energy; null if none is.
-export function beatenBy({ accuracy, energy_pj }, statics) {
-  const better = statics.filter((one) => one.accuracy > accuracy && one.energy_pj < energy_pj);
-  if (!better.length) return null;
-  return better.reduce((a, b) => (b.accuracy > a.accuracy ? b : a));
+// The place of the point to prefer to this one, as hybrid.ui.explore.alternatives.better finds it;
+// null if none is. The alternatives are sorted by rising energy and rising accuracy.
+export function betterThan({ accuracy, energy_pj }, alternatives) {
+  const at = alternatives.accuracy.findIndex((reached) => reached >= accuracy);
+  return at >= 0 && alternatives.energy_pj[at] < energy_pj ? at : null;
 }

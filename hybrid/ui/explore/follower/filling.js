@@ -4,7 +4,7 @@
 // point as hybrid.text.point.values does. Compared with Python by
 // tests/ui/explore/test_filling.py.
 
-import { beatenBy } from "./counting.js";
+import { betterThan, sum, wilson } from "./counting.js";
 
 const SLOT = /\{(\w+):(\w+)\}/;
 const PARSED = new Map(); // a template to its literals, names and kinds in turn: parsed once
@@ -41,27 +41,37 @@ function digitsAfterPoint(value, { significant, most_digits: most }) {
   return digits;
 }
 
-// Every text of a point: the headlines as [value, note], the verdict, the flow's labels and the
-// sentence for a screen reader. A note is null where no number of it moves.
+// Every text of a point: the headlines as [value, note], the verdict, which exits are reached, the
+// flow's labels and the sentence for a screen reader. A caption's note is null. `better` is the
+// place of the point that the verdict names, null if it names none.
 export function words(data, point) {
-  const { templates, numbers } = data;
-  const beaten = beatenBy(point, data.statics);
-  const values = named(data, point, beaten);
-  const filled = (template) => (template === null ? null : fill(template, values, numbers));
-  const texts = { verdict: [filled(beaten ? templates.beaten : templates.unbeaten), null] };
-  for (const key in templates.headlines) texts[key] = templates.headlines[key].map(filled);
+  const { templates, headlines, numbers, alternatives } = data;
+  const better = betterThan(point, alternatives);
+  const values = named(data, point, better);
+  const filled = (template) => fill(template, values, numbers);
+  const kind = better === null ? "none" : alternatives.is_static[better] ? "static" : "hybrid";
+  const texts = { verdict: [filled(templates.verdict[kind]), null] };
+  for (const key in headlines) texts[key] = headlines[key].map(filled);
+  const reached = point.reached.slice(0, -1).filter((n) => n > 0).length;
+  texts.reach = [filled(templates.reach[reached]), null];
+  texts.interval = [filled(templates.interval), null];
   return {
     words: texts,
     labels: templates.flow.map(filled),
     spoken: filled(templates.spoken),
+    better,
   };
 }
 
-function named(data, point, beaten) {
+function named(data, point, better) {
   const { exitCounts, samples, accuracy, energy_pj } = point;
+  const { alternatives } = data;
+  const [low, high] = wilson(sum(point.rightCounts), samples);
   const values = {
     samples,
     accuracy,
+    accuracy_low: low,
+    accuracy_high: high,
     energy_pj,
     at_edge: point.edgeCount,
     edge_fraction: point.edgeFraction,
@@ -70,10 +80,13 @@ function named(data, point, beaten) {
     reduction: energy_pj ? data.twin_energy_pj / energy_pj : Infinity,
     latency_ms: point.latency_ms,
     uplink_bytes: point.uplink_bytes,
-    best_bits: beaten?.bits,
-    best_accuracy: beaten?.accuracy,
-    best_energy_pj: beaten?.energy_pj,
+    better_bits: alternatives.bits[better],
+    better_accuracy: alternatives.accuracy[better],
+    better_energy_pj: alternatives.energy_pj[better],
   };
-  for (let i = 0; i < exitCounts.length; i++) values[`exit_fraction_${i}`] = exitCounts[i] / samples;
+  for (let i = 0; i < exitCounts.length; i++) {
+    values[`exit_fraction_${i}`] = exitCounts[i] / samples;
+    values[`reached_${i}`] = point.reached[i];
+  }
   return values;
 }

@@ -1,29 +1,38 @@
-// Figures and texts that follow a slider: reads the sliders each animation frame, counts the
-// operating point (counting.js), fills in its texts (filling.js) and moves what is on the page
-// (internals.js). On release Python computes the same point and is the authority; both agree to the
-// sample (tests/browser/test_explore.py).
+// Figures and texts that follow the sliders: reads them each animation frame, counts the operating
+// point (counting.js), fills in its texts (filling.js) and moves what is on the page (internals.js).
+// On release Python computes the same point and is the authority; both agree to the sample
+// (tests/browser/test_explore.py).
 //
 // While a slider moves, only attributes of shapes that are already drawn are written, which is a
 // few times faster than any way plotly.js offers. When the value rests, plotly.js is told.
+//
+// The traces of all bit widths come apart from the prices and templates (receiver.js), so that a
+// price costs no second transfer. What cannot be counted here fades until Python has drawn it.
 
-import { mean, operatingPoint, sweep, unpack } from "./counting.js";
-import { words } from "./filling.js";
+import { areaOf, boundAt, kindOfClaim } from "./certifying.js";
+import { mean, operatingPoint, sum, sweep, sweepTogether, wilson } from "./counting.js";
+import { fill, words } from "./filling.js";
 import {
   canDraw,
   catchUp,
   drawn,
+  fade,
   fadeUnless,
   figureFinder,
   given,
   hear,
+  isAt,
   msSinceLinkClicked,
   onClick,
   redrawFlow,
+  showRange,
+  shows,
   showText,
   slide,
   slideFlow,
   sliderValue,
 } from "./internals.js";
+import { held } from "./store.js";
 
 const STATES = new WeakMap();
 const REST_MS = 150; // after this long without a move the value rests
@@ -62,77 +71,120 @@ function end(state) {
   cancelAnimationFrame(state.handle);
   state.figures.stop();
   for (const stop of state.clicks.values()) stop();
+  for (const slider of state.data.sliders) fade(slider, false); // other pages show them too
   STATES.delete(state.root);
 }
 
 function load(state, data) {
   state.data = data;
-  state.trace = unpack(data);
   state.applied = "";
+  state.widths = data.widths.map((width) => ({ ...data, ...width }));
   // for the tests and the benchmark
+  const widthOf = (bits) => state.widths.find((width) => width.bits === bits);
   state.root.follower = {
-    at: (thresholds) => pointAt(state, thresholds),
-    sweep: (exit, thresholds) => sweep(state.trace, exit, thresholds, data.sweep_points),
+    at: (bits, thresholds) => pointAt(widthOf(bits), thresholds),
+    held: () => state.widths.filter(({ trace }) => held(trace)).map(({ bits }) => bits),
+    sweep: (bits, exit, thresholds) =>
+      sweep(held(widthOf(bits).trace), exit, thresholds, data.sweep_points),
+    sweepTogether: (bits) => sweepTogether(held(widthOf(bits).trace), data.sweep_points),
     slide: () => slideAll(state),
     frames: state.frames,
   };
 }
 
-function pointAt({ data, trace }, thresholds) {
-  const point = operatingPoint(trace, data, thresholds);
-  return { ...point, ...words(data, point) };
+function pointAt(width, thresholds) {
+  const trace = held(width.trace);
+  const point = operatingPoint(trace, width, thresholds);
+  return { ...point, ...words(width, point), width, trace };
 }
 
 // ---- each frame --------------------------------------------------------------------------------
 
 function tick(state) {
   const started = performance.now();
-  const thresholds = readSliders(state.data);
-  if (!thresholds) return;
-  const key = thresholds.join();
+  const controls = readControls(state);
+  if (!controls) return;
+  const { width, thresholds } = controls;
+  const countable = held(width.trace)?.exits === thresholds.length + 1;
+  fadeOld(state, controls, countable);
+  if (!countable) return;
+  const key = [width.bits, ...thresholds].join();
   const moved = key !== state.applied;
   const rests = !moved && !state.rested && started - state.movedAt > REST_MS;
   if (moved) {
     state.applied = key;
     state.movedAt = started;
     state.rested = false;
-    state.now = pointAt(state, thresholds);
+    state.now = pointAt(width, thresholds);
     state.curves = null;
     speak(state, "off");
     showTexts(state);
+    fadeButton(state);
   }
-  fadeCertificate(state, thresholds);
+  const bounds = held(state.data.bounds);
+  if (moved || bounds !== state.bounds) showBound(state, bounds);
   if (rests) state.rested = true;
   if (moved || state.rested) draw(state);
   if (rests) rest(state);
+  if (state.rested) report(state);
   if (state.frames.length >= KEPT_FRAMES) state.frames.splice(0, KEPT_FRAMES / 2);
   state.frames.push([started, performance.now() - started]);
 }
 
-function readSliders({ sliders, steps, grid, exits }) {
-  const values = [];
-  for (const slider of sliders) {
-    const value = sliderValue(slider);
-    if (value === null) return null;
-    values.push(Math.floor(value * steps + 0.5) * (grid / steps));
-  }
-  return sliders.length === 1 ? new Array(exits - 1).fill(values[0]) : values;
+// Where the controls stand; null while one of them is not on the page.
+function readControls({ widths, data: { sliders, steps, grid, exits } }) {
+  const place = widths.length > 1 ? sliderValue("bits") : 0;
+  const values = sliders.map(sliderValue);
+  if (place === null || values.includes(null) || !widths[place]) return null;
+  const codes = values.map((value) => Math.floor(value * steps + 0.5) * (grid / steps));
+  const thresholds = sliders.length === 1 ? new Array(exits - 1).fill(codes[0]) : codes;
+  return { width: widths[place], thresholds };
 }
 
 function showTexts({ now }) {
   for (const [name, texts] of Object.entries(now.words)) showText(`explore_${name}`, texts);
+  now.width.sliders.forEach((slider, i) => fade(slider, now.reached[i] === 0));
 }
 
-// Python alone computes certificates: while the sliders are not where one holds, it fades.
-function fadeCertificate({ data: { grid, steps } }, thresholds) {
-  const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid)).join("_");
-  const prefix = "explore_certificate_at_";
-  fadeUnless("explore_certificate", prefix, prefix + at);
+// The bound at the present point, where the browser has it.
+function showBound(state, bounds) {
+  const { width, thresholds } = state.now;
+  state.bounds = bounds;
+  const band = bounds?.bands.get(String(width.bits));
+  if (band?.early !== thresholds.length) return;
+  const tenths = boundAt(band, thresholds);
+  const template = bounds.templates[kindOfClaim(bounds.method, tenths)];
+  const text = fill(template, { tenths: Math.abs(tenths) }, state.data.numbers);
+  showText("explore_bound", [text, null]);
+}
+
+// The button below the verdict goes where Python's last verdict led: it fades where another leads.
+function fadeButton({ now }) {
+  fadeUnless("explore_verdict", "explore_better_", String(now.better)); // "null": no point is better
+}
+
+// Python alone finds images and certifies single points: while the controls are not where it did so,
+// they fade. So does the bound while the browser has none, and everything at a bit width that the
+// browser cannot count, or while Python has not answered another choice of prices.
+function fadeOld({ data: { steps, grid, bounds, shown } }, { width, thresholds }, countable) {
+  const at = thresholds.map((threshold) => Math.round((threshold * steps) / grid));
+  const place = [width.bits, ...at].join("_");
+  fadeUnless("explore_pictures", "explore_pictures_at_", place);
+  fadeUnless("explore_certificate", "explore_own_at_", place);
+  const bounded = countable && held(bounds)?.bands.has(String(width.bits));
+  fadeUnless("explore_certificate", "explore_certificate_at_", bounded ? null : place);
+  const chosen = Object.entries(shown).every(([key, text]) => shows(key, text));
+  const old = !chosen || (!countable && !isAt("explore_reach", "explore_reach_at_", place));
+  for (const key of ["explore_now", ...Object.keys(FIGURES), "explore_flow"]) fade(key, old);
 }
 
 function rest(state) {
   speak(state, "polite");
   for (const output of outputs(state)) output.textContent = state.now.spoken;
+}
+
+// Tell Python once that this script runs; not while a page is being left, which would stop that.
+function report(state) {
   if (!state.alive && msSinceLinkClicked() > LEAVING_MS) {
     state.alive = true;
     state.report.setStateValue("alive", true);
@@ -157,6 +209,8 @@ function draw(state) {
     const moves = wanted(state, graph);
     if (!state.rested && slide(graph, moves)) continue;
     catchUp(graph, moves)?.then(clickable ? () => hear(graph, "present") : null);
+    const range = RANGES[key]?.(state.now.width);
+    if (state.rested && range) showRange(graph, ...range);
   }
   drawFlow(state);
 }
@@ -186,43 +240,77 @@ function listen(state, graph) {
   state.clicks.set(graph, onClick(graph, "frontier", report));
 }
 
-// By figure: what its traces should hold, as [meta, axis to compare, values, more axes and values].
+// By figure: what its traces should hold, as [meta, axis, values, more axes and values].
 const FIGURES = {
-  explore_tradeoff: ({ data, now }) => [
-    ["present", "x", [now.energy_pj / data.scale_pj], "y", [100 * now.accuracy]],
-  ],
-  explore_threshold: (state) => {
-    const { data, trace, now } = state;
-    const at = data.sliders.map((_, i) => now.thresholds[i] / data.grid);
+  explore_tradeoff: ({ now: { width, energy_pj, accuracy } }, graph) => {
+    const line = (axis) => drawn(graph, `frontier_${width.bits}`, axis);
+    return [
+      ["highlight", "x", padded(line("x"), graph), "y", padded(line("y"), graph)],
+      ["present", "x", [energy_pj / width.scale_pj], "y", [100 * accuracy]],
+    ];
+  },
+  explore_threshold: (state, graph) => {
+    const { now } = state;
+    const { sliders, grid, together, sweep_points: points } = now.width;
+    const at = sliders.map((_, i) => now.thresholds[i] / grid);
     const level = (value) => at.map(() => 100 * value);
-    const marks = [
+    now.trace.curve ??= sweepTogether(now.trace, points); // once for each bit width
+    const alone = together ? [] : at.map((_, i) => i);
+    state.curves ??= alone.map((i) => sweep(now.trace, i, now.thresholds, points));
+    const curves = [["all", now.trace.curve], ...state.curves.map((curve, i) => [i, curve])];
+    return [
+      ...certified(state, graph),
+      ...curves.map(([name, curve]) => [`accuracy_${name}`, "y", curve.accuracy]),
+      ...curves.map(([name, curve]) => [`edge_fraction_${name}`, "y", curve.edgeFraction]),
       ["accuracy_marks", "x", at, "y", level(now.accuracy)],
       ["edge_fraction_marks", "x", at, "y", level(now.edgeFraction)],
     ];
-    if (data.together) return marks;
-    state.curves ??= at.map((_, i) => sweep(trace, i, now.thresholds, data.sweep_points));
-    const curves = state.curves.flatMap((curve, i) => [
-      [`accuracy_${i}`, "y", curve.accuracy],
-      [`edge_fraction_${i}`, "y", curve.edgeFraction],
-    ]);
-    return curves.concat(marks);
   },
-  explore_parts: ({ data, now }, graph) => {
-    const spent = (costs) => (costs ? mean(now.exitCounts, costs, data.samples) : 0);
-    const bars = given(graph, "parts", "y").map((part) => spent(data.parts[part]) / data.scale_pj);
+  explore_parts: ({ now: { width, exitCounts, samples } }, graph) => {
+    const spent = (costs) => (costs ? mean(exitCounts, costs, samples) : 0);
+    const bars = given(graph, "parts", "y").map((part) => spent(width.parts[part]) / width.scale_pj);
     return [
       ["parts", "x", bars],
       ["twin_parts", "x", drawn(graph, "twin_parts", "x")],
     ];
   },
-  explore_classes: ({ data, now }) => {
-    const shares = (numbers) => numbers.map((n, c) => (100 * n) / data.class_samples[c]);
-    const classes = [...Array(data.classes).keys()];
-    const taking = (i) => classes.map((c) => now.byClass[c * data.exits + i]);
-    const bars = now.exitCounts.map((_, i) => [`class_${i}`, "x", shares(taking(i))]);
-    return [...bars, ["class_accuracy", "x", shares(Array.from(now.rightByClass))]];
+  explore_classes: ({ now: { trace, exitCounts, byClass, rightByClass } }) => {
+    const shares = (numbers) => numbers.map((n, c) => (100 * n) / trace.classSamples[c]);
+    const classes = [...Array(trace.classes).keys()];
+    const taking = (i) => classes.map((c) => byClass[c * trace.exits + i]);
+    const bars = exitCounts.map((_, i) => [`class_${i}`, "x", shares(taking(i))]);
+    const right = Array.from(rightByClass);
+    const ends = right.map((n, c) => wilson(n, trace.classSamples[c]));
+    const interval = [0, 1].flatMap((end) => ends.map((one) => 100 * one[end]));
+    return [...bars, ["class_accuracy", "x", shares(right)], ["class_interval", "x", interval]];
   },
 };
+
+// The area below the curve of a common threshold; nothing where the browser has no bounds.
+function certified({ bounds, now: { trace, width } }, graph) {
+  const band = bounds?.bands.get(String(width.bits));
+  if (band?.early !== trace.exits - 1 || !drawn(graph, "bound", "y").length) return [];
+  if (trace.area?.bounds !== bounds) {
+    const { samples, exits, grid, correct, curve } = trace;
+    const step = grid / (curve.accuracy.length - 1);
+    const thresholds = Array.from(curve.accuracy, (_, i) => i * step);
+    const last = sum(correct.subarray((exits - 1) * samples)) / samples;
+    trace.area = { bounds, y: areaOf(band, thresholds, curve.accuracy, last) };
+  }
+  return [["bound", "y", trace.area.y]];
+}
+
+// Axes that fit one bit width at a time. A new range draws the whole figure, so it waits for rest.
+const RANGES = {
+  explore_threshold: ({ ranges }) => ["yaxis", ranges.accuracy],
+  explore_parts: ({ ranges }) => ["xaxis", ranges.parts],
+};
+
+// The highlighted line has as many points as the longest: its last one is repeated.
+function padded(values, graph) {
+  const missing = drawn(graph, "highlight", "x").length - values.length;
+  return [...values, ...new Array(missing).fill(values[values.length - 1])];
+}
 
 // The flow's link values, node heights and labels, as hybrid.ui.explore.figures.flow has them.
 function flow({ now }) {

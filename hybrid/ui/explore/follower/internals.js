@@ -3,17 +3,21 @@
 //
 // Streamlit 1.67
 //   .st-key-<key>                      class around an element or container that has a key
-//   input[type=range]                  inside a slider; its value follows the pointer
+//   input[type=range]                  inside a slider; its value follows the pointer. A select
+//                                      slider's is the place of the option
+//   input[role=combobox]               of a select box; its value is the text of the choice
+//   [role=radio][aria-checked=true]    the pressed part of a segmented control
 //   [data-testid=stMetricValue] p      a metric's value, its note ([data-testid=stMetricDelta] p),
-//   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last child, a
-//                                      text node that React overwrites only when Python's changes
+//   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last text
+//                                      node, which React overwrites only when Python's changes
 //   [data-testid=stTopNavLink], [data-testid=stSidebarNavLink]   links to other pages
 //   .js-plotly-plot, window.Plotly     a chart's element, and plotly.js once a chart was drawn
 //   Streamlit puts its own copy of a figure back after mounting and after a change of theme.
 // plotly.js 4.2, as Streamlit bundles it
 //   graph._fullData, graph._fullLayout, graph.calcdata   traces, axes and points as drawn; an axis
 //                                      turns data and category places into pixels: d2p, c2p
-//   g.trace with __data__[0].trace.index; in it path.point, path.js-line, g.point > path
+//   g.trace with __data__[0].trace.index; in it path.point, path.js-line, path.js-fill and
+//                                      g.point > path
 //   .sankey, .sankey-link, .sankey-node with __data__ (link, node, height, visibleHeight, x0, x1,
 //                                      pointNumber); in a node .node-rect and .node-label
 //   After animate() no click is reported until one restyle().
@@ -51,6 +55,15 @@ export function sliderValue(key) {
   return input ? Number(input.value) : null;
 }
 
+// Whether a control shows this text; true while it is not on the page, or its list is open.
+export function shows(key, text) {
+  const holder = document.querySelector(`.st-key-${key}`);
+  const box = holder?.querySelector("input[role=combobox]");
+  if (box) return box.ariaExpanded === "true" || box.value === text;
+  const pressed = holder?.querySelector("[role=radio][aria-checked=true]");
+  return !pressed || pressed.textContent === text;
+}
+
 const TEXT = "[data-testid=stMetricValue] p, [data-testid=stCaptionContainer] p";
 const NOTE = "[data-testid=stMetricDelta] p";
 
@@ -63,16 +76,38 @@ export function showText(key, [value, note]) {
 }
 
 function setText(paragraph, text) {
-  const node = paragraph?.lastChild;
-  if (node?.nodeType === Node.TEXT_NODE && node.nodeValue !== text) node.nodeValue = text;
+  const isText = (node) => node.nodeType === Node.TEXT_NODE;
+  const node = Array.from(paragraph?.childNodes ?? []).findLast(isText);
+  if (!node) return;
+  const [, before, after] = node.nodeValue.match(/^(\s*).*?(\s*)$/s); // spaces beside an icon stay
+  const written = before + text + after;
+  if (node.nodeValue !== written) node.nodeValue = written;
 }
 
-// Inside a container, fade the element whose key begins like this, unless it is exactly this key.
-export function fadeUnless(container, prefix, key) {
+// Whether the element inside a container whose key begins like this names this place.
+export function isAt(container, prefix, place) {
+  return placed(container, prefix)?.classList.contains(`st-key-${prefix}${place}`) ?? false;
+}
+
+// Fade that element unless it names this place; for a place of null show it.
+export function fadeUnless(container, prefix, place) {
+  const element = placed(container, prefix);
+  if (element) dim(element, place !== null && !isAt(container, prefix, place));
+}
+
+function placed(container, prefix) {
   const holder = document.querySelector(`.st-key-${container}`);
-  const element = holder?.querySelector(`[class*="st-key-${prefix}"]`);
-  if (!element) return;
-  const opacity = element.classList.contains(`st-key-${key}`) ? "" : "0.3";
+  return holder?.querySelector(`[class*="st-key-${prefix}"]`);
+}
+
+// Fade the element with this key, or show it again.
+export function fade(key, faded) {
+  const element = document.querySelector(`.st-key-${key}`);
+  if (element) dim(element, faded);
+}
+
+function dim(element, faded) {
+  const opacity = faded ? "0.3" : "";
   if (element.style.opacity !== opacity) element.style.opacity = opacity;
 }
 
@@ -112,19 +147,19 @@ export const drawn = (graph, meta, axis) =>
 
 // Let plotly.js draw the moves that it has not drawn yet; a promise, or null if there were none.
 export function catchUp(graph, moves) {
-  const drifts = moves.filter(([meta, axis, values]) => drifted(graph, meta, axis, values));
-  if (!drifts.length) return null;
-  // plotly.js redraws all bars of a figure from those that it is given: the others would vanish.
-  return animate(graph, graph.data.some((trace) => trace.type === "bar") ? moves : drifts);
+  if (!moves.some((move) => drifted(graph, ...move))) return null;
+  // All of them: plotly.js draws the bars of a figure, and each of its plots, from the traces that
+  // it is given, and the others would vanish.
+  return animate(graph, moves);
 }
 
-function drifted(graph, meta, axis, values) {
+function drifted(graph, meta, axis, values, ...others) {
   const held = graph._fullData[indexOf(graph, meta)]?.[axis];
   if (!held || held.length !== values.length) return false;
   for (let i = 0; i < values.length; i++) {
     if (Math.abs(held[i] - values[i]) > 1e-9) return true;
   }
-  return false;
+  return others.length > 0 && drifted(graph, meta, ...others);
 }
 
 function animate(graph, moves) {
@@ -142,15 +177,29 @@ function animate(graph, moves) {
   ).catch(() => {}); // the next one came before this one was done
 }
 
+const WANTED = new WeakMap(); // by graph and axis: the range wanted last
+
+// Let an axis show this range; nothing happens where it already does. A reader's zoom stays until
+// another range is wanted.
+export function showRange(graph, axis, [low, high]) {
+  const wanted = WANTED.get(graph) ?? {};
+  if (wanted[axis] === `${low} ${high}`) return;
+  WANTED.set(graph, { ...wanted, [axis]: `${low} ${high}` });
+  const now = graph._fullLayout[axis]?.range;
+  if (!now || (Math.abs(now[0] - low) < 1e-9 && Math.abs(now[1] - high) < 1e-9)) return;
+  window.Plotly.relayout(graph, { [`${axis}.range`]: [low, high] });
+}
+
 // Make a figure report clicks again after `animate`.
 export function hear(graph, meta) {
   window.Plotly.restyle(graph, { opacity: 1 }, [indexOf(graph, meta)]);
 }
 
-// Call back with the customdata of each clicked point of such a trace; returns how to stop.
+// Call back with the customdata of each clicked point of traces whose meta begins like this; returns
+// how to stop.
 export function onClick(graph, meta, callback) {
   const listener = (event) => {
-    const clicked = event.points.find((candidate) => candidate.data.meta === meta);
+    const clicked = event.points.find(({ data }) => data.meta?.startsWith(meta));
     if (clicked) callback(Array.from(clicked.customdata));
   };
   graph.on("plotly_click", listener);
@@ -200,8 +249,9 @@ function slideMarks(group, x, y) {
 }
 
 function slideLine(group, x, y) {
-  const line = group.querySelector("path.js-line");
-  line?.setAttribute("d", `M${x.map((at, i) => `${at},${y[i]}`).join("L")}`);
+  const path = `M${x.map((at, i) => `${at},${y[i]}`).join("L")}`;
+  group.querySelector("path.js-line")?.setAttribute("d", path);
+  group.querySelector("path.js-fill")?.setAttribute("d", `${path}Z`);
 }
 
 function slideBars(graph, group, to, base) {

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.data import archives
-from hybrid.data.label_table import read_labels
+from hybrid.data import sources
+from hybrid.data.sources.matching import join
 from hybrid.errors import HybridError, ImageError, SourceError
 from tests.own_images import write_folder, zipped
 
@@ -27,8 +27,8 @@ CLASSES = ("cat", "dog")
 
 
 def words_of(files: dict[str, bytes], table: bytes | None = None) -> dict[str, str | None]:
-    with archives.opened(zipped(files), labels=table) as source:
-        words = archives.label_words(source, CLASSES)
+    with sources.opened(zipped(files), labels=table) as source:
+        words = sources.label_words(source, CLASSES)
         return {entry.name: word for entry, word in zip(source.entries, words, strict=True)}
 
 
@@ -41,13 +41,13 @@ def test_a_folder_and_a_zip_of_it_are_the_same_source(kind: str, tmp_path: Path)
         given = tmp_path / "all.zip"
         given.write_bytes(zipped(FILES))
 
-    with archives.opened(given) as source:
-        words = archives.label_words(source, CLASSES)
+    with sources.opened(given) as source:
+        words = sources.label_words(source, CLASSES)
         read = [source.read(entry) for entry in source.entries]
 
     assert list(zip([e.name for e in source.entries], words, strict=True)) == WORDS
     assert read == [b"one", b"two", b"three"]
-    assert source.others == 1  # the notes
+    assert source.ignored == {".txt": 1, ".DS_Store": 1, "__MACOSX": 1}
 
 
 def test_the_level_of_folders_that_names_classes_is_the_label() -> None:
@@ -95,8 +95,8 @@ def test_a_table_inside_the_zip_or_folder_is_found(tmp_path: Path) -> None:
     files = {"1.png": b"", "labels.csv": b"file,label\n1.png,cat\n"}
 
     assert words_of(files) == {"1.png": "cat"}
-    with archives.opened(write_folder(tmp_path, files)) as source:
-        assert archives.label_words(source, CLASSES) == ("cat",)
+    with sources.opened(write_folder(tmp_path, files)) as source:
+        assert sources.label_words(source, CLASSES) == ("cat",)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_table_inside_the_zip_or_folder_is_found(tmp_path: Path) -> None:
             "Row 1 .* needs a file and a label, but is '1.png'",
         ),
         (b"\x00\x01\x02", "is not text"),
-        (b"file,weight\n1.png,3\n", "has headings, but none for the label; call that column cat"),
+        (b"file,a,b\n1.png,3,4\n", "has headings, but none for the label; call that column cat"),
         (b"class\ndog\n", "has headings, but none for the file; call that column file"),
         (
             b"a/1.png,cat\na/1.png,cat\n./a/1.png,dog\n",
@@ -119,7 +119,7 @@ def test_a_table_inside_the_zip_or_folder_is_found(tmp_path: Path) -> None:
 )
 def test_a_table_that_is_none_is_one_sentence(table: bytes, words: str) -> None:
     with pytest.raises(SourceError, match=words):
-        read_labels(table)
+        join(table, ["1.png"])
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_table_that_is_none_is_one_sentence(table: bytes, words: str) -> None:
     ],
 )
 def test_a_source_without_images_is_one_sentence(given: Path | bytes, words: str) -> None:
-    with pytest.raises(SourceError, match=words), archives.opened(given):
+    with pytest.raises(SourceError, match=words), sources.opened(given):
         pass
 
 
@@ -146,7 +146,7 @@ def test_files_that_point_outside_or_come_twice_are_named_and_the_others_taken()
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("cat/1.png", b"y")
 
-    with archives.opened(buffer.getvalue()) as source:
+    with sources.opened(buffer.getvalue()) as source:
         assert [entry.name for entry in source.entries] == ["cat/1.png"]
         assert [one.sentence for one in source.refused] == [
             "/etc/2.png points outside its zip; pack it under a plain name.",
@@ -159,14 +159,14 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     write_folder(tmp_path, {"cat/1.png": b"one"})
     (tmp_path / "cat" / "circle").symlink_to(tmp_path)
 
-    with archives.opened(tmp_path) as source:
+    with sources.opened(tmp_path) as source:
         assert [entry.name for entry in source.entries] == ["cat/1.png"]
 
 
 def test_a_file_that_vanished_or_is_damaged_costs_itself_alone(tmp_path: Path) -> None:
     write_folder(tmp_path, {"cat/1.png": b"one", "cat/2.png": b"two"})
 
-    with archives.opened(tmp_path) as source:
+    with sources.opened(tmp_path) as source:
         (tmp_path / "cat" / "1.png").unlink()
         with pytest.raises(ImageError, match=r"1\.png cannot be read \(No such file"):
             source.read(source.entries[0])
@@ -176,10 +176,10 @@ def test_a_file_that_vanished_or_is_damaged_costs_itself_alone(tmp_path: Path) -
 @given(st.binary(max_size=200))
 def test_whatever_a_table_holds_only_a_sentence_comes_out(data: bytes) -> None:
     with suppress(HybridError):
-        table = read_labels(data)
-        assert {type(label) for label in table.values()} <= {str}
+        words = join(data, ["1.png", "a/2.png"]).words
+        assert {type(word) for word in words} <= {str, type(None)}
 
 
 def test_a_field_longer_than_any_label_is_one_sentence() -> None:
     with pytest.raises(SourceError, match="Line 1 of the table of labels cannot be read"):
-        read_labels(b"1.png," + b"x" * 200_000)
+        join(b"1.png," + b"x" * 200_000, ["1.png"])

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hybrid.data import archives
-from hybrid.data.archives import read_upload
 from hybrid.data.images import Picture, Rejected
+from hybrid.data.sources import uploads
+from hybrid.data.sources.uploads import read_upload
 from tests.own_images import encoded, photograph, zipped
 
 
@@ -35,7 +35,7 @@ def test_one_bad_file_in_a_zip_costs_no_other() -> None:
 
     assert pictures(results) == ["a.png", "sub/c.png"]
     assert sentences(results) == [
-        "b.png is not a PNG, JPEG, WebP, GIF, BMP or TIFF image; save it as one of these."
+        "b.png is not a PNG, JPEG or other image that is read; save it as PNG or JPEG."
     ]
 
 
@@ -66,7 +66,7 @@ def test_of_a_thousand_files_the_first_are_read_and_the_rest_is_counted() -> Non
 
     results = read_upload("all.zip", zipped({f"{n:04}.png": good for n in range(1000)}))
 
-    assert len(pictures(results)) == archives.MAX_FILES
+    assert len(pictures(results)) == uploads.MAX_FILES
     (sentence,) = sentences(results)
     assert sentence.startswith("all.zip holds 1,000 files and only the first 200 were read; pack")
 
@@ -87,7 +87,7 @@ def test_what_systems_add_to_a_zip_is_passed_over() -> None:
 
 def test_a_zip_that_unpacks_to_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     good = encoded(photograph(), "BMP")
-    monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 2 * len(good))
+    monkeypatch.setattr(uploads, "MAX_UNPACKED_BYTES", 2 * len(good))
 
     results = read_upload(
         "all.zip", zipped({f"{n}.bmp": good for n in range(4)}, compression=zipfile.ZIP_DEFLATED)
@@ -104,7 +104,7 @@ def test_a_huge_file_in_a_small_zip_is_read_no_further_than_allowed() -> None:
 
     results = read_upload("all.zip", data)
 
-    assert sentences(results) == ["zeros.bmp is larger than 16 MB; save a smaller copy."]
+    assert sentences(results) == ["zeros.bmp is larger than 64 MB; save a smaller copy."]
 
 
 def test_an_encrypted_file_says_so() -> None:

@@ -1,0 +1,1 @@
+"""Points that are kept on Explore: named, listed, compared, carried in the link, exported."""

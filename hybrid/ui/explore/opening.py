@@ -1,0 +1,24 @@
+"""What Explore shows a visitor without a link, computed before the first one comes."""
+
+from hybrid.ui import cache
+from hybrid.ui.explore import bands, load
+from hybrid.ui.view import View
+
+__all__ = ["compute"]
+
+
+def compute() -> None:
+    """Compute and cache it for all sessions; without a network there is nothing to do.
+
+    Raises:
+        HybridError: a card or trace is missing or damaged.
+    """
+    offers = cache.offers()
+    if not offers.early_exits:
+        return
+    view = View.read({}, offers).view
+    load.explore_data(view)
+    load.frontiers(view)
+    load.follower_settings(view)
+    load.follower_traces(view)
+    bands.payload(view)
