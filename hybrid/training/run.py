@@ -1,7 +1,6 @@
 """Train the variants of a recipe one after the other, resuming where a killed run stopped."""
 
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -50,10 +49,9 @@ class TrainingRun:
         limit: only this many training images, for a trial run that publishes nothing.
         callbacks: more of Lightning's, such as a progress bar.
         precision: Lightning's name of it; None for the hardware's fastest.
-        compiled: run the quantizers through torch.compile if there is a C++ compiler. After 20 s
-            they cost next to nothing (`python -m benchmarks.fusing`: a step of 250 images of
-            ResNet-32 at 4 bits takes 0.86 s on one core instead of 1.58 s). The order of sums
-            differs.
+        compiled: run the quantizers through torch.compile if there is a C++ compiler, which takes
+            some minutes of the first epoch off every later one (`python -m benchmarks.training`).
+            The order of sums differs.
     """
 
     folder: Path
@@ -164,7 +162,7 @@ def train_variant(recipe: Recipe, plan: Plan, run: TrainingRun) -> Network:
         origins=_origins(recipe, plan),
     )
     if plan.epochs:
-        with fused(wanted=run.compiled and shutil.which("c++") is not None):
+        with fused(wanted=run.compiled):
             _fit(module, _run_folder(recipe, plan.name, run), run)
     if plan.epochs:
         # a separate epoch: which batches came last depends on where the run was resumed
