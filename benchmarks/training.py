@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -84,7 +85,7 @@ def steps(recipe: Recipe, plan: Plan, folder: Path) -> dict[str, Callable[[], No
         ways["blockwise"] = lambda: blockwise_loss(
             network, reference, images, labels, plan, taught(saved, images)
         )
-    return {name: lambda way=way: learned(network, way) for name, way in ways.items()}
+    return {name: partial(learned, network, way) for name, way in ways.items()}
 
 
 def prepared(spec: Spec) -> Network:
