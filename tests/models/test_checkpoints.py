@@ -95,10 +95,9 @@ def test_branches_at_other_bits_come_back_with_the_same_answers_and_are_packed(p
 
     assert loaded.spec.branch(1) == (1, 2)
     assert all(torch.equal(one, other) for one, other in zip(before, loaded(x), strict=True))
-    with safe_open(path, "pt") as file:
-        names = [name for name in file.keys() if name.startswith("heads.2.blocks.0.conv")]
-        stored = [file.get_tensor(name) for name in names]
-    packed = sum(t.numel() for t in stored if t.dtype == torch.uint8)
+    stored = load_file(path).items()
+    convolutions = [t for name, t in stored if name.startswith("heads.2.blocks.0.conv")]
+    packed = sum(t.numel() for t in convolutions if t.dtype == torch.uint8)
     branch = quantized_layers(network.heads["2"]).values()
     assert packed == sum(layer.weight.numel() for layer in branch) * 2 // 8 > 0
 
