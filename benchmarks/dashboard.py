@@ -15,7 +15,6 @@ import contextlib
 import itertools
 import os
 import random
-import shutil
 import socket
 import statistics
 import subprocess
@@ -34,6 +33,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.rows import format_row, machine
+from tests.chromium import find as find_chromium
 from tests.ui.synthetic import write_pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -358,7 +358,7 @@ def chromium() -> Iterator[Page]:
     """A page of a headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=find_chromium(),
             args=["--no-sandbox", "--disable-background-networking", "--no-first-run"],
         )
         yield browser.new_page(viewport={"width": 1440, "height": 900})

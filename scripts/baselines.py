@@ -6,7 +6,6 @@ Every scope under three profiles; thresholds chosen on tune, figures of test.
 """
 
 import json
-import shutil
 import sys
 import tempfile
 import tomllib
@@ -17,6 +16,7 @@ from playwright.sync_api import sync_playwright
 from hybrid.choosing.baselines import priced_curves
 from hybrid.ui.networks.baselines import sheet
 from hybrid.ui.palette import SLOTS
+from tests import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 THEME = ROOT / ".streamlit" / "config.toml"
@@ -27,11 +27,10 @@ def main(network: str) -> None:
     figure = sheet(priced_curves(network))
     figure.update_layout(width=1400, paper_bgcolor="white")
     page_text = _coloured(figure.to_html(include_plotlyjs=True))
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         drawn = Path(folder) / "sheet.html"
         drawn.write_text(page_text)
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1420, "height": 1000})
         page.goto(drawn.as_uri())
         page.locator(".js-plotly-plot").wait_for()

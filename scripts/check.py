@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
 SLOWEST = ("--durations=20", "--durations-min=1")
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 def main(pytest_arguments: Sequence[str]) -> int:
@@ -52,13 +52,13 @@ def install_chromium() -> None:
         print("No Chromium here and no right to install one: the browser tests skip.")
         return
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["update", "-q"],
-        ["install", "-q", "-y", "--no-install-recommends", "chromium"],
-    ):
-        if subprocess.run(["apt-get", *command], env=quiet, check=False).returncode != 0:
-            print("Chromium could not be installed: the browser tests skip.")
+    install = ["install", "-q", "-y", "--no-install-recommends"]
+    subprocess.run(["apt-get", "update", "-q"], env=quiet, check=False)
+    for package in ("chromium-headless-shell", "chromium"):  # older Debians have no shell
+        command = ["apt-get", *install, package]
+        if subprocess.run(command, env=quiet, check=False).returncode == 0:
             return
+    print("Chromium could not be installed: the browser tests skip.")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ contains no image from one.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tests import chromium
+
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "dashboard.png"
 START_SECONDS = 60
@@ -28,9 +29,8 @@ START_SECONDS = 60
 
 def main(query: str) -> None:
     """Start the dashboard, open it at the query, and save a screenshot."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with dashboard() as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
         page.goto(f"{address}/?{query}")
         page.locator(".js-plotly-plot").first.wait_for()

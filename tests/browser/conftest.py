@@ -1,7 +1,6 @@
 """A server on a free port and a Chromium to drive it; both skip where the machine has none."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import chromium as chromium_path
 from tests.browser.waiting import PATIENCE_MS
 from tests.ui.synthetic import take_exits, write_pretrained
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-background-networking",
@@ -92,10 +91,11 @@ def address(serve: Callable[[Path], str], pretrained: Path) -> str:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator["sync_api.Browser"]:
-    if CHROMIUM is None:
+    path = chromium_path.find()
+    if path is None:
         pytest.skip("there is no Chromium on this machine; install chromium to drive the pages")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
 

@@ -107,18 +107,23 @@ def test_a_tool_in_use_is_put_away_by_a_second_click(page: Any, address: str) ->
     page.wait_for_function(f"{DRAGMODE} === false", timeout=PATIENCE_MS)
 
 
-def test_a_finger_on_a_figure_scrolls_the_page(chromium: Any, address: str) -> None:
+# Streamlit gives the figures of Choose, which report clicks, a tool that would take the finger.
+@pytest.mark.parametrize("path, key", [("", "explore_tradeoff"), ("choose", "choose_trade")])
+def test_a_finger_on_a_figure_scrolls_the_page(
+    chromium: Any, address: str, path: str, key: str
+) -> None:
+    figure = f".st-key-{key} .js-plotly-plot"
     context = chromium.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    page.goto(f"{address}/?{QUERY}")
-    page.wait_for_selector(f"{FIGURE} .modebar", state="attached")
+    page.goto(f"{address}/{path}?{QUERY}")
+    page.wait_for_selector(f"{figure} .modebar", state="attached")
     settled(page)
-    page.locator(FIGURE).scroll_into_view_if_needed()
+    page.locator(figure).scroll_into_view_if_needed()
     settled(page)
-    box = page.locator(f"{FIGURE} .nsewdrag").bounding_box()
+    box = page.locator(f"{figure} .nsewdrag").bounding_box()
     scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
     before = page.evaluate(scrolled)
 
@@ -135,7 +140,7 @@ def test_a_finger_on_a_figure_scrolls_the_page(chromium: Any, address: str) -> N
         "bars => bars.filter(bar => getComputedStyle(bar).opacity === '1')"
         ".map(bar => bar.closest('[class*=st-key]').className.match(/st-key-(\\w+)/)[1])"
     )
-    assert shown == ["explore_tradeoff"]
+    assert shown == [key]
     context.close()
 
 

@@ -27,7 +27,10 @@ __all__ = ["figure", "save_figure"]
 _EDGE, _CLOUD, _INK, _LINE = "#1f5fd0", "#22335c", "#16202e", "#b7c0cb"
 _CELL, _LEAST_WIDTH = 22, 720  # pixels a cut, and of the whole
 _SUFFIXES = (".html", ".png")
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_BROWSERS = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
+    "chromium-headless-shell",
+)  # fmt: skip
 _INSTEAD = "install one, name it in BROWSER_PATH, or write a .html file"
 _MARGIN = 16  # of a page without a style, left and right together
 _PATIENCE_S = 120

@@ -48,10 +48,15 @@ function complete({ target }) {
   camera.after(button);
 }
 
-// Show the toolbar of the figure that was touched last.
-function touch({ target }) {
+const CHOSEN = new WeakSet(); // figures whose tool a reader has chosen
+
+// Show the toolbar of the figure that was touched last. Streamlit gives figures that report clicks
+// the tool that moves their axes; a finger on them scrolls the page unless a reader has chosen it.
+function touch({ target, pointerType }) {
   const graph = graphOf(target);
   if (!graph) return;
+  const scrolls = pointerType === "touch" && !target.closest(TOOL) && !CHOSEN.has(graph);
+  if (scrolls && graph._fullLayout?.dragmode) window.Plotly.relayout(graph, { dragmode: false });
   for (const other of document.querySelectorAll(`.${TOUCHED}`)) other.classList.remove(TOUCHED);
   graph.classList.add(TOUCHED);
 }
@@ -76,7 +81,9 @@ function save(graph) {
 function putAway(event) {
   const button = event.target.closest?.(TOOL);
   const graph = button && graphOf(button);
-  if (!graph || graph._fullLayout.dragmode !== button.dataset.val) return;
+  if (!graph) return;
+  CHOSEN.add(graph);
+  if (graph._fullLayout.dragmode !== button.dataset.val) return;
   event.stopPropagation();
   window.Plotly.relayout(graph, { dragmode: false });
 }

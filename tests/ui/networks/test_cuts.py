@@ -1,6 +1,5 @@
 """The picture of a model's cuts: what is in it, and how it becomes a file."""
 
-import shutil
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -12,6 +11,7 @@ from hybrid.models.cutting import cuts, worthwhile
 from hybrid.models.tracing import trace
 from hybrid.models.user_models import load_model
 from hybrid.ui.networks.cuts import figure, save_figure
+from tests import chromium
 
 
 def test_the_picture_has_a_column_for_each_cut_and_marks_those_that_carry_a_skip_connection():
@@ -35,7 +35,7 @@ def small() -> go.Figure:
 
 @pytest.mark.browser
 def test_a_png_is_drawn_by_the_browser_of_this_machine(tmp_path: Path):
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+    if chromium.find() is None:
         pytest.skip("there is no Chromium")
 
     save_figure(small(), tmp_path / "cuts.png")
