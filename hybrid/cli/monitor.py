@@ -24,7 +24,7 @@ _EVERY = 1_000  # images between two reports while following
 def add_to(app: typer.Typer) -> None:
     """Make this command part of the command line."""
     app.command(
-        epilog="Example: hybrid monitor --network digits-vgg --bits 4 --thresholds 0.8,0.8 "
+        epilog="Example: hybrid monitor --network digits-vgg --bits 4 --thresholds 0.9,0.8 "
         "--save-plan plan.json"
     )(monitor)
 
