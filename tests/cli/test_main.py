@@ -411,7 +411,7 @@ def test_without_the_published_figures_a_network_and_bits_are_asked_for(run: Run
     assert "Missing argument" in run("evaluate", "--bits", "4").output
 
 
-def ends_well(*_: object) -> None:
+def ends_well(*_: object, **__: object) -> None:
     raise typer.Exit
 
 
