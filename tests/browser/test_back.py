@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.waiting import PATIENCE_MS, click_point, settled
+from tests.browser.waiting import PATIENCE_MS, POLLING_MS, click_point, settled
 from tests.own_images import write_user_split
 
 pytestmark = pytest.mark.browser
@@ -37,7 +37,9 @@ def shown(page: Any) -> str:
 
 
 def await_shown(page: Any, wanted: str) -> None:
-    page.wait_for_function(f"wanted => {SHOWN} === wanted", arg=wanted, timeout=PATIENCE_MS)
+    page.wait_for_function(
+        f"wanted => {SHOWN} === wanted", arg=wanted, timeout=PATIENCE_MS, polling=POLLING_MS
+    )
 
 
 def changed(page: Any, change: Callable[[Any], None]) -> tuple[str, str]:
