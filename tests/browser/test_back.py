@@ -4,6 +4,7 @@ Each step changes one thing, presses Back once, Forward once, and reads all of t
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,14 @@ def shown(page: Any) -> str:
 
 
 def await_shown(page: Any, wanted: str) -> None:
-    page.wait_for_function(
-        f"wanted => {SHOWN} === wanted", arg=wanted, timeout=PATIENCE_MS, polling=POLLING_MS
-    )
+    """Wait until the page shows this; a page that never does fails with what it shows instead."""
+    from playwright.sync_api import TimeoutError as TookTooLong
+
+    with suppress(TookTooLong):
+        page.wait_for_function(
+            f"wanted => {SHOWN} === wanted", arg=wanted, timeout=PATIENCE_MS, polling=POLLING_MS
+        )
+    assert page.evaluate(SHOWN) == wanted
 
 
 def changed(page: Any, change: Callable[[Any], None]) -> tuple[str, str]:
