@@ -30,7 +30,7 @@ from hybrid.zoo import Card
 __all__ = ["draw"]
 
 TWO = 2  # variants that are recorded if not all are: the current one and the twin
-SOURCES = {"zip": "Upload a zip", "folder": "Folder on this machine"}
+SOURCES = {"zip": "Upload a zip", "folder": "A folder of this machine"}
 ORIGINALS = 3  # pictures that are not square and are shown whole
 ORIGINAL_WIDTH = 150
 ROWS_SHOWN = 8  # of the table of labels; more scroll inside it
@@ -82,7 +82,10 @@ def _choose_images(card: Card) -> Upload | None:
     with where:
         if source == "folder":
             return _folder(rows)
-        return _upload(rows, card)
+        given = _upload(rows, card)
+        if given is None and not access.may_name_folders():
+            st.caption(access.HOW_TO_ALLOW)
+        return given
 
 
 def _table(file: UploadedFile) -> bytes:
