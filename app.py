@@ -58,7 +58,9 @@ OWN_ADDRESS = {"Choose", "Networks", "Try an image", "Your data"}
 
 def main() -> None:
     """Draw the page that the address names."""
-    from hybrid.ui import app_frame  # a server that starts does not wait for it
+    # A server that starts does not wait for it; the first pages do, if it is being imported.
+    from hybrid.ui import app_frame
+    from hybrid.ui.guard import guard
 
     app_frame.set_up()
     pages = [
@@ -78,7 +80,7 @@ def main() -> None:
     named = st.Page(PAGES / f"{first}.py", title=OFFERED[0][1], url_path=first, visibility="hidden")
     page = st.navigation([*pages, named], position="top")
     app_frame.mark_framed()
-    with app_frame.guard():
+    with guard():
         view = app_frame.frame(
             page.url_path, folded=page.title in FOLDED, own_part=page.title in OWN_ADDRESS
         )
@@ -88,7 +90,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    lifespan.wait_for_libraries()
     main()
 else:
     app = App(__file__, lifespan=lifespan.run)

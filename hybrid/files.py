@@ -31,6 +31,7 @@ __all__ = [
     "parse_toml",
     "read_text",
     "read_toml",
+    "remove_drafts",
     "replacing",
     "save_arrays",
     "sha256_of",
@@ -145,7 +146,7 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     if make_folder:
         target.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{os.fsencode(target.name)[:_DRAFT_NAME_BYTES].decode(errors='ignore')}."
-    _remove_left(target.parent, stem)
+    remove_drafts(target.parent, stem)
     draft = target.with_name(stem + uuid.uuid4().hex)
     try:
         yield draft
@@ -157,6 +158,20 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder may be gone by now
             draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path, stem: str = "") -> None:
+    """Remove what killed processes have left half written in a folder, a day ago or longer.
+
+    Args:
+        stem: the beginning of the drafts' names; without it, those of every file.
+    """
+    draft = re.compile((re.escape(stem) or r"\..+\.") + "[0-9a-f]{32}")
+    with suppress(OSError), os.scandir(folder) as items:
+        for item in items:
+            if draft.fullmatch(item.name) and time.time() - item.stat().st_mtime > _LEFT_S:
+                with suppress(OSError):
+                    Path(item.path).unlink()
 
 
 def save_arrays(path: Path, *, make_folder: bool = True, **arrays: Any) -> None:
@@ -192,16 +207,6 @@ def _passed_on(path: Path) -> Iterator[Path]:
         yield draft
         with draft.open("rb") as source, path.open("wb") as special:
             shutil.copyfileobj(source, special)
-
-
-def _remove_left(folder: Path, stem: str) -> None:
-    """Remove the drafts of a file that killed processes have left."""
-    draft = re.compile(re.escape(stem) + "[0-9a-f]{32}")
-    with suppress(OSError), os.scandir(folder) as items:
-        for item in items:
-            if draft.fullmatch(item.name) and time.time() - item.stat().st_mtime > _LEFT_S:
-                with suppress(OSError):
-                    Path(item.path).unlink()
 
 
 def _check_depth(value: Any) -> None:

@@ -130,7 +130,7 @@ def show_run(run: LiveRun, view: View) -> None:
             "again to run with the current ones."
         )
     trace = trace_of(run.view, record=False)
-    jobs.watch(run.job, app_frame.guarded(lambda job: show_progress(run, job, trace)))
+    jobs.watch(run.job, lambda job: show_progress(run, job, trace))
 
 
 def show_progress(run: LiveRun, job: Job, trace: Trace | None) -> None:

@@ -92,7 +92,7 @@ def test_without_a_setting_the_command_that_started_the_server_decides(
 
 
 def test_streamlit_calls_an_option_of_the_command_by_the_words_that_are_compared() -> None:
-    assert config._DEFINED_BY_FLAG == COMMAND
+    assert vars(config)["_DEFINED_BY_FLAG"] == COMMAND
 
 
 def test_with_the_setting_a_visitor_by_the_server_s_own_name_may() -> None:
@@ -103,5 +103,7 @@ def test_with_the_setting_a_visitor_by_the_server_s_own_name_may() -> None:
 
 
 def test_a_setting_that_there_is_not_is_refused() -> None:
-    with pytest.raises(SettingError, match="HYBRID_LOCAL_FOLDERS is 'maybe'; set it to one of yes, local, no"):
+    with pytest.raises(
+        SettingError, match="HYBRID_LOCAL_FOLDERS is 'maybe'; set it to one of yes, local, no"
+    ):
         allowed("maybe")

@@ -11,7 +11,7 @@ import streamlit as st
 from hybrid.errors import HybridError, PointError
 from hybrid.text import numbers
 from hybrid.text.plain import plain
-from hybrid.ui import app_frame, cache, session
+from hybrid.ui import cache, session
 from hybrid.ui.charts import PLOT
 from hybrid.ui.explore import load, shares
 from hybrid.ui.explore.data import Frontier
@@ -28,6 +28,7 @@ from hybrid.ui.explore.kept.points import (
     from_json,
     with_point,
 )
+from hybrid.ui.guard import guarded
 
 __all__ = ["draw"]
 
@@ -43,7 +44,7 @@ _COLUMNS = {
 
 
 @st.fragment
-@app_frame.guarded
+@guarded
 def draw() -> None:
     """The whole section; it runs without the rest of the page when one of its widgets is used."""
     text = session.carried(LINK)
