@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # twenty sessions at once
 clients = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
 
 USERS, MOVES = 20, 5
-FIRST = 30  # visitors of a server that has served none
+FIRST = 60  # visitors of a server that has served none
 PAGES = ("first", "choose", "networks", "your_data", "try_image", "live")
 
 
