@@ -1,8 +1,10 @@
 """Twenty sessions at once move their sliders over the server's websocket, as browsers do."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ clients = pytest.importorskip("websockets.sync.client", reason="websockets is no
 
 USERS, MOVES = 20, 5
 FIRST = 60  # visitors of a server that has served none
+FEW_FILES = 90  # visitors, of a server that may open few
 PAGES = ("first", "choose", "networks", "your_data", "try_image", "live")
 
 
@@ -47,8 +50,41 @@ def test_the_first_visitors_of_a_fresh_server_all_at_once_see_no_error(
     assert found == [[] for _ in range(FIRST)]
 
 
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="prlimit is not installed")
+def test_a_server_that_may_open_256_files_refuses_visitors_with_a_sentence_and_lives_on(
+    serve: Callable[..., str], pretrained: Path
+) -> None:
+    server = serve(pretrained, "prlimit", "--nofile=256:256")
+    stream = server.replace("http", "ws") + "/_stcore/stream"
+
+    def alerts(connection: "ClientConnection") -> list[str]:
+        asked = BackMsg()
+        asked.rerun_script.query_string = "network=trees-toy"
+        asked.rerun_script.page_name = "networks"
+        connection.send(asked.SerializeToString())
+        return shown(connection, "alert", "body")
+
+    with ExitStack() as stay:
+        told = [
+            alerts(stay.enter_context(clients.connect(stream, max_size=None)))
+            for _ in range(FEW_FILES)
+        ]
+    with clients.connect(stream, max_size=None) as later:
+        again = alerts(later)
+
+    refused = [bool(words) and "the most that it serves at once" in words[0] for words in told]
+    assert refused == sorted(refused)  # the first are served
+    assert 4 <= refused.count(False) < FEW_FILES
+    assert not any("serves at once" in words for words in again)
+
+
 def exceptions(connection: "ClientConnection") -> list[str]:
     """What a run shows as errors that nobody expected, until it has ended."""
+    return shown(connection, "exception", "message")
+
+
+def shown(connection: "ClientConnection", kind: str, words: str) -> list[str]:
+    """The words of all elements of a kind that a run shows, until it has ended."""
     found = []
     while True:
         message = ForwardMsg()
@@ -56,8 +92,8 @@ def exceptions(connection: "ClientConnection") -> list[str]:
         if message.WhichOneof("type") == "script_finished":
             return found
         element = message.delta.new_element
-        if element.HasField("exception"):
-            found.append(element.exception.message)
+        if element.HasField(kind):
+            found.append(getattr(getattr(element, kind), words))
 
 
 def test_twenty_sessions_at_once_move_sliders_and_none_sees_an_error_or_another_s_point(
