@@ -6,9 +6,10 @@
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.starlette import App
 
-from hybrid.ui.server import lifespan
+from hybrid.ui.server import lifespan, limits
 
 PAGES = Path(__file__).parent / "pages"
 OFFERED = (
@@ -92,4 +93,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
-    app = App(__file__, lifespan=lifespan.run)
+    app = App(__file__, lifespan=lifespan.run, middleware=[Middleware(limits.Doors)])
