@@ -37,7 +37,7 @@ def flow(outcome: policy.Outcome, *, labelled: bool = True) -> go.Figure:
             node={
                 "label": flow_labels(outcome, exit_labels(exits), labelled=labelled),
                 "color": [palette.TWIN_COLOUR, *colours, palette.RIGHT, palette.WRONG],
-                "x": [0.001, *[0.45] * (exits + 1), 0.999, 0.999],
+                "x": [0.001, *[0.36] * (exits + 1), 0.999, 0.999],
                 "y": flow_places(outcome),
                 "pad": 14,
                 "thickness": 14,
