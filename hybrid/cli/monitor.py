@@ -23,7 +23,10 @@ _EVERY = 1_000  # images between two reports while following
 
 def add_to(app: typer.Typer) -> None:
     """Make this command part of the command line."""
-    app.command(epilog="Example: hybrid monitor edge.jsonl --plan plan.json")(monitor)
+    app.command(
+        epilog="Example: hybrid monitor --network digits-vgg --bits 4 --thresholds 0.9,0.8 "
+        "--save-plan plan.json"
+    )(monitor)
 
 
 def monitor(

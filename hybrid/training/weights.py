@@ -57,7 +57,7 @@ def _with_branches(network: Network, theirs: dict[str, Tensor]) -> dict[str, Ten
 
     Blocks of a branch that the weights have already stay as they are.
     """
-    repeated = {}
+    repeated: dict[str, Tensor] = {}
     for number, index in enumerate(network.exit_stages):
         for block in range(network.spec.branch(number)[0]):
             stage, mine = f"stages.{index + 1 + block}.", f"heads.{index}.blocks.{block}."
