@@ -29,7 +29,7 @@ def guard() -> Iterator[None]:
     try:
         yield
     except HybridError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        _show(error)
 
 
 def guarded(draw: Callable[P, R]) -> Callable[P, R | None]:
@@ -37,8 +37,14 @@ def guarded(draw: Callable[P, R]) -> Callable[P, R | None]:
 
     @wraps(draw)
     def inside(*args: P.args, **named: P.kwargs) -> R | None:
-        with guard():
+        try:
             return draw(*args, **named)
-        return None
+        except HybridError as error:
+            _show(error)
+            return None
 
     return inside
+
+
+def _show(error: HybridError) -> None:
+    st.error(plain(str(error)), icon=":material/error:")
