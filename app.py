@@ -65,8 +65,7 @@ OWN_ADDRESS = {"Choose", "Networks", "Try an image", "Your data"}
 
 def main() -> None:
     """Draw the page that the address names."""
-    # A server that starts does not wait for it; the first pages do, if it is being imported.
-    from hybrid.ui import app_frame
+    from hybrid.ui import app_frame  # a server that starts does not wait for it
     from hybrid.ui.guard import guard
 
     app_frame.set_up()
@@ -97,6 +96,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    lifespan.wait_for_libraries()
     main()
 else:
     app = App(__file__, lifespan=lifespan.run, middleware=[Middleware(limits.Doors)])
