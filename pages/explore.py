@@ -17,7 +17,7 @@ from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.follower import place
 from hybrid.ui.explore.kept import section as kept
 from hybrid.ui.explore.kept.evaluated import record
-from hybrid.ui.guard import guarded
+from hybrid.ui.guard import callback, guarded
 from hybrid.ui.images import contact_sheet, gallery
 from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
@@ -389,10 +389,11 @@ def send_traces(view: View) -> None:
         follower.send_bounds(view, bands.payload(view))
 
 
+@callback
 def go_to_clicked() -> None:
     """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(cache.offers().early_exits[view.network])
+    clicked = follower.clicked_point(cache.offers().early_exits.get(view.network, {}))
     if clicked is not None:
         session.go_to(*clicked)
 

@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from hybrid.text import glossary
 from hybrid.text.plain import plain
 from hybrid.ui import cache, palette, session
-from hybrid.ui.guard import guarded
+from hybrid.ui.guard import callback, guarded
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
@@ -199,7 +199,7 @@ def _mode() -> str:
         key="sliders",
         required=True,
         format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
-        on_change=session.change_mode,
+        on_change=callback(session.change_mode),
         label_visibility="collapsed",
     )
     return mode or "each"
@@ -231,11 +231,13 @@ def _back() -> None:
         )
 
 
+@callback
 def _step(step: Callable[[], None]) -> None:
     step()
     st.rerun()  # redraws the sliders too, not only the fragment
 
 
+@callback
 def _moved() -> None:
     """Run only the fragments that the page registered to follow the sliders."""
     fragments = session.move_sliders()

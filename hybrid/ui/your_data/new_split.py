@@ -20,6 +20,7 @@ from hybrid.errors import HybridError
 from hybrid.text import numbers
 from hybrid.text.plain import plain
 from hybrid.ui import running, uploads
+from hybrid.ui.guard import callback
 from hybrid.ui.images import contact_sheet, framing
 from hybrid.ui.server import access
 from hybrid.ui.view import View
@@ -141,6 +142,7 @@ def _folder(rows: bytes | None) -> Upload | None:
     return Upload(title=Path(text).name, where=where, labels=rows)
 
 
+@callback
 def _rescan() -> None:
     """Forget what was found."""
     st.session_state.pop("your_found", None)
@@ -367,6 +369,7 @@ def _choose_recording(found: Found, card: Card) -> bool:
         )
 
 
+@callback
 def _begin(found: Found, view: View, card: Card) -> None:
     """Start the recording, as the widgets have it when the button is clicked."""
     state = st.session_state

@@ -28,7 +28,7 @@ from hybrid.ui.explore.kept.points import (
     from_json,
     with_point,
 )
-from hybrid.ui.guard import guarded
+from hybrid.ui.guard import callback, guarded
 
 __all__ = ["draw"]
 
@@ -150,7 +150,7 @@ def _actions(chosen: Sequence[KeptPoint], found: Sequence[Evaluated]) -> None:
     first = chosen[0]
     with st.container(horizontal=True):
         if st.button("Open", key="explore_kept_open", icon=":material/open_in_full:",
-                     on_click=session.change, kwargs=vars(first.view)):  # fmt: skip
+                     on_click=callback(session.change), kwargs=vars(first.view)):  # fmt: skip
             st.rerun()  # redraws the controls too, not only the fragment
         with st.popover("Rename", icon=":material/edit:"):
             st.text_input(
@@ -262,6 +262,7 @@ def _set(points: Sequence[KeptPoint], problems: Sequence[str] = ()) -> None:
     session.carry(LINK, text)
 
 
+@callback
 def _keep() -> None:
     name = st.session_state["explore_kept_name"]
     try:
@@ -271,6 +272,7 @@ def _keep() -> None:
     st.session_state["explore_kept_name"] = ""
 
 
+@callback
 def _rename(kept: KeptPoint) -> None:
     others = [one.name for one in _points() if one != kept]
     name = free_name(st.session_state["explore_kept_rename"] or kept.name, others)
@@ -281,10 +283,12 @@ def _rename(kept: KeptPoint) -> None:
     st.session_state["explore_kept_rename"] = ""
 
 
+@callback
 def _remove(kept: KeptPoint) -> None:
     _set([one for one in _points() if one != kept])
 
 
+@callback
 def _import() -> None:
     file = st.session_state["explore_kept_import"]
     if file.size > _IMPORT_BYTES:
