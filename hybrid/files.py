@@ -24,11 +24,14 @@ from hybrid.errors import FileError
 __all__ = [
     "MAX_DEPTH",
     "MAX_TEXT_BYTES",
+    "MAX_WEIGHTS_BYTES",
+    "check_size",
     "expanded",
     "home_folder",
     "load_arrays",
     "parse_json",
     "parse_toml",
+    "read_bytes",
     "read_text",
     "read_toml",
     "remove_drafts",
@@ -38,6 +41,7 @@ __all__ = [
 ]
 
 MAX_TEXT_BYTES = 8_000_000  # of a card, profile, recipe or point
+MAX_WEIGHTS_BYTES = 4_000_000_000  # the largest network of torchvision has 2.6
 MAX_DEPTH = 32  # tables and lists in each other
 _DRAFT_NAME_BYTES = 200  # of the name of the file itself; most file systems allow 255 in all
 _LEFT_S = 86_400  # a draft that nothing was written to for a day is of a killed process
@@ -81,20 +85,43 @@ def home_folder(setting: str) -> Path:
         ) from None
 
 
+def check_size(path: Path, most_bytes: int) -> None:
+    """Look at a file before it is read whole.
+
+    Raises:
+        OSError: it cannot be looked at.
+        ValueError: not a regular file, or too large.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # a pipe would wait for ever, a device never end
+        raise ValueError("it is not a file")
+    if about.st_size > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes // 1_000_000:,} MB")
+
+
+def read_bytes(path: Path, *, most_bytes: int) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: not a regular file, or too large.
+    """
+    check_size(path, most_bytes)
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)  # it may have grown, or tell no size
+    if len(data) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes // 1_000_000:,} MB")
+    return data
+
+
 def read_text(path: Path, *, most_bytes: int = MAX_TEXT_BYTES) -> str:
     """A text file in UTF-8, with or without a byte-order mark.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: not a regular file, too large, or not UTF-8.
+        ValueError: as `read_bytes`, or it is not UTF-8.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever, a device never end
-        raise ValueError("it is not a file")
-    with path.open("rb") as file:
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise ValueError(f"it is larger than {most_bytes // 1_000_000} MB")
-    return data.decode("utf-8-sig")
+    return read_bytes(path, most_bytes=most_bytes).decode("utf-8-sig")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_the_first_visitors_of_a_fresh_server_all_at_once_see_no_error(
     together = threading.Barrier(FIRST)
 
     def visit(number: int) -> list[str]:
-        with clients.connect(stream, max_size=None, open_timeout=300) as connection:
+        with connected(stream) as connection:
             asked = BackMsg()
             asked.rerun_script.query_string = "network=trees-toy"
             asked.rerun_script.page_name = PAGES[number % len(PAGES)]
@@ -61,7 +61,7 @@ def test_a_server_that_may_open_256_files_refuses_visitors_with_a_sentence_and_l
     def alerts(connection: "ClientConnection") -> list[str]:
         asked = BackMsg()
         asked.rerun_script.query_string = "network=trees-toy"
-        asked.rerun_script.page_name = "networks"
+        asked.rerun_script.page_name = "your_data"
         connection.send(asked.SerializeToString())
         return shown(connection, "alert", "body")
 
@@ -69,12 +69,12 @@ def test_a_server_that_may_open_256_files_refuses_visitors_with_a_sentence_and_l
         told, turned_away = [], 0
         for _ in range(FEW_FILES):
             try:
-                visitor = stay.enter_context(clients.connect(stream, max_size=None))
+                visitor = stay.enter_context(connected(stream))
             except InvalidStatus:
                 turned_away += 1
             else:
                 told.append(alerts(visitor))
-    with clients.connect(stream, max_size=None) as later:
+    with connected(stream) as later:
         again = alerts(later)
 
     refused = [bool(words) and "the most that it serves at once" in words[0] for words in told]
@@ -83,6 +83,11 @@ def test_a_server_that_may_open_256_files_refuses_visitors_with_a_sentence_and_l
     assert refused.count(True) >= 4
     assert turned_away >= 4
     assert not any("serves at once" in words for words in again)
+
+
+def connected(stream: str) -> "ClientConnection":
+    """A connection that, like a browser's, never gives up because the server is slow."""
+    return clients.connect(stream, max_size=None, open_timeout=300, ping_interval=None)
 
 
 def exceptions(connection: "ClientConnection") -> list[str]:
@@ -133,7 +138,7 @@ def thresholds(number: int) -> list[float]:
 def use(address: str, number: int, seen: dict[int, list[str]]) -> None:
     """Move the sliders; what the headline said after each move, where no run had an error."""
     stream = address.replace("http", "ws") + "/_stcore/stream"
-    with clients.connect(stream, max_size=None) as connection:
+    with connected(stream) as connection:
         client = Client(connection, "network=trees-toy&bits=2")
         client.open(1.0)  # nobody moves there: a move that changes nothing sends nothing
         said = []
@@ -148,7 +153,7 @@ def test_with_the_follower_running_a_move_sends_the_headline_of_its_point_and_no
     address: str, pretrained: Path
 ) -> None:
     stream = address.replace("http", "ws") + "/_stcore/stream"
-    with clients.connect(stream, max_size=None) as connection:
+    with connected(stream) as connection:
         client = Client(connection, "network=trees-toy&bits=2")
         client.open(0.3)
 
@@ -167,7 +172,7 @@ def test_a_move_takes_away_what_a_link_had_wrong_also_with_the_follower_running(
     address: str,
 ) -> None:
     stream = address.replace("http", "ws") + "/_stcore/stream"
-    with clients.connect(stream, max_size=None) as connection:
+    with connected(stream) as connection:
         client = Client(connection, "network=trees-toy&bits=3")
 
         runs = [client.open(0.8), client.move(0.4), client.move(0.5)]
