@@ -22,7 +22,7 @@ from hybrid import zoo
 from hybrid.adaptation.adapt import adapt
 from hybrid.adaptation.preparing import AdaptRequest
 from hybrid.errors import HybridError, SweepError, WeightsError
-from hybrid.files import replacing, sha256_of
+from hybrid.files import parse_json, read_text, replacing, sha256_of
 from hybrid.models.user_models import ANYTHING, in_words
 from hybrid.quant.levels import FULL_PRECISION
 
@@ -220,7 +220,7 @@ def _card(folder: Path) -> zoo.Card | None:
 def _record(folder: Path) -> dict[str, dict[str, Any]]:
     """The request of each hybrid variant; empty if the network was not made by a sweep."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        kept = json.loads((folder / RECORD).read_text("utf-8"))
+        kept = parse_json(read_text(folder / RECORD))
         if kept["format"] == FORMAT:
             return {name: dict(asked) for name, asked in kept["variants"].items()}
     return {}
