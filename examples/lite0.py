@@ -61,26 +61,26 @@ def trained(photographs: data.Dataset) -> nn.Module:
     body = {name: value for name, value in published.items() if not name.startswith("_fc.")}
     network.load_state_dict(body, strict=False)
     network.eval()
-    features = _features(network, photographs)  # (n, 1280)
-    _fit(network._fc, features, torch.from_numpy(photographs.labels))
+    last = network.get_submodule("_fc")
+    features = _features(network, last, photographs)
+    _fit(last, features, torch.from_numpy(photographs.labels))
     return network
 
 
-@torch.inference_mode()
-def _features(network: nn.Module, photographs: data.Dataset) -> Tensor:
-    """What the last layer is given."""
-    last, network._fc = network._fc, nn.Identity()
-    rows = []
+@torch.no_grad()
+def _features(network: nn.Module, last: nn.Module, photographs: data.Dataset) -> Tensor:
+    """The inputs of the last layer, (n, 1280)."""
+    rows: list[Tensor] = []
+    handle = last.register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0]))
     for start in range(0, len(photographs.labels), BATCH):
         pixels = normalise(photographs.images[start : start + BATCH], photographs.name)
-        rows.append(network(torch.from_numpy(pixels)))
-    network._fc = last
+        network(torch.from_numpy(pixels))
+    handle.remove()
     return torch.cat(rows)
 
 
 def _fit(last: nn.Module, features: Tensor, labels: Tensor) -> None:
     """Logistic regression with Adam."""
-    features = features.clone()  # of inference mode, which cannot be trained on
     optimizer = torch.optim.AdamW(last.parameters(), lr=1e-3, weight_decay=1e-2)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(labels)).split(BATCH):

@@ -20,14 +20,14 @@ from torch import nn
 
 from hybrid import zoo
 from hybrid.adaptation.checking import distance, some_of, too_good
-from hybrid.adaptation.drafts import continue_after, drafting, keep_state
+from hybrid.adaptation.drafts import drafting, is_finished
 from hybrid.adaptation.fitting import fine_tune, pixels, quantize, train_heads
 from hybrid.adaptation.preparing import AdaptRequest, Preparation, Say, prepare
 from hybrid.adaptation.progress import Counted, Report, Work
 from hybrid.errors import ModelError
 from hybrid.inference.record import exit_logits
 from hybrid.models import Network, build
-from hybrid.models.adapted import Adapted, Prepare
+from hybrid.models.adapted import Prepare
 from hybrid.models.census import census
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.training.publish import Training, publish
@@ -59,7 +59,7 @@ def adapt(
         BitWidthError: a bit width that is not offered.
         UnknownNameError, DataMissingError, SourceError, ImageError: data that cannot be used.
     """
-    torch.manual_seed(request.seed)
+    torch.manual_seed(request.seed)  # of layers that the weights' file does not set
     prepared = prepare(request, say)
     network = prepared.recipe.network
     try:
@@ -127,7 +127,6 @@ def _publish_twin(prepared: Preparation, work: Work) -> Preparation:
     recipe = prepared.recipe
     if recipe.network in zoo.networks() and TWIN in zoo.card(recipe.network).variants:
         _check_same_weights(prepared, network)
-        continue_after(recipe.network, TWIN)
         work.skip(TWIN)
     else:
         prepared.say("Recording the twin, the model as it was given.")
@@ -203,11 +202,9 @@ def _say_accuracy(prepared: Preparation) -> None:
         )
 
 
-def _built(prepared: Preparation, *, bits: int, static: bool) -> Adapted:
-    network = build(prepared.spec(bits=bits, static=static))
-    assert isinstance(network, Adapted)
-    network.take(prepared.outline)
-    return network.eval()
+def _built(prepared: Preparation, *, bits: int, static: bool) -> Network:
+    torch.manual_seed(prepared.request.seed)  # of the heads, whatever was built before
+    return build(prepared.spec(bits=bits, static=static), prepared.outline).eval()
 
 
 @torch.inference_mode()
@@ -241,7 +238,7 @@ def _check_same_weights(prepared: Preparation, network: Network) -> None:
 
 def _publish_variant(prepared: Preparation, work: Work, bits: int, *, static: bool) -> None:
     plan = prepared.recipe.plan(zoo.variant_name(bits, static=static))
-    if continue_after(prepared.recipe.network, plan.name):
+    if is_finished(prepared.recipe.network, plan.name):
         prepared.say(f"{plan.name}: finished in an earlier run.")
         work.skip(plan.name)
         return
@@ -274,10 +271,9 @@ def _fitted(
 
 
 def _publish(prepared: Preparation, plan: Plan, network: Network, training: Training) -> None:
-    """Add a variant to the draft, with the state that the next one begins with."""
+    """Add a variant to the draft."""
     # whole: a sweep moves variants one by one, to a twin that another machine may have recorded
     publish(prepared.recipe, plan, network, training, whole=True)
-    keep_state(prepared.recipe.network, plan.name)
 
 
 def _fine_tuned(

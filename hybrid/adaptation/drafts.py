@@ -15,7 +15,6 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from hybrid import data, zoo
@@ -23,16 +22,15 @@ from hybrid.adaptation.preparing import Preparation
 from hybrid.data import DATASETS
 from hybrid.data.preprocess import CROP
 from hybrid.errors import ModelError, WeightsError
-from hybrid.files import load_arrays, save_arrays, sha256_of
+from hybrid.files import sha256_of
 from hybrid.training.recipe import Recipe
 from hybrid.zoo import TWIN
 
 __all__ = [
-    "continue_after",
     "drafting",
     "in_folder",
+    "is_finished",
     "is_whole",
-    "keep_state",
     "readable_card",
     "with_variable",
 ]
@@ -118,24 +116,11 @@ def readable_card(folder: Path) -> zoo.Card | None:
     return None
 
 
-def keep_state(network: str, variant: str) -> None:
-    """Note the random numbers' state, so that a continued run draws what a whole one would."""
-    save_arrays(_state_path(network, variant), state=torch.get_rng_state().numpy())
-
-
-def continue_after(network: str, variant: str) -> bool:
-    """Whether the draft has this variant; then its random numbers' state is restored."""
+def is_finished(network: str, variant: str) -> bool:
+    """Whether the draft has this variant; inside `drafting`."""
     folder = zoo.pretrained_folder() / network
-    state = load_arrays(_state_path(network, variant))
     card = readable_card(folder)
-    if card is None or "state" not in state or not is_whole(folder, card, variant):
-        return False
-    torch.set_rng_state(torch.from_numpy(state["state"]))
-    return True
-
-
-def _state_path(network: str, variant: str) -> Path:
-    return zoo.pretrained_folder() / network / f".{variant}.npz"
+    return card is not None and is_whole(folder, card, variant)
 
 
 def _key(prepared: Preparation) -> str:

@@ -72,7 +72,7 @@ def norm_images(train: int) -> int:
     return min(train, NORM_IMAGES) if train >= LEAST_NORM_IMAGES else 0
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _calibrate(network: Network, images: Tensor) -> None:
     with calibrating(network):
         network(images)
@@ -217,7 +217,7 @@ class _Move:
         self.norm.load_state_dict(state, strict=False)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _correct_norms(network: Network, moves: Sequence[_Move], images: Tensor) -> None:
     """Correct the norms in the way that brings the final answers nearest to the unquantized."""
     with unquantized(network):
@@ -238,7 +238,7 @@ def _move(network: Network, moves: Sequence[_Move], images: Tensor, how: tuple[b
     _calibrate(network, images)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _norm_moves(network: Network, train: Dataset) -> list[_Move]:
     """Corrections for the batch norms of the quantized stages; none if there are few images.
 
