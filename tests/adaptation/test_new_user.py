@@ -58,7 +58,7 @@ def hybrid(*words: str | Path, at: Path) -> str:
         "XDG_CACHE_HOME": str(at / "cache"),
         "OMP_NUM_THREADS": "1",
     }
-    done = subprocess.run(  # noqa: S603: the program under test
+    done = subprocess.run(
         [sys.executable, "-c", "from hybrid.cli.main import app; app()", *map(str, words)],
         env=os.environ | where,
         capture_output=True,
