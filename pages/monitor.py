@@ -8,6 +8,7 @@ from hybrid.monitor.plan import Plan, parse_plan
 from hybrid.monitor.watch import Status
 from hybrid.text import glossary, numbers
 from hybrid.text import monitor as text
+from hybrid.text.plain import plain
 from hybrid.ui import app_frame, palette, session, uploads
 from hybrid.ui.charts import STILL, Box, metrics
 from hybrid.ui.monitor import devices, figures
@@ -37,7 +38,7 @@ def main() -> None:
     try:
         found = uploaded() if source == "upload" else made_up(session.current())
     except HybridError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     if found is None:
         return
@@ -100,7 +101,7 @@ def made_up(view: View) -> State | None:
         with st.spinner("Running the network on corrupted images"):
             status = devices.made_up(plan, corruption, strength)
     except DataMissingError as error:
-        st.warning(str(error), icon=":material/image_not_supported:")
+        st.warning(plain(str(error)), icon=":material/image_not_supported:")
         return None
     return status, plan
 
