@@ -9,13 +9,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from torch.fx import GraphModule
 
 from hybrid import data, zoo
 from hybrid.adaptation.preparing import Preparation
@@ -23,12 +24,14 @@ from hybrid.data import DATASETS
 from hybrid.data.preprocess import CROP
 from hybrid.errors import ModelError, WeightsError
 from hybrid.files import sha256_of
+from hybrid.training.publish import CARD_LOCK
 from hybrid.training.recipe import Recipe
 from hybrid.zoo import TWIN
 
 __all__ = [
     "drafting",
     "in_folder",
+    "in_order",
     "is_finished",
     "is_whole",
     "readable_card",
@@ -109,6 +112,12 @@ def is_whole(folder: Path, card: zoo.Card, name: str) -> bool:
     return False
 
 
+def in_order(variants: Mapping[str, zoo.Variant]) -> dict[str, zoo.Variant]:
+    """The twin first, then by bit width, each hybrid before its static network."""
+    by_bits = sorted(variants.values(), key=lambda one: (one.name != TWIN, one.bits, one.kind))
+    return {one.name: one for one in by_bits}
+
+
 def readable_card(folder: Path) -> zoo.Card | None:
     """The card of a network; None if there is no readable one."""
     with suppress(WeightsError):
@@ -129,12 +138,21 @@ def _key(prepared: Preparation) -> str:
     values = {
         "request": asdict(prepared.request),
         "weights": sha256_of(prepared.request.weights),
-        "model": prepared.outline.graph.code,
+        "model": _model_sha256(prepared.outline.graph),
         "images": _images_sha256(recipe),
         "versions": [version("hybrid"), version("torch")],
     }
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _model_sha256(model: GraphModule) -> str:
+    """Of its operations, its modules with their settings, and all its numbers."""
+    digest = hashlib.sha256(str(model).encode())
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        digest.update(name.encode())
+        digest.update(value.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _images_sha256(recipe: Recipe) -> list[str]:
@@ -171,16 +189,15 @@ def _take_twin(published: Path, draft: Path) -> None:
 def _publish(recipe: Recipe, draft: Path, target: Path) -> None:
     """Move the variants to their network, the card last: readers see only what it lists."""
     made, folder = zoo.load_card(draft / recipe.network / "card.toml"), target / recipe.network
-    kept = readable_card(folder)
-    variants = dict(kept.variants) if kept is not None else {}
-    for name, variant in made.variants.items():
-        if name not in variants or name != TWIN:
-            _replace(draft / recipe.network / name, folder / name)
-            variants[name] = variant
-    order = [plan.name for plan in recipe.plans if plan.name in variants]
-    zoo.save_card(
-        replace(made, variants={name: variants[name] for name in order}), folder / "card.toml"
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / CARD_LOCK):
+        kept = readable_card(folder)
+        variants = dict(kept.variants) if kept is not None else {}
+        for name, variant in made.variants.items():
+            if name not in variants or name != TWIN:
+                _replace(draft / recipe.network / name, folder / name)
+                variants[name] = variant
+        zoo.save_card(replace(made, variants=in_order(variants)), folder / "card.toml")
 
 
 def _replace(new: Path, old: Path) -> None:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from hybrid import zoo
 from hybrid.adaptation.adapt import adapt
-from hybrid.adaptation.drafts import in_folder, is_whole, readable_card, with_variable
+from hybrid.adaptation.drafts import in_folder, in_order, is_whole, readable_card, with_variable
 from hybrid.adaptation.preparing import AdaptRequest
 from hybrid.errors import HybridError, SweepError
 from hybrid.files import replacing
@@ -175,8 +175,7 @@ def publish(trial: Trial, draft: Path) -> str:
         if variant is made.variants.get(name):
             shutil.rmtree(folder / name, ignore_errors=True)
             (draft / trial.network / name).replace(folder / name)
-    order = sorted(variants.values(), key=lambda one: (one.name != zoo.TWIN, one.bits, one.kind))
-    zoo.save_card(replace(made, variants={v.name: v for v in order}), folder / "card.toml")
+    zoo.save_card(replace(made, variants=in_order(variants)), folder / "card.toml")
     shutil.rmtree(draft, ignore_errors=True)
     hybrid = made.variants[trial.variants[0]]
     exits = zip(hybrid.exit_names, hybrid.accuracy["tune"], strict=True)

@@ -21,7 +21,9 @@ from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 from hybrid.training.recipe import Plan, Recipe, plan_of
 
-__all__ = ["Training", "publish", "renew"]
+__all__ = ["CARD_LOCK", "Training", "publish", "renew"]
+
+CARD_LOCK = ".card.lock"  # beside a card that is being written
 
 Logits = Mapping[str, list[NDArray[np.float32]]]  # by split, then by exit
 
@@ -209,7 +211,7 @@ def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
     )
     order = [plan.name for plan in recipe.plans]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(".card.lock")):  # two variants may be trained at once
+    with FileLock(path.with_name(CARD_LOCK)):  # two variants may be trained at once
         old = zoo.load_card(path).variants if path.is_file() else {}
         variants = {**old, entry.name: entry}
         known = {name: variants[name] for name in order if name in variants}

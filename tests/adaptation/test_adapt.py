@@ -31,6 +31,7 @@ from hybrid.models.census import census
 from hybrid.models.user_models import load_model
 from hybrid.quant.layers import calibrating, quantized_copy
 from hybrid.traces import trace
+from tests.own_models import plain
 
 pytestmark = pytest.mark.slow  # every test adapts a model
 
@@ -407,8 +408,18 @@ def test_what_was_killed_continues_and_is_the_same_to_the_byte(
             assert paths[0].read_bytes() == paths[1].read_bytes(), paths[1]
 
 
+def rectified(num_classes: int = 10) -> nn.Module:
+    """The model with the same weights and another activation."""
+    model = plain(num_classes)
+    stem = model.get_submodule("stem")
+    assert isinstance(stem, nn.Sequential)
+    stem[2] = nn.ReLU()
+    return model
+
+
+@pytest.mark.parametrize("change", ["seed", "model"])
 def test_another_request_does_not_continue_it(
-    asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: str, asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
     monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
@@ -419,7 +430,9 @@ def test_another_request_does_not_continue_it(
             adapt(first)
     told: list[str] = []
 
-    adapt(replace(first, seed=1), say=told.append)
+    if change == "model":
+        monkeypatch.setattr("tests.own_models.plain", rectified)
+    adapt(replace(first, seed=int(change == "seed")), say=told.append)
 
     assert not any("finished in an earlier run" in sentence for sentence in told)
     assert len(list((tmp_path / ".adapting").iterdir())) == 1  # the first one's, for a week
