@@ -6,7 +6,7 @@ The images of each step are counted in advance; the time left is judged by the s
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -67,7 +67,8 @@ class Work:
     clock: Callable[[], float] = time.monotonic
     _ran: int = 0  # in this process, without what was found finished
     _finished: int = 0
-    _started: float | None = field(default=None)
+    _spent: float = 0.0  # seconds, in the blocks before
+    _started: float | None = None  # of the present block
 
     @property
     def total(self) -> int:
@@ -77,13 +78,12 @@ class Work:
     def skip(self, variant: str) -> None:
         """A variant that was finished before."""
         self._finished += self.parts[variant]
-        self.report(self._finished, self.total)
+        self.report(self._finished + self._ran, self.total)
 
     @contextmanager
     def watching(self, variant: str, network: Network) -> Iterator[None]:
         """Count the images that run through a variant's network inside the block."""
-        if self._started is None:
-            self._started = self.clock()
+        self._started = self.clock()
         before, weight = self._ran, 1 if network.spec.bits == FULL_PRECISION else _QUANTIZED
         most = before + self.parts[variant]
 
@@ -97,14 +97,19 @@ class Work:
             yield
         finally:
             handle.remove()
+            self._spent, self._started = self._seconds(), None
         self._ran = most
 
     def left(self) -> str:
         """How long it will still take, as a sentence; empty until something has run."""
-        if not self._ran or self._started is None:
+        if not self._ran:
             return ""
         left = self.total - self._finished - self._ran
-        return time_left((self.clock() - self._started) * left / self._ran)
+        return time_left(self._seconds() * left / self._ran)
+
+    def _seconds(self) -> float:
+        """Spent on what is counted, not on what comes between."""
+        return self._spent + (0.0 if self._started is None else self.clock() - self._started)
 
 
 def time_left(seconds: float) -> str:
