@@ -23,7 +23,7 @@ from hybrid.adaptation.adapt import adapt
 from hybrid.adaptation.drafts import in_folder, in_order, is_whole, readable_card, with_variable
 from hybrid.adaptation.preparing import AdaptRequest
 from hybrid.errors import HybridError, SweepError
-from hybrid.files import replacing
+from hybrid.files import parse_json, read_text, replacing
 from hybrid.models.user_models import ANYTHING, in_words
 from hybrid.quant.levels import FULL_PRECISION
 
@@ -196,7 +196,7 @@ def _check_same(trial: Trial, made: Mapping[str, Any], *, itself: bool) -> None:
 def _record(folder: Path) -> dict[str, dict[str, Any]]:
     """The request of each hybrid variant; empty if the network was not made by a sweep."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        kept = json.loads((folder / RECORD).read_text("utf-8"))
+        kept = parse_json(read_text(folder / RECORD))
         if kept["format"] == FORMAT:
             return {name: dict(asked) for name, asked in kept["variants"].items()}
     return {}
