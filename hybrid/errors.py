@@ -22,6 +22,7 @@ services each translate `HybridError` in exactly one place.
     ├── AddressError        an address or a port that the dashboard cannot listen on
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
+    ├── FormError           an edge that has no exact deployment form, or a damaged one
     └── PayloadError        received bytes that are not an intact payload
 """
 
@@ -34,6 +35,7 @@ __all__ = [
     "CertificateError",
     "ClusterError",
     "DataMissingError",
+    "FormError",
     "HybridError",
     "ImageError",
     "LimitError",
@@ -152,6 +154,10 @@ class RecipeError(HybridError):
 
 class NetworkError(HybridError):
     """A description that is not a valid network."""
+
+
+class FormError(HybridError):
+    """An edge that has no exact deployment form, or a form's file that is damaged."""
 
 
 class PayloadError(HybridError):
