@@ -1,0 +1,227 @@
+"""A form as C99: the tables of `hybrid_net.c` and the sizes of `hybrid_net.h`. Text out.
+
+The engine itself is `hybrid/deploy/c/hybrid_edge.c`, the same for every network.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.deploy.exits import LOG2, POWERS, multiplier
+from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head
+from hybrid.deploy.memory import ALIGNED, Place, plan
+from hybrid.quant.packing import pack, packed_bytes
+
+__all__ = ["ENGINE", "c_files", "packed_weights"]
+
+ENGINE = ("hybrid_edge.h", "hybrid_edge.c", "hybrid_steps.h")
+_LANES = 16
+_KINDS = {"floats": 0, "wide": 1, "codes": 2, "signs": 3}
+
+
+def c_files(form: Form) -> dict[str, str]:
+    """All C files of a form, by name; equal forms give equal bytes."""
+    folder = resources.files("hybrid.deploy") / "c"
+    engine = {name: (folder / name).read_text("utf-8") for name in ENGINE}
+    places, arena = plan(form)
+    made = _Tables(form, places)
+    return engine | {
+        "hybrid_net.c": made.source(),
+        "hybrid_net.h": _header(form, places, arena, made),
+    }
+
+
+def packed_weights(conv: Conv) -> tuple[bytes, int, int]:
+    """Weights of 1 to 8 bits packed, and how a code becomes a weight: code * spread + lowest.
+
+    The order is output channel, row, column, input channel.
+    """
+    spread = 2 if conv.bits <= 2 else 1
+    lowest = {1: -1, 2: -3}.get(conv.bits, -(2 ** (conv.bits - 1)))
+    codes = (conv.weights.transpose(0, 2, 3, 1) - lowest) // spread
+    return pack(codes, bits=conv.bits), spread, lowest
+
+
+class _Tables:
+    """The arrays and structures of one form."""
+
+    def __init__(self, form: Form, places: Mapping[str, Place]) -> None:
+        self.form, self.places = form, places
+        self.codes = form.codes
+        self.readers = {step.source: step for step in form.steps}
+        self.parts: list[str] = []
+        self.weight_bytes = 0
+        self.sums = 0
+
+    def source(self) -> str:
+        """The text of hybrid_net.c."""
+        rows = []
+        for number, step in enumerate(self.form.steps):
+            if isinstance(step, Conv):
+                self._conv(number, step)
+                rows.append(f"    {{&conv{number}, 0}},")
+            else:
+                self._head(number, step)
+                rows.append(f"    {{0, &head{number}}},")
+        temperatures = self.form.temperatures
+        multipliers = [
+            multiplier(head.scale, t)
+            for head, t in zip(self.form.heads, temperatures[:-1], strict=True)
+        ]
+        return "\n".join(
+            [
+                f"/* {self.form.network} {self.form.variant}: tables for hybrid_edge.c. */",
+                '#include "hybrid_steps.h"',
+                "",
+                *self.parts,
+                "const hybrid_step_t hybrid_steps[HYBRID_STEPS] = {",
+                *rows,
+                "};",
+                _array("const uint64_t", "hybrid_multipliers", map(str, multipliers), "u"),
+                _array("const uint32_t", "hybrid_powers", map(str, POWERS), "u"),
+                _array("const uint32_t", "hybrid_log2", map(str, LOG2), "u"),
+                "",
+            ]
+        )
+
+    def _conv(self, number: int, conv: Conv) -> None:
+        name, place = f"conv{number}", self.places[conv.source]
+        channels, inputs, kernel, _ = conv.weights.shape
+        narrow = conv.bits <= 8
+        fields: dict[str, str | int] = {}
+        if narrow:
+            data, spread, lowest = packed_weights(conv)
+            fields["bits"], fields["spread"], fields["lowest"] = f"{conv.bits}u", spread, lowest
+            fields["packed"] = self._put("uint8_t", f"{name}_packed", data)
+            fields["weights"] = self.weight_bytes
+            tiles = -(-channels // _LANES)
+            self.weight_bytes += tiles * _LANES * kernel * kernel * place.stored
+            if self.codes[conv.source].thresholds.size:
+                corrections = conv.weights.sum(axis=(1, 2, 3))
+                fields["correction"] = self._put("int32_t", f"{name}_correction", corrections)
+            row = self._width(conv) * conv.pool * tiles * _LANES * 4 * conv.pool
+            self.sums = max(self.sums, row)
+        else:
+            fine = conv.weights.transpose(2, 3, 1, 0)
+            fields["fine"] = self._put("int32_t", f"{name}_fine", fine.ravel())
+        fields["multiply"] = self._put("float", f"{name}_multiply", conv.multiply)
+        fields["add"] = self._put("float", f"{name}_add", conv.add.transpose(1, 2, 0).ravel())
+        if conv.prelu.size:
+            fields["prelu"] = self._put("float", f"{name}_prelu", conv.prelu.ravel())
+        fields["rows"] = self._put("uint8_t", f"{name}_rows", conv.rows)
+        fields["columns"] = self._put("uint8_t", f"{name}_columns", conv.columns)
+        _, _, source_width = self.form.shapes[conv.source]
+        fields |= {
+            "source": place.offset,
+            "source_width": source_width + 2 * place.border,
+            "source_wide": int(place.kind == "wide"),
+            "inputs": inputs,
+            "channels": channels,
+            "kernel": kernel,
+            "stride": conv.stride,
+            "pool": conv.pool,
+            "quads": -(-inputs // 4),
+            "tiles": -(-channels // _LANES),
+            "row_width": self._width(conv) * conv.pool,
+            "width": self._width(conv),
+            "height": len(conv.rows),
+            "plus": self.places[conv.plus].offset if conv.plus else -1,
+            "relu": int(conv.relu),
+            "kinds": conv.add.shape[2],
+            "output_count": len(conv.outputs),
+            "outputs": self._outputs(name, conv),
+        }
+        self._structure("hybrid_conv_t", name, fields)
+
+    def _width(self, conv: Conv) -> int:
+        return len(conv.columns)
+
+    def _outputs(self, name: str, conv: Conv) -> str:
+        rows = []
+        for number, output in enumerate(conv.outputs):
+            place, codes = self.places[output.register], output.codes
+            reader = self.readers.get(output.register)
+            thresholds = fill = "0"
+            if codes is not None and codes.thresholds.size:
+                thresholds = self._put("float", f"{name}_out{number}_thresholds", codes.thresholds)
+            if isinstance(reader, Conv) and place.border and reader.fill.any():
+                stored = (reader.fill + 1) // 2 if place.kind == "signs" else reader.fill
+                fill = self._put("uint8_t", f"{name}_out{number}_fill", stored)
+            numbers = codes or Codes(low=0, high=0)
+            rows.append(
+                f"    {{{_KINDS[place.kind]}, {place.offset}, {place.border}, {place.stored}, "
+                f"{_float(numbers.scale)}, {_float(numbers.low)}, {_float(numbers.high)}, "
+                f"{thresholds}, {fill}}},"
+            )
+        self.parts.append(
+            "\n".join([f"static const hybrid_output_t {name}_outputs[] = {{", *rows, "};"])
+        )
+        return f"{name}_outputs"
+
+    def _head(self, number: int, head: Head) -> None:
+        name = f"head{number}"
+        channels, height, width = self.form.shapes[head.source]
+        fields = {
+            "source": self.places[head.source].offset,
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "pool": head.pool,
+            "weights": self._put("int32_t", f"{name}_weights", head.weights.T.ravel()),
+            "bias": self._put("int64_t", f"{name}_bias", head.bias),
+        }
+        self._structure("hybrid_head_t", name, fields)
+
+    def _put(self, kind: str, name: str, values: NDArray[np.generic] | bytes) -> str:
+        words = map(_float, values) if kind == "float" else map(str, values)
+        self.parts.append(_array(f"static const {kind}", name, words))
+        return name
+
+    def _structure(self, kind: str, name: str, fields: Mapping[str, str | int]) -> None:
+        rows = [f"    .{key} = {value}," for key, value in fields.items()]
+        self.parts.append("\n".join([f"static const {kind} {name} = {{", *rows, "};"]))
+
+
+def _header(form: Form, places: Mapping[str, Place], arena: int, tables: _Tables) -> str:
+    channels, height, width = form.shapes[PIXELS]
+    sent, (out, high, wide) = places[SENT], form.shapes[SENT]
+    bits = form.codes[SENT].bits
+    numbers = {
+        "STEPS": len(form.steps),
+        "EXITS": len(form.heads),
+        "CLASSES": form.classes,
+        "CHANNELS": channels,
+        "HEIGHT": height,
+        "WIDTH": width,
+        "PIXELS": places[PIXELS].offset,
+        "PIXEL_BORDER": places[PIXELS].border,
+        "PIXEL_STORED": places[PIXELS].stored,
+        "MAX_CHANNELS": max(-(-len(c.weights) // _LANES) * _LANES for c in form.convolutions),
+        "SUMS": -(-arena // ALIGNED) * ALIGNED,
+        "ARENA_BYTES": -(-arena // ALIGNED) * ALIGNED + tables.sums,
+        "WEIGHT_BYTES": max(tables.weight_bytes, ALIGNED),
+        "SENT": sent.offset,
+        "SENT_STORED": sent.stored,
+        "SENT_CHANNELS": out,
+        "SENT_PIXELS": high * wide,
+        "SENT_BITS": bits,
+        "PER_BIT": round(2**24 / math.log2(form.classes)) if form.classes > 1 else 0,
+    }
+    rows = [f"#define HYBRID_{name} {value}" for name, value in numbers.items()]
+    rows.append(f"#define HYBRID_SENT_BYTES {packed_bytes((out, high, wide), bits=bits)}u")
+    title = f"/* {form.network} {form.variant}: sizes. */"
+    return "\n".join([title, "#ifndef HYBRID_NET_H", "#define HYBRID_NET_H", *rows, "#endif", ""])
+
+
+def _array(kind: str, name: str, words: Iterable[str], suffix: str = "") -> str:
+    given = [f"{word}{suffix}" for word in words]
+    lines = [", ".join(given[start : start + 16]) for start in range(0, len(given), 16)]
+    return "\n".join([f"{kind} {name}[{len(given)}] = {{", *(f"    {one}," for one in lines), "};"])
+
+
+def _float(value: float | np.floating) -> str:
+    """A float32 without loss: C99's hexadecimal."""
+    return f"{float(value).hex()}f"
