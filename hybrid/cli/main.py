@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from hybrid import energy
-from hybrid.cli import choose, dashboard, evaluate, images, models, output, predict, train
+from hybrid.cli import choose, dashboard, evaluate, freeze, images, models, output, predict, train
 from hybrid.cli.options import (
     AsJson,
     Bits,
@@ -166,5 +166,5 @@ def published(*, as_json: AsJson = False) -> None:
         typer.echo(NOTE)
 
 
-for module in (dashboard, evaluate, choose, train, images, predict, models):
+for module in (dashboard, evaluate, choose, train, images, predict, models, freeze):
     module.add_to(app)

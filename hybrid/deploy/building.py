@@ -263,7 +263,9 @@ class _Work:
         source = f"{_stage(index - 1)}.shortcut"
         codes = self._shortcut_codes(index - 1)
         factor, shift = _norm(norm)
-        whole, unit = _whole(_double(conv.weight), bits=self.formats.shortcut, largest=codes.largest)
+        whole, unit = _whole(
+            _double(conv.weight), bits=self.formats.shortcut, largest=codes.largest
+        )
         self._add(
             name=f"{_stage(index)}.shortcut",
             stage=index,
@@ -363,9 +365,11 @@ class _Work:
 
     def _shape(self, register: str) -> Shape:
         spec = self.network.spec
-        return self.shapes.setdefault(PIXELS, (spec.channels, spec.size, spec.size)) if (
-            register == PIXELS
-        ) else self.shapes[register]
+        return (
+            self.shapes.setdefault(PIXELS, (spec.channels, spec.size, spec.size))
+            if (register == PIXELS)
+            else self.shapes[register]
+        )
 
     def _head(self, index: int) -> Head:
         head = self.network.heads[str(index)]
@@ -397,7 +401,8 @@ def _double(tensor: Tensor) -> Doubles:
 
 def _norm(norm: nn.BatchNorm2d) -> tuple[Doubles, Doubles]:
     """Factor and shift of a batch norm, per channel."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     factor = _double(norm.weight) / np.sqrt(_double(norm.running_var) + norm.eps)
     return factor, _double(norm.bias) - _double(norm.running_mean) * factor
 

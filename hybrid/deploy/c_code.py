@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deploy.exits import LOG2, POWERS, multiplier
-from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head
+from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, weight_rule
 from hybrid.deploy.memory import ALIGNED, Place, plan
 from hybrid.quant.packing import pack, packed_bytes
 
@@ -39,8 +39,7 @@ def packed_weights(conv: Conv) -> tuple[bytes, int, int]:
 
     The order is output channel, row, column, input channel.
     """
-    spread = 2 if conv.bits <= 2 else 1
-    lowest = {1: -1, 2: -3}.get(conv.bits, -(2 ** (conv.bits - 1)))
+    spread, lowest = weight_rule(conv.bits)
     codes = (conv.weights.transpose(0, 2, 3, 1) - lowest) // spread
     return pack(codes, bits=conv.bits), spread, lowest
 

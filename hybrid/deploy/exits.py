@@ -66,7 +66,7 @@ def confidences(logits: Whole, multiply: int, measure: str) -> NDArray[np.int64]
 
 
 def _weights(logits: Whole, multiply: int) -> tuple[Whole, Whole]:
-    """exp of the logits over the largest one in units of 2^-24; and its -log2 in 2^-16."""
+    """Exp of the logits over the largest one in units of 2^-24; and its -log2 in 2^-16."""
     below = logits.max(axis=1, keepdims=True) - logits
     exponents = np.minimum(below, (_LAST << 48) // multiply) * multiply >> 32
     part, rest = exponents >> 10 & _PARTS - 1, exponents & 1023

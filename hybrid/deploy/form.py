@@ -23,7 +23,21 @@ from numpy.typing import NDArray
 
 from hybrid.errors import FormError
 
-__all__ = ["EXACT_DOUBLE", "INT32", "PIXELS", "SENT", "Codes", "Conv", "Form", "Head", "Output", "Shape", "bound", "check"]
+__all__ = [
+    "EXACT_DOUBLE",
+    "INT32",
+    "PIXELS",
+    "SENT",
+    "Codes",
+    "Conv",
+    "Form",
+    "Head",
+    "Output",
+    "Shape",
+    "bound",
+    "check",
+    "weight_rule",
+]
 
 PIXELS, SENT = "pixels", "sent"  # registers: the image given, and the codes for the cloud
 INT32, EXACT_DOUBLE = 2**31, 2**53
@@ -185,6 +199,17 @@ def bound(step: Conv | Head, source: Codes) -> int:
     if isinstance(step, Conv):
         return int(rows.max()) * source.largest
     return int((rows * source.largest * step.pool**2 + np.abs(step.bias)).max())
+
+
+def weight_rule(bits: int) -> tuple[int, int]:
+    """How codes counted from 0 become weights of 1 to 8 bits: code * first + second.
+
+    At 1 and 2 bits weights are odd numbers.
+
+    >>> weight_rule(1), weight_rule(2), weight_rule(4)
+    ((2, -1), (2, -3), (1, -8))
+    """
+    return (2 if bits <= 2 else 1), {1: -1, 2: -3}.get(bits, -(2 ** (bits - 1)))
 
 
 def check(form: Form) -> None:

@@ -69,9 +69,7 @@ def _pooled(sums: NDArray[np.int64], pool: int) -> NDArray[np.int64]:
     return squares.reshape(n, channels, rows, pool, columns, pool).max(axis=(3, 5))
 
 
-def _epilogue(
-    conv: Conv, sums: NDArray[np.int64], plus: NDArray | None
-) -> NDArray[np.float32]:
+def _epilogue(conv: Conv, sums: NDArray[np.int64], plus: NDArray | None) -> NDArray[np.float32]:
     y = sums.astype(np.float32) * conv.multiply[:, None, None]
     y = y + conv.add[:, conv.rows][:, :, conv.columns]
     if plus is not None:

@@ -68,20 +68,26 @@ def compiler() -> str:
 class Library:
     """A form as a shared library. Kernels: 0 portable, 1 AVX-512 VNNI."""
 
-    def __init__(
-        self, form: Form, *, kernel: int | None = None, flags: tuple[str, ...] = FLAGS
-    ) -> None:
+    def __init__(self, form: Form, *, flags: tuple[str, ...] = FLAGS) -> None:
         self.form = form
-        self._folder = tempfile.TemporaryDirectory(prefix="hybrid-edge-")
-        self._library = ctypes.CDLL(str(_compiled(form, Path(self._folder.name), flags)))
+        with tempfile.TemporaryDirectory(prefix="hybrid-edge-") as folder:  # not needed once loaded
+            self._library = ctypes.CDLL(str(_compiled(form, Path(folder), flags)))
         for name in ("edge", "arena", "weights"):
             getattr(self._library, f"hybrid_{name}_size").restype = ctypes.c_size_t
         self._edge = self._buffer("edge")
         self._arena, self._weights = self._buffer("arena"), self._buffer("weights")
         self._library.hybrid_edge_unpack(_pointer(self._weights))
         self._library.hybrid_edge_init(*map(_pointer, (self._edge, self._arena, self._weights)))
-        if kernel is not None:
-            self._library.hybrid_set_kernel(_pointer(self._edge), ctypes.c_int32(kernel))
+
+    @property
+    def kernels(self) -> range:
+        """The kernels that this processor can run, the fastest last."""
+        return range(self._library.hybrid_edge_best_kernel() + 1)
+
+    def use(self, kernel: int) -> None:
+        """Compute with one of `kernels`; the fastest is used otherwise."""
+        assert kernel in self.kernels
+        self._library.hybrid_set_kernel(_pointer(self._edge), ctypes.c_int32(kernel))
 
     def run(self, pixels: NDArray[np.uint8]) -> Answers:
         """The same as `hybrid.deploy.interpreter.run`."""
