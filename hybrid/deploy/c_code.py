@@ -6,16 +6,18 @@ The engine itself is `hybrid/deploy/c/hybrid_edge.c`, the same for every network
 import math
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.deploy.exits import LOG2, POWERS, multiplier
+from hybrid.deploy.exits import LOG2, POWERS, confidences, multiplier
 from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, weight_rule
+from hybrid.deploy.interpreter import run
 from hybrid.deploy.memory import ALIGNED, Place, plan
 from hybrid.quant.packing import pack, packed_bytes
 
-__all__ = ["ENGINE", "c_files", "packed_weights"]
+__all__ = ["ENGINE", "c_files", "packed_weights", "test_files"]
 
 ENGINE = ("hybrid_edge.h", "hybrid_edge.c", "hybrid_steps.h")
 _LANES = 16
@@ -32,6 +34,13 @@ def c_files(form: Form) -> dict[str, str]:
         "hybrid_net.c": made.source(),
         "hybrid_net.h": _header(form, places, arena, made),
     }
+
+
+def test_files(form: Form, pixels: NDArray[np.uint8]) -> dict[str, str]:
+    """Makefile, program and test vectors: what the specification gives for some images."""
+    folder = resources.files("hybrid.deploy") / "c"
+    given = {name: (folder / name).read_text("utf-8") for name in ("Makefile", "main.c")}
+    return given | {"hybrid_vectors.h": _vectors(form, pixels)}
 
 
 def packed_weights(conv: Conv) -> tuple[bytes, int, int]:
@@ -182,6 +191,46 @@ class _Tables:
     def _structure(self, kind: str, name: str, fields: Mapping[str, str | int]) -> None:
         rows = [f"    .{key} = {value}," for key, value in fields.items()]
         self.parts.append("\n".join([f"static const {kind} {name} = {{", *rows, "};"]))
+
+
+def _vectors(form: Form, pixels: NDArray[np.uint8]) -> str:
+    answers = run(form, pixels)
+    bits = form.codes[SENT].bits
+    sent = np.stack([np.frombuffer(pack(one, bits=bits), np.uint8) for one in answers.sent])
+    logits = np.stack(answers.logits, axis=1)  # (n, exits, classes)
+    sure = [
+        confidences(whole, multiplier(head.scale, t), "max_probability")
+        for whole, head, t in zip(answers.logits, form.heads, form.temperatures[:-1], strict=True)
+    ]
+    shape = "[HYBRID_VECTORS]"
+    return "\n".join(
+        [
+            f"/* {form.network} {form.variant}: images, and what every engine must give. */",
+            "#ifndef HYBRID_VECTORS_H",
+            "#define HYBRID_VECTORS_H",
+            '#include "hybrid_net.h"',
+            f"#define HYBRID_VECTORS {len(pixels)}",
+            _table(
+                "uint8_t", "pixels", f"{shape}[{pixels[0].size}]", pixels.reshape(len(pixels), -1)
+            ),
+            _table("int64_t", "logits", f"{shape}[HYBRID_EXITS][HYBRID_CLASSES]", logits),
+            _table("uint32_t", "confidences", f"{shape}[HYBRID_EXITS]", np.stack(sure, axis=1)),
+            _table("uint8_t", "sent", f"{shape}[HYBRID_SENT_BYTES]", sent),
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _table(kind: str, name: str, shape: str, values: NDArray[np.generic]) -> str:
+    return f"static const {kind} hybrid_vector_{name}{shape} = {_braces(values.tolist())};"
+
+
+def _braces(values: Any) -> str:
+    if not isinstance(values, list):
+        return str(values)
+    joint = ",\n" if isinstance(values[0], list) else ", "
+    return "{" + joint.join(map(_braces, values)) + "}"
 
 
 def _header(form: Form, places: Mapping[str, Place], arena: int, tables: _Tables) -> str:

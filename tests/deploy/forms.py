@@ -30,8 +30,9 @@ def forms(draw: st.DrawFn, *, bits: int | None = None) -> Form:
     maker.head("c.exit")
     _, height, wide = maker.shapes["c.codes"]
     pool = draw(st.integers(1, min(2, height, wide)))
+    sent = Codes(low=0, high=2 ** max(2, bits) - 1, scale=3.0)
     maker.conv("c.codes", draw(st.integers(1, 9)), weight_bits=bits, kernel=3, padding=1,
-               pool=pool, outputs={SENT: Codes(low=0, high=2 ** max(2, bits) - 1, scale=3.0)})  # fmt: skip
+               pool=pool, outputs={SENT: sent})  # fmt: skip
     return Form(
         network="random", variant=f"hybrid-{bits}bit", source_sha256="", bits=bits,
         classes=maker.classes, steps=tuple(maker.steps), shapes=maker.shapes, step=0.5,
@@ -76,8 +77,20 @@ class _Maker:
     def floats(self, *shape: int) -> np.ndarray:
         return self.rng.normal(size=shape).astype(np.float32)
 
-    def conv(self, source, out, *, weight_bits, kernel, outputs, stride=1, padding=0, pool=1,
-             plus="", border=False):  # fmt: skip
+    def conv(
+        self,
+        source: str,
+        out: int,
+        *,
+        weight_bits: int,
+        kernel: int,
+        outputs: dict[str, Codes | None],
+        stride: int = 1,
+        padding: int = 0,
+        pool: int = 1,
+        plus: str = "",
+        border: bool = False,
+    ) -> None:
         inputs, high, wide = self.shapes[source]
         shape = (out, inputs, kernel, kernel)
         if weight_bits <= 8:
@@ -110,7 +123,7 @@ class _Maker:
         self.shapes |= dict.fromkeys(outputs, (out, high, wide))
         self.codes |= {name: codes for name, codes in outputs.items() if codes}
 
-    def head(self, source):
+    def head(self, source: str) -> None:
         channels, high, wide = self.shapes[source]
         pool = self.draw(st.integers(1, min(3, high, wide)))
         inputs = channels * (high // pool) * (wide // pool)

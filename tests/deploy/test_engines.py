@@ -1,5 +1,7 @@
 """Every engine gives the whole numbers of the interpreter, bit for bit."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from hybrid.deploy.torch_engine import Engine
 from hybrid.errors import FormError
 from tests.deploy.forms import forms, one_form, pixels
 
+compiled = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
 MEASURES = ("max_probability", "margin", "entropy")
 
 
@@ -94,6 +97,7 @@ def test_torch_gives_the_same_with_one_and_two_threads():
     assert same(*answers)
 
 
+@compiled
 @pytest.mark.slow
 @settings(max_examples=12)
 @given(forms())
@@ -109,6 +113,7 @@ def test_c_equals_the_interpreter_with_every_kernel(form: Form):
         assert same(library.run(images), whole)
 
 
+@compiled
 @pytest.mark.parametrize("bits", [1, 4])
 def test_c_equals_the_interpreter_at_a_bit_width(bits: int):
     form = one_form(bits)
@@ -137,6 +142,7 @@ def test_a_whole_confidence_is_near_the_real_one(logits: list[int], scale: float
     assert 0 <= found[0] <= 1
 
 
+@compiled
 def test_c_tests_an_exit_as_the_specification_does():
     form, rng = one_form(3), np.random.default_rng(0)
     logits = rng.integers(-(2**34), 2**34, (200, form.classes)) >> rng.integers(0, 20, (200, 1))
