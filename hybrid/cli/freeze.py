@@ -1,5 +1,6 @@
 """The command `freeze`: trained variants to deployment forms with traces of their own."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,13 +37,15 @@ def freeze(
 
     made = []
     for width in widths(network, bits):
-        made.append(
-            run(network, width, say=lambda text, k=width: typer.echo(f"{k} bit: {text}", err=True))
-        )
+        made.append(run(network, width, say=partial(_say, width)))
         if not as_json:
             _print(made[-1])
     if as_json:
         print_json([_row(one) for one in made])
+
+
+def _say(bits: int, text: str) -> None:
+    typer.echo(f"{bits} bit: {text}", err=True)
 
 
 def _print(one: "Frozen") -> None:

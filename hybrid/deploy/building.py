@@ -223,13 +223,12 @@ class _Work:
     def _residual(self, index: int, stage: ResidualBlock, outputs: tuple[Output, ...]) -> None:
         at, before = _stage(index), _stage(index - 1)
         plus = before
-        if not isinstance(stage.shortcut, nn.Identity):
+        if isinstance(stage.shortcut, nn.Sequential):
             plus = f"{at}.by"
             self._shortcut(index, stage.shortcut, Output(register=plus))
         binary = stage.bits == 1
-        inner = (Output(register=f"{at}.inner.codes", codes=_codes(stage.conv2.activation)),)
-        if binary:
-            inner = (*inner, Output(register=f"{at}.inner"))
+        codes = Output(register=f"{at}.inner.codes", codes=_codes(stage.conv2.activation))
+        inner = (codes, Output(register=f"{at}.inner")) if binary else (codes,)
         self._quantized(
             f"{at}.conv1", index, f"{before}.codes", stage.conv1, stage.norm1, stage.act1,
             inner, plus=plus if binary else "",
@@ -258,8 +257,10 @@ class _Work:
             outputs, plus=before if stage.adds else "", pool=2 if stage.pools else 1,
         )  # fmt: skip
 
-    def _shortcut(self, index: int, shortcut: nn.Module, output: Output) -> None:
+    def _shortcut(self, index: int, shortcut: nn.Sequential, output: Output) -> None:
         conv, norm = shortcut
+        assert isinstance(conv, QuantConv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
         source = f"{_stage(index - 1)}.shortcut"
         codes = self._shortcut_codes(index - 1)
         factor, shift = _norm(norm)

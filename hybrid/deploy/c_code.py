@@ -172,7 +172,7 @@ class _Tables:
     def _head(self, number: int, head: Head) -> None:
         name = f"head{number}"
         channels, height, width = self.form.shapes[head.source]
-        fields = {
+        fields: dict[str, str | int] = {
             "source": self.places[head.source].offset,
             "channels": channels,
             "height": height,

@@ -45,10 +45,11 @@ def scaled(logits: Whole, scale: float) -> NDArray[np.float64]:
 
 def classes(logits: Whole) -> Whole:
     """The answer, (n, classes) to (n,): the first of the largest."""
-    return logits.argmax(axis=1)
+    answers: Whole = logits.argmax(axis=1)
+    return answers
 
 
-def confidences(logits: Whole, multiply: int, measure: str) -> NDArray[np.int64]:
+def confidences(logits: Whole, multiply: int, measure: str) -> Whole:
     """Confidences in units of 2^-24, (n, classes) to (n,).
 
     Args:
@@ -60,9 +61,11 @@ def confidences(logits: Whole, multiply: int, measure: str) -> NDArray[np.int64]
     if measure == "entropy":
         return _entropy(weights, exponents, total)
     top = np.sort(weights, axis=1)
-    if measure == "max_probability" or logits.shape[1] == 1:
-        return top[:, -1] * ONE // total
-    return (top[:, -1] - top[:, -2]) * ONE // total
+    lead = top[:, -1]
+    if measure == "margin" and logits.shape[1] > 1:
+        lead = lead - top[:, -2]
+    found: Whole = lead * ONE // total
+    return found
 
 
 def _weights(logits: Whole, multiply: int) -> tuple[Whole, Whole]:
@@ -81,7 +84,8 @@ def _entropy(weights: Whole, exponents: Whole, total: Whole) -> Whole:
         return np.full(len(weights), ONE)
     bits = _log2(total) + (weights * exponents).sum(axis=1) // total
     per_bit = round(2**24 / math.log2(count))
-    return np.clip(ONE - (bits * per_bit >> 16), 0, ONE)
+    found: Whole = np.clip(ONE - (bits * per_bit >> 16), 0, ONE)
+    return found
 
 
 def _log2(total: Whole) -> Whole:
@@ -90,4 +94,5 @@ def _log2(total: Whole) -> Whole:
     rest = (total >> np.maximum(whole, 0)) - ONE  # 0 … 2^24 - 1
     part, within = rest >> 18, rest & 2**18 - 1
     here = LOG2[part]
-    return (whole.astype(np.int64) << 16) + here + ((LOG2[part + 1] - here) * within >> 18)
+    fraction: Whole = here + ((LOG2[part + 1] - here) * within >> 18)
+    return fraction + (whole.astype(np.int64) << 16)

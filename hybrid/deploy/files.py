@@ -99,7 +99,7 @@ def _output(output: Output, prefix: str, arrays: Arrays) -> dict[str, Any]:
 
 def _step(row: dict[str, Any], prefix: str, arrays: Arrays) -> Conv | Head:
     kind, shape = row.pop("kind"), tuple(row.pop("shape"))
-    own = {
+    own: dict[str, Any] = {
         name.removeprefix(f"{prefix}."): one
         for name, one in arrays.items()
         if name.startswith(f"{prefix}.")
@@ -114,8 +114,7 @@ def _step(row: dict[str, Any], prefix: str, arrays: Arrays) -> Conv | Head:
 
 
 def _read_output(row: dict[str, Any], thresholds: NDArray[Any] | None) -> Output:
-    codes = row.get("codes")
-    made = None if codes is None else Codes(**codes, thresholds=thresholds)
+    made = None if thresholds is None else Codes(**row["codes"], thresholds=thresholds)
     return Output(register=row["register"], codes=made)
 
 

@@ -6,7 +6,7 @@ traces by a variant's name can read these too. Its weights file is the form.
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from hybrid.traces.trace import Trace
 __all__ = ["Frozen", "Runs", "deployed_name", "fastest", "freeze", "widths"]
 
 _NEAR = 0.003  # share of an exit's answers on tune that may differ if a coarser format is to do
-_UNSEEN = 3  # none of n says: with 95 % confidence at most 3 of n (the rule of three)
+_UNSEEN = 3  # none of n seen: at most 3 of n, with 95 % confidence (the rule of three)
 _BATCH = 100
 _OBSERVED = 1000  # images of tune that the ranges are taken from
 
@@ -133,7 +133,8 @@ def _chosen(
     pixels = (normalise(tune.images[start : start + _BATCH], tune.name) for start in seen)
     ranges = observe(network, [torch.from_numpy(one) for one in pixels])
     wanted = zoo.trace(name, trained.name, "tune").classes
-    for formats in FORMATS:
+    few = _NEAR * len(wanted) < _UNSEEN
+    for formats in FORMATS[-1:] if few else FORMATS:
         form = _form(name, trained, network, tune.name, ranges, formats)
         engine = fastest(form)
         answers = [exits.classes(logits) for logits in engine.run(tune.images).logits]
@@ -172,15 +173,17 @@ def _answers(
     for start in range(0, len(data.labels), _BATCH):
         given = engine.run(data.images[start : start + _BATCH])
         parts.append(given.logits)
-        features = torch.from_numpy(given.sent).float() * np.float32(form.step)
+        features = torch.from_numpy(given.sent).float() * form.step
         cloud.append(network.cloud(features).numpy())
     return [np.concatenate(logits) for logits in zip(*parts, strict=True)], np.concatenate(cloud)
 
 
 def _temperatures(form: Form, engine: Runs, network: Network, tune: Dataset) -> tuple[float, ...]:
     whole, cloud = _answers(form, engine, network, tune)
-    real = [exits.scaled(z, head.scale) for z, head in zip(whole, form.heads, strict=True)]
-    return tuple(confidence.fit_temperature(logits, tune.labels) for logits in (*real, cloud))
+    real: list[NDArray[Any]] = [
+        exits.scaled(z, head.scale) for z, head in zip(whole, form.heads, strict=True)
+    ]
+    return tuple(confidence.fit_temperature(logits, tune.labels) for logits in [*real, cloud])
 
 
 def _trace(

@@ -4,6 +4,7 @@ Every other engine gives the same whole numbers and the same float32 values, bit
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,7 +14,8 @@ from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head
 
 __all__ = ["Answers", "run"]
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
+Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,7 +27,7 @@ class Answers:
         sent: the codes for the cloud, uint8 (n, channels, height, width).
     """
 
-    logits: tuple[NDArray[np.int64], ...]
+    logits: tuple[Whole, ...]
     sent: NDArray[np.uint8]
 
 
@@ -35,8 +37,7 @@ def run(form: Form, pixels: NDArray[np.uint8]) -> Answers:
     Args:
         pixels: (n, height, width, channels).
     """
-    registers: dict[str, NDArray[np.int64 | np.float32]]
-    registers = {PIXELS: pixels.transpose(0, 3, 1, 2).astype(np.int64)}
+    registers: dict[str, Array] = {PIXELS: pixels.transpose(0, 3, 1, 2).astype(np.int64)}
     logits = []
     for step in form.steps:
         if isinstance(step, Head):
@@ -49,7 +50,7 @@ def run(form: Form, pixels: NDArray[np.uint8]) -> Answers:
     return Answers(logits=tuple(logits), sent=registers[SENT].astype(np.uint8))
 
 
-def _sums(conv: Conv, x: NDArray) -> NDArray[np.int64]:
+def _sums(conv: Conv, x: Array) -> Whole:
     """(n, in, h, w) to (n, out, h', w')."""
     n, channels, height, width = x.shape
     around, kernel = conv.padding, conv.weights.shape[-1]
@@ -59,17 +60,19 @@ def _sums(conv: Conv, x: NDArray) -> NDArray[np.int64]:
     windows = sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
     windows = windows[:, :, :: conv.stride, :: conv.stride]  # (n, in, h', w', kernel, kernel)
     sums = np.tensordot(windows, conv.weights.astype(np.int64), axes=([1, 4, 5], [1, 2, 3]))
-    return sums.transpose(0, 3, 1, 2)
+    moved: Whole = sums.transpose(0, 3, 1, 2)
+    return moved
 
 
-def _pooled(sums: NDArray[np.int64], pool: int) -> NDArray[np.int64]:
+def _pooled(sums: Whole, pool: int) -> Whole:
     n, channels, height, width = sums.shape
     rows, columns = height // pool, width // pool
     squares = sums[:, :, : rows * pool, : columns * pool]
-    return squares.reshape(n, channels, rows, pool, columns, pool).max(axis=(3, 5))
+    largest: Whole = squares.reshape(n, channels, rows, pool, columns, pool).max(axis=(3, 5))
+    return largest
 
 
-def _epilogue(conv: Conv, sums: NDArray[np.int64], plus: NDArray | None) -> NDArray[np.float32]:
+def _epilogue(conv: Conv, sums: Whole, plus: Array | None) -> NDArray[np.float32]:
     y = sums.astype(np.float32) * conv.multiply[:, None, None]
     y = y + conv.add[:, conv.rows][:, :, conv.columns]
     if plus is not None:
@@ -83,16 +86,19 @@ def _epilogue(conv: Conv, sums: NDArray[np.int64], plus: NDArray | None) -> NDAr
     return y
 
 
-def _codes(codes: Codes, y: NDArray[np.float32]) -> NDArray[np.int64]:
+def _codes(codes: Codes, y: NDArray[np.float32]) -> Whole:
     if codes.thresholds.size:
         return np.where(y >= codes.thresholds[:, None, None], 1, -1).astype(np.int64)
     scaled = y * np.float32(codes.scale)
-    return np.rint(np.clip(scaled, np.float32(codes.low), np.float32(codes.high))).astype(np.int64)
+    inside = np.clip(scaled, np.float32(codes.low), np.float32(codes.high))
+    whole: Whole = np.rint(inside).astype(np.int64)
+    return whole
 
 
-def _head(head: Head, x: NDArray[np.int64]) -> NDArray[np.int64]:
+def _head(head: Head, x: Whole) -> Whole:
     n, channels, height, width = x.shape
     rows, columns = height // head.pool, width // head.pool
     squares = x[:, :, : rows * head.pool, : columns * head.pool]
     sums = squares.reshape(n, channels, rows, head.pool, columns, head.pool).sum(axis=(3, 5))
-    return sums.reshape(n, -1) @ head.weights.astype(np.int64).T + head.bias
+    logits: Whole = sums.reshape(n, -1) @ head.weights.astype(np.int64).T + head.bias
+    return logits

@@ -1,0 +1,104 @@
+"""A trained edge and its deployment form give nearly the same answers, for every family."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid import zoo
+from hybrid.data.preprocess import normalise
+from hybrid.deploy import interpreter
+from hybrid.deploy.building import FORMATS, Formats, build, observe
+from hybrid.deploy.files import load_form
+from hybrid.deploy.freezing import freeze
+from hybrid.errors import BitWidthError, FormError
+from hybrid.models import Network, Spec
+from hybrid.models import build as build_network
+from hybrid.quant.layers import calibrating
+
+FAMILIES = {"resnet20": (4, (2, 4)), "wide7": (4, (2, 4)), "digits-vgg": (2, (1, 2))}
+
+
+def untrained(family: str, bits: int) -> tuple[Network, np.ndarray]:
+    """A network with calibrated steps and shifts, and the images that they were taken from."""
+    cut, exits = FAMILIES[family]
+    torch.manual_seed(bits)
+    spec = Spec(architecture=family, classes=10, size=16, cut=cut, exits=exits, bits=bits)
+    network = build_network(spec)
+    images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8)
+    network.train()
+    with torch.no_grad(), calibrating(network):
+        network(given(images))
+    return network.eval(), images
+
+
+def given(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(normalise(images, "cifar10"))
+
+
+def form_of(network: Network, images: np.ndarray, formats: Formats = FORMATS[-1]):
+    return build(
+        network, name="untrained", variant="hybrid", source_sha256="", dataset="cifar10",
+        ranges=observe(network, [given(images)]), formats=formats,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_form_is_near_the_network_that_it_was_made_of(family: str, bits: int):
+    network, images = untrained(family, bits)
+    form = form_of(network, images)
+
+    answers = interpreter.run(form, images)
+
+    with torch.no_grad():
+        edge = network.edge(given(images))
+    sent = answers.sent * np.float32(form.step)
+    assert (np.abs(sent - edge.features.numpy()) > form.step / 2).mean() < 0.01
+    for logits, head, real in zip(answers.logits, form.heads, edge.logits, strict=True):
+        assert logits * head.scale == pytest.approx(real.numpy(), abs=0.05)
+
+
+def test_a_network_of_full_precision_has_no_form():
+    network, images = untrained("digits-vgg", 32)
+
+    with pytest.raises(FormError, match="choose a hybrid variant of 1 to 8 bits"):
+        form_of(network, images)
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of networks with the digits' one, whose card can be written."""
+    source, folder = zoo.pretrained_folder() / "digits-vgg", tmp_path / "digits-vgg"
+    for path in source.rglob("*"):
+        there = folder / path.relative_to(source)
+        if path.is_dir():
+            there.mkdir(parents=True)
+        elif path.name != "card.toml":
+            there.symlink_to(path)
+    (folder / "card.toml").write_bytes((source / "card.toml").read_bytes())
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    return tmp_path
+
+
+def test_freeze_puts_a_variant_with_traces_on_the_card(copied: Path):
+    frozen = freeze("digits-vgg", 4)
+
+    entry = zoo.card("digits-vgg").variants["deployed-4bit"]
+    recorded = zoo.trace("digits-vgg", "deployed-4bit", "test")
+    path = zoo.weights_path("digits-vgg", "deployed-4bit")
+    form = load_form(path, expect_sha256=entry.files[zoo.WEIGHTS])
+    images = zoo.images("digits-vgg", "test").images
+    whole = interpreter.run(form, images).logits[0]
+    assert (entry.kind, entry.files) == ("deployed", frozen.deployed.files)
+    assert np.array_equal(recorded.classes[:, 0], whole.argmax(axis=1))
+    assert entry.accuracy["test"] == pytest.approx(frozen.trained.accuracy["test"], abs=0.006)
+    assert zoo.bit_widths("digits-vgg") == [1, 2, 3, 4, 8, 32]
+
+
+def test_freezing_a_width_that_was_not_trained_names_those_that_were(copied: Path):
+    from hybrid.deploy.freezing import widths
+
+    with pytest.raises(BitWidthError, match="choose one of 1, 2, 3, 4, 8"):
+        widths("digits-vgg", 5)
