@@ -263,7 +263,12 @@ def adapt(
     bits: Sequence[int],
     epochs: int = 0,
     name: str = "",
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    output: str = "",
+    tune: str | Path = "",
+    certify: str | Path = "",
+    test: str | Path = "",
+    unseen: bool = False,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
     seed: int = 0,
@@ -273,14 +278,21 @@ def adapt(
 
     Args:
         model: a function that returns the model, or its name as "package.module:function".
-        weights: a safetensors file of the model's state.
+        weights: a file of the model's state: safetensors, .pth, .pt, .bin or .ckpt.
         data: a data set by name, or a folder or zip with a folder for each class.
         cut: the module after which the edge ends.
         exits: modules after which there is an early exit.
         bits: bit widths of the edge, one variant each.
         epochs: of training for edge and exits together; 0 only quantizes and trains the exits.
         name: of the network; by default made from data and function.
-        size: of the images that the model takes; by default the data set's.
+        size: of the images that the model takes, height and width if they differ; by default the
+            data set's.
+        output: name or number of the logits in what the model returns; by default the first
+            tensor.
+        tune, certify, test: a folder or zip for each of these splits, if they are not drawn from
+            `data`.
+        unseen: the model was not trained on the images that they are drawn from. Without this,
+            nothing is certified if `data` has no images apart from those to train on.
         mean, std: per channel, of the pixels from 0 to 1 that it was trained with.
         say: called with one sentence at each step.
 
@@ -300,6 +312,11 @@ def adapt(
         epochs=epochs,
         name=name,
         size=size,
+        output=output,
+        tune=str(tune),
+        certify=str(certify),
+        test=str(test),
+        unseen=unseen,
         mean=tuple(mean),
         std=tuple(std),
         seed=seed,

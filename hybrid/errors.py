@@ -19,6 +19,8 @@ services each translate `HybridError` in exactly one place.
     ├── CertificateError    a split, delta or limit that cannot be certified
     ├── LimitError          an invalid limit, or no candidates to choose from
     ├── PointError          an operating-point file that cannot be used
+    ├── FileError           a file or folder that cannot be named, read or written
+    ├── SettingError        a setting with a value that it does not have
     ├── AddressError        an address or a port that the dashboard cannot listen on
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
@@ -35,6 +37,7 @@ __all__ = [
     "CertificateError",
     "ClusterError",
     "DataMissingError",
+    "FileError",
     "FormError",
     "HybridError",
     "ImageError",
@@ -45,6 +48,7 @@ __all__ = [
     "PointError",
     "ProfileError",
     "RecipeError",
+    "SettingError",
     "SourceError",
     "SweepError",
     "ThresholdError",
@@ -88,6 +92,17 @@ class LimitError(HybridError):
 
 class PointError(HybridError):
     """An operating-point file that cannot be used."""
+
+
+class FileError(HybridError):
+    """A file or folder that cannot be named, read or written."""
+
+
+class SettingError(HybridError):
+    """A setting with a value that it does not have."""
+
+    def __init__(self, name: str, given: str, allowed: Iterable[str]) -> None:
+        super().__init__(f"{name} is {given[:40]!r}; set it to {' or '.join(allowed)}.")
 
 
 class AddressError(HybridError):

@@ -3,14 +3,23 @@
 Combines the census of a card, the prices of a profile and the counts of a trace.
 """
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from hybrid import certificates, energy, policy, zoo
+from hybrid import certificates, data, energy, policy, zoo
 from hybrid.data import user_splits
 from hybrid.energy import ExitCosts, Link, Profile
-from hybrid.errors import CertificateError, DataMissingError, PointError, UnknownNameError
+from hybrid.errors import (
+    CertificateError,
+    DataMissingError,
+    FileError,
+    PointError,
+    UnknownNameError,
+)
 from hybrid.policy.points import early_confidences
 from hybrid.traces.trace import Trace
 
@@ -297,6 +306,14 @@ def certified_before(
     return None if number is None else _answer(recorded, question, number)
 
 
+def _file_name(dataset: str) -> str:
+    """A data set's name as part of a file's: that of an image folder is a path."""
+    if dataset in data.DATASETS:
+        return dataset
+    digest = hashlib.sha256(dataset.encode(errors="replace")).hexdigest()[:12]
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '', Path(dataset).stem)[:40]}-{digest}"
+
+
 def ledger(network: str, split: str) -> certificates.Ledger:
     """The ledger of the images that certify for a split; networks on the same images share it.
 
@@ -306,13 +323,15 @@ def ledger(network: str, split: str) -> certificates.Ledger:
         CertificateError: there is no home folder.
     """
     if split in zoo.SPLITS:
-        name = f"{zoo.card(network).dataset}-certify"
+        card = zoo.card(network)
+        images = card.sources.get("certify")  # a folder, for images that were given apart
+        name = _file_name(images) if images else f"{_file_name(card.dataset)}-certify"
     else:
         about = user_splits.split(network, split)
         name = f"{network}-{split}-{about.key[:12]}"
     try:
         return certificates.Ledger(path=user_splits.folder() / ".questions" / f"{name}.json")
-    except RuntimeError as error:
+    except FileError as error:
         raise CertificateError(
             "There is no home folder to note the question in, so nothing is certified; name a "
             "folder with HYBRID_TRACES."

@@ -16,6 +16,7 @@ from hybrid.choosing import (
     to_toml,
 )
 from hybrid.text import candidate, choice, decision, glossary
+from hybrid.text.plain import plain
 from hybrid.ui import app_frame, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.choose import answers, certified, figures, form, tables
@@ -49,10 +50,10 @@ def main() -> None:
 def show(answer: Answer, query: Query, view: View) -> None:
     """The answer, and everything that explains it."""
     if change := answers.reference_change(answer, query, view):
-        st.info(change, icon=":material/sync_alt:")
+        st.info(plain(change), icon=":material/sync_alt:")
     there = replace(view, split=f"{query.images}-tune" if query.images else DEFAULT_SPLIT)
     if warning := choice.apart(answer):
-        st.warning(warning, icon=":material/call_split:")
+        st.warning(plain(warning), icon=":material/call_split:")
     with st.container(border=True, key="choose_answer"):
         show_answer(answer)
         take_along(answer, query, there)
@@ -82,14 +83,14 @@ def show_best(answer: Answer, *, columns: int) -> None:
     """The answer in words and its figures."""
     best = answer.best
     if best is None:
-        st.warning(choice.headline(answer), icon=":material/block:")
+        st.warning(plain(choice.headline(answer)), icon=":material/block:")
         return
     st.markdown(
         "**The lowest-energy point that meets your limits**",
         help=glossary.define("operating point", "hybrid", "candidate", "deployment mode"),
     )
     st.text(choice.headline(answer))
-    st.caption(candidate.how(best))
+    st.caption(plain(candidate.how(best)))
     metrics(tables.boxes(best, answer.limits), columns=columns, width=120)
     st.caption(tables.about_boxes(best, answer.scope))
 
@@ -104,15 +105,15 @@ def show_without(answer: Answer, other: Point) -> None:
 def show_evidence(answer: Answer, best: Point) -> None:
     """How far the answer can be believed: its certificate, what decided, and the test images."""
     if answer.limits.uncertified:
-        st.warning(decision.decided(answer), icon=":material/gpp_maybe:")
+        st.warning(plain(decision.decided(answer)), icon=":material/gpp_maybe:")
     else:
         if answer.proof is not None:
             words = choice.certificate(answer.proof, best, answer.limits)
-            st.info(words, icon=":material/verified:")
+            st.info(plain(words), icon=":material/verified:")
         elif answer.limits.confidence is not None:
             st.caption("Nothing can be certified: there is no trace of the certify split here.")
         st.text(decision.decided(answer))
-    st.caption(f"{choice.on_images(answer)} {choice.on_test(answer)}")
+    st.caption(plain(f"{choice.on_images(answer)} {choice.on_test(answer)}"))
 
 
 def show_ruled_out(answer: Answer) -> None:
@@ -121,7 +122,7 @@ def show_ruled_out(answer: Answer) -> None:
     if ruled_out:
         st.text("These meet every limit on the tuning images and cannot be certified:")
     for one in ruled_out:
-        st.caption(decision.uncertifiable(one))
+        st.caption(plain(decision.uncertifiable(one)))
 
 
 def take_along(answer: Answer, query: Query, view: View) -> None:
@@ -216,7 +217,8 @@ def show_tables(answer: Answer) -> None:
 
 def table(rows: Sequence[dict[str, str]], alt: str) -> None:
     """A table of words that wrap, so that a reason can be read on a phone."""
-    st.table(pd.DataFrame(rows), border="horizontal", hide_index=True, alt=alt)
+    cells = [{plain(name): plain(cell) for name, cell in row.items()} for row in rows]
+    st.table(pd.DataFrame(cells), border="horizontal", hide_index=True, alt=alt)
 
 
 def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
@@ -264,7 +266,7 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
     st.subheader(
         f"Under other energy models ({answer.scope})", help=glossary.define("profile check")
     )
-    st.write(choice.survival(others, answer.best))
+    st.markdown(plain(choice.survival(others, answer.best)))
     left, right = st.columns(2)
     with left:
         st.plotly_chart(
@@ -279,11 +281,11 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
 
 def show_method(answer: Answer) -> None:
     """How the point was chosen, and which candidates could not take part."""
-    st.caption(choice.counted(answer))
+    st.caption(plain(choice.counted(answer)))
     for dataset, (network, variant) in answer.references.items():
-        st.caption(f"Losses on {dataset} are counted against {variant} of {network}.")
+        st.caption(f"Losses on {plain(dataset)} are counted against {variant} of {network}.")
     for note in choice.notes(answer):
-        st.caption(note)
+        st.caption(plain(note))
 
 
 app_frame.through_app(__file__)

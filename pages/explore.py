@@ -8,14 +8,16 @@ import streamlit as st
 from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import glossary, intervals
+from hybrid.text.plain import plain
 from hybrid.text.point import against, headlines, honest, interval, reach
-from hybrid.ui import app_frame, cache, contact_sheet, gallery, session
+from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import bands, certification, figures, follower, load, verdict
+from hybrid.ui.explore import bands, certification, figures, follower, load, shares, verdict
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.follower import place
 from hybrid.ui.explore.kept import section as kept
 from hybrid.ui.explore.kept.evaluated import record
+from hybrid.ui.images import contact_sheet, gallery
 from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
@@ -116,13 +118,13 @@ def tradeoff_figure(view: View, data: ExploreData, point: policy.OperatingPoint)
 
 def flow_figure(_: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Where images stop."""
-    return figures.flow(point.outcome, labelled=data.labelled)
+    return shares.flow(point.outcome, labelled=data.labelled)
 
 
 def parts_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
     """Energy by part of the network."""
     scale_pj, unit = data.energy_unit
-    return figures.by_part(
+    return shares.by_part(
         data.prices.mean_parts(point.outcome),
         data.prices.twin_parts,
         scale_pj=scale_pj,
@@ -136,10 +138,11 @@ def classes_figure(view: View, data: ExploreData, _: policy.OperatingPoint) -> f
     """Exits and accuracy by class."""
     classes = data.card.classes
     counted = policy.per_class(data.trace, view.thresholds, view.measure, classes=len(classes))
-    return figures.per_class(counted, classes, labelled=data.labelled)
+    return shares.per_class(counted, classes, labelled=data.labelled)
 
 
 @st.fragment(key=POINT)
+@app_frame.guarded
 def show_headlines() -> None:
     """The headline figures, and whether a static network does better."""
     view = session.current()
@@ -327,6 +330,7 @@ def show_downloads(view: View) -> None:
 
 
 @st.fragment(key=PICTURES)
+@app_frame.guarded
 def pictures() -> None:
     """The images that leave earliest, are least confident, or are confidently wrong."""
     view = session.current()
@@ -334,8 +338,9 @@ def pictures() -> None:
     card = data.card
     if load.pictures(view, [0]) is None:
         st.caption(
-            f"The images of {card.dataset} are not on this machine. With them, this page also "
-            "shows which leave earliest, which are least confident and which are confidently wrong."
+            f"The images of {plain(card.dataset)} are not on this machine. With them, this page "
+            "also shows which leave earliest, which are least confident and which are confidently "
+            "wrong."
         )
         return
     found = gallery.groups(data.trace, view.thresholds, view.measure, card.classes)

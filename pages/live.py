@@ -1,5 +1,7 @@
 """Live run: the network over the test split, shown while it runs, at the current thresholds."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
@@ -8,10 +10,12 @@ from hybrid.errors import DataMissingError, TraceError
 from hybrid.inference import live
 from hybrid.inference.live import Progress
 from hybrid.text import glossary, intervals, numbers
+from hybrid.text.plain import plain
 from hybrid.traces.trace import Trace
-from hybrid.ui import app_frame, cache, contact_sheet, jobs, palette, recording, session
+from hybrid.ui import app_frame, cache, jobs, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metrics
 from hybrid.ui.explore import load
+from hybrid.ui.images import contact_sheet
 from hybrid.ui.jobs import Job
 from hybrid.ui.live import figures, live_run
 from hybrid.ui.live.live_run import LiveRun
@@ -39,10 +43,24 @@ def main() -> None:
         recording.missing_data(
             zoo.card(view.network).dataset, "A live run needs them; other pages do not."
         )
+    show_elsewhere(run)
     if run is None:
         show_expected(view, trace)
     else:
         show_run(run.priced_as(view), view)
+
+
+def show_elsewhere(run: LiveRun | None) -> None:
+    """The runs of other tabs and sessions, redrawn every second while there is one."""
+    others = live_run.elsewhere(None if run is None else run.job)
+    for settings, job in others:
+        jobs.watch(job, partial(show_other, settings))
+
+
+def show_other(settings: str, job: Job) -> None:
+    """One run of another tab or session."""
+    if job.alive:
+        st.caption(f":material/sync: {plain(live_run.elsewhere_words(settings, job))}")
 
 
 def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
@@ -112,7 +130,7 @@ def show_run(run: LiveRun, view: View) -> None:
             "again to run with the current ones."
         )
     trace = trace_of(run.view, record=False)
-    jobs.watch(run.job, lambda job: show_progress(run, job, trace))
+    jobs.watch(run.job, app_frame.guarded(lambda job: show_progress(run, job, trace)))
 
 
 def show_progress(run: LiveRun, job: Job, trace: Trace | None) -> None:
@@ -140,7 +158,7 @@ def show_state(job: Job, progress: Progress | None) -> None:
     """Waiting, loading, running, finished, stopped or failed."""
     done = "no image" if progress is None else f"{numbers.count(progress.done)} images"
     if job.state == "failed":
-        st.error(str(job.error), title="The run ended early", icon=":material/error:")
+        st.error(plain(str(job.error)), title="The run ended early", icon=":material/error:")
     elif job.state == "stopped":
         st.info(
             f"Stopped after {done}; the figures below are for these.",

@@ -6,6 +6,7 @@ from hybrid import zoo
 from hybrid.errors import DataMissingError, TraceError, UnknownNameError
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import glossary, numbers
+from hybrid.text.plain import plain
 from hybrid.ui import app_frame, cache, palette, recording, session
 from hybrid.ui.cache import prices_at
 from hybrid.ui.charts import STILL, Box, metric
@@ -39,12 +40,12 @@ def uncertainty(card: Card) -> str:
 
 def show_card(card: Card) -> None:
     """The network, and all its variants in one table."""
-    st.header(card.title)
-    st.write(card.description)
+    st.header(plain(card.title))
+    st.markdown(plain(card.description))
     colours = "grey" if card.channels == 1 else "colour"
     st.caption(
-        f"Data set {card.dataset}, {len(card.classes)} classes, {colours} images of "
-        f"{card.size}×{card.size} pixels; cut after stage {cards.cut(card)}; "
+        f"Data set {plain(card.dataset)}, {len(card.classes)} classes, {colours} images of "
+        f"{card.size}×{card.size} pixels; cut after stage {plain(cards.cut(card))}; "
         f"seed {card.seed}. Accuracies on the {DEFAULT_SPLIT} split. {uncertainty(card)}",
         help=glossary.define("stage", "split"),
     )
@@ -111,7 +112,8 @@ def choose_variant(card: Card, view: View) -> Variant:
         if asked in names:
             st.session_state[key] = asked
         else:
-            st.warning(str(UnknownNameError("variant", asked, names)), icon=":material/link_off:")
+            problem = plain(str(UnknownNameError("variant", asked, names)))
+            st.warning(problem, icon=":material/link_off:")
     name = st.segmented_control(
         "Variant",
         names,
@@ -177,7 +179,7 @@ def show_training(variant: Variant) -> None:
         start = variant.recipe.get("start") or "the variant before it"
         given = variant.bits == FULL_PRECISION
         st.info(
-            f"Its weights are those of {start}, "
+            f"Its weights are those of {plain(str(start))}, "
             + ("unchanged." if given else "quantized and not trained further."),
             title="Not trained itself",
             icon=":material/fast_forward:",
@@ -258,7 +260,7 @@ def show_origin(card: Card, variant: Variant) -> None:
     with st.expander("Recipe, versions and files", icon=":material/receipt_long:"):
         st.caption(
             f"{variant.epochs} epochs in {numbers.fixed(60 * variant.hours, 1)} minutes on "
-            f"{variant.device}."
+            f"{plain(variant.device)}."
         )
         st.json(
             {

@@ -9,6 +9,7 @@ from hybrid import zoo
 from hybrid.errors import HybridError
 from hybrid.inference.single import ImageRun
 from hybrid.text import glossary, numbers
+from hybrid.text.plain import plain
 from hybrid.ui import app_frame, palette, running, session
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.explore import load
@@ -109,7 +110,7 @@ def ask_twin(one: PickedImage, card: Card, view: View) -> ImageRun | None:
     try:
         return running.image_run(one.pixels, view.network, zoo.TWIN, (), view.measure)
     except HybridError as error:
-        st.warning(str(error), icon=":material/error:")
+        st.warning(plain(str(error)), icon=":material/error:")
         return None
 
 
@@ -139,7 +140,7 @@ def show_exits(image_run: ImageRun) -> None:
             early = number < len(image_run.said) - 1
             dot = f":{palette.exit_markdown(number)}[●] " if early else ""
             st.markdown(f"{dot}**{said.name}**")
-            st.caption(results.verdict(said))
+            st.caption(plain(results.verdict(said)))
             if said.top:
                 st.plotly_chart(
                     figures.probabilities(said, colour=results.exit_colour(image_run, number)),
@@ -153,7 +154,7 @@ def show_exits(image_run: ImageRun) -> None:
 def show_ran(image_run: ImageRun) -> None:
     """The layers that were called, counted by the layers themselves."""
     st.subheader("Layers that were run", help=glossary.define("stage", "MAC"))
-    st.write(results.ran(image_run))
+    st.markdown(plain(results.ran(image_run)))
     rest = image_run.not_called
     st.plotly_chart(
         figures.parts_run(image_run.ran),

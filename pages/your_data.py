@@ -7,8 +7,10 @@ import streamlit as st
 from hybrid import zoo
 from hybrid.data import ingest, user_splits
 from hybrid.text import glossary, numbers
-from hybrid.ui import app_frame, jobs, session
+from hybrid.text.plain import plain
+from hybrid.ui import app_frame, jobs, recording, session
 from hybrid.ui.jobs import Job
+from hybrid.ui.server import access
 from hybrid.ui.your_data import images, new_split, recorder, saved_split
 from hybrid.ui.your_data.recorder import Step
 from hybrid.zoo import Card
@@ -48,7 +50,8 @@ def choose_split(card: Card) -> str:
         state[key] = link.get("saved", NEW)
     if is_new(card):
         state[key] = state.pop("your_done")
-    if state.get(key) not in {NEW, *names}:
+    if (gone := state.get(key, NEW)) not in {NEW, *names}:
+        st.info(f"The split {plain(gone)} is not here any more.", icon=":material/delete:")
         state[key] = NEW
     chosen = st.segmented_control(
         f"Splits of {card.network}", [*names, NEW], key=key, required=True, wrap=True
@@ -69,7 +72,9 @@ def recordings(card: Card) -> None:
             jobs.watch(job, partial(draw_recording, number=number))
             continue
         if job.state == "failed":
-            st.error(str(job.error), title="The recording ended early", icon=":material/error:")
+            st.error(
+                plain(str(job.error)), title="The recording ended early", icon=":material/error:"
+            )
         elif job.state == "stopped":
             st.info(
                 "Stopped. What is recorded so far is kept: give the same images and the same name "
@@ -108,6 +113,7 @@ def unfinished(card: Card) -> None:
             key="your_discard",
             on_click=discard,
             args=(card.network,),
+            disabled=not access.may_name_folders(),
         )
 
 
@@ -129,13 +135,7 @@ def draw_recording(job: Job, number: int) -> None:
             st.markdown(f"**{step.words}**, step {step.number + 1} of {step.steps}")
             share = step.done / step.total if step.total else 0.0
             st.progress(share, f"{numbers.count(step.done)} of {numbers.count(step.total)} images")
-        st.button(
-            "Stopping" if job.stopping else "Stop",
-            icon=":material/stop:",
-            key=f"your_stop_{number}",
-            on_click=job.stop,
-            disabled=job.stopping,
-        )
+        recording.stop_button(job, f"your_stop_{number}")
 
 
 app_frame.through_app(__file__)

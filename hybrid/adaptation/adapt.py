@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch
 from torch import nn
 
 from hybrid import zoo
+from hybrid.adaptation.checking import distance, some_of, too_good
 from hybrid.adaptation.fitting import fine_tune, pixels, quantize, train_heads
 from hybrid.adaptation.preparing import AdaptRequest, Preparation, Say, prepare
 from hybrid.errors import ModelError
@@ -34,6 +36,7 @@ from hybrid.zoo import TWIN
 
 __all__ = ["adapt", "check"]
 
+_PROBED = 64  # images
 _CHANCE = 1.5  # times the accuracy of guessing: below, the twin must know other classes
 
 
@@ -53,7 +56,9 @@ def adapt(request: AdaptRequest, *, say: Say = lambda _: None) -> str:
     network = prepared.recipe.network
     try:
         with _useful_or_gone(network):
-            _publish_twin(prepared)
+            prepared = _publish_twin(prepared)
+            _say_what_stays_wide(prepared)
+            _warn_if_far(prepared)
             for bits in dict.fromkeys(request.bits):
                 for static in (False, True) if bits != FULL_PRECISION else (False,):
                     _publish_variant(prepared, bits, static=static)
@@ -106,8 +111,12 @@ def _publish(prepared: Preparation, plan: Plan, network: Network, training: Trai
     shutil.rmtree(before, ignore_errors=True)
 
 
-def _publish_twin(prepared: Preparation) -> None:
-    """Publish the model as it was given, in pieces, if the pieces give the same answers."""
+def _publish_twin(prepared: Preparation) -> Preparation:
+    """Publish the model as it was given, in pieces, if the pieces give the same answers.
+
+    Returns:
+        The preparation, whose card tells from now on whether the model has seen the tune images.
+    """
     started = time.monotonic()
     network = _built(prepared, bits=FULL_PRECISION, static=True)
     again = build(network.spec).eval()
@@ -120,7 +129,61 @@ def _publish_twin(prepared: Preparation) -> None:
         prepared.say("Recording the twin, the model as it was given.")
         _publish(prepared, recipe.plan(TWIN), network, _training(started, []))
     _say_accuracy(prepared)
-    _say_uncounted(prepared, network)
+    return _warned_of_memory(prepared)
+
+
+def _warned_of_memory(prepared: Preparation) -> Preparation:
+    recipe = prepared.recipe
+    accuracy = zoo.variant(recipe.network, FULL_PRECISION, static=True).accuracy
+    tune, test = accuracy["tune"][0], accuracy["test"][0]
+    samples = zoo.trace(recipe.network, TWIN, "test").samples
+    if not too_good(tune, test, images=(len(prepared.tune.labels), samples)):
+        return prepared
+    warning = (
+        f"The model classifies {100 * tune:.1f} % of the tune images correctly, but only "
+        f"{100 * test:.1f} % of the test images: it was probably trained on the tune images. "
+        "Thresholds and certificates from such images promise too much."
+    )
+    prepared.say(f"Warning: {warning} Give images that it has not seen, with --tune and --certify.")
+    return replace(prepared, recipe=replace(recipe, description=f"{recipe.description} {warning}"))
+
+
+def _say_what_stays_wide(prepared: Preparation) -> None:
+    """Name the edge's layers, after the first, that no bit width changes."""
+    if set(prepared.request.bits) == {FULL_PRECISION}:
+        return
+    layers = census(_built(prepared, bits=8, static=False))
+    edge = [layer for layer in layers if layer.segment == "edge"]
+    wide = [layer for layer in edge[1:] if layer.bits == FULL_PRECISION]
+    if not wide:
+        return
+    share = sum(layer.macs for layer in wide) / sum(layer.macs for layer in edge)
+    names = [layer.name.rpartition("graph.")[2] or layer.name for layer in wide]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    prepared.say(
+        f"{', '.join(names[:5])}{more} on the device ({', '.join({one.kind: 0 for one in wide})}) "
+        f"cannot be quantized and stay at 32 bits: {100 * share:.1f} % of its MACs."
+    )
+
+
+def _warn_if_far(prepared: Preparation) -> None:
+    """Say which layer is why the static network is far from the model even at 8 bits."""
+    if set(prepared.request.bits) == {FULL_PRECISION}:
+        return
+    network = _built(prepared, bits=8, static=True)
+    some = some_of(prepared.train, _PROBED)
+    quantize(network, some)
+    images = pixels(some, np.arange(len(some.labels)))
+    with torch.inference_mode():
+        exact = _built(prepared, bits=FULL_PRECISION, static=True)(images)[-1]
+    found = distance(network, images, exact)
+    if found.far:
+        prepared.say(
+            f"Warning: even at 8 bits the network is far from the model: {100 * found.answers:.0f} "
+            f"% of {found.images} images get another class. Most is lost in {found.layer}, whose "
+            f"outputs are off by {100 * found.layer_error:.0f} %: a few very large weights or "
+            "inputs there leave no levels for the others."
+        )
 
 
 def _say_accuracy(prepared: Preparation) -> None:
@@ -135,20 +198,10 @@ def _say_accuracy(prepared: Preparation) -> None:
         )
 
 
-def _say_uncounted(prepared: Preparation, network: Network) -> None:
-    counted = sum(layer.macs for layer in census(network))
-    total = sum(seen.macs for seen in prepared.outline.seen.values())
-    if counted < total:
-        prepared.say(
-            f"{100 * (1 - counted / total):.1f} % of its MACs are neither in convolutions nor in "
-            "linear layers (attention, say); no energy is counted for them."
-        )
-
-
 def _built(prepared: Preparation, *, bits: int, static: bool) -> Adapted:
     network = build(prepared.spec(bits=bits, static=static))
     assert isinstance(network, Adapted)
-    network.take(prepared.model)
+    network.take(prepared.outline)
     return network.eval()
 
 
@@ -158,7 +211,7 @@ def _check_same_answers(prepared: Preparation, network: Network) -> None:
     stem = network.stages[0]
     assert isinstance(stem, nn.Sequential)
     seen = stem[0](images) if isinstance(stem[0], Prepare) else images
-    theirs, ours = prepared.model(seen), network(images)[-1]
+    ours, theirs = network(images)[-1], prepared.outline.graph(seen.clone())
     if not theirs.isfinite().all():
         raise ModelError(
             f"{prepared.request.model} returns numbers that are not finite; look for such numbers "
@@ -226,8 +279,8 @@ def _fine_tuned(network: Network, prepared: Preparation, plan: Plan) -> Iterator
 def _check_quantized(network: Network, request: AdaptRequest, bits: int) -> None:
     if not any(layer.weight_bits == bits for layer in census(network)):
         raise ModelError(
-            f"{request.model} has no convolution between its first layer and {request.cut}, and "
-            "only convolutions are quantized; cut later, or adapt it at 32 bits."
+            f"{request.model} has no layer that can be quantized between its first and "
+            f"{request.cut}; cut later, or adapt it at 32 bits."
         )
 
 

@@ -11,63 +11,48 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from hybrid import data, zoo
+from hybrid import zoo
 from hybrid.adaptation.fitting import BATCH, HEAD_BATCH, HEAD_EPOCHS, HEAD_RATE
+from hybrid.adaptation.request import AdaptRequest
+from hybrid.adaptation.splits import (
+    FOLDER_SIZE,
+    SplitImages,
+    check_images,
+    seen_in_words,
+    seen_on_card,
+    sides,
+    skipped_in_words,
+    split_images,
+)
 from hybrid.data import DATASETS, Dataset
-from hybrid.data.preprocess import mean_and_deviation
-from hybrid.errors import ModelError, SourceError
+from hybrid.data.preprocess import CROP, mean_and_deviation
+from hybrid.errors import ModelError
 from hybrid.files import sha256_of
 from hybrid.models import Reference, Spec
 from hybrid.models.adapted import stage_cuts
 from hybrid.models.cutting import Cut, cuts
 from hybrid.models.tracing import Outline, trace
-from hybrid.models.user_models import fit_weights, load_model
+from hybrid.models.user_models import folder_of, load_model, materialise
+from hybrid.models.weight_files import fit_weights
 from hybrid.quant.levels import FULL_PRECISION, check_bits
 from hybrid.training.recipe import Plan, Recipe
 from hybrid.zoo import TWIN
 
-__all__ = ["FOLDER_SIZE", "AdaptRequest", "Preparation", "Say", "first_channels", "prepare"]
+__all__ = [
+    "FOLDER_SIZE",
+    "AdaptRequest",
+    "Preparation",
+    "Say",
+    "first_channels",
+    "prepare",
+    "sides",
+    "weighted",
+]
 
-FOLDER_SIZE = 224
-LEAST_IMAGES = 10  # of each class, to be divided into four splits
 FINE_RATE = 3e-4
-_MOST_SKIPPED = 5  # unreadable pictures that are listed by name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdaptRequest:
-    """The model to adapt, and how.
-
-    Args:
-        model: "package.module:function".
-        weights: a safetensors file of the model's state.
-        data: the name of a data set, or a folder or zip with a folder per class.
-        cut: the last module of the edge.
-        exit_modules: the modules with an exit after them.
-        bits: of the edge, one variant each.
-        epochs: of training edge and exits together; 0 only quantizes.
-        name: of the network; by default made from data and function.
-        size: of the model's input images; by default the data set's.
-        mean, std: per channel, used in the model's training, for pixels in [0, 1]; by default
-            the data set's.
-        seed: of the order of images and the heads' first weights.
-    """
-
-    model: str
-    weights: Path
-    data: str
-    cut: str
-    exit_modules: tuple[str, ...]
-    bits: tuple[int, ...]
-    epochs: int = 0
-    name: str = ""
-    size: int | None = None
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +60,6 @@ class Preparation:
     """Everything that the variants share."""
 
     request: AdaptRequest
-    model: nn.Module
     outline: Outline
     train: Dataset
     tune: Dataset
@@ -100,22 +84,6 @@ class Preparation:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Images:
-    """A data set, or a folder by its full path, at one size."""
-
-    where: str
-    size: int
-    channels: int
-
-    @property
-    def named(self) -> bool:
-        return self.where in DATASETS
-
-    def load(self, split: str) -> Dataset:
-        return data.load(self.where, split, size=self.size, channels=self.channels)
-
-
 def prepare(request: AdaptRequest, say: Say) -> Preparation:
     """Load images and model, trace it and plan its variants.
 
@@ -125,23 +93,24 @@ def prepare(request: AdaptRequest, say: Say) -> Preparation:
         UnknownNameError, DataMissingError, SourceError, ImageError: data that cannot be used.
     """
     _check_numbers(request)
-    images = _images(request)
+    images = split_images(request)
     say(f"Reading {images.where}.")
     classes = len(images.load("train").classes)
     model = load_model(request.model, classes=classes)
     channels = first_channels(model) or images.channels
     images = _with_channels(images, channels, request)
     train, tune = images.load("train"), images.load("tune")
-    _check_images(images, train)
-    _list_skipped(train, say)
-    fit_weights(model, request.weights)
-    outline = _outline(request, model, (channels, *(request.size or images.size,) * 2), classes)
+    check_images(images, train)
+    for line in (*skipped_in_words(train), *seen_in_words(images)):
+        say(line)
+    shape = (channels, *sides(request.size, images.size))
+    outline = weighted(model, request, shape)
+    _check_classes(request, outline, classes)
     places, exits, cut = stage_cuts(
         cuts(outline), cut=request.cut, exits=request.exit_modules, reference=request.model
     )
     preparation = Preparation(
         request=request,
-        model=model,
         outline=outline,
         train=train,
         tune=tune,
@@ -153,9 +122,16 @@ def prepare(request: AdaptRequest, say: Say) -> Preparation:
 
 
 def first_channels(model: nn.Module) -> int | None:
-    """Colour channels that the first convolution takes; None if there is no convolution."""
+    """Colour channels that the first convolution takes; None if there is none or it is lazy."""
     convolutions = (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
-    return next(convolutions, None)
+    return next(convolutions, None) or None
+
+
+def weighted(model: nn.Module, request: AdaptRequest, shape: tuple[int, int, int]) -> Outline:
+    """The traced model with the weights of its file."""
+    materialise(model, shape, reference=request.model)
+    fit_weights(model, request.weights)
+    return trace(model, shape=shape, reference=request.model, output=request.output)
 
 
 def _check_numbers(request: AdaptRequest) -> None:
@@ -165,17 +141,7 @@ def _check_numbers(request: AdaptRequest) -> None:
         raise ModelError("Adapting needs a bit width, an exit and 0 or more epochs; give them.")
 
 
-def _images(request: AdaptRequest) -> _Images:
-    if request.data in DATASETS:
-        about = DATASETS[request.data]
-        return _Images(where=request.data, size=about.size, channels=about.channels)
-    where = Path(request.data).expanduser().resolve()
-    if not where.exists():
-        data.load(request.data, "train")  # raises an error that lists the data sets
-    return _Images(where=str(where), size=request.size or FOLDER_SIZE, channels=3)
-
-
-def _with_channels(images: _Images, wanted: int, request: AdaptRequest) -> _Images:
+def _with_channels(images: SplitImages, wanted: int, request: AdaptRequest) -> SplitImages:
     """The images with as many colour channels as the model takes; a folder's may become grey."""
     channels = 1 if not images.named and wanted == 1 else images.channels
     if channels not in (1, wanted):
@@ -186,58 +152,24 @@ def _with_channels(images: _Images, wanted: int, request: AdaptRequest) -> _Imag
     return replace(images, channels=channels)
 
 
-def _check_images(images: _Images, train: Dataset) -> None:
-    """Refuse a single class, and a folder with too few images to divide."""
-    if len(train.classes) == 1:
-        raise SourceError(
-            f"{images.where} has only one class, {train.classes[0]}; give a folder for each of two "
-            "or more classes."
-        )
-    if images.named:
-        return
-    splits = [images.load(split) for split in data.SPLITS]
-    counts = np.bincount(np.concatenate([s.labels for s in splits]), minlength=len(train.classes))
-    least = int(np.argmin(counts))
-    if counts[least] < LEAST_IMAGES:
-        raise SourceError(
-            f"{train.classes[least]} has {counts[least]} images in {images.where}, but "
-            f"{LEAST_IMAGES} of each class are needed to train, tune, certify and test on; add "
-            "some, or leave the class out."
-        )
-
-
-def _list_skipped(train: Dataset, say: Say) -> None:
-    """Report how many pictures could not be read, with the reason for the first few."""
-    if not train.skipped:
-        return
-    more = len(train.skipped) - _MOST_SKIPPED
-    say(f"Skipped {len(train.skipped):,} of the files:")
-    for one in train.skipped[:_MOST_SKIPPED]:
-        say(f"  {one.sentence}")
-    if more > 0:
-        say(f"  and {more:,} more.")
-
-
-def _outline(
-    request: AdaptRequest, model: nn.Module, shape: tuple[int, int, int], classes: int
-) -> Outline:
-    outline = trace(model, shape=shape, reference=request.model)
+def _check_classes(request: AdaptRequest, outline: Outline, classes: int) -> None:
     if outline.classes != classes:
         raise ModelError(
             f"{request.model} returns {outline.classes} logits per image, but the data has "
             f"{classes} classes; give a model that was trained on these classes."
         )
-    return outline
 
 
 def _reference(
-    request: AdaptRequest, images: _Images, outline: Outline, places: Sequence[Cut]
+    request: AdaptRequest, images: SplitImages, outline: Outline, places: Sequence[Cut]
 ) -> Reference:
-    channels, size, _ = outline.shape
+    channels, height, width = outline.shape
     scale, shift = _scale_and_shift(request, images, model=channels)
     return Reference(
         stages=tuple(place.name for place in places),
-        size=0 if size == images.size else size,
+        size=0 if height == images.size else height,
+        width=0 if width == height else width,
+        output=request.output,
         channels=0 if channels == images.channels else channels,
         scale=scale,
         shift=shift,
@@ -245,7 +177,7 @@ def _reference(
 
 
 def _scale_and_shift(
-    request: AdaptRequest, images: _Images, *, model: int
+    request: AdaptRequest, images: SplitImages, *, model: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """From the data set's normalisation to the model's (primed): (x · d + m - m') / d'.
 
@@ -265,7 +197,7 @@ def _scale_and_shift(
 
 def _recipe(
     request: AdaptRequest,
-    images: _Images,
+    images: SplitImages,
     train: Dataset,
     exits: Sequence[int],
     cut: int,
@@ -284,6 +216,7 @@ def _recipe(
             f"{request.model} with the weights of {request.weights.name} (SHA-256 "
             f"{sha256_of(request.weights)[:12]}…), cut after {request.cut}, exits after "
             f"{', '.join(request.exit_modules)}. The twin is the model as it was given."
+            f"{seen_on_card(images)}"
         ),
         seed=request.seed,
         architecture=request.model,
@@ -294,6 +227,10 @@ def _recipe(
         exits=tuple(exits),
         stages=stages,
         plans=(),
+        sources=images.sources,
+        seen=images.seen,
+        module_folder=folder_of(request.model),
+        fit="" if images.fit == CROP else images.fit,
     )
 
 

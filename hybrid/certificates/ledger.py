@@ -20,12 +20,15 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from hybrid.errors import CertificateError
-from hybrid.files import replacing
+from hybrid.files import parse_json, read_text, replacing
 
 __all__ = ["FORMAT", "Ledger", "Question", "spent"]
 
 FORMAT = 1
 _PATIENCE_S = 20
+
+
+_MOST_BYTES = 64_000_000  # of the file, some hundred thousand questions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,7 @@ class Ledger:
 
     def _read(self) -> dict[str, Any]:
         try:
-            kept: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
+            kept: dict[str, Any] = parse_json(read_text(self.path, most_bytes=_MOST_BYTES))
             if kept["format"] != FORMAT:
                 raise ValueError(f"format {kept['format']}, not {FORMAT}")
             if not isinstance(kept["questions"], list):

@@ -6,9 +6,7 @@ of a point from Explore has the same fields among its figures, and is read in th
 """
 
 import datetime as dt
-import json
 import shlex
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -29,7 +27,7 @@ from hybrid.energy import (
     profile_names,
 )
 from hybrid.errors import PointError, ThresholdError
-from hybrid.files import replacing
+from hybrid.files import parse_json, parse_toml, read_text, replacing
 from hybrid.policy import check_thresholds
 from hybrid.traces.confidence import MEASURES
 
@@ -234,7 +232,7 @@ def load_point(path: Path) -> PointFile:
         raise PointError(
             f"There is no file {path}; write one with `hybrid choose --out`."
         ) from None
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         kind = "JSON" if _is_json(path) else "TOML"
         raise PointError(f"{path} cannot be read as {kind}: {error}; {_AGAIN}.") from None
     point = _checked(values, path)
@@ -260,10 +258,10 @@ def _is_json(path: Path) -> bool:
 
 def _values(path: Path) -> dict[str, Any]:
     """The fields of a point in a file of either form."""
-    text = path.read_text("utf-8")
+    text = read_text(path)
     if not _is_json(path):
-        return tomllib.loads(text)
-    read: dict[str, Any] = json.loads(text)
+        return parse_toml(text)
+    read: dict[str, Any] = parse_json(text)
     known = {"format"} | {one.name for one in fields(PointFile)} - {"certificate"}
     return {key: read[key] for key in known.intersection(read)}
 

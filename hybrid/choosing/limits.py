@@ -44,6 +44,7 @@ _PERCENTS = (*_FRACTIONS, "max_loss_points")
 # A figure that must be at least its limit; all others must be at most theirs.
 _AT_LEAST = frozenset({"accuracy_percent", "class_accuracy_percent", "days"})
 _MOST_POINTS = 100.0
+_MOST = 1e15  # of any limit: products of several are still finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +223,8 @@ def _check(name: str, value: float) -> None:
     said = f"The limit on {words} is {value:g} {unit}".rstrip()
     if not 0 <= value < math.inf:
         raise LimitError(f"{said}; give a number of 0 or more, or no limit.")
+    if value > _MOST:
+        raise LimitError(f"{said}; give a number of at most {_MOST:g}, or no limit.")
     if name in _BATTERY and not value:
         raise LimitError(f"{said}; give a number above 0, or leave it out.")
     if name not in _PERCENTS:

@@ -22,16 +22,40 @@ def dashboard(
     ] = None,
     address: Annotated[
         str,
-        typer.Option(help="Address to listen on; 0.0.0.0 lets other machines connect."),
+        typer.Option(
+            help="Address to listen on; 0.0.0.0 lets other machines connect. There is no password: "
+            "see docs/security.md."
+        ),
     ] = "127.0.0.1",
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name by which browsers open it, for instance through a proxy; repeat for more. "
+            "By default only this machine's, or any if --address lets other machines connect."
+        ),
+    ] = None,
+    allow_folders: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether visitors may name folders of this machine. Default: only those on it "
+            "who come without a proxy. Sets HYBRID_LOCAL_FOLDERS.",
+        ),
+    ] = None,
 ) -> None:
     """Open the dashboard in the browser; Ctrl-C stops it.
 
     No browser is opened on a machine without a display, or where
     STREAMLIT_SERVER_HEADLESS is true.
     """
-    from hybrid.ui import serve
+    from hybrid.ui.server import access, serve
 
+    access.set_folders(allow_folders)
     port = serve.free_port(address, port)
     typer.echo(f"The dashboard is at {serve.url(address, port)}; Ctrl-C stops it.", err=True)
-    serve.serve(address, port)
+    if not access.is_loopback_name(address):
+        typer.echo(
+            "Other machines can open it without a password; put it behind a proxy that asks for "
+            "one.",
+            err=True,
+        )
+    serve.serve(address, port, hosts=host or ())

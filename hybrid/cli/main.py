@@ -5,8 +5,10 @@ that costs time stands inside the command that needs it, so `evaluate` never wai
 """
 
 import errno
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -29,22 +31,44 @@ from hybrid.text import numbers
 __all__ = ["app"]
 
 
+_INTERRUPTED = 130  # as shells say it for SIGINT
+_PACKAGES = ("torch", "torchvision", "lightning", "streamlit", "plotly", "pandas")
+
+
 class _Commands(TyperGroup):
     """The one place where an error becomes a sentence and exit code 2."""
+
+    def main(self, *args: Any, **named: Any) -> Any:
+        """Run the program; letters that the terminal does not have are replaced."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **named)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
         try:
             return super().invoke(ctx)
         except HybridError as error:
-            typer.echo(str(error), err=True)
+            output.say(str(error), err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            output.say("Stopped.", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+        except ModuleNotFoundError as error:
+            if error.name not in _PACKAGES:
+                raise
+            output.say(
+                f"This command needs {error.name}, which is not installed; see docs/install.md.",
+                err=True,
+            )
             raise typer.Exit(2) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # click's to deal with
                 raise
             place = error.filename2 or error.filename or "A file"
             why = error.strerror or error
-            typer.echo(
+            output.say(
                 f"{place} cannot be read or written ({why}); name another path, or make room or "
                 "allow it there.",
                 err=True,
@@ -87,9 +111,11 @@ def networks(*, as_json: AsJson = False) -> None:
     """List the networks in pretrained/ with their bit widths and accuracy."""
     from hybrid import zoo
 
-    cards = [zoo.card(name) for name in zoo.networks()]
-    if not cards:
-        typer.echo(
+    cards, problems = zoo.cards()
+    for problem in problems:
+        output.say(problem, err=True)
+    if not cards and not problems:
+        output.say(
             f"There are no networks in {zoo.pretrained_folder()}; set HYBRID_PRETRAINED to another "
             "folder, or train one with `hybrid train`.",
             err=True,
@@ -98,9 +124,9 @@ def networks(*, as_json: AsJson = False) -> None:
         output.print_json([output.network_json(card) for card in cards])
         return
     for card in cards:
-        typer.echo(f"{card.network}: {card.title}")
+        output.say(f"{card.network}: {card.title}")
         for variant in card.variants.values():
-            typer.echo(f"  {variant.name:<14} {output.accuracies(variant)}")
+            output.say(f"  {variant.name:<14} {output.accuracies(variant)}")
 
 
 @app.command("energy", epilog="Example: hybrid energy digits-vgg --bits 4 --json")
@@ -127,13 +153,13 @@ def energy_(
     if as_json:
         output.print_json(rows)
         return
-    typer.echo(f"{'layer':<24}{'segment':<9}{'MACs':>12}{'bits':>7}{'energy':>12}")
+    output.say(f"{'layer':<24}{'segment':<9}{'MACs':>12}{'bits':>7}{'energy':>12}")
     for row in rows:
         width = f"{row['weight_bits']}/{row['activation_bits']}"
         name, joules = f"{row['name']:<24}{row['segment']:<9}", numbers.energy(row["energy_pj"])
-        typer.echo(f"{name}{row['macs']:>12,}{width:>7}{joules:>12}")
+        output.say(f"{name}{row['macs']:>12,}{width:>7}{joules:>12}")
     apart = f"; in the cloud, {cloud.title}" if cloud else ""
-    typer.echo(f"Energy ({scope}) with {device.title}{apart}.")
+    output.say(f"Energy ({scope}) with {device.title}{apart}.")
 
 
 @app.command(epilog="Example: hybrid profiles")
@@ -147,9 +173,9 @@ def profiles(*, as_json: AsJson = False) -> None:
         output.print_json({kind: [asdict(one) for one in some] for kind, some in found.items()})
         return
     for kind, some in found.items():
-        typer.echo(f"{kind.capitalize()}:")
+        output.say(f"{kind.capitalize()}:")
         for one in some:
-            typer.echo(f"  {one.name:<22} {one.title}\n{'':25}{one.source}")
+            output.say(f"  {one.name:<22} {one.title}\n{'':25}{one.source}")
 
 
 @app.command(epilog="Example: hybrid published")
@@ -163,7 +189,7 @@ def published(*, as_json: AsJson = False) -> None:
         output.print_json([row.to_dict() for row in made])
     else:
         output.print_wide_table(COLUMNS, table(made))
-        typer.echo(NOTE)
+        output.say(NOTE)
 
 
 for module in (dashboard, evaluate, choose, train, images, predict, models, freeze):

@@ -3,11 +3,28 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid.cli import output
+from hybrid.cli.model_options import (
+    Certify,
+    Epochs,
+    Mean,
+    Model,
+    ModelOption,
+    Output,
+    Size,
+    Std,
+    Test,
+    Tune,
+    Unseen,
+    Weights,
+    names_of,
+    numbers_of,
+    sides_of,
+)
 from hybrid.cli.options import AsJson
 from hybrid.text import numbers
 
@@ -18,31 +35,6 @@ if TYPE_CHECKING:
     from hybrid.sweep.sweep import Kept, SweepPlan
 
 __all__ = ["add_to"]
-
-Number = TypeVar("Number", int, float)
-
-Model = Annotated[str, typer.Argument(help="package.module:function that returns the model.")]
-
-# of adapt and sweep
-ModelOption = Annotated[str, typer.Option(help="package.module:function that returns the model.")]
-Weights = Annotated[Path, typer.Option(help="The model's weights, a safetensors file.")]
-Epochs = Annotated[
-    int, typer.Option(min=0, help="Epochs of training for edge and exits; 0 quantizes only.")
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Image size of the model, in pixels. Default: the data set's, or 224."
-    ),
-]
-Mean = Annotated[
-    str,
-    typer.Option(help="Per-channel mean used in training (pixels 0 to 1), separated by commas."),
-]
-Std = Annotated[
-    str,
-    typer.Option(help="Per-channel standard deviation used in training. Default: the data set's."),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,12 +55,13 @@ def cuts(
     model: Model,
     *,
     size: Annotated[
-        int, typer.Option(min=1, help="Height and width of an image, in pixels.")
-    ] = 224,
+        str, typer.Option(help="Size of an image in pixels: 224, or HEIGHTxWIDTH such as 49x10.")
+    ] = "224",
     channels: Annotated[int, typer.Option(min=1, help="Colour channels of an image.")] = 3,
     classes: Annotated[
         int | None, typer.Option(min=2, help="Passed to the function as num_classes.")
     ] = None,
+    logits: Output = "",
     bits: Annotated[
         int, typer.Option(help="Bit width of the edge and the uplink, shown next to 32.")
     ] = 4,
@@ -93,17 +86,18 @@ def cuts(
 
     check_bits(bits)
     loaded = user_models.load_model(model, classes=classes)
-    outline = tracing.trace(loaded, shape=(channels, size, size), reference=model)
+    shape = (channels, *(sides_of(size) or (224, 224)))
+    outline = tracing.trace(loaded, shape=shape, reference=model, output=logits)
     found = cutting.cuts(outline)
+    cutting.check_any(found, reference=model)
     shown = found if every else cutting.worthwhile(found)
     if picture is not None:
         _draw(outline, [cut for cut in shown if not cut.refused], bits, picture)
     if as_json:
         rows = [cut.to_dict(bits=bits) for cut in shown]
-        total = sum(seen.macs for seen in outline.seen.values())
-        about = {"model": model, "followed_by": outline.by, "macs": total}
-        shape = {"input": list(outline.shape), "classes": outline.classes, "bits": bits}
-        typer.echo(json.dumps(about | shape | {"cuts": rows}, indent=2))
+        about = {"model": model, "followed_by": outline.by, "macs": outline.macs}
+        images = {"input": list(outline.shape), "classes": outline.classes, "bits": bits}
+        typer.echo(json.dumps(about | images | {"cuts": rows}, indent=2))
     else:
         _print_cuts(outline, shown, bits)
 
@@ -123,7 +117,12 @@ def adapt(
     bits: Annotated[str, typer.Option(help="Bit widths of the edge, separated by commas: 4,8.")],
     epochs: Epochs = 0,
     name: Annotated[str, typer.Option(help="Name of the network. Default: DATA-FUNCTION.")] = "",
-    size: Size = None,
+    size: Size = "",
+    tune: Tune = "",
+    certify: Certify = "",
+    test: Test = "",
+    unseen: Unseen = False,
+    logits: Output = "",
     mean: Mean = "",
     std: Std = "",
     seed: Annotated[
@@ -145,13 +144,18 @@ def adapt(
         weights=weights,
         data=data,
         cut=cut,
-        exit_modules=_names(exits),
-        bits=_numbers(bits, int, "--bits"),
+        exit_modules=names_of(exits),
+        bits=numbers_of(bits, int, "--bits"),
         epochs=epochs,
         name=name,
-        size=size,
-        mean=_numbers(mean, float, "--mean"),
-        std=_numbers(std, float, "--std"),
+        size=sides_of(size),
+        tune=tune,
+        certify=certify,
+        test=test,
+        unseen=unseen,
+        output=logits,
+        mean=numbers_of(mean, float, "--mean"),
+        std=numbers_of(std, float, "--std"),
         seed=seed,
     )
     network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
@@ -189,7 +193,12 @@ def sweep(
     name: Annotated[
         str, typer.Option(help="Prefix of the networks' names. Default: DATA-FUNCTION.")
     ] = "",
-    size: Size = None,
+    size: Size = "",
+    tune: Tune = "",
+    certify: Certify = "",
+    test: Test = "",
+    unseen: Unseen = False,
+    logits: Output = "",
     mean: Mean = "",
     std: Std = "",
     address: Annotated[
@@ -226,15 +235,20 @@ def sweep(
         model=model,
         weights=weights,
         data=data,
-        cuts=_names(cuts),
-        exits=tuple(_names(names) for names in exits or ()),
-        bits=_numbers(bits, int, "--bits"),
-        seeds=_numbers(seeds, int, "--seeds"),
+        cuts=names_of(cuts),
+        exits=tuple(names_of(names) for names in exits or ()),
+        bits=numbers_of(bits, int, "--bits"),
+        seeds=numbers_of(seeds, int, "--seeds"),
         epochs=epochs,
         name=name,
-        size=size,
-        mean=_numbers(mean, float, "--mean"),
-        std=_numbers(std, float, "--std"),
+        size=sides_of(size),
+        tune=tune,
+        certify=certify,
+        test=test,
+        unseen=unseen,
+        output=logits,
+        mean=numbers_of(mean, float, "--mean"),
+        std=numbers_of(std, float, "--std"),
     )
     planned = sweep.plan(asked, out)
     for one in planned.skipped:
@@ -306,21 +320,6 @@ def _swept_cells(row: "SweepRow") -> tuple[str, ...]:
     )
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _numbers(text: str, kind: type[Number], option: str) -> tuple[Number, ...]:
-    from hybrid.errors import ModelError
-
-    try:
-        return tuple(kind(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise ModelError(
-            f"{option} takes numbers separated by commas, such as 4,8, not {text!r}."
-        ) from None
-
-
 def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> None:
     from math import prod
 
@@ -330,6 +329,12 @@ def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> 
     title = f"Where {outline.reference} can be cut (images of {size})"
     save_figure(figure(shown, title=title, bits=bits, image_bytes=prod(outline.shape)), path)
     typer.echo(f"{len(shown)} cuts drawn to {path}.", err=True)
+
+
+_EXIT_ONLY = (
+    " Exit only: an exit can be there, but a cut would leave only the first layer to the edge, "
+    "which stays at full precision."
+)
 
 
 def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
@@ -349,12 +354,12 @@ def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
             f"{cut.name:<{width}}{edge.macs:>15,}{cloud.macs:>15,}{cut.wire_bytes():>14,}"
             f"{cut.wire_bytes(bits):>10,}{edge.weight_bytes(bits):>14,}"
             f"{edge.activation_bytes(bits):>10,}{cloud.weight_bytes():>15,}"
-            f"{cloud.activation_bytes():>12,}  {crosses}"
+            f"{cloud.activation_bytes():>12,}  {crosses}{'  (exit only)' * bool(cut.exit_only)}"
         )
-    total = sum(seen.macs for seen in outline.seen.values())
     size = "×".join(map(str, outline.shape))
     typer.echo(
-        f"{outline.reference}, images of {size}: {total:,} MACs. Bytes per image, with the edge's "
-        f"first layer and linear layers at 32 bits, its other convolutions at {bits}, the cloud at "
-        "32. If several tensors cross, a skip connection spans the cut and is sent too."
+        f"{outline.reference}, images of {size}: {outline.macs:,} MACs. Bytes per image, with the "
+        f"edge's first layer at 32 bits, its other convolutions and linear layers at {bits}, the "
+        "cloud at 32. If several tensors cross, a skip connection spans the cut and is sent too."
+        f"{_EXIT_ONLY if any(cut.exit_only for cut in shown) else ''}"
     )

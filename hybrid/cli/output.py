@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hybrid.text import intervals, numbers
+from hybrid.text.plain import printable
 
 if TYPE_CHECKING:
     from hybrid.choosing import Answer, PointFile, ProfileCheck
@@ -32,6 +33,7 @@ __all__ = [
     "print_table",
     "print_wide_table",
     "progress",
+    "say",
     "say_found",
     "say_imported",
     "say_left_out",
@@ -40,15 +42,20 @@ __all__ = [
 _SHOWN = 20  # files that could not be read, of those that are listed
 
 
+def say(words: str, *, err: bool = False) -> None:
+    """A line on stdout or stderr, without what would steer the terminal."""
+    typer.echo(printable(words), err=err)
+
+
 def print_json(value: Any) -> None:
     """One JSON value, indented, alone on stdout."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+    say(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def print_table(rows: Iterable[tuple[str, str]]) -> None:
     """One row per line: a name, then its value."""
     for name, value in rows:
-        typer.echo(f"{name:<24}{value}")
+        say(f"{name:<24}{value}")
 
 
 def print_wide_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -57,7 +64,7 @@ def print_wide_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 @contextmanager
@@ -75,14 +82,14 @@ def say_imported(about: "UserSplit") -> None:
     """How many images a split has, and which files could not be read, on stderr."""
     from hybrid.data import user_splits
 
-    typer.echo(f"{about.name}: {about.samples:,} images.", err=True)
+    say(f"{about.name}: {about.samples:,} images.", err=True)
     if without := about.left_out.get("", 0):
         were = "1 image has" if without == 1 else f"{without:,} images have"
-        typer.echo(f"{were} no label and were left out.", err=True)
+        say(f"{were} no label and were left out.", err=True)
     if about.skipped:
-        typer.echo(f"{about.skipped:,} files could not be read:", err=True)
+        say(f"{about.skipped:,} files could not be read:", err=True)
         for one in user_splits.skipped(about)[:_SHOWN]:
-            typer.echo(f"  {one.sentence}", err=True)
+            say(f"  {one.sentence}", err=True)
 
 
 def say_found(source: "Source") -> None:
@@ -90,9 +97,9 @@ def say_found(source: "Source") -> None:
     from hybrid.data.sources import ignored_words
 
     if source.table is not None:
-        typer.echo(source.table.note, err=True)
+        say(source.table.note, err=True)
     if source.ignored:
-        typer.echo(f"{ignored_words(source.ignored)}.", err=True)
+        say(f"{ignored_words(source.ignored)}.", err=True)
 
 
 def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None:
@@ -101,7 +108,7 @@ def say_left_out(found: Sequence["Match"], table: dict[str, str | None]) -> None
         if table[one.word] is None:
             guess = f"; for {one.class_name}, add --map-label" if one.class_name else ""
             were = "1 image" if one.images == 1 else f"{one.images:,} images"
-            typer.echo(
+            say(
                 f"{were} labelled {one.word!r} {'was' if one.images == 1 else 'were'} left out: "
                 f"no class has that name{guess}.",
                 err=True,

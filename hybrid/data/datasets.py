@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from hybrid.data import cifar, image_folders
 from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.data.images import Rejected
-from hybrid.errors import DataMissingError, SourceError, UnknownNameError
-from hybrid.files import load_arrays, save_arrays
+from hybrid.data.preprocess import CROP
+from hybrid.errors import DataMissingError, FileError, SourceError, UnknownNameError
+from hybrid.files import expanded, home_folder, load_arrays, save_arrays
 
 __all__ = [
     "DATASETS",
@@ -113,13 +115,16 @@ DATASETS = {
 }
 
 
-def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> Dataset:
+def load(
+    name: str | Path, split: str, *, size: int = 32, channels: int = 3, fit: str = CROP
+) -> Dataset:
     """One split of a data set, the same images in the same order on every machine.
 
     Args:
         name: a name in `DATASETS`, or an image folder or zip (`<class>/<image>`, or the same
             in `train/`, `val/` and `test/`). A picture that cannot be read is skipped.
         size, channels: of the pixels of an image folder; the named data sets have their own.
+        fit: how pictures of a folder that are not square become so, a name in `preprocess.FITS`.
 
     Raises:
         UnknownNameError: no such split, or neither a data set nor a folder of that name.
@@ -131,7 +136,7 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
     if name not in DATASETS:
         if not Path(name).exists():
             raise UnknownNameError("data set or folder", name, DATASETS)
-        return _load_folder(Path(name), split, size=size, channels=channels)
+        return _load_folder(Path(name), split, size=size, channels=channels, fit=fit)
     name = str(name)
     source = _source(name)
     written = stored_splits(name)
@@ -141,7 +146,12 @@ def load(name: str | Path, split: str, *, size: int = 32, channels: int = 3) -> 
 
 def available(name: str) -> bool:
     """Whether `load` finds the data set's files on this machine."""
-    return name == "digits" or (name in DATASETS and cifar.find(name, data_folder()) is not None)
+    if name not in DATASETS or name == "digits":
+        return name == "digits"
+    try:
+        return cifar.find(name, data_folder()) is not None
+    except FileError:  # no home folder, and so nothing in it
+        return False
 
 
 def download(name: str, *, progress: Callable[[int, int], None] | None = None) -> None:
@@ -158,12 +168,13 @@ def download(name: str, *, progress: Callable[[int, int], None] | None = None) -
 
 def data_folder() -> Path:
     """The folder of the data sets: `HYBRID_DATA`, else `data/` in the cache folder."""
-    return Path(os.environ.get("HYBRID_DATA") or cache_folder() / "data").expanduser()
+    return expanded(os.environ.get("HYBRID_DATA") or cache_folder() / "data")
 
 
 def cache_folder() -> Path:
     """`hybrid/` in the user's cache folder, where unpacked splits are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hybrid"
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (expanded(named) if named else home_folder("HYBRID_DATA") / ".cache") / "hybrid"
 
 
 def canonical_order(images: Images, labels: Labels) -> NDArray[np.int64]:
@@ -279,7 +290,7 @@ def _read_digits() -> tuple[Images, Labels]:
     return images, bunch.target.astype(np.int64)
 
 
-def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Dataset:
+def _load_folder(where: Path, split: str, *, size: int, channels: int, fit: str) -> Dataset:
     """A split of an image folder, drawn from its train/, val/ or test/, or from all of it.
 
     Where there is val/, tune and certify are drawn from it, and test too if there is no test/.
@@ -287,10 +298,11 @@ def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Datase
     where = where.resolve()
     try:
         with image_folders.opened(where) as found:
-            about = repr((str(where), size, channels, found.key(found.pool(split)))).encode()
-            key = hashlib.sha256(about).hexdigest()[:12]
+            about = (str(where), size, channels, found.key(found.pool(split)))
+            kind = repr(about if fit == CROP else (*about, fit))
+            key = hashlib.sha256(kind.encode()).hexdigest()[:12]
             kept = _cached_folder(where.name, split, key)
-            pixels = kept or _divide_folder(found, where.name, split, key, size, channels)
+            pixels = kept or _divide_folder(found, where.name, split, key, size, channels, fit)
     except SourceError as error:
         raise DataMissingError(str(error)) from error
     if not len(pixels.labels):
@@ -308,13 +320,14 @@ def _load_folder(where: Path, split: str, *, size: int, channels: int) -> Datase
 
 
 def _divide_folder(
-    found: ClassFolders, name: str, split: str, key: str, size: int, channels: int
+    found: ClassFolders, name: str, split: str, key: str, size: int, channels: int, fit: str
 ) -> Pixels:
     """Read every picture once, divide them and keep all splits of the pool in the cache."""
-    pixels = image_folders.read(found, found.pool(split), size=size, channels=channels)
+    pool = found.pool(split)
+    pixels = image_folders.read(found, pool, size=size, channels=channels, fit=fit)
     order = canonical_order(pixels.images, pixels.labels)
     images, labels = pixels.images[order], pixels.labels[order]
-    drawn = found.splits(found.pool(split))
+    drawn = found.splits(pool)
     if not len(labels) or len(drawn) == 1:
         positions = {split: np.arange(len(labels))}
     else:
@@ -332,7 +345,7 @@ def _divide_folder(
 
 def _cached_folder(name: str, split: str, key: str) -> Pixels | None:
     """The cached split of an image folder; None if its file is missing or damaged."""
-    kept = load_arrays(_cache_path(name, split, key))
+    kept = _kept(name, split, key)
     try:
         skipped = json.loads(str(kept["skipped"]))
         return Pixels(
@@ -348,15 +361,23 @@ def _cache_path(name: str, split: str, key: str) -> Path:
     return cache_folder() / f"{name}-{split}-{key}.npz"
 
 
+def _kept(name: str, split: str, key: str) -> Mapping[str, NDArray[Any]]:
+    """The arrays of a file of the cache; empty where there is none."""
+    try:
+        return load_arrays(_cache_path(name, split, key))
+    except FileError:  # no home folder
+        return {}
+
+
 def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
     """The cached split; None if its file is missing or damaged."""
-    kept = load_arrays(_cache_path(name, split, key))
+    kept = _kept(name, split, key)
     return (kept["images"], kept["labels"]) if kept.keys() >= {"images", "labels"} else None
 
 
-def _keep(name: str, split: str, key: str, images: Images, labels: Labels, **more: str) -> None:
+def _keep(name: str, split: str, key: str, images: Images, labels: Labels, **more: Any) -> None:
     """Write a split to the cache, whole or not at all; a full or read-only disk is not an error."""
     try:
         save_arrays(_cache_path(name, split, key), images=images, labels=labels, **more)
-    except OSError:
+    except (OSError, FileError):
         return

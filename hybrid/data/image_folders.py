@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hybrid.data import sources
 from hybrid.data.images import Rejected, shown_name
-from hybrid.data.preprocess import read_input
+from hybrid.data.preprocess import CROP, read_input
 from hybrid.data.sources import Entry, Source
 from hybrid.data.sources.levels import wrappers
 from hybrid.data.sources.matching import Joined
@@ -98,8 +98,11 @@ def opened(where: Path) -> Iterator[ClassFolders]:
         yield _by_folders(source) if source.table is None else _by_table(source, source.table)
 
 
-def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
+def read(found: ClassFolders, pool: str, *, size: int, channels: int, fit: str = CROP) -> Pixels:
     """Every image of a pool at one size, in the order of its entries.
+
+    Args:
+        fit: how pictures that are not square become so, a name in `preprocess.FITS`.
 
     Raises:
         SourceError: more images than memory holds.
@@ -116,7 +119,8 @@ def read(found: ClassFolders, pool: str, *, size: int, channels: int) -> Pixels:
     skipped = list(found.refused)
     for entry, label in entries:
         try:
-            pixels = read_input(entry.name, found.read(entry), size=size, channels=channels)
+            content = found.read(entry)
+            pixels = read_input(entry.name, content, size=size, channels=channels, fit=fit)
         except ImageError as error:
             skipped.append(Rejected(name=shown_name(entry.name), sentence=str(error)))
         else:

@@ -55,6 +55,7 @@ MAX_PIXELS = 40_000_000  # 160 MB once decoded
 MAX_JPEG_PIXELS = 250_000_000  # reduced while decoding, a row of blocks at a time
 _MAX_PROGRESSIVE_PIXELS = 64_000_000  # all of them are in memory while decoding
 _MAX_SCANS = 64  # of a progressive JPEG: each decodes the whole picture again
+_MAX_SCANNED_PIXELS = 800_000_000  # pixels times scans; usual files have 10 scans at most
 MIN_SIDE = 8  # the smallest network input
 KEPT_SIDE = 320  # of a picture, unless a larger network will see it; more is never shown
 MAX_ASPECT = 8  # of a longer picture the middle is kept, this many times as long as wide
@@ -175,16 +176,18 @@ def _check_bytes(shown: str, data: bytes) -> None:
 
 
 def _check_pixels(shown: str, image: Image.Image, data: bytes) -> None:
-    most = MAX_PIXELS
-    if isinstance(image, JpegImageFile):
-        progressive = "progressive" in image.info or "progression" in image.info
-        most = _MAX_PROGRESSIVE_PIXELS if progressive else MAX_JPEG_PIXELS
-        if data.count(b"\xff\xda") > _MAX_SCANS:
-            raise ImageError(
-                f"{shown} has more than {_MAX_SCANS} scans, the most that are decoded; save it "
-                "again without progressive display."
-            )
+    if not isinstance(image, JpegImageFile):
+        _check_size(shown, *image.size, MAX_PIXELS)
+        return
+    progressive = "progressive" in image.info or "progression" in image.info
+    most = _MAX_PROGRESSIVE_PIXELS if progressive else MAX_JPEG_PIXELS
     _check_size(shown, *image.size, most)
+    most_scans = min(_MAX_SCANS, _MAX_SCANNED_PIXELS // (image.width * image.height))
+    if data.count(b"\xff\xda") > most_scans:
+        raise ImageError(
+            f"{shown} has more than {most_scans} scans, the most that are decoded at its size; "
+            "save it again without progressive display."
+        )
 
 
 def _check_size(shown: str, width: int, height: int, most: int) -> None:

@@ -174,31 +174,35 @@ def ingest(
         SourceError: the name is taken, not one image could be read, or the folder cannot be
             written.
     """
-    if (kept := _check_free(plan)) is not None:
-        return kept
     try:
-        skipped, part_samples = _write_parts(plan, read, progress)
-        if not sum(part_samples):
-            shutil.rmtree(plan.draft, ignore_errors=True)
-            raise SourceError(
-                f"None of the {len(plan.entries):,} images could be read; the first: "
-                f"{skipped[0].sentence}"
-            )
-        about = replace(
-            plan.about,
-            samples=sum(part_samples),
-            skipped=len(skipped),
-            part_samples=tuple(part_samples),
-            key=plan.key,
-        )
-        user_splits.keep(plan.draft, about)
-        return about
+        with user_splits.recording(plan.about.network, plan.about.name):
+            return _check_free(plan) or _made(plan, read, progress)
     except OSError as error:
         raise SourceError(
             f"The images cannot be saved in {user_splits.folder()} ({error.strerror}); free some "
             "space or name another folder in HYBRID_TRACES. The images read so far are kept, and "
             "the next run continues from there."
         ) from error
+
+
+def _made(plan: IngestPlan, read: Callable[[Entry], bytes], progress: Progress | None) -> UserSplit:
+    """The split, read and published; no other process makes one of that name."""
+    skipped, part_samples = _write_parts(plan, read, progress)
+    if not sum(part_samples):
+        shutil.rmtree(plan.draft, ignore_errors=True)
+        raise SourceError(
+            f"None of the {len(plan.entries):,} images could be read; the first: "
+            f"{skipped[0].sentence}"
+        )
+    about = replace(
+        plan.about,
+        samples=sum(part_samples),
+        skipped=len(skipped),
+        part_samples=tuple(part_samples),
+        key=plan.key,
+    )
+    user_splits.keep(plan.draft, about)
+    return about
 
 
 def pixels_of(entry: Entry, data: bytes, about: UserSplit) -> NDArray[np.uint8]:

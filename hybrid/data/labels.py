@@ -24,6 +24,8 @@ HOW = {
 PROPOSED = ("position", "near")
 UNLABELLED = -1  # the class of every sample of a split without labels
 LEFT_OUT = -2  # the class of an image whose word has none
+_MOST_LETTERS = 100  # of a word that is compared with classes by likeness or number
+_MOST_COMPARED = 500_000  # words times classes; with more, none is compared by likeness
 _NEAR = 0.72  # of difflib's ratio: "aeroplane" finds "airplane", "cat" does not find "car"
 
 
@@ -64,7 +66,13 @@ def match(words: Iterable[str | None], classes: Sequence[str]) -> tuple[Match, .
     counts = Counter(word for word in words if word is not None)
     # Numbers are positions only if every word is a number: a folder "2" among names is not one.
     numbers = bool(counts) and all(word.isdecimal() for word in counts)
-    return tuple(_match(word, counts[word], classes, numbers=numbers) for word in sorted(counts))
+    spelled = {alike(name): name for name in classes}
+    guesses = len(counts) * len(classes) <= _MOST_COMPARED
+    found = []
+    for word, images in sorted(counts.items()):
+        class_name, how = _class_of(word, classes, spelled, numbers=numbers, guesses=guesses)
+        found.append(Match(word=word, images=images, class_name=class_name, how=how))
+    return tuple(found)
 
 
 def class_table(
@@ -99,18 +107,23 @@ def labels(
     )
 
 
-def _match(word: str, images: int, classes: Sequence[str], *, numbers: bool) -> Match:
-    class_name, how = _class_of(word, classes, numbers=numbers)
-    return Match(word=word, images=images, class_name=class_name, how=how)
-
-
-def _class_of(word: str, classes: Sequence[str], *, numbers: bool) -> tuple[str | None, str]:
+def _class_of(
+    word: str,
+    classes: Sequence[str],
+    spelled: Mapping[str, str],
+    *,
+    numbers: bool,
+    guesses: bool,
+) -> tuple[str | None, str]:
     if word in classes:
         return word, "exact"
-    spelled = {alike(name): name for name in classes}
     if alike(word) in spelled:
         return spelled[alike(word)], "spelling"
+    if len(word) > _MOST_LETTERS:
+        return None, "none"
     if numbers and int(word) < len(classes):
         return classes[int(word)], "position"
+    if not guesses:
+        return None, "none"
     near = difflib.get_close_matches(alike(word), spelled, n=1, cutoff=_NEAR)
     return (spelled[near[0]], "near") if near else (None, "none")

@@ -13,6 +13,7 @@ __all__ = [
     "CROP",
     "FITS",
     "NORMALISATION",
+    "STRETCH",
     "check_fit",
     "mean_and_deviation",
     "normalise",
@@ -22,10 +23,10 @@ __all__ = [
 ]
 
 # How a picture that is not square becomes one.
-CROP, LETTERBOX = "crop", "letterbox"
+CROP, STRETCH, LETTERBOX = "crop", "stretch", "letterbox"
 FITS = {
     CROP: "the largest square in its middle",
-    "stretch": "all of it, distorted to a square",
+    STRETCH: "all of it, distorted to a square",
     LETTERBOX: "all of it, with black bars",
 }
 

@@ -14,20 +14,21 @@ changed in a clone; nor the cache, which may be emptied, losing an hour of recor
 import os
 import re
 import shutil
-import tomllib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import tomli_w
+from filelock import FileLock, Timeout
 
 from hybrid.data import SPLITS, Dataset
 from hybrid.data.images import Rejected
 from hybrid.data.split_parts import Images, Labels, Part, load_labels, load_part, part_path
-from hybrid.errors import SourceError, UnknownNameError
-from hybrid.files import replacing
+from hybrid.errors import FileError, SourceError, UnknownNameError
+from hybrid.files import expanded, home_folder, read_toml, replacing
 
 __all__ = [
     "FORMAT",
@@ -47,6 +48,7 @@ __all__ = [
     "parts",
     "path_of",
     "recorded",
+    "recording",
     "skipped",
     "split",
     "trace_path",
@@ -56,6 +58,7 @@ FORMAT = 1
 PURPOSES = ("report", "tune", "certify")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _CARD = "split.toml"
+_MOST_SIDE = 4096  # pixels of an image's side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +104,10 @@ def folder() -> Path:
     """The folder of user splits: HYBRID_TRACES, else `hybrid/traces` in the user's data folder."""
     named = os.environ.get("HYBRID_TRACES")
     if named:
-        return Path(named).expanduser()
-    home = os.environ.get("XDG_DATA_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "share") / "hybrid" / "traces"
+        return expanded(named)
+    data = os.environ.get("XDG_DATA_HOME")
+    home = expanded(data) if data else home_folder("HYBRID_TRACES") / ".local" / "share"
+    return home / "hybrid" / "traces"
 
 
 def path_of(network: str, name: str) -> Path:
@@ -118,7 +122,10 @@ def draft_path(network: str, name: str, key: str) -> Path:
 
 def names(network: str) -> list[str]:
     """The user splits of a network, sorted."""
-    found = (folder() / network).glob(f"*/{_CARD}")
+    try:
+        found = list((folder() / network).glob(f"*/{_CARD}"))
+    except FileError:  # no home folder
+        return []
     return sorted(path.parent.name for path in found if _NAME.fullmatch(path.parent.name))
 
 
@@ -173,16 +180,28 @@ def split(network: str, name: str) -> UserSplit:
         raise UnknownNameError("user split", name, names(network))
     path = path_of(network, name) / _CARD
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = read_toml(path)
         if values.pop("format") != FORMAT:
             raise ValueError("another format")
         for key in ("classes", "part_samples"):
             values[key] = tuple(values[key])
-        return UserSplit(**values)
+        return _checked(UserSplit(**values), network, name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
             f"{path} cannot be read ({error}); delete the split and import it again."
         ) from error
+
+
+def _checked(about: UserSplit, network: str, name: str) -> UserSplit:
+    """The description, if it is this split's and its numbers can be."""
+    if (about.network, about.name) != (network, name):
+        raise ValueError("it is of another split")
+    counts = about.part_samples
+    if not all(type(n) is int and n >= 0 for n in counts) or sum(counts) != about.samples:
+        raise ValueError("its numbers of images do not match")
+    if not 1 <= about.size <= _MOST_SIDE or about.channels not in (1, 3):
+        raise ValueError("its images have no usable size")
+    return about
 
 
 def keep(draft: Path, about: UserSplit) -> None:
@@ -198,7 +217,33 @@ def keep(draft: Path, about: UserSplit) -> None:
         left.unlink()
     with replacing(draft / _CARD) as path:
         path.write_text(tomli_w.dumps({"format": FORMAT} | asdict(about)), encoding="utf-8")
-    draft.replace(path_of(about.network, about.name))
+    place = path_of(about.network, about.name)
+    if not (place / _CARD).exists():  # what is left of a split that was deleted
+        shutil.rmtree(place, ignore_errors=True)
+    draft.replace(place)
+
+
+@contextmanager
+def recording(network: str, name: str) -> Iterator[None]:
+    """Held while a split is made, so that no other process makes one of the same name.
+
+    Raises:
+        SourceError: another one does.
+        OSError: the folder cannot be written.
+    """
+    locks = folder() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(locks / f"{network}.{name}.lock", timeout=0):
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows removes no file that is open
+                    (locks / f"{network}.{name}.lock").unlink()
+    except Timeout:
+        raise SourceError(
+            f"{name} is being recorded at this moment by another process; wait until it is there."
+        ) from None
 
 
 def delete(network: str, name: str) -> None:

@@ -6,14 +6,13 @@ as the name.
 """
 
 import math
-import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hybrid.errors import ProfileError, UnknownNameError
+from hybrid.files import read_toml
 
 __all__ = [
     "DEFAULT_LINK",
@@ -33,6 +32,7 @@ FORMAT = 1
 FOLDER = Path(__file__).parent
 BASES = ("read", "computed", "assumed")
 TEXTS = ("name", "title", "source", "note")
+MOST = 1e18  # of any number; products of several are still finite
 RATES = ("edge_macs_per_second", "cloud_macs_per_second", "uplink_mbit_per_s")
 
 
@@ -183,10 +183,10 @@ def _path(folder: str, kind: str, name: str | Path, known: list[str]) -> Path:
 
 def _load(kind: type[Kind], path: Path) -> Kind:
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = read_toml(path)
     except FileNotFoundError:
         raise ProfileError(f"There is no file {path}; give the path of a TOML profile.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ProfileError(f"{path} cannot be read as TOML: {error}.") from None
     return kind(**_checked(kind, given, path))
 
@@ -219,18 +219,31 @@ def _value(key: str, value: Any, path: Path) -> Any:
         return value if key == "basis" else str(value)
     if not key.endswith("_at_bits"):
         return _number(key, value, path)
-    if not isinstance(value, dict) or not value or not all(w.isdecimal() for w in value):
+    if not isinstance(value, dict) or not value or not all(map(_is_width, value)):
         raise ProfileError(f"{path}: {key} must be a table from bit widths to numbers.")
     return {int(width): _number(f"{key}.{width}", v, path) for width, v in value.items()}
 
 
+def _is_width(word: str) -> bool:
+    return word.isdecimal() and len(word) <= 3
+
+
 def _number(key: str, value: Any, path: Path) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= sys.float_info.max:
-        raise ProfileError(f"{path}: {key} is {repr(value)[:40]}; give a number that is 0 or more.")
-    if value == 0 and key.startswith(RATES):
-        raise ProfileError(f"{path}: {key} is 0; a rate must be more than that.")
+    if not is_number or not 0 <= value <= MOST:
+        raise ProfileError(
+            f"{path}: {key} is {_shown(value)}; give a number of 0 or more, at most {MOST:g}."
+        )
+    if value < 1 / MOST and key.startswith(RATES):
+        raise ProfileError(f"{path}: {key} is {value:g}; a rate must be more than that.")
     return float(value)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:40]
+    except ValueError:  # a hexadecimal number of more digits than Python writes out
+        return "a number of thousands of digits"
 
 
 def _check_basis(checked: dict[str, Any], path: Path) -> None:

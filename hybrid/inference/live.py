@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid import data, policy, zoo
+from hybrid import policy, zoo
 from hybrid.data import Dataset
 from hybrid.data.preprocess import normalise
 from hybrid.energy import ExitCosts, Layer
@@ -169,7 +169,7 @@ def load(request: LiveRequest) -> tuple["Network", Dataset]:
     """
     card = zoo.card(request.network)
     variant = card.variants[request.variant]
-    images = data.load(card.dataset, request.split, size=card.size, channels=card.channels)
+    images = zoo.images(request.network, request.split)
     network = zoo.load_variant(request.network, variant)
     return network, images
 

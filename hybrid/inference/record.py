@@ -12,7 +12,7 @@ from hybrid.data import Dataset, user_splits
 from hybrid.data.preprocess import normalise
 from hybrid.data.split_parts import Part
 from hybrid.data.user_splits import UserSplit
-from hybrid.errors import TraceError
+from hybrid.errors import SourceError, TraceError
 from hybrid.files import load_arrays, save_arrays
 from hybrid.models import Network
 from hybrid.traces import confidence, trace
@@ -85,8 +85,14 @@ def record_user_split(
             split=about.name,
             weights_sha256=weights_sha256,
         )
-        trace.save(recorded, out or path)
-    except OSError as error:
+        trace.save(recorded, out or path, make_folder=out is not None)
+    except (OSError, SourceError) as error:
+        if about.name not in user_splits.names(about.network):
+            raise TraceError(
+                f"{about.name} was deleted while it was recorded, so nothing was saved."
+            ) from error
+        if isinstance(error, SourceError):
+            raise
         raise TraceError(
             f"The trace cannot be written to {out or path} ({error.strerror}); free some space or "
             "make it writable. The parts recorded so far are kept, and the next recording "
@@ -129,7 +135,10 @@ def _logits_in_parts(
             logits = exit_logits(
                 network, _dataset(about, part), progress=_moved(progress, done, about)
             )
-            save_arrays(path, **{f"arr_{i}": rows for i, rows in enumerate(logits)})
+            folder.mkdir(exist_ok=True)  # not its parent: the split may have been deleted
+            save_arrays(
+                path, make_folder=False, **{f"arr_{i}": rows for i, rows in enumerate(logits)}
+            )
         done += len(part.labels)
         if progress is not None:
             progress(done, about.samples)

@@ -13,12 +13,13 @@ from torch.nn import functional
 
 from hybrid.errors import ModelError, NetworkError
 from hybrid.models.blocks import PooledHead
-from hybrid.models.cutting import Cut, Piece, cuts, find_cut, pieces, worthwhile
+from hybrid.models.cutting import Cut, cuts, find_cut, pieces, quantizable, worthwhile
 from hybrid.models.network import Network
+from hybrid.models.pieces import Piece
 from hybrid.models.spec import Reference, Spec
 from hybrid.models.tracing import Outline, trace
 from hybrid.models.user_models import is_reference, load_model
-from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
+from hybrid.quant.layers import ActivationQuantizer, QuantConv2d, quantized_copy
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.quant.quantizers import fit_range
 
@@ -37,8 +38,8 @@ def build(spec: Spec) -> Network:
 def seen_shape(spec: Spec) -> tuple[int, int, int]:
     """Shape of the images that a user's model sees: (channels, height, width)."""
     reference = _reference(spec)
-    size = reference.size or spec.size
-    return reference.channels or spec.channels, size, size
+    height = reference.size or spec.size
+    return reference.channels or spec.channels, height, reference.width or height
 
 
 def stage_cuts(
@@ -65,11 +66,8 @@ def stage_cuts(
             f"The exit after {asked[-1].name} comes after the cut at {last.name}; move the cut or "
             "leave that exit out."
         )
-    if last.edge.layers < 2:
-        raise ModelError(
-            f"The cut after {last.name} leaves only the first layer to the edge, which stays at "
-            "full precision; cut later."
-        )
+    if last.exit_only:
+        raise ModelError(f"The cut after {last.name} {last.exit_only}")
     before, after = _stem(found, asked[0]), _outermost(found, last)
     for one, other in pairwise(asked):
         if one.edge.layers == other.edge.layers:
@@ -96,8 +94,9 @@ class Adapted(Network):
             at = _at(outline, reference)
             parts = pieces(outline, at)
         bits = spec.stage_bits(len(parts))
+        quantized = quantizable(outline)
         for part, width in zip(parts, bits, strict=True):
-            _quantize(part, width)
+            _quantize(part, quantized, width)
         first = [Prepare(reference, seen_shape(spec))] if _prepares(spec) else []
         self.stages = nn.ModuleList([nn.Sequential(*first, parts[0]), *parts[1:]])
         self.stage_names = (*reference.stages, _last_name(outline))
@@ -114,14 +113,15 @@ class Adapted(Network):
         self.register_buffer("uplink_shift", torch.zeros(()) if narrow else None)
 
     @torch.no_grad()
-    def take(self, model: nn.Module) -> None:
-        """Copy a model's weights into the stages and set the filters' steps from them."""
-        theirs = model.state_dict()
-        for module in self.stages.modules():
-            if isinstance(module, Piece):
-                mine = module.graph.state_dict()
-                shared = {name: theirs[name] for name in mine if name in theirs}
-                module.graph.load_state_dict(shared, strict=False)
+    def take(self, outline: Outline) -> None:
+        """Copy the weights of a traced model into the stages and set the k-bit weights' steps."""
+        mine = [module for module in self.stages.modules() if isinstance(module, Piece)]
+        theirs = pieces(outline, _at(outline, _reference(self.spec)))
+        for piece, other in zip(mine, theirs, strict=True):
+            state = piece.graph.state_dict()  # a linear layer's weights have two more axes here
+            taken = other.graph.state_dict().items()
+            same = {name: value.reshape(state[name].shape) for name, value in taken}
+            piece.graph.load_state_dict(same, strict=False)
         for module in self.stages.modules():
             if isinstance(module, QuantConv2d):
                 module.fit_weight_step()
@@ -171,7 +171,12 @@ def _reference(spec: Spec) -> Reference:
 
 def _outline(spec: Spec) -> Outline:
     model = load_model(spec.architecture, classes=spec.classes)
-    outline = trace(model, shape=seen_shape(spec), reference=spec.architecture)
+    outline = trace(
+        model,
+        shape=seen_shape(spec),
+        reference=spec.architecture,
+        output=_reference(spec).output,
+    )
     if outline.classes != spec.classes:
         raise ModelError(
             f"{spec.architecture} returns {outline.classes} logits per image, but there are "
@@ -227,12 +232,12 @@ def _last_name(outline: Outline) -> str:
     return "last"
 
 
-def _quantize(part: Piece, bits: int) -> None:
-    """Give every plain convolution of a piece k-bit weights and inputs."""
+def _quantize(part: Piece, narrow: set[str], bits: int) -> None:
+    """Give the layers of a piece whose names are in `narrow` k-bit weights and inputs."""
     if bits == FULL_PRECISION:
         return
-    for name, module in list(part.graph.named_modules()):
-        if isinstance(module, nn.Conv2d) and QuantConv2d.can_be(module):
+    for name, module in part.layers().items():
+        made = quantized_copy(module, bits=bits) if name in narrow else None
+        if made is not None:
             parent, _, child = name.rpartition(".")
-            made = QuantConv2d.of(module, bits=bits)
             setattr(part.graph.get_submodule(parent), child, made)

@@ -1,8 +1,9 @@
 """The layers of a network, counted by running one sample through it, not read from tables.
 
 Any subclass of a convolution or linear layer is counted. Its bit widths are its attributes
-`weight_bits` and `activation_bits`, or 32. Norms, activations, pooling and biases have no
-multiply-accumulates and are left out.
+`weight_bits` and `activation_bits`, or 32. In a user's model, attention, transposed convolutions
+and products of matrices are counted too, as they were measured when it was traced. Norms,
+activations, pooling and biases have no multiply-accumulates and are left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from hybrid.energy import Layer
 from hybrid.models import Network
+from hybrid.models.pieces import OtherWork, Piece
+from hybrid.quant.layers import QuantLinear
 
 __all__ = ["census"]
 
@@ -41,7 +44,12 @@ def census(network: Network) -> list[Layer]:
     places = dict(_places(network))
     layers: list[Layer] = []
     handles = [
-        module.register_forward_hook(_counter(place, layers)) for module, place in places.items()
+        module.register_forward_hook(
+            _other_counter(module, place, layers)
+            if isinstance(module, Piece)
+            else _counter(place, layers)
+        )
+        for module, place in places.items()
     ]
     try:
         with _evaluating(network), torch.inference_mode():
@@ -66,8 +74,13 @@ def _places(network: Network) -> Iterator[tuple[nn.Module, _Place]]:
 
 
 def _counted(part: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+    """Layers by name, and the pieces of a user's model, which know what else they compute."""
+    inner: set[nn.Module] = set()  # layers inside of others, such as attention, count with these
     for name, module in part.named_modules(prefix=prefix):
-        if isinstance(module, COUNTED):
+        if isinstance(module, Piece):
+            inner = set(module.modules()) - {module, *module.layers().values()}
+            yield name, module
+        elif isinstance(module, COUNTED) and module not in inner:
             yield name, module
 
 
@@ -80,6 +93,32 @@ def _counter(
     return count
 
 
+def _other_counter(piece: Piece, place: _Place, layers: list[Layer]) -> Callable[..., None]:
+    def count(*_: object) -> None:
+        layers.extend(_other_layer(place, work) for work in piece.other_work)
+
+    return count
+
+
+def _other_layer(place: _Place, work: OtherWork) -> Layer:
+    return Layer(
+        name=f"{place.name}.{work.name}",
+        stage=place.stage,
+        segment=place.segment,
+        exit=place.exit,
+        kind=work.kind,
+        macs=work.macs,
+        fan_in=work.fan_in,
+        weight_bits=32,
+        activation_bits=32,
+        weights=work.weights,
+        inputs=work.inputs,
+        outputs=work.outputs,
+        output_shape=(work.outputs,),
+        packed_bytes=4 * work.weights,
+    )
+
+
 def _layer(place: _Place, module: Counted, given: Tensor, output: Tensor) -> Layer:
     weight = module.weight  # (out, in / groups, …kernel)
     fan_in = weight[0].numel()
@@ -89,7 +128,7 @@ def _layer(place: _Place, module: Counted, given: Tensor, output: Tensor) -> Lay
         stage=place.stage,
         segment=place.segment,
         exit=place.exit,
-        kind="linear" if isinstance(module, nn.Linear) else "conv",
+        kind="linear" if isinstance(module, nn.Linear | QuantLinear) else "conv",
         macs=output.numel() * fan_in,
         fan_in=fan_in,
         weight_bits=weight_bits,

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hybrid.errors import HybridError, WeightsError
 from hybrid.files import replacing, sha256_of
-from hybrid.models import Network, Spec, build
+from hybrid.models import Network, Spec, build, user_models
 from hybrid.models.network import quantized_layers
 from hybrid.quant.layers import QuantConv2d
 from hybrid.quant.packing import pack, packed_bytes, unpack
@@ -73,11 +73,14 @@ def save_network(network: Network, path: Path, *, base: Path | None = None) -> s
     return sha256_of(path)
 
 
-def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
+def load_network(
+    path: Path, *, expect_sha256: str | None = None, module_folder: str = ""
+) -> Network:
     """Read a network that `save_network` wrote, ready for inference.
 
     Args:
         expect_sha256: of the file, according to the card.
+        module_folder: where the module of a user's model is, if Python does not find it.
 
     Raises:
         WeightsError: no such file, a damaged or foreign one, or not safetensors; or its base is
@@ -92,7 +95,8 @@ def load_network(path: Path, *, expect_sha256: str | None = None) -> Network:
     base = _base_tensors(about, path)
     try:
         spec = Spec.from_dict(json.loads(about["spec"]))
-        with torch.device("meta"):  # never allocate what a damaged header asks for
+        # meta: never allocate what a damaged header asks for
+        with torch.device("meta"), user_models.module_folder(module_folder):
             network = build(spec)
         tensors = load_tensors(data)
         if base is not None:

@@ -7,22 +7,28 @@ if a skip connection spans it, several are sent.
 
 import difflib
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
-from math import gcd, prod
+from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from hybrid.errors import ModelError
+from hybrid.models.pieces import MOST_COLUMNS, Piece, crossing, in_pieces, state_shape
 from hybrid.models.tracing import Outline
-from hybrid.quant.layers import QuantConv2d
+from hybrid.quant.layers import can_be_quantized
 from hybrid.quant.payload import payload_bytes
 
-__all__ = ["Cut", "Piece", "SegmentCost", "cuts", "find_cut", "pieces", "worthwhile"]
-
-_MOST_COLUMNS = 65_535  # of a payload's header
+__all__ = [
+    "Cut",
+    "SegmentCost",
+    "check_any",
+    "cuts",
+    "find_cut",
+    "pieces",
+    "quantizable",
+    "worthwhile",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +37,11 @@ class SegmentCost:
 
     Args:
         macs: multiply-accumulates.
-        layers: convolutions and linear layers that run.
-        filters: numbers in the weights of convolutions that have k bits on the edge.
+        layers: steps that run with multiply-accumulates: convolutions, linear layers, attention.
+        filters: numbers in the weights of layers that have k bits on the edge.
         other_weights: all other parameters and statistics, which stay at 32 bits, including the
-            first layer, linear layers and convolutions that cannot be quantized.
-        activations: the most numbers that one k-bit convolution holds, inputs and outputs.
+            first layer, the last, and those that cannot be quantized.
+        activations: the most numbers that one k-bit layer holds, inputs and outputs.
         other_activations: the same for the other layers, whose numbers stay at 32 bits.
     """
 
@@ -51,7 +57,7 @@ class SegmentCost:
         return -(-self.filters * bits // 8) + 4 * self.other_weights
 
     def activation_bytes(self, bits: int = 32) -> int:
-        """Memory of the layer that holds the most, k-bit convolutions' numbers at `bits`."""
+        """Memory of the layer that holds the most, k-bit layers' numbers at `bits`."""
         return max(-(-self.activations * bits // 8), 4 * self.other_activations)
 
 
@@ -83,6 +89,13 @@ class Cut:
         return not self.refused and len(self.shapes) == 1
 
     @property
+    def exit_only(self) -> str:
+        """Why an exit can be here, but not the end of the edge; empty if that can be too."""
+        if self.refused or self.edge.layers > 1:
+            return ""
+        return "leaves only the first layer to the edge, which stays at full precision; cut later."
+
+    @property
     def state_shape(self) -> tuple[int, ...]:
         """Shape that is sent for one image: the tensor's, or all of them in rows of one length."""
         return state_shape(self.shapes)
@@ -96,12 +109,13 @@ class Cut:
         about = {"name": self.name, "also": list(self.also), "clean": self.clean}
         if self.refused:
             return about | {"refused": self.refused}
-        crossing = [
+        sent = [
             {"tensor": name, "shape": list(shape)}
             for name, shape in zip(self.crossing, self.shapes, strict=True)
         ]
         return about | {
-            "crossing": crossing,
+            "crossing": sent,
+            "exit_only": self.exit_only,
             "wire_bytes": {"32": self.wire_bytes(), str(bits): self.wire_bytes(bits)},
             "edge": _side_dict(self.edge, {32, bits}),
             "cloud": _side_dict(self.cloud, {32}),
@@ -130,6 +144,18 @@ def cuts(outline: Outline) -> list[Cut]:
         if edge.layers and cloud.layers:
             found.append(_cut(outline, position, names, edge, cloud))
     return found
+
+
+def check_any(found: Sequence[Cut], *, reference: str) -> None:
+    """Refuse a model that cannot be cut anywhere.
+
+    Raises:
+        ModelError: with the reason at the first place.
+    """
+    if not any(not cut.refused and not cut.exit_only for cut in found):
+        reasons = [f"after {cut.name}, {cut.refused or cut.exit_only}" for cut in found]
+        why = reasons[0] if reasons else "it has fewer than two layers that end in a module."
+        raise ModelError(f"{reference} cannot be cut: {why}")
 
 
 def worthwhile(found: Sequence[Cut]) -> list[Cut]:
@@ -176,64 +202,23 @@ def find_cut(found: Sequence[Cut], name: str, *, reference: str, clean: bool = F
     return cut
 
 
-def pieces(outline: Outline, at: Sequence[Cut]) -> list["Piece"]:
+def pieces(outline: Outline, at: Sequence[Cut]) -> list[Piece]:
     """The model in pieces, one more than cuts; their layers are copies of the model's."""
-    whole = (outline.shape,)
-    starts = [-1, *(cut.position for cut in at)]
-    ends = [*(cut.position for cut in at), len(outline.nodes) - 2]
-    shapes = [whole, *(cut.shapes for cut in at), ((outline.classes,),)]
-    return [
-        Piece(_graph(outline, start, end), given=shapes[i], gives=shapes[i + 1])
-        for i, (start, end) in enumerate(zip(starts, ends, strict=True))
-    ]
+    return in_pieces(outline, [(cut.position, cut.shapes) for cut in at])
 
 
-def state_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape of several tensors sent as one: rows of the longest length that divides all.
-
-    >>> state_shape([(64, 56, 56)]), state_shape([(4, 6, 6), (8, 3, 3)])
-    ((64, 56, 56), (3, 72))
-    """
-    if len(shapes) == 1:
-        return shapes[0]
-    common = gcd(*(prod(shape) for shape in shapes))
-    rows = next(n for n in range(-(-common // _MOST_COLUMNS), common + 1) if common % n == 0)
-    return rows * sum(prod(shape) // common for shape in shapes), common // rows
-
-
-class Piece(nn.Module):
-    """A run of a model's nodes: the tensors at its beginning to the tensors at its end.
-
-    Args:
-        given, gives: their shapes, for one image; several are one tensor of `state_shape`.
-    """
-
-    def __init__(
-        self,
-        graph: fx.GraphModule,
-        *,
-        given: Sequence[tuple[int, ...]],
-        gives: Sequence[tuple[int, ...]],
-    ) -> None:
-        super().__init__()
-        self.graph = graph
-        self.given, self.gives = tuple(given), tuple(gives)
-
-    def forward(self, state: Tensor) -> Tensor:
-        """(n, …) to (n, …)."""
-        if len(self.given) == 1:
-            results = self.graph(state)
-        else:
-            parts = torch.split(state.flatten(1), [prod(shape) for shape in self.given], dim=1)
-            results = self.graph(
-                # contiguous, as computed: strides decide the order of sums
-                *(p.reshape(-1, *s).contiguous() for p, s in zip(parts, self.given, strict=True))
-            )
-        if len(self.gives) == 1:
-            alone: Tensor = results[0]
-            return alone
-        flat = torch.cat([result.flatten(1) for result in results], dim=1)
-        return flat.reshape(len(flat), *state_shape(self.gives))
+def quantizable(outline: Outline) -> set[str]:
+    """The layers with k bits on the edge: all that can be quantized, but for the first and last."""
+    calls = [node for node in outline.nodes if outline.seen[node].macs]
+    ends = {str(calls[0].target), str(calls[-1].target)} if calls else set()
+    modules = dict(outline.graph.named_modules())
+    return {
+        str(node.target)
+        for node in calls
+        if node.op == "call_module"
+        and str(node.target) not in ends
+        and can_be_quantized(modules[str(node.target)])
+    }
 
 
 def _ends(outline: Outline) -> dict[int, list[str]]:
@@ -253,56 +238,38 @@ def _ends(outline: Outline) -> dict[int, list[str]]:
 def _cut(
     outline: Outline, position: int, names: list[str], edge: SegmentCost, cloud: SegmentCost
 ) -> Cut:
-    crossing = _crossing(outline, position)
-    shapes = [outline.seen[node].shape for node in crossing]
+    sent = crossing(outline, position)
+    shapes = [outline.seen[node].shape for node in sent]
     known = tuple(shape for shape in shapes if shape is not None)
     return Cut(
         name=names[0],
         also=tuple(names[1:]),
         position=position,
-        crossing=tuple(node.name for node in crossing),
+        crossing=tuple(node.name for node in sent),
         shapes=known,
-        refused=_why_not(outline, crossing, shapes),
+        refused=_why_not(outline, sent, shapes),
         edge=edge,
         cloud=cloud,
     )
 
 
-def _crossing(outline: Outline, position: int) -> list[fx.Node]:
-    """The nodes up to `position` whose values are needed later and depend on the image."""
-    after = set(outline.nodes[position + 1 :])
-    return [
-        node
-        for node in outline.nodes[: position + 1]
-        if not outline.seen[node].fixed and any(user in after for user in node.users)
-    ]
-
-
 def _why_not(
-    outline: Outline, crossing: Sequence[fx.Node], shapes: Sequence[tuple[int, ...] | None]
+    outline: Outline, sent: Sequence[fx.Node], shapes: Sequence[tuple[int, ...] | None]
 ) -> str:
-    for node, shape in zip(crossing, shapes, strict=True):
+    for node, shape in zip(sent, shapes, strict=True):
         if shape is None:
-            return _not_sent(node.name, outline.seen[node].what)
-        if max(shape) > _MOST_COLUMNS or not prod(shape):
+            what = outline.seen[node].what
+            return f"{node.name}, {what}, would be sent, but only tensors with a row per image can."
+        if max(shape) > MOST_COLUMNS or not prod(shape):
             return f"{node.name} would be sent, but its shape {shape} does not fit into a payload."
     return ""
-
-
-def _not_sent(name: str, what: str) -> str:
-    if what == "an int":
-        return (
-            f"the batch size ({name}, x.size(0) say) is read before the cut and used after it; "
-            "write x.flatten(1) instead of x.view(x.size(0), -1)."
-        )
-    return f"{name}, {what}, would be sent, but only tensors with a row per image can be."
 
 
 def _sides(outline: Outline, order: Iterable[int]) -> dict[int, SegmentCost]:
     """Position → the cost of all nodes up to it, in this order, itself included."""
     seen_modules: set[nn.Module] = set()
     found: dict[int, SegmentCost] = {}
-    quantized = _quantized(outline)
+    quantized = quantizable(outline)
     side = SegmentCost(
         macs=0, layers=0, filters=0, other_weights=0, activations=0, other_activations=0
     )
@@ -310,7 +277,8 @@ def _sides(outline: Outline, order: Iterable[int]) -> dict[int, SegmentCost]:
         node = outline.nodes[position]
         filters, others = _weights_of(outline, node, seen_modules, quantized)
         if (seen := outline.seen.get(node)) is not None:
-            held = (seen.held, 0) if str(node.target) in quantized else (0, seen.held)
+            numbers = seen.inputs + seen.outputs
+            held = (numbers, 0) if str(node.target) in quantized else (0, numbers)
             side = SegmentCost(
                 macs=side.macs + seen.macs,
                 layers=side.layers + bool(seen.macs),
@@ -321,20 +289,6 @@ def _sides(outline: Outline, order: Iterable[int]) -> dict[int, SegmentCost]:
             )
         found[position] = side
     return found
-
-
-def _quantized(outline: Outline) -> set[str]:
-    """The layers with k bits on the edge: convolutions that can be quantized, except the first."""
-    calls = [node for node in outline.nodes if outline.seen[node].macs]
-    first = str(calls[0].target) if calls else ""
-    modules = dict(outline.graph.named_modules())
-    return {
-        str(node.target)
-        for node in calls
-        if node.op == "call_module"
-        and str(node.target) != first
-        and QuantConv2d.can_be(modules[str(node.target)])
-    }
 
 
 def _weights_of(
@@ -361,35 +315,3 @@ def _attribute(graph: fx.GraphModule, target: str) -> object:
     for name in target.split("."):
         value = getattr(value, name)
     return value
-
-
-def _graph(outline: Outline, start: int, end: int) -> fx.GraphModule:
-    """The nodes after `start` up to `end` as a graph of the tensors sent in and out."""
-    made = fx.Graph()
-    known: dict[fx.Node, fx.Node] = {}
-    image = [node for node in outline.nodes if node.op == "placeholder"]
-    given = image if start < 0 else _crossing(outline, start)
-    for node in given:
-        known[node] = made.placeholder(node.name)
-
-    def copied(node: fx.Node) -> fx.Node:
-        if node not in known:  # both sides compute what does not depend on the image
-            known[node] = made.node_copy(node, copied)
-        return known[node]
-
-    for node in outline.nodes[start + 1 : end + 1]:
-        if node not in known and not outline.seen[node].fixed:
-            copied(node)
-    last = end == len(outline.nodes) - 2
-    gives = outline.nodes[-1].all_input_nodes if last else _crossing(outline, end)
-    made.output(tuple(copied(node) for node in gives))
-    return _own_copy(fx.GraphModule(outline.graph, made))
-
-
-def _own_copy(graph: fx.GraphModule) -> fx.GraphModule:
-    """A copy with its own layers, none of which changes its input in place."""
-    graph = deepcopy(graph)
-    for module in graph.modules():
-        if getattr(module, "inplace", False):
-            module.__dict__["inplace"] = False  # set past the checks of an unknown class
-    return graph

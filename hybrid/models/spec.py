@@ -15,6 +15,8 @@ class Reference:
     Args:
         stages: the module that ends each stage but the last.
         size, channels: of the images it sees, if they differ from the data set's; else 0.
+        width: of these images, if it differs from their height, which is `size`; else 0.
+        output: name of the logits in what it returns; empty for the first tensor.
         scale, shift: factor and then summand for the data set's normalised pixels, one per
             channel; empty if the model takes them unchanged.
     """
@@ -24,6 +26,8 @@ class Reference:
     channels: int = 0
     scale: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
+    width: int = 0
+    output: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a scale without a shift."""

@@ -1,4 +1,4 @@
-"""Trace a model to a graph and measure every node.
+"""Trace a model to a graph in canonical form and measure every node.
 
     model = load_model("torchvision.models:resnet18", classes=10)
     outline = trace(model, shape=(3, 224, 224), reference="torchvision.models:resnet18")
@@ -10,21 +10,31 @@ every node knows the module that called it.
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid.errors import ModelError
-from hybrid.models.user_models import ANYTHING, in_words, shape_in_words, users_code
+from hybrid.models.canonical import LAYERS, base_of, canonical, owners_of
+from hybrid.models.user_models import (
+    ANYTHING,
+    answer_of,
+    chosen,
+    in_words,
+    leaves,
+    shape_in_words,
+    users_code,
+)
 
 __all__ = ["LAYERS", "NodeOutput", "Outline", "trace"]
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
-_WHOLE = (*LAYERS, nn.BatchNorm2d)  # not traced into, subclasses included
+_WHOLE = (nn.BatchNorm2d,)  # not traced into, subclasses included
 SAMPLES = 2  # in the measured batch: 1 would hide a first axis that is not the batch
 
 
@@ -36,15 +46,19 @@ class NodeOutput:
         shape: without the batch axis; None if it is not a float tensor with the batch first.
         what: in words, for when `shape` is None.
         macs: multiply-accumulates.
-        held: numbers that a layer holds, inputs and outputs; 0 for other nodes.
-        fixed: it does not depend on the image, so either side of a cut can compute it.
+        inputs, outputs: numbers that a node with multiply-accumulates reads and gives.
+        fixed: it does not depend on the image but at most on the number of images, so either side
+            of a cut can compute it.
+        sizes: of an int or a tuple of ints, each as (a, b) for a · images + b; else None.
     """
 
     shape: tuple[int, ...] | None
     what: str
     macs: int
-    held: int
+    inputs: int
+    outputs: int
     fixed: bool
+    sizes: tuple[int, int] | tuple[tuple[int, int], ...] | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,42 +82,93 @@ class Outline:
     classes: int
     by: str
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per image."""
+        return sum(seen.macs for seen in self.seen.values())
 
-def trace(model: nn.Module, *, shape: tuple[int, int, int], reference: str) -> Outline:
+
+def trace(
+    model: nn.Module, *, shape: tuple[int, int, int], reference: str, output: str = ""
+) -> Outline:
     """The model as a measured graph.
 
     Args:
         shape: of an image, (channels, height, width).
         reference: the model's name in errors.
+        output: name of the logits in a dict, or their number in a tuple; by default the first
+            tensor.
 
     Raises:
-        ModelError: a forward that raises, takes more than an image, returns anything but
-            (n, classes), or that neither torch.fx nor torch.export can follow.
+        ModelError: a forward that raises, takes more than an image, does not return (n, classes),
+            that neither torch.fx nor torch.export can follow, or that answers differently there.
     """
     model.eval()
     images = torch.zeros((SAMPLES, *shape))
     with users_code(f"{reference} on images of {shape_in_words(shape)}"), torch.no_grad():
-        answer = model(images)
+        returned = model(images)
+    answer = answer_of(returned, output, reference=reference)
     if not isinstance(answer, Tensor) or answer.ndim != 2 or len(answer) != SAMPLES:
         raise ModelError(
             f"{reference} returns {_what(answer)} for {SAMPLES} images; it must return one tensor "
-            "of shape (images, classes)."
+            "of shape (images, classes), or name it with --output."
         )
-    try:
-        graph, by = _by_fx(model), "torch.fx"
-    except ANYTHING as error:
-        graph, by = _by_export(model, images, reference, error), "torch.export"
+    graph, by = _followed(model, images, reference)
+    with users_code(reference):
+        _keep_only(graph, chosen(returned, output))
+        graph = canonical(graph, images)
+    _check_same(model, graph, images, output, reference)
     nodes = tuple(graph.graph.nodes)
     return Outline(
         reference=reference,
         graph=graph,
         nodes=nodes,
-        owners=tuple(_owners(node) for node in nodes),
+        owners=tuple(owners_of(node) for node in nodes),
         seen=_measured(graph, images, reference),
         shape=shape,
         classes=answer.shape[1],
         by=by,
     )
+
+
+def _followed(model: nn.Module, images: Tensor, reference: str) -> tuple[fx.GraphModule, str]:
+    """The model's graph, and what made it; layers of a library's class are entered if possible."""
+    try:
+        return _by_fx(model), "torch.fx"
+    except ANYTHING as error:
+        why = error
+    try:
+        return _by_export(model, images, reference, why), "torch.export"
+    except ModelError:
+        try:
+            return _by_fx(model, whole=(*_WHOLE, *LAYERS)), "torch.fx"
+        except ANYTHING:
+            pass
+        raise
+
+
+def _keep_only(graph: fx.GraphModule, number: int) -> None:
+    """Let a graph give one of its outputs alone."""
+    for node in graph.graph.find_nodes(op="output"):
+        node.args = (leaves(node.args[0])[number],)
+
+
+@torch.no_grad()
+def _check_same(
+    model: nn.Module, graph: fx.GraphModule, images: Tensor, output: str, reference: str
+) -> None:
+    """Refuse a model whose graph answers differently, or that draws its answers at random."""
+    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)) - 0.5
+    with users_code(reference):
+        theirs = answer_of(model(noise), output, reference=reference)
+        ours = graph(noise)
+    if theirs.isfinite().all() and not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-4):
+        raise ModelError(
+            f"{reference} answers differently once it is traced, by up to "
+            f"{float((theirs - ours).abs().max()):.3g}: it draws numbers at random, keeps state "
+            "outside its weights, or changes a tensor in place that it reads again; write "
+            "x = x + y instead of x += y and inplace=False there."
+        )
 
 
 def _what(value: Any) -> str:
@@ -113,7 +178,7 @@ def _what(value: Any) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
-def _by_fx(model: nn.Module) -> fx.GraphModule:
+def _by_fx(model: nn.Module, *, whole: tuple[type[nn.Module], ...] = _WHOLE) -> fx.GraphModule:
     """Trace the model by torch.fx, with every argument except the image at its default."""
     parameters = list(inspect.signature(model.forward).parameters.values())[1:]
     fixed = {
@@ -122,7 +187,7 @@ def _by_fx(model: nn.Module) -> fx.GraphModule:
         if p.default is not p.empty and p.kind is not p.VAR_KEYWORD
     }
     with _TRACING:
-        traced = _Tracer().trace(model, concrete_args=fixed or None)
+        traced = _Tracer(whole).trace(model, concrete_args=fixed or None)
     if fixed:
         _drop_arguments(traced)
     plain = fx.Graph()
@@ -139,13 +204,16 @@ class _Tracer(fx.Tracer):
     Calls in other threads, such as a page's network, run as usual.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: tuple[type[nn.Module], ...]) -> None:
         super().__init__()
         self._thread = threading.get_ident()
+        self._whole = whole
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Keep layers and norms of a library's or user's class as modules, like torch's own."""
-        return isinstance(m, _WHOLE) or super().is_leaf_module(m, module_qualified_name)
+        """Keep torch's layers, whatever computes their weights, and a library's norms."""
+        if isinstance(m, self._whole) or base_of(m) is not None:
+            return True
+        return super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self,
@@ -187,125 +255,110 @@ def _by_export(
             f"{reference} cannot be followed by torch.fx ({in_words(why)}) nor by torch.export "
             f"({in_words(error)}); write its forward without branches on the data."
         ) from error
-    for node in list(graph.graph.nodes):
-        if node.target in _LIFTED and node.args[1].op == "get_attr":
-            _lift(graph, node)
     graph.graph.eliminate_dead_code()
     for node in graph.graph.find_nodes(op="get_attr"):
         min(node.users).prepend(node)  # next to its first user, so that a cut keeps them together
     plain = fx.Graph()
     plain.output(plain.graph_copy(graph.graph, {}))
-    result = fx.GraphModule(graph, plain)
-    for node in result.graph.find_nodes(op="output"):
-        if isinstance(node.args[0], list | tuple) and len(node.args[0]) == 1:
-            node.args = (node.args[0][0],)
-    result.recompile()
-    return result
-
-
-def _lift(graph: fx.GraphModule, node: fx.Node) -> None:
-    """Replace a function that is given a convolution's weights by a module."""
-    weight_name = str(node.args[1].target)  # type: ignore[union-attr]
-    place = weight_name.rpartition(".")[0]
-    if not place or not weight_name.endswith(".weight"):
-        return
-    holder = graph.get_submodule(place)
-    module = _LIFTED[node.target](node, holder)
-    parent, _, name = place.rpartition(".")
-    if not isinstance(holder, LAYERS):
-        setattr(graph.get_submodule(parent), name, module)
-    with graph.graph.inserting_before(node):
-        call = graph.graph.call_module(place, (node.args[0],))
-    call.meta = dict(node.meta)
-    node.replace_all_uses_with(call)
-    graph.graph.erase_node(node)
-
-
-def _conv(node: fx.Node, holder: nn.Module) -> nn.Module:
-    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    given: dict[str, Any] = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    weight: Any = holder.weight
-    groups = given.get("groups", 1)
-    conv = nn.Conv2d(
-        weight.shape[1] * groups,
-        weight.shape[0],
-        tuple(weight.shape[2:]),
-        stride=tuple(given.get("stride", (1, 1))),
-        padding=tuple(given.get("padding", (0, 0))),
-        dilation=tuple(given.get("dilation", (1, 1))),
-        groups=groups,
-        bias=given.get("bias") is not None,
-    )
-    return _with_weights(conv, holder)
-
-
-def _linear(node: fx.Node, holder: nn.Module) -> nn.Module:
-    weight: Any = holder.weight
-    bias = node.args[2] if len(node.args) > 2 else node.kwargs.get("bias")
-    return _with_weights(nn.Linear(weight.shape[1], weight.shape[0], bias is not None), holder)
-
-
-def _with_weights(layer: nn.Module, holder: nn.Module) -> nn.Module:
-    layer.weight = holder.weight
-    if layer.bias is not None:
-        layer.bias = holder.bias
-    return layer.eval()
-
-
-_LIFTED: dict[Any, Callable[[fx.Node, nn.Module], nn.Module]] = {
-    torch.ops.aten.conv2d.default: _conv,
-    torch.ops.aten.linear.default: _linear,
-}
-
-
-def _owners(node: fx.Node) -> tuple[str, ...]:
-    """Names of the modules that were being called; a second call of one has `@1`."""
-    stack = node.meta.get("nn_module_stack") or {}
-    names = []
-    for key, (name, _) in stack.items():
-        # fx has the call's number in the key, torch.export in the name
-        number = key.rpartition("@")[2] if "@" in key and "@" not in name else ""
-        names.append(f"{name}@{number}" if number else name)
-    return tuple(name for name in names if name)
+    return fx.GraphModule(graph, plain)
 
 
 def _measured(graph: fx.GraphModule, images: Tensor, reference: str) -> dict[fx.Node, NodeOutput]:
-    meter = _Meter(graph)
-    with users_code(reference), torch.no_grad():
+    """Each node's output for one sample, from runs with two numbers of samples."""
+    meter, more = _Meter(graph), _Meter(graph)
+    with users_code(reference), torch.no_grad(), _counted_attention():
         meter.run(images)
-    return meter.seen
+        more.run(torch.cat([images, images[:1]]))
+    return _Reading(meter, more).nodes
+
+
+@contextmanager
+def _counted_attention() -> Iterator[None]:
+    """Let attention run as products of matrices, which the counter knows; not as one kernel."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class _Meter(fx.Interpreter):
-    """Runs a graph node by node and records the outputs."""
+    """Runs a graph node by node and records shapes, numbers and multiply-accumulates."""
 
     def __init__(self, graph: fx.GraphModule) -> None:
         super().__init__(graph, garbage_collect_values=True)
-        self.seen: dict[fx.Node, NodeOutput] = {}
+        self.shapes: dict[fx.Node, tuple[int, ...] | None] = {}
+        self.numbers: dict[fx.Node, Any] = {}
+        self.what: dict[fx.Node, str] = {}
+        self.work: dict[fx.Node, tuple[int, int, int]] = {}  # macs, numbers read and given
 
     def run_node(self, n: fx.Node) -> Any:
         counter = FlopCounterMode(display=False)
+        given = [one for one in map(self.env.get, n.all_input_nodes) if isinstance(one, Tensor)]
+        inputs = sum(one.numel() for one in given)  # before they are freed
         with counter:
             value = super().run_node(n)
-        self.seen[n] = NodeOutput(
-            shape=_sample_shape(value),
-            what=_what(value),
-            macs=counter.get_total_flops() // 2 // SAMPLES,
-            held=self._held(n, value),
-            fixed=n.op == "get_attr"
-            or (n.op != "placeholder" and all(self.seen[i].fixed for i in n.all_input_nodes)),
-        )
+        macs = counter.get_total_flops() // 2
+        outputs = sum(one.numel() for one in leaves(value) if isinstance(one, Tensor))
+        self.work[n] = (macs, inputs, outputs) if macs else (0, 0, 0)
+        self.what[n] = _what(value)
+        floats = isinstance(value, Tensor) and value.is_floating_point()
+        self.shapes[n] = tuple(value.shape) if floats else None
+        if not isinstance(value, Tensor):
+            self.numbers[n] = value
         return value
 
-    def _held(self, node: fx.Node, value: Any) -> int:
-        if node.op != "call_module" or not isinstance(value, Tensor):
-            return 0
-        if not isinstance(self.fetch_attr(str(node.target)), LAYERS):
-            return 0
-        inputs = sum(self.env[given].numel() for given in node.all_input_nodes)
-        return int(inputs + value.numel()) // SAMPLES
+
+class _Reading:
+    """What two runs, of two and three samples, tell about each node."""
+
+    def __init__(self, two: _Meter, three: _Meter) -> None:
+        self.nodes: dict[fx.Node, NodeOutput] = {}
+        for node, what in two.what.items():
+            sizes = _sizes(two.numbers.get(node), three.numbers.get(node))
+            macs, inputs, outputs = map(_of_one, two.work[node], three.work[node])
+            self.nodes[node] = NodeOutput(
+                shape=_sample_shape(two.shapes[node], three.shapes[node]),
+                what=what,
+                macs=macs,
+                inputs=inputs,
+                outputs=outputs,
+                fixed=sizes is not None or self._fixed(node),
+                sizes=sizes,
+            )
+
+    def _fixed(self, node: fx.Node) -> bool:
+        if node.op in ("placeholder", "output"):
+            return False
+        return all(self.nodes[given].fixed for given in node.all_input_nodes)
 
 
-def _sample_shape(value: Any) -> tuple[int, ...] | None:
-    batched = isinstance(value, Tensor) and value.ndim > 1 and len(value) == SAMPLES
-    return tuple(value.shape[1:]) if batched and value.is_floating_point() else None
+def _of_one(two: int, three: int) -> int:
+    """For one image, from the counts for two and three; part of it may be the same for any number.
+
+    >>> _of_one(20, 30), _of_one(20, 20)
+    (10, 20)
+    """
+    return SAMPLES * two - (SAMPLES - 1) * three
+
+
+def _sample_shape(
+    two: tuple[int, ...] | None, three: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """The shape of one sample, if the first axis is the batch and no other changes with it."""
+    if not two or not three or len(two) < 2 or two[1:] != three[1:]:
+        return None
+    return two[1:] if (two[0], three[0]) == (SAMPLES, SAMPLES + 1) else None
+
+
+def _sizes(two: Any, three: Any) -> Any:
+    """An int, or a tuple of ints, at any number of images; None if it is something else."""
+    if isinstance(two, int) and not isinstance(two, bool):
+        return three - two, two - SAMPLES * (three - two)
+    if not isinstance(two, tuple) or not two:
+        return None
+    each = tuple(_sizes(one, other) for one, other in zip(two, three, strict=True))
+    whole = all(isinstance(one, tuple) and isinstance(one[0], int) for one in each)
+    return each if whole else None

@@ -1,7 +1,7 @@
-"""Load a user's model by reference, and its weights; all user code runs through this module.
+"""Load a user's model by reference; all user code runs through this module.
 
     model = load_model("torchvision.models:resnet18", classes=10)
-    fit_weights(model, Path("mine.safetensors"))
+    with module_folder("/home/me/models"): ...  # for modules that are not installed
 
 User code may raise any exception, even SystemExit; `users_code` turns it into a ModelError.
 """
@@ -10,36 +10,39 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn.parameter import is_lazy
 
-from hybrid.errors import ModelError, WeightsError
+from hybrid.errors import ModelError
 from hybrid.torchvision_fix import declare_operators
 
 __all__ = [
     "ANYTHING",
-    "fit_weights",
+    "answer_of",
+    "chosen",
+    "folder_of",
     "in_words",
     "is_reference",
+    "leaves",
     "load_model",
+    "materialise",
+    "module_folder",
     "shape_in_words",
     "users_code",
 ]
 
 ANYTHING = (Exception, SystemExit)
-_SHOWN_KEYS = 5
-_CONVERT = (
-    "other formats are not read, so convert a PyTorch checkpoint first: s = torch.load(old, "
-    "map_location='cpu'); s = s.get('state_dict', s); safetensors.torch.save_file({k.removeprefix("
-    "'module.'): v.contiguous() for k, v in s.items()}, new)."
-)
+_INSTALLED = {"site-packages", "dist-packages"}
+_SEARCHING = threading.RLock()
+_searched: list[str] = []
 
 
 def is_reference(architecture: str) -> bool:
@@ -50,8 +53,9 @@ def is_reference(architecture: str) -> bool:
 def load_model(reference: str, *, classes: int | None = None) -> nn.Module:
     """Call "package.module:function" for a model, in evaluation mode.
 
-    Modules in the working directory are found too. A function that takes `num_classes` is given
-    `classes`.
+    Modules in the working directory are found too, and those in the folder of `module_folder`. A
+    function that takes `num_classes` is given `classes`. The wrappers of torch.compile and
+    DataParallel are taken off.
 
     Raises:
         ModelError: no such module or function, code that raises, or not a torch.nn.Module.
@@ -65,43 +69,116 @@ def load_model(reference: str, *, classes: int | None = None) -> nn.Module:
             f"{reference} returns a {type(model).__name__}, not a torch.nn.Module; name a function "
             "that returns the model."
         )
-    return model.eval()
+    return _unwrapped(model).eval()
 
 
-@torch.no_grad()
-def fit_weights(model: nn.Module, path: Path) -> None:
-    """Load a safetensors file into a model; no other format is read.
+def materialise(model: nn.Module, shape: tuple[int, int, int], *, reference: str) -> None:
+    """Show a model with lazy layers a first image, which gives them their shapes.
+
+    Args:
+        shape: of the image, (channels, height, width).
+    """
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        with users_code(f"{reference} on images of {shape_in_words(shape)}"), torch.no_grad():
+            model.eval()(torch.zeros((2, *shape)))
+
+
+def folder_of(reference: str) -> str:
+    """The folder to start from, for an imported module that is not installed; else empty."""
+    module_name = reference.partition(":")[0]
+    file = getattr(sys.modules.get(module_name), "__file__", None)
+    if file is None:
+        return ""
+    path = Path(file).resolve()
+    inside = module_name.count(".") + (path.name == "__init__.py")
+    folder = path.parents[min(inside, len(path.parents) - 1)]
+    return "" if _INSTALLED.intersection(folder.parts) else str(folder)
+
+
+@contextmanager
+def module_folder(folder: str) -> Iterator[None]:
+    """Find modules in a folder too, inside the block; what Python finds elsewhere comes first."""
+    with _SEARCHING:
+        added = bool(folder) and folder not in sys.path
+        if added:
+            sys.path.append(folder)
+            _searched.append(folder)
+        try:
+            yield
+        finally:
+            if added:
+                sys.path.remove(folder)
+                _searched.remove(folder)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, and the modules in it, out of what torch.compile and DataParallel made."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            break
+        model = inner
+    for name, child in list(model.named_children()):
+        if (plain := _unwrapped(child)) is not child:
+            setattr(model, name, plain)
+    return model
+
+
+def answer_of(returned: Any, output: str, *, reference: str) -> Any:
+    """The part of a model's output that is meant by `output`; by default the first tensor.
 
     Raises:
-        WeightsError: no such file, not safetensors, or keys that do not fit; it names them.
+        ModelError: it has no part of that name.
     """
-    try:
-        theirs = load_tensors(path.read_bytes())
-    except OSError as error:
-        raise WeightsError(f"There are no weights at {path}; name a safetensors file.") from error
-    except (SafetensorError, ValueError) as error:
-        raise WeightsError(f"{path} is not an intact safetensors file; {_CONVERT}") from error
-    problems = _misfits(model.state_dict(), theirs)
-    if problems:
-        raise WeightsError(
-            f"The weights in {path} do not fit the model; {problems}. Give the file that was saved "
-            "from this model."
-        )
-    model.load_state_dict(theirs, strict=False)
+    named = dict(_named(returned, ""))
+    if output and output not in named:
+        near = difflib.get_close_matches(output, named, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(named) or 'none'}."
+        raise ModelError(f"The output of {reference} has no part {output!r}; {hint}")
+    found = leaves(returned)
+    return found[chosen(returned, output)] if found else returned
 
 
-def _misfits(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> str:
-    """Keys that are missing, unknown or of another shape, in words; empty if all fit."""
-    # older files lack this count of training steps, and inference does not read it
-    missing = [k for k in ours if k not in theirs and not k.endswith("num_batches_tracked")]
-    unknown = [k for k in theirs if k not in ours]
-    other = [
-        f"{k} is {shape_in_words(theirs[k].shape)} there and {shape_in_words(v.shape)} here"
-        for k, v in ours.items()
-        if k in theirs and theirs[k].shape != v.shape
-    ]
-    groups = {"missing": missing, "unknown": unknown, "of another shape": other}
-    return "; ".join(f"{what}: {_some(keys)}" for what, keys in groups.items() if keys)
+def chosen(returned: Any, output: str) -> int:
+    """Which of the `leaves` that is."""
+    named = list(_named(returned, ""))
+    wanted = (n for n, (name, v) in enumerate(named) if name == output or _first(output, v))
+    return next(wanted, 0)
+
+
+def _first(output: str, value: Any) -> bool:
+    return not output and isinstance(value, Tensor)
+
+
+def leaves(value: Any) -> list[Any]:
+    """All values in nested tuples, lists, dicts and dataclasses, in order."""
+    return [one for _, one in _named(value, "")]
+
+
+def _named(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    for key, part in _parts(value):
+        yield from _named(part, f"{name}.{key}".removeprefix("."))
+    if _parts(value) is _ALONE:
+        yield name, value
+
+
+_ALONE: list[tuple[str, Any]] = []
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    """What a value consists of, by name; `_ALONE` if it has no parts."""
+    if isinstance(value, fx.Node) and value.op == "call_function" and is_dataclass(value.target):
+        return list(value.kwargs.items())  # how torch.fx writes a dataclass down
+    if isinstance(value, dict):
+        return [(str(key), part) for key, part in value.items()]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, list | tuple) and not hasattr(value, "numel"):
+        names = getattr(value, "_fields", range(len(value)))
+        return [(str(name), part) for name, part in zip(names, value, strict=True)]
+    return _ALONE
 
 
 def _function(reference: str) -> Callable[..., Any]:
@@ -123,7 +200,7 @@ def _function(reference: str) -> Callable[..., Any]:
                 ) from error
             raise ModelError(
                 f"There is no module {error.name}; install it, start hybrid in its folder, or set "
-                "PYTHONPATH."
+                f"PYTHONPATH.{''.join(f' It was in {folder}.' for folder in _searched)}"
             ) from error
         except ANYTHING as error:
             raise ModelError(f"Importing {module_name} fails with {in_words(error)}.") from error
@@ -174,11 +251,6 @@ def in_words(error: BaseException) -> str:
     """The class and first line of an error."""
     said = str(error).strip().partition("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def _some(keys: list[str]) -> str:
-    more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
-    return ", ".join(keys[:_SHOWN_KEYS]) + more
 
 
 def shape_in_words(shape: tuple[int, ...]) -> str:

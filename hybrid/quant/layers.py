@@ -24,7 +24,15 @@ from hybrid.quant.quantizers import (
     to_codes,
 )
 
-__all__ = ["ActivationQuantizer", "QuantConv2d", "calibrating", "unquantized"]
+__all__ = [
+    "ActivationQuantizer",
+    "QuantConv2d",
+    "QuantLinear",
+    "calibrating",
+    "can_be_quantized",
+    "quantized_copy",
+    "unquantized",
+]
 
 
 class ActivationQuantizer(nn.Module):
@@ -142,47 +150,6 @@ class QuantConv2d(nn.Conv2d):
             self.weight_log_step = nn.Parameter(torch.zeros(outputs, 1, 1, 1))
             self.fit_weight_step()
 
-    @staticmethod
-    def can_be(module: nn.Module) -> bool:
-        """Whether `of` can copy it: a plain convolution, padded evenly with zeros."""
-        # a subclass that overrides forward may pad or scale in an unknown way
-        if not isinstance(module, nn.Conv2d) or type(module).forward is not nn.Conv2d.forward:
-            return False
-        return _border(module) is not None
-
-    @classmethod
-    def of(cls, conv: nn.Conv2d, *, bits: int) -> "QuantConv2d | None":
-        """A copy of an ordinary convolution at k bits, whose inputs may be negative.
-
-        Returns:
-            None if its padding cannot be quantized with the input: not zeros, or more on one side
-            than on the other.
-        """
-        border = _border(conv)
-        if border is None:
-            return None
-        wanted = torch.get_default_device()
-        with torch.device("meta"):  # do not fit steps to random weights
-            made = cls(
-                conv.in_channels,
-                conv.out_channels,
-                _pair(conv.kernel_size),
-                bits=bits,
-                stride=_pair(conv.stride),
-                padding=border,
-                dilation=_pair(conv.dilation),
-                groups=conv.groups,
-                bias=conv.bias is not None,
-                signed=True,
-            )
-        if wanted.type != "meta":  # else the weights come from its file
-            made.to_empty(device=conv.weight.device)
-            made.activation = ActivationQuantizer(bits, conv.in_channels, signed=True)
-            made.activation.to(conv.weight.device)
-            made.load_state_dict(conv.state_dict(), strict=False)
-            made.fit_weight_step()
-        return made.train(conv.training)
-
     @property
     def weight_step(self) -> Tensor:
         """The distance between two levels, (out, 1, 1, 1); at 2 to 8 bits only."""
@@ -257,9 +224,77 @@ class QuantConv2d(nn.Conv2d):
         )
 
 
+class QuantLinear(QuantConv2d):
+    """A linear layer of k-bit weights and k-bit inputs: a 1×1 convolution of rows.
+
+    Its weights are stored as those of a convolution, (out, in, 1, 1).
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, bits: int, bias: bool) -> None:
+        super().__init__(inputs, outputs, 1, bits=bits, bias=bias, signed=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, in) to (…, out)."""
+        rows = self.activation(x.reshape(-1, self.in_channels, 1, 1)).flatten(1)
+        answers = functional.linear(rows, self.quantized_weight().flatten(1), self.bias)
+        return answers.reshape(*x.shape[:-1], self.out_channels)
+
+
+def can_be_quantized(layer: nn.Module) -> bool:
+    """Whether `quantized_copy` can copy a layer: a plain one, padded evenly with zeros."""
+    # a subclass that overrides forward may pad or scale in an unknown way
+    if isinstance(layer, nn.Conv2d):
+        return type(layer).forward is nn.Conv2d.forward and _border(layer) is not None
+    return isinstance(layer, nn.Linear) and type(layer).forward is nn.Linear.forward
+
+
+def quantized_copy(layer: nn.Module, *, bits: int) -> QuantConv2d | None:
+    """A copy of an ordinary convolution or linear layer at k bits, whose inputs may be negative.
+
+    Returns:
+        None if it cannot be quantized, such as a convolution whose padding is not zeros, or more
+        on one side than on the other.
+    """
+    if not can_be_quantized(layer):
+        return None
+    wanted = torch.get_default_device()
+    with torch.device("meta"):  # do not fit steps to random weights
+        made = _like(layer, bits)
+    if wanted.type != "meta":  # else the weights come from its file
+        assert isinstance(layer.weight, Tensor)
+        device = layer.weight.device
+        made.to_empty(device=device)
+        made.activation = ActivationQuantizer(bits, made.in_channels, signed=True).to(device)
+        state = layer.state_dict()
+        state["weight"] = state["weight"].reshape(made.weight.shape)
+        made.load_state_dict(state, strict=False)
+        made.fit_weight_step()
+    return made.train(layer.training)
+
+
+def _like(layer: nn.Module, bits: int) -> QuantConv2d:
+    """A layer of the same sizes at k bits."""
+    if isinstance(layer, nn.Linear):
+        bias = layer.bias is not None
+        return QuantLinear(layer.in_features, layer.out_features, bits=bits, bias=bias)
+    assert isinstance(layer, nn.Conv2d)
+    return QuantConv2d(
+        layer.in_channels,
+        layer.out_channels,
+        _pair(layer.kernel_size),
+        bits=bits,
+        stride=_pair(layer.stride),
+        padding=_border(layer) or (0, 0),
+        dilation=_pair(layer.dilation),
+        groups=layer.groups,
+        bias=layer.bias is not None,
+        signed=True,
+    )
+
+
 @contextmanager
 def unquantized(network: nn.Module) -> Iterator[None]:
-    """Let quantized convolutions compute at full precision inside the block."""
+    """Let quantized layers compute at full precision inside the block."""
     layers = [m for m in network.modules() if isinstance(m, QuantConv2d)]
     widths = [layer.weight_bits for layer in layers]
     try:

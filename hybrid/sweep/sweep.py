@@ -22,14 +22,16 @@ from typing import Any
 
 from hybrid import data
 from hybrid.adaptation.adapt import check
-from hybrid.adaptation.preparing import FOLDER_SIZE, AdaptRequest, first_channels
+from hybrid.adaptation.preparing import first_channels, weighted
+from hybrid.adaptation.request import AdaptRequest
+from hybrid.adaptation.splits import FOLDER_SIZE, sides, split_images
 from hybrid.data import DATASETS, Dataset
 from hybrid.errors import ModelError, SweepError
 from hybrid.files import sha256_of
 from hybrid.models.adapted import stage_cuts
 from hybrid.models.cutting import Cut, cuts, find_cut, worthwhile
-from hybrid.models.tracing import Outline, trace
-from hybrid.models.user_models import fit_weights, load_model
+from hybrid.models.tracing import Outline
+from hybrid.models.user_models import load_model
 from hybrid.quant.levels import FULL_PRECISION, check_bits
 from hybrid.sweep.cluster import connected
 from hybrid.sweep.results import SweepRow, row
@@ -58,7 +60,8 @@ class Sweep:
     """The trials of a model: every cut with every set of exits, bit width and seed.
 
     Args:
-        model, weights, data, epochs, size, mean, std: as in `adapt.AdaptRequest`.
+        model, weights, data, epochs, size, output, tune, certify, test, unseen, mean, std: as in
+            `AdaptRequest`.
         cuts: modules after which the edge ends; by default every worthwhile cut.
         exits: sets of modules with an exit after them; by default one exit at the cut or, if
             several tensors are sent there, at the last clean place before it.
@@ -75,7 +78,12 @@ class Sweep:
     seeds: tuple[int, ...] = (0,)
     epochs: int = 0
     name: str = ""
-    size: int | None = None
+    size: int | tuple[int, int] | None = None
+    output: str = ""
+    tune: str = ""
+    certify: str = ""
+    test: str = ""
+    unseen: bool = False
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -131,7 +139,7 @@ def plan(asked: Sweep, out: Path) -> SweepPlan:
     _check_folder(out)
     where = asked.data if asked.data in DATASETS else str(Path(asked.data).expanduser().resolve())
     named = where if Path(where).exists() else asked.data  # errors name it as given
-    train = data.load(named, "train", size=asked.size or FOLDER_SIZE, channels=3)
+    train = data.load(named, "train", size=max(sides(asked.size, FOLDER_SIZE)), channels=3)
     outline = _outline(asked, train)
     found = cuts(outline)
     places, skipped = _places(asked, found, outline.reference)
@@ -273,11 +281,9 @@ def _check_first(request: AdaptRequest) -> None:
 
 def _outline(asked: Sweep, train: Dataset) -> Outline:
     model = load_model(asked.model, classes=len(train.classes))
-    fit_weights(model, asked.weights)
     _, side, _, channels = train.images.shape
-    seen = asked.size or side
-    shape = (first_channels(model) or channels, seen, seen)
-    return trace(model, shape=shape, reference=asked.model)
+    shape = (first_channels(model) or channels, *sides(asked.size, side))
+    return weighted(model, _shared(asked, asked.data), shape)
 
 
 def _places(
@@ -317,8 +323,8 @@ def _at_bits(
                 can.setdefault((cut, exits), []).append(width)
                 continue
             reason = (
-                f"Only convolutions after the first layer are quantized, and there is none before "
-                f"{cut}; cut later, or try 32 bits."
+                "Only convolutions and linear layers after the first are quantized, and there is "
+                f"none before {cut}; cut later, or try 32 bits."
             )
             skipped.append(Skipped(cut=cut, exits=exits, bits=width, reason=reason))
     return can, skipped
@@ -351,6 +357,11 @@ def _shared(asked: Sweep, where: str) -> AdaptRequest:
         epochs=asked.epochs,
         name=asked.name or f"{source}-{function}",
         size=asked.size,
+        output=asked.output,
+        tune=asked.tune,
+        certify=asked.certify,
+        test=asked.test,
+        unseen=asked.unseen,
         mean=asked.mean,
         std=asked.std,
     )
@@ -370,11 +381,17 @@ def _name(begin: str, *, cut: str, exits: Sequence[str], seed: int) -> str:
     return (begin + plain)[: _LONGEST - len(end)] + end
 
 
+_FOLDERS = ("tune", "certify", "test")  # recorded by what is in them
+_NEW = ("output", "unseen")  # not in the records of sweeps that did not ask for them
+
+
 def _asked(request: AdaptRequest, **contents: str) -> str:
     """Everything that determines a request's result: contents of weights and images, not paths."""
     values = asdict(request)
     values["exits"] = values.pop("exit_modules")
-    del values["name"], values["weights"]
+    for key in ("name", "weights", *_FOLDERS):
+        del values[key]
+    values = {key: value for key, value in values.items() if value or key not in _NEW}
     return json.dumps(values | contents, sort_keys=True)
 
 
@@ -383,4 +400,8 @@ def _contents(shared: AdaptRequest, train: Dataset) -> dict[str, str]:
     found = {"weights_sha256": sha256_of(shared.weights)}
     if shared.data not in DATASETS:
         found["images_sha256"] = hashlib.sha256(train.images.tobytes()).hexdigest()
+    images = split_images(shared)
+    for split in images.sources:
+        pixels = images.load(split).images.tobytes()
+        found[f"{split}_sha256"] = hashlib.sha256(pixels).hexdigest()
     return found

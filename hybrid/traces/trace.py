@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from hybrid.data.labels import UNLABELLED
 from hybrid.errors import TraceError
-from hybrid.files import replacing
+from hybrid.files import parse_json, replacing
 from hybrid.traces.confidence import MEASURES, Reliability, max_probability, reliability, softmax
 
 __all__ = ["FORMAT", "Trace", "build", "build_in_parts", "load", "save"]
@@ -28,6 +28,7 @@ __all__ = ["FORMAT", "Trace", "build", "build_in_parts", "load", "save"]
 FORMAT = 1
 _KEY = b"hybrid"  # of the file's metadata
 _EMPTY = "A trace needs at least one sample and one exit; record it on a split with images."
+_MOST = 2**31 - 1  # of int32, in which they are stored
 _AGAIN = "record it again with `hybrid trace`"
 
 
@@ -82,6 +83,11 @@ class Trace:
     def labelled(self) -> bool:
         """Whether the true classes are known; if not, no exit counts as correct."""
         return bool(self.labels[0] != UNLABELLED)
+
+    @property
+    def highest_class(self) -> int:
+        """The highest class of any label or answer."""
+        return int(max(self.labels.max(), self.classes.max()))
 
     @cached_property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -174,37 +180,50 @@ def build_in_parts(
     )
 
 
-def save(trace: Trace, path: Path | str) -> None:
+def save(trace: Trace, path: Path | str, *, make_folder: bool = True) -> None:
     """Write the trace as Parquet, atomically."""
-    with replacing(Path(path)) as draft:
+    with replacing(Path(path), make_folder=make_folder) as draft:
         _write(_table(trace), draft)
 
 
 def load(
-    path: Path | str, *, expect_sha256: str | None = None, expect_network: str | None = None
+    path: Path | str,
+    *,
+    expect_sha256: str | None = None,
+    expect_network: str | None = None,
+    expect_variant: str | None = None,
+    expect_split: str | None = None,
+    classes: int | None = None,
 ) -> Trace:
     """Read a trace and check that it is intact and belongs to these weights.
 
     Args:
         expect_sha256: of the weights file with which the trace must have been recorded.
-        expect_network: the network that the trace must belong to.
+        expect_network, expect_variant, expect_split: what the trace must belong to.
+        classes: how many classes the network has.
 
     Raises:
-        TraceError: no file, a damaged file, or one of another format, weights or network.
+        TraceError: no file, a damaged file, or one of another format, weights, network, variant or
+            split.
     """
     source = Path(path)
     table = _read(source)
     about = _metadata(table, source)
-    network, weights = str(about.get("network")), str(about.get("weights_sha256"))
-    if expect_network is not None and network != expect_network:
-        raise TraceError(f"{source} is a trace of {network}, not of {expect_network}; {_AGAIN}.")
+    weights = str(about.get("weights_sha256"))
     if expect_sha256 is not None and weights != expect_sha256:
         raise TraceError(
             f"{source} was recorded with other weights ({weights[:12]}, not "
             f"{expect_sha256[:12]}); {_AGAIN}."
         )
+    expected = {"network": expect_network, "variant": expect_variant, "split": expect_split}
+    for key, wanted in expected.items():
+        if wanted is not None and (stated := str(about.get(key))[:80]) != wanted:
+            raise TraceError(f"{source} is a trace of {stated}, not of {wanted}; {_AGAIN}.")
     try:
-        return _trace(table, about)
+        found = _trace(table, about)
+        if classes is not None and found.highest_class >= classes:
+            raise TraceError(f"it has a class beyond the {classes} of its network")
+        return found
     except (KeyError, TypeError, ValueError, OverflowError, TraceError) as error:
         raise TraceError(f"{source} is damaged; {_AGAIN}.") from error
 
@@ -258,6 +277,10 @@ def _check(trace: Trace) -> None:
         )
     if not len(trace.temperatures) == len(trace.reliability_before) == trace.all_exits:
         raise TraceError(f"{trace.all_exits} exits need as many temperatures and reliabilities.")
+    if not all(math.isfinite(t) and t > 0 for t in trace.temperatures):
+        raise TraceError("A temperature is not a positive number.")
+    if trace.classes.min() < 0 or trace.labels.min() < UNLABELLED or trace.highest_class > _MOST:
+        raise TraceError(f"Labels and answers must be classes from 0 to {_MOST:,}.")
     for measure, values in trace.confidences.items():
         if values.shape != shape:
             raise TraceError(
@@ -326,7 +349,7 @@ def _metadata(table: pa.Table, path: Path) -> dict[str, Any]:
     if written is None:
         raise TraceError(f"{path} is a Parquet file but not a trace; name one from `hybrid trace`.")
     try:
-        about = dict(json.loads(written))
+        about = dict(parse_json(written))
     except (TypeError, ValueError) as error:
         raise TraceError(f"{path} is damaged; {_AGAIN}.") from error
     if about.get("format") != FORMAT:

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from hybrid import data, zoo
+from hybrid.data.preprocess import CROP
 from hybrid.errors import UnknownNameError
 from hybrid.files import sha256_of
 from hybrid.inference import record
@@ -126,7 +127,7 @@ def _entry(
 
 def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[str, Trace]:
     traces = {}
-    for split in zoo.SPLITS:
+    for split in _recorded(recipe):
         traces[split] = record.record(
             network,
             _images(recipe, split),
@@ -139,11 +140,23 @@ def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[s
 
 
 def _images(recipe: Recipe, split: str) -> data.Dataset:
-    return data.load(recipe.dataset, split, size=recipe.size, channels=recipe.channels)
+    return zoo.split_images(
+        recipe.dataset,
+        split,
+        recipe.sources,
+        size=recipe.size,
+        channels=recipe.channels,
+        fit=recipe.fit or CROP,
+    )
+
+
+def _recorded(recipe: Recipe) -> tuple[str, ...]:
+    """The splits with traces: no trace certifies anything on images that the model has seen."""
+    return tuple(s for s in zoo.SPLITS if s != "certify" or s not in recipe.seen)
 
 
 def _trace_hashes(recipe: Recipe, plan: Plan) -> dict[str, str]:
-    paths = [zoo.trace_path(recipe.network, plan.name, split) for split in zoo.SPLITS]
+    paths = [zoo.trace_path(recipe.network, plan.name, split) for split in _recorded(recipe)]
     return {path.name: sha256_of(path) for path in paths}
 
 
@@ -176,6 +189,10 @@ def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
         cut=recipe.cut,
         stage_names=network.stage_names,
         seed=recipe.seed,
+        sources=recipe.sources,
+        seen=recipe.seen,
+        module_folder=recipe.module_folder,
+        fit=recipe.fit,
     )
     order = [plan.name for plan in recipe.plans]
     path.parent.mkdir(parents=True, exist_ok=True)

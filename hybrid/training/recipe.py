@@ -1,9 +1,8 @@
 """Recipes: TOML files that list the variants of a network to train, in which order and how."""
 
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from hybrid.data import DATASETS
 from hybrid.errors import HybridError, RecipeError, UnknownNameError
+from hybrid.files import parse_toml
 from hybrid.models import Spec
 from hybrid.models.architectures import architecture
 from hybrid.quant.levels import check_bits
@@ -121,6 +121,7 @@ class Recipe:
         seed: of weights, order and augmentation.
         architecture, classes, channels, size, cut, exits: see `Spec`.
         plans: the variants, each after the one it starts from.
+        sources, seen, module_folder, fit: of a user's model, see `Card`.
     """
 
     network: str
@@ -136,6 +137,10 @@ class Recipe:
     exits: tuple[int, ...]
     stages: int
     plans: tuple[Plan, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    module_folder: str = ""
+    fit: str = ""
 
     def plan(self, variant: str) -> Plan:
         """The plan called `variant`.
@@ -178,7 +183,7 @@ def load_recipe(name: str | Path) -> Recipe:
     """
     source = _source(name)
     try:
-        return _parse(tomllib.loads(source.read_text("utf-8")))
+        return _parse(parse_toml(source.read_text("utf-8-sig")))
     except KeyError as error:
         raise RecipeError(f"Recipe {name} lacks {error}; see the shipped recipes.") from error
     except (HybridError, AttributeError, OSError, TypeError, ValueError) as error:

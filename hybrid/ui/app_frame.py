@@ -12,18 +12,21 @@ app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page c
 and nothing else from this module; it need not catch any other HybridError.
 """
 
-import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+import hybrid.ui.server.whole  # noqa: F401  # before everything that uses what it imports
+from hybrid import zoo
 from hybrid.errors import HybridError
+from hybrid.text.plain import plain
 from hybrid.ui import address, cache, controls, recording, session, toolbar, uploads
+from hybrid.ui.server import limits
 from hybrid.ui.view import View
 
 __all__ = [
@@ -31,13 +34,15 @@ __all__ = [
     "finish_run",
     "frame",
     "guard",
-    "is_local",
+    "guarded",
     "mark_framed",
     "missing_trace",
     "open_page",
     "set_up",
     "through_app",
 ]
+
+P = ParamSpec("P")
 
 ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from another server
 _SESSIONS = 1000  # how many sessions' links are remembered
@@ -54,6 +59,7 @@ def set_up() -> None:
         layout="wide",
         initial_sidebar_state=300,
     )
+    limits.refuse_too_many()
 
 
 def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | None:
@@ -65,6 +71,9 @@ def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | 
         own_part: the page has a part of its own in the address, and writes it.
     """
     offers = cache.offers()
+    for network in zoo.networks():
+        if problem := cache.card_problem(network):
+            st.warning(plain(problem), icon=":material/broken_image:")
     if not offers.early_exits:
         empty()
         return None
@@ -75,7 +84,7 @@ def frame(page: str, *, folded: bool = False, own_part: bool = False) -> View | 
     with st.sidebar:
         choice = controls.choices(offers)
     for problem in problems:
-        st.warning(problem, icon=":material/link_off:")
+        st.warning(plain(problem), icon=":material/link_off:")
     view = controls.sliders(offers, choice, folded=folded)
     if not own_part:
         session.write_address({})
@@ -102,32 +111,27 @@ def through_app(page: str) -> None:
         st.rerun()
 
 
-def is_local() -> bool:
-    """Whether the browser runs on the server's machine; then it may name folders there."""
-    return is_loopback(st.context.ip_address) and "X-Forwarded-For" not in st.context.headers
-
-
-def is_loopback(address: str | None) -> bool:
-    """Whether an address is this machine's own; Streamlit gives None for some of those.
-
-    >>> is_loopback(None), is_loopback("::ffff:127.0.0.1"), is_loopback("192.168.1.7")
-    (True, True, False)
-    """
-    try:
-        parsed = ip_address(address or "127.0.0.1")
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return (mapped or parsed).is_loopback
-
-
 @contextmanager
 def guard() -> Iterator[None]:
     """Show a HybridError as its sentence; the rest of the page stays usable."""
     try:
         yield
     except HybridError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def guarded(draw: Callable[P, None]) -> Callable[P, None]:
+    """A function whose HybridError is shown like one of `guard`: each fragment needs this.
+
+    When a fragment runs without the rest of the page, it runs outside app.py.
+    """
+
+    @wraps(draw)
+    def inside(*args: P.args, **named: P.kwargs) -> None:
+        with guard():
+            draw(*args, **named)
+
+    return inside
 
 
 def missing_trace(view: View, error: HybridError) -> None:
@@ -152,8 +156,8 @@ def open_page(name: str, **fields: Any) -> None:
 def empty() -> None:
     """Show that there is no network at all, and how to get one."""
     st.info(
-        "The folder of pretrained networks is empty. Train a network, or set HYBRID_PRETRAINED to "
-        "another folder, and reload this page.",
+        "The folder of pretrained networks has none that can be read. Train a network, or set "
+        "HYBRID_PRETRAINED to another folder, and reload this page.",
         title="No network here yet",
         icon=":material/deployed_code:",
     )
@@ -165,18 +169,6 @@ def finish_run() -> None:
     toolbar.mount()
     _LINKS.pop(_session_id(), None)
     session.finish_run()
-    _freeze()
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _freeze() -> None:
-    """After the first page is drawn: exclude everything loaded so far from garbage collection.
-
-    A collection that scans all imported modules was measured at 120 ms. For the same reason,
-    .streamlit/config.toml lets Python decide when to collect, instead of after every run.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _remember_link() -> None:

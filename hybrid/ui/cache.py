@@ -21,12 +21,14 @@ import numpy as np
 
 from hybrid import energy, evaluation, zoo
 from hybrid.data import user_splits
+from hybrid.errors import WeightsError
 from hybrid.traces.trace import Trace
 from hybrid.ui.view import SAME_AS_DEVICE, Offers
 
 __all__ = [
     "cached",
     "card_file",
+    "card_problem",
     "changed_ns",
     "counted",
     "link_title",
@@ -161,10 +163,22 @@ def counted(network: str, variant: str, split: str) -> Trace:
     return recorded if recorded.labelled else recorded.against_final
 
 
+@cached(entries=64, files=card_file)
+def card_problem(network: str) -> str:
+    """Why the network's card cannot be read; empty if it can."""
+    try:
+        zoo.card(network)
+    except WeightsError as error:
+        return str(error)
+    return ""
+
+
 def offers() -> Offers:
-    """The choices available on this machine."""
+    """The choices available on this machine, without networks whose card cannot be read."""
     exits, splits = {}, {}
     for network in zoo.networks():
+        if card_problem(network):
+            continue
         if hybrids := zoo.card(network).hybrids:
             exits[network] = {variant.bits: variant.early_exits for variant in hybrids}
             splits[network] = tuple(user_splits.names(network))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from hybrid.text.plain import plain
 from hybrid.text.point import Headline
 
 __all__ = ["PLOT", "STILL", "Box", "metric", "metrics"]
@@ -38,8 +39,8 @@ def metric(box: Box | Headline, *, border: bool = True) -> None:
     """One number; the note below it is not styled as a change of the number."""
     st.metric(
         box.label,
-        box.value,
-        box.note,
+        plain(box.value),
+        None if box.note is None else plain(box.note),
         help=box.help,
         border=border,
         delta_color="off",

@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from hybrid.text import glossary
+from hybrid.text.plain import plain
 from hybrid.ui import cache, palette, session
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
@@ -71,7 +72,7 @@ def choices(offers: Offers) -> dict[str, Any]:
             help=glossary.define("network"),
         )
     }
-    chosen["split"] = _split(offers.splits_of(chosen["network"]))
+    chosen["split"] = _split(chosen["network"], offers.splits_of(chosen["network"]))
     scope = st.segmented_control(
         "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
     )
@@ -256,10 +257,15 @@ def _bits(offered: list[int], held: int) -> int:
     )
 
 
-def _split(offered: tuple[str, ...]) -> str:
+def _split(network: str, offered: tuple[str, ...]) -> str:
     """The split that the figures are computed on; nothing is drawn if there is only one."""
-    if st.session_state.get("split") not in offered:
-        st.session_state["split"] = offered[0]  # another network, or it was deleted
+    held = st.session_state.get("split")
+    if held not in offered:
+        st.session_state["split"] = offered[0]
+        if held and session.current().network == network:  # else it is another network's
+            st.info(
+                f"The split {plain(held)} was deleted; test is shown.", icon=":material/delete:"
+            )
     if len(offered) == 1:
         return offered[0]
     return st.selectbox(

@@ -9,13 +9,14 @@ The work runs outside a session: it calls nothing of streamlit, and an error in 
 sentence in `job.error`.
 """
 
+import atexit
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 import streamlit as st
@@ -41,6 +42,7 @@ __all__ = [
 WORKERS = 2
 WAITING = 6  # jobs that may wait for a free worker; one more is refused
 _ALIVE = ("waiting", "running")
+LAST_S = 10  # that jobs have to stop when the server ends
 EVERY = "1s"
 GONE_S = 30  # without a connection, and the tab counts as closed
 
@@ -127,10 +129,18 @@ class Workers:
     """A few workers; further jobs wait in turn, and too many are refused."""
 
     def __init__(self, *, workers: int = WORKERS, waiting: int = WAITING) -> None:
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="hybrid-job")
+        self._queue: SimpleQueue[tuple[Job, Work] | None] = SimpleQueue()
+        # Daemons, because at its end the interpreter waits for other threads before it calls what
+        # could stop them.
+        self._threads = [
+            threading.Thread(target=self._take, name=f"hybrid-job-{n}", daemon=True)
+            for n in range(workers)
+        ]
         self._waiting = waiting
         self._lock = threading.Lock()
         self._alive: list[Job] = []
+        for thread in self._threads:
+            thread.start()
 
     def start(self, work: Work, *, key: Key = (), wanted: Wanted = lambda: True) -> Job:
         """Submit work; with a key, a job that already does the same is returned instead.
@@ -148,7 +158,7 @@ class Workers:
                 job.refuse(f"{waiting} jobs are already waiting on this machine; try again later.")
                 return job
             self._alive.append(job)
-        self._executor.submit(self._run, job, work)
+        self._queue.put((job, work))
         return job
 
     def find(self, key: Key) -> Job | None:
@@ -167,17 +177,25 @@ class Workers:
             waiting = [other for other in self._alive if other.state == "waiting"]
         return waiting.index(job) if job in waiting else 0
 
-    def close(self) -> None:
-        """Stop every job and wait until all have ended."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Stop every job and wait until all have ended, or until the time is over."""
         with self._lock:
-            for job in self._alive:
-                job.stop()
-        self._executor.shutdown()
+            left = list(self._alive)
+        for job in left:
+            job.stop()
+        for _ in self._threads:
+            self._queue.put(None)
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
-    def _run(self, job: Job, work: Work) -> None:
-        job.run(work)
-        with self._lock:
-            self._alive.remove(job)
+    def _take(self) -> None:
+        """Do one job after another."""
+        while (taken := self._queue.get()) is not None:
+            job, work = taken
+            job.run(work)
+            with self._lock:
+                self._alive.remove(job)
 
 
 class Turns:
@@ -218,8 +236,18 @@ class _StoppedError(Exception):
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def pool() -> Workers:
-    """The pool of all sessions."""
-    return Workers()
+    """The pool of all sessions; when the server ends, its jobs are told to stop."""
+    workers = Workers()
+    atexit.register(_close, workers)
+    return workers
+
+
+def _close(workers: Workers) -> None:
+    """Stop the jobs, each at its next report; what they have saved is kept."""
+    if left := len(workers.alike()):
+        noun = "job" if left == 1 else "jobs"
+        log.warning("Stopping %d %s; what is recorded so far is kept.", left, noun)
+    workers.close(timeout_s=LAST_S)
 
 
 def tab_is_open(*, clock: Callable[[], float] = time.monotonic) -> Wanted:

@@ -1,11 +1,12 @@
-"""The basis of all figures: an empty figure and a legend. Needs no Streamlit."""
+"""The basis of all figures: an empty figure, a legend, strangers' words. Needs no Streamlit."""
 
-from collections.abc import Mapping
+import html
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 
-__all__ = ["empty", "legend"]
+__all__ = ["empty", "legend", "words"]
 
 
 def empty(*, height: int, margin: Mapping[str, int] | None = None, **layout: Any) -> go.Figure:
@@ -22,6 +23,15 @@ def empty(*, height: int, margin: Mapping[str, int] | None = None, **layout: Any
     return go.Figure(
         layout=frame | {"margin": margin or {"l": 8, "r": 16, "t": 36, "b": 8}} | layout
     )
+
+
+def words(names: Iterable[str]) -> list[str]:
+    """Names of classes or stages as a figure shows them; plotly takes tags for links and styles.
+
+    >>> words(["a<b", "<a href='http://e'>cat</a>"])
+    ['a&lt;b', "&lt;a href='http://e'&gt;cat&lt;/a&gt;"]
+    """
+    return [html.escape(name, quote=False) for name in names]
 
 
 def legend(**more: Any) -> dict[str, Any]:

@@ -20,13 +20,15 @@ from hybrid import data, zoo
 from hybrid.data import user_splits
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.text import numbers
+from hybrid.text.plain import plain
 from hybrid.traces import trace
 from hybrid.traces.trace import Trace
 from hybrid.ui import jobs, running
 from hybrid.ui.jobs import Job, Key, Report, Turns
+from hybrid.ui.server import access
 from hybrid.ui.view import DEFAULT_SPLIT
 
-__all__ = ["missing_data", "missing_trace", "on_this_machine"]
+__all__ = ["missing_data", "missing_trace", "on_this_machine", "stop_button"]
 
 ICON = ":material/database_off:"
 
@@ -44,11 +46,11 @@ def missing_trace(
     job = _known(key)
     own = split in user_splits.names(network)
     if not zoo.weights_path(network, variant).is_file():
-        st.warning(str(error), title="No trace here", icon=ICON)
+        st.warning(plain(str(error)), title="No trace here", icon=ICON)
         st.caption("Its weights are not here either, so it cannot be recorded. Train it:")
         st.code(f"hybrid train {network}", language="bash")
     elif not own and not on_this_machine(dataset):
-        st.warning(str(error), title="No trace here", icon=ICON)
+        st.warning(plain(str(error)), title="No trace here", icon=ICON)
         missing_data(dataset, "With them, the trace can be recorded here.")
     else:
         if job is None and isinstance(error, DataMissingError):
@@ -67,7 +69,7 @@ def missing_data(dataset: str, purpose: str) -> None:
         purpose: a sentence that explains why the images are needed.
     """
     if dataset not in data.DATASETS:
-        st.caption(f"The images of {dataset} are not on this machine. {purpose}")
+        st.caption(f"The images of {plain(dataset)} are not on this machine. {purpose}")
         return
     key = ("data", dataset)
     job = _known(key)
@@ -78,7 +80,7 @@ def missing_data(dataset: str, purpose: str) -> None:
     with st.container(border=True, key=f"missing_{dataset}"):
         st.markdown(f"**The images of {info.title} are not on this machine.** {purpose}")
         if job is not None and job.error:
-            st.error(job.error, icon=":material/error:")
+            st.error(plain(job.error), icon=":material/error:")
         st.button(
             f"Download {info.title} ({info.download_bytes / 1e6:.0f} MB)",
             icon=":material/download:",
@@ -87,7 +89,8 @@ def missing_data(dataset: str, purpose: str) -> None:
             args=(dataset,),
         )
         st.caption(
-            f"{info.source}. Saved in {data.data_folder()}; set HYBRID_DATA to use another folder."
+            f"{info.source}. Saved in {plain(str(data.data_folder()))}; set HYBRID_DATA to use "
+            "another folder."
         )
 
 
@@ -123,7 +126,7 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
         with gate:
             record.record_user_split(loaded, user_splits.split(network, split), **known)
         return
-    images = data.load(card.dataset, split, size=card.size, channels=card.channels)
+    images = zoo.images(network, split)
     with gate:
         recorded = record.record(loaded, images, name=network, **known)
     _save(recorded, zoo.trace_path(network, variant, split))
@@ -149,6 +152,7 @@ def _known(key: Key) -> Job | None:
 def _start_recording(network: str, variant: str, split: str) -> None:
     key = ("trace", network, variant, split)
     gate = running.gate()
+    access.note_own(*key)
     st.session_state[f"job {key}"] = jobs.pool().start(
         lambda report: record(network, variant, split, gate, report), key=key
     )
@@ -157,9 +161,9 @@ def _start_recording(network: str, variant: str, split: str) -> None:
 def _offer_recording(
     network: str, variant: str, split: str, error: HybridError, job: Job | None
 ) -> None:
-    st.warning(str(error), title="No trace here", icon=ICON)
+    st.warning(plain(str(error)), title="No trace here", icon=ICON)
     if job is not None and job.error:
-        st.error(job.error, icon=":material/error:")
+        st.error(plain(job.error), icon=":material/error:")
     elif job is not None and job.state == "stopped":
         st.caption("Recording was stopped; nothing was saved.")
     st.button(
@@ -173,6 +177,7 @@ def _offer_recording(
 
 def _start_download(dataset: str) -> None:
     key = ("data", dataset)
+    access.note_own(*key)
     st.session_state[f"job {key}"] = jobs.pool().start(
         lambda report: data.download(dataset, progress=lambda done, total: report((done, total))),
         key=key,
@@ -187,7 +192,7 @@ def _draw_recording(job: Job) -> None:
         text = f"{numbers.count(done)} of {numbers.count(total)} {split} images"
         st.progress(done / total if total else 0.0, text if total else _before(job))
         st.caption("Recording every exit's predictions once. The page opens when this is done.")
-        _stop_button(job, "recording_stop")
+        stop_button(job, "recording_stop")
 
 
 def _draw_download(job: Job) -> None:
@@ -197,7 +202,7 @@ def _draw_download(job: Job) -> None:
         st.markdown(f"**Downloading {data.DATASETS[dataset].title}**")
         text = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
         st.progress(min(done / total, 1.0) if total else 0.0, text if total else _before(job))
-        _stop_button(job, f"stop_{dataset}")
+        stop_button(job, f"stop_{dataset}")
 
 
 def _before(job: Job) -> str:
@@ -207,11 +212,14 @@ def _before(job: Job) -> str:
     return f"Waiting for a free worker, {jobs.pool().before(job)} before this one"
 
 
-def _stop_button(job: Job, key: str) -> None:
+def stop_button(job: Job, key: str) -> None:
+    """Stops a job, if this visitor may."""
+    allowed = access.may_change(*job.key)
     st.button(
         "Stopping" if job.stopping else "Stop",
         icon=":material/stop:",
         key=key,
         on_click=job.stop,
-        disabled=job.stopping,
+        disabled=job.stopping or not allowed,
+        help=None if allowed else access.NOT_YOURS,
     )

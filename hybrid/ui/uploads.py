@@ -10,7 +10,6 @@ unlinked one in TMPDIR, which is gone as soon as the session or the server ends.
 
 import io
 import os
-import threading
 from typing import Any, BinaryIO
 
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +17,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.typing import UploadedFile
+
+from hybrid.ui.server.limits import Total
 
 __all__ = ["MAX_STORED_BYTES", "StoredUpload", "content", "keep_on_disk"]
 
@@ -27,23 +28,7 @@ _TOO_MUCH = 507  # Insufficient Storage
 _read_whole = UploadFile.read
 
 
-class _Total:
-    """How many bytes all stored uploads have."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.used_bytes = 0
-
-    def add(self, size_bytes: int) -> bool:
-        """Count more bytes, or fewer if negative; False if that would be too many."""
-        with self._lock:
-            if self.used_bytes + size_bytes > MAX_STORED_BYTES:
-                return False
-            self.used_bytes += size_bytes
-            return True
-
-
-_TOTAL = _Total()
+_TOTAL = Total(MAX_STORED_BYTES)
 
 
 class StoredUpload:

@@ -29,7 +29,7 @@ from hybrid.errors import (
 from hybrid.evaluation import evaluate
 from hybrid.models.census import census
 from hybrid.models.user_models import load_model
-from hybrid.quant.layers import QuantConv2d
+from hybrid.quant.layers import calibrating, quantized_copy
 from hybrid.traces import trace
 
 pytestmark = pytest.mark.slow  # every test adapts a model
@@ -283,6 +283,7 @@ def test_an_image_folder_is_divided_and_shown(tmp_path: Path, monkeypatch: pytes
             exit_modules=("stem",),
             bits=(4,),
             size=16,
+            unseen=True,
         ),
         say=told.append,
     )
@@ -414,7 +415,11 @@ def test_a_full_disk_leaves_the_variant_that_was_there(
         ({"bits": (5, 9)}, BitWidthError, "9 bits are not offered"),
         ({"name": "a/b"}, ModelError, "'a/b' cannot name a network"),
         ({"mean": (0.5,), "std": (0.5,)}, ModelError, "above 0 for each of 3 channels"),
-        ({"weights": Path("nowhere")}, WeightsError, "There are no weights at nowhere"),
+        (
+            {"weights": Path("nowhere")},
+            WeightsError,
+            "no weights at /.*nowhere; name a file of weights",
+        ),
         ({"data": "cifar-10"}, UnknownNameError, "Did you mean cifar10"),
     ],
 )
@@ -452,7 +457,7 @@ def test_quantized_convolutions_of_real_networks_are_ordinary_ones_at_8_bits():
         nn.Conv2d(6, 4, 3, padding="same"),
     ):
         x = functional.silu(torch.randn(8, 6, 12, 12) * 2)
-        made = QuantConv2d.of(conv, bits=8)
+        made = quantized_copy(conv, bits=8)
         assert made is not None
         made.activation.calibrate = True
         made(x)
@@ -463,5 +468,29 @@ def test_quantized_convolutions_of_real_networks_are_ordinary_ones_at_8_bits():
 
         assert made(x).shape == conv(x).shape
         assert 0 < error < 0.02
-    assert QuantConv2d.of(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), bits=8) is None
-    assert QuantConv2d.of(nn.Conv2d(3, 4, 2, padding="same"), bits=8) is None
+    mirrored = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
+    assert quantized_copy(mirrored, bits=8) is None
+    assert quantized_copy(nn.Conv2d(3, 4, 2, padding="same"), bits=8) is None
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (8, 5, 6), (2, 4, 5, 6)])
+@pytest.mark.parametrize("bits, most", [(8, 0.02), (4, 0.2), (1, 1.0)])
+def test_a_quantized_linear_layer_is_an_ordinary_one_on_any_rows(
+    shape: tuple[int, ...], bits: int, most: float
+):
+    torch.manual_seed(0)
+    linear, x = nn.Linear(6, 4), functional.silu(torch.randn(shape) * 2)
+    made = quantized_copy(linear, bits=bits)
+    assert made is not None
+    with torch.no_grad(), calibrating(made):
+        made(x)
+
+    with torch.no_grad():
+        weights, inputs = made.quantized_weight().flatten(1), made.activation
+        by_hand = torch.stack(
+            [inputs(row.reshape(1, 6, 1, 1)).flatten() @ weights.T for row in x.reshape(-1, 6)]
+        )
+        error = (made(x) - linear(x)).abs().max() / linear(x).abs().max()
+
+        assert torch.allclose(made(x), (by_hand + linear.bias).reshape(*shape[:-1], 4), atol=1e-5)
+    assert 0 < error < most

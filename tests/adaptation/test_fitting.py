@@ -12,6 +12,7 @@ from hybrid.adaptation.fitting import pixels, quantize
 from hybrid.data import Dataset
 from hybrid.models import Network, Reference, Spec, build
 from hybrid.models.adapted import Adapted
+from hybrid.models.tracing import trace
 from hybrid.models.user_models import load_model
 from hybrid.quant.layers import QuantConv2d, calibrating, unquantized
 
@@ -35,7 +36,7 @@ def network(model: str, stages: tuple[str, ...], *, bits: int) -> Network:
         )
     )
     assert isinstance(made, Adapted)
-    made.take(load_model(reference))
+    made.take(trace(load_model(reference), shape=(3, 16, 16), reference=reference))
     return made.eval()
 
 

@@ -1,20 +1,63 @@
 """Twenty sessions at once move their sliders over the server's websocket, as browsers do."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from benchmarks.dashboard import Client
 from hybrid import policy
 from hybrid.traces import trace
 
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
+
 pytestmark = pytest.mark.slow  # twenty sessions at once
 
 clients = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
 
 USERS, MOVES = 20, 5
+FIRST = 30  # visitors of a server that has served none
+PAGES = ("first", "choose", "networks", "your_data", "try_image", "live")
+
+
+def test_the_first_visitors_of_a_fresh_server_all_at_once_see_no_error(
+    serve: Callable[[Path], str], pretrained: Path
+) -> None:
+    stream = serve(pretrained).replace("http", "ws") + "/_stcore/stream"
+    together = threading.Barrier(FIRST)
+
+    def visit(number: int) -> list[str]:
+        with clients.connect(stream, max_size=None, open_timeout=300) as connection:
+            asked = BackMsg()
+            asked.rerun_script.query_string = "network=trees-toy"
+            asked.rerun_script.page_name = PAGES[number % len(PAGES)]
+            together.wait()
+            connection.send(asked.SerializeToString())
+            return exceptions(connection)
+
+    with ThreadPoolExecutor(FIRST) as visitors:
+        found = list(visitors.map(visit, range(FIRST)))
+
+    assert found == [[] for _ in range(FIRST)]
+
+
+def exceptions(connection: "ClientConnection") -> list[str]:
+    """What a run shows as errors that nobody expected, until it has ended."""
+    found = []
+    while True:
+        message = ForwardMsg()
+        message.ParseFromString(connection.recv())
+        if message.WhichOneof("type") == "script_finished":
+            return found
+        element = message.delta.new_element
+        if element.HasField("exception"):
+            found.append(element.exception.message)
 
 
 def test_twenty_sessions_at_once_move_sliders_and_none_sees_an_error_or_another_s_point(

@@ -8,14 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid.cli.main import app
-from hybrid.ui import serve
+from hybrid.ui.server import serve
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The addresses and ports that a server was started at; none is."""
     started: list[tuple[str, int]] = []
-    monkeypatch.setattr(serve, "serve", lambda address, port: started.append((address, port)))
+    monkeypatch.setattr(serve, "serve", lambda address, port, **_: started.append((address, port)))
     return started
 
 

@@ -428,7 +428,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
     monkeypatch.setattr("hybrid.adaptation.adapt.adapt", lambda *_, **__: "digits-vgg")
     monkeypatch.setattr("hybrid.sweep.sweep.plan", ends_well)
     monkeypatch.setattr("hybrid.data.cifar.download", lambda *_, **__: tmp_path)
-    monkeypatch.setattr("hybrid.ui.serve.serve", lambda *_: None)
+    monkeypatch.setattr("hybrid.ui.server.serve.serve", lambda *_, **__: None)
 
     program, *words = shlex.split(COMMANDS[name].epilog.removeprefix("Example: "))
     result = run(*words)

@@ -154,13 +154,12 @@ def test_a_name_that_is_no_module_gets_the_nearest():
         find_cut(found, "zzzzzz", reference="plain")
 
 
-def test_a_number_that_would_cross_is_refused_in_a_sentence():
-    found = cuts(outlined("counting"))
+def test_the_images_height_is_no_tensor_that_must_be_sent():
+    found = {cut.name: cut for cut in cuts(outlined("counting"))}
 
-    with pytest.raises(ModelError, match=r"cannot be cut after stem: the batch size"):
-        find_cut(found, "stem", reference="counting")
-    assert worthwhile(found) == []
-    assert {cut.to_dict(bits=4)["clean"] for cut in found} == {False}
+    assert found["stem"].shapes == ((8, 8, 8),)
+    assert found["stem"].exit_only.startswith("leaves only the first layer to the edge")
+    assert found["depth"].exit_only == ""
 
 
 def test_an_exit_is_refused_where_a_skip_connection_spans_it():

@@ -1,16 +1,16 @@
-"""Models of one's own: how they are found, given weights and followed, and what is said if not."""
+"""Models of one's own: how they are found and followed, and what is said if not."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybrid.errors import ModelError, WeightsError
+from hybrid.errors import ModelError
 from hybrid.models.tracing import trace
-from hybrid.models.user_models import fit_weights, load_model
+from hybrid.models.user_models import folder_of, load_model, module_folder
 
 IMAGE = (3, 16, 16)
 
@@ -58,47 +58,38 @@ def test_a_model_of_the_working_directory_is_found(tmp_path: Path, monkeypatch: 
     assert isinstance(load_model("my_own_model:tiny"), nn.Linear)
 
 
+def test_a_model_is_found_in_the_folder_where_it_was_adapted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    code = "from torch import nn\n\ndef tiny():\n    return nn.Linear(3, 2)\n"
+    (tmp_path / "models" / "inner").mkdir(parents=True)
+    (tmp_path / "models" / "inner" / "kept_model.py").write_text(code)
+    monkeypatch.chdir(tmp_path / "models")
+    load_model("inner.kept_model:tiny")
+    folder = folder_of("inner.kept_model:tiny")
+    for name in ("inner.kept_model", "inner"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.chdir(tmp_path)
+
+    assert folder == str(tmp_path / "models")
+    with pytest.raises(ModelError, match=r"There is no module inner.*set PYTHONPATH\.$"):
+        load_model("inner.kept_model:tiny")
+    with module_folder(folder):
+        assert isinstance(load_model("inner.kept_model:tiny"), nn.Linear)
+    assert folder not in sys.path
+    assert folder_of("torchvision.models:resnet18") == ""
+    with (
+        pytest.raises(ModelError, match=r"no module gone; .* It was in /nowhere\."),
+        module_folder("/nowhere"),
+    ):
+        load_model("gone:tiny")
+
+
 @pytest.mark.parametrize("reference", ["tests.own_models:plain", "torchvision.models:resnet18"])
 def test_the_function_is_told_how_many_classes_there_are(reference: str):
     model = load_model(reference, classes=7)
 
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
-
-
-def test_weights_that_fit_are_taken_over(tmp_path: Path):
-    theirs, ours = load_model("tests.own_models:plain"), load_model("tests.own_models:plain")
-    nn.init.ones_(theirs.fc.weight)
-    save_file(theirs.state_dict(), tmp_path / "w.safetensors")
-
-    fit_weights(ours, tmp_path / "w.safetensors")
-
-    assert list(theirs.parameters())
-    assert all(
-        torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
-    )
-
-
-def test_weights_that_do_not_fit_are_refused_by_their_keys(tmp_path: Path):
-    weights = load_model("tests.own_models:plain").state_dict()
-    del weights["norm.weight"]
-    del weights["norm.num_batches_tracked"]  # older files lack it
-    weights["extra"] = torch.zeros(1)
-    save_file(weights, tmp_path / "w.safetensors")
-
-    with pytest.raises(WeightsError) as caught:
-        fit_weights(load_model("tests.own_models:plain", classes=4), tmp_path / "w.safetensors")
-
-    assert "missing: norm.weight; unknown: extra; of another shape: " in str(caught.value)
-    assert "fc.weight is 10×16 there and 4×16 here" in str(caught.value)
-
-
-def test_only_safetensors_are_read(tmp_path: Path):
-    torch.save({"fc.weight": torch.zeros(2)}, tmp_path / "w.pth")
-
-    with pytest.raises(WeightsError, match="not an intact safetensors file; other formats are not"):
-        fit_weights(nn.Linear(2, 2), tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="There are no weights at"):
-        fit_weights(nn.Linear(2, 2), tmp_path / "nowhere.safetensors")
 
 
 @pytest.mark.parametrize("name, by", [("plain", "fx"), ("scaled", "fx"), ("branching", "export")])

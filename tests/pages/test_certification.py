@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import certificates, evaluation, zoo
 from hybrid.text import certificate as texts
+from hybrid.traces import trace
 from hybrid.ui.choose.certified import CertifiedPoint
 from hybrid.ui.explore import bands, certification, load
 from hybrid.ui.view import View
@@ -158,12 +159,12 @@ def test_a_point_of_the_frontier_has_a_cell_of_its_own(toy: Path) -> None:
 def test_a_trace_recorded_meanwhile_is_certified_anew(toy: Path, explore: Explore) -> None:
     explore(**TOY)
     before = bands.band(VIEW)
-    folder = toy / "trees-toy"
-    other = folder / "hybrid-4bit" / "trace-certify.parquet"
+    other = zoo.trace("trees-toy", "hybrid-4bit", "certify")
     card = zoo.card("trees-toy")
     assert card.variants["hybrid-4bit"].files == card.variants["hybrid-2bit"].files
 
-    (folder / "hybrid-2bit" / "trace-certify.parquet").write_bytes(other.read_bytes())
+    again = replace(other, variant="hybrid-2bit")
+    trace.save(again, zoo.trace_path("trees-toy", "hybrid-2bit", "certify"))
 
     assert bands.band(VIEW).bounds.tolist() != before.bounds.tolist()
 

@@ -336,7 +336,7 @@ def test_an_empty_folder_says_how_to_get_a_network(
 
     app = explore()
 
-    assert "folder of pretrained networks is empty" in app.info[0].value
+    assert "folder of pretrained networks has none that can be read" in app.info[0].value
 
 
 def test_the_frontier_is_found_on_tune_and_shows_what_it_gives_on_test(explore: Explore) -> None:

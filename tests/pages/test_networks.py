@@ -134,7 +134,8 @@ def test_a_damaged_card_is_one_sentence_and_not_a_traceback(folder: Path, page: 
     page.run()
 
     assert not page.exception
-    assert "cannot be read" in page.error[0].value
+    assert "cannot be read" in page.warning[0].value
+    assert "has none that can be read" in page.info[0].value
 
 
 def test_every_chart_says_in_words_what_it_shows(page: AppTest):

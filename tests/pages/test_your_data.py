@@ -10,8 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid import policy, zoo
 from hybrid.data import user_splits
-from hybrid.ui import app_frame, contact_sheet, jobs
-from tests.own_images import digits, png, pngs, write_folder, zipped
+from hybrid.ui import jobs
+from hybrid.ui.images import contact_sheet
+from hybrid.ui.server import access
+from tests.own_images import digits, png, pngs, write_folder, write_user_split, zipped
 
 NETWORK = "digits-vgg"
 
@@ -112,7 +114,10 @@ def test_a_second_recording_is_shown_when_it_has_ended_too(page: AppTest) -> Non
     assert metric(page, "Images") == ("30", "labelled")
 
 
-def test_an_unfinished_recording_can_be_discarded(page: AppTest, traces: Path) -> None:
+def test_an_unfinished_recording_can_be_discarded(
+    page: AppTest, traces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "may_name_folders", lambda: True)
     draft = user_splits.draft_path(NETWORK, "mine", "0123")
     draft.mkdir(parents=True)
     (draft / "part-00000.npz").write_bytes(b"some images")
@@ -123,6 +128,21 @@ def test_an_unfinished_recording_can_be_discarded(page: AppTest, traces: Path) -
 
     assert not draft.exists()
     assert "unfinished" not in words(page)
+
+
+def test_a_visitor_from_elsewhere_discards_and_deletes_nothing_of_others(
+    page: AppTest, traces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "may_name_folders", lambda: False)
+    user_splits.draft_path(NETWORK, "other", "0123").mkdir(parents=True)
+    write_user_split(NETWORK, "mine")
+
+    page.run()
+    unfinished = page.button(key="your_discard").proto.disabled
+    page.segmented_control(key=f"your_split_{NETWORK}").set_value("mine").run()
+
+    assert unfinished
+    assert page.button(key="your_delete").proto.disabled
 
 
 def test_images_without_labels_have_an_unknown_accuracy(page: AppTest) -> None:
@@ -212,7 +232,7 @@ def test_only_a_browser_on_this_machine_may_name_its_folders(page: AppTest) -> N
 def test_a_folder_of_this_machine_is_read_where_it_lies(
     page: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_frame, "is_local", lambda: True)
+    monkeypatch.setattr(access, "may_name_folders", lambda: True)
     folder = write_folder(tmp_path / "photos", pngs(digits(20)))
     page.run()
     page.segmented_control(key="your_source").set_value("folder").run()

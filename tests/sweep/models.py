@@ -10,7 +10,7 @@ class Chain(nn.Module):
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.a = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
-        self.mix = nn.Linear(8, 8)  # along the rows: a layer, and no convolution
+        self.mix = nn.ConvTranspose2d(4, 4, 1)
         self.b = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.ReLU())
         self.c = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
         self.d = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())

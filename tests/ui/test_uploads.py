@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from hybrid.data import sources
 from hybrid.ui import uploads
+from hybrid.ui.server.limits import Total
 from hybrid.ui.uploads import StoredUpload
 from tests.own_images import digits, pngs, zipped
 
@@ -82,8 +83,7 @@ def test_a_stored_zip_is_a_source() -> None:
 def test_all_uploads_together_are_bounded_and_what_is_gone_counts_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uploads, "_TOTAL", uploads._Total())  # noqa: SLF001
-    monkeypatch.setattr(uploads, "MAX_STORED_BYTES", 1_000)
+    monkeypatch.setattr(uploads, "_TOTAL", Total(1_000))
     first = stored(bytes(700))
 
     with pytest.raises(HTTPException, match="holds too many uploads; try again later"):

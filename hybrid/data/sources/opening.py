@@ -11,6 +11,7 @@ from hybrid.data.sources import folders, zips
 from hybrid.data.sources.matching import Joined, join
 from hybrid.data.sources.names import ignored_words, without_splits
 from hybrid.data.sources.source import MAX_ENTRIES, Entry, Found, Source
+from hybrid.data.sources.tables import MAX_LABELS_BYTES
 from hybrid.errors import SourceError
 
 __all__ = ["Given", "opened"]
@@ -123,12 +124,16 @@ def _table(
         found.ignore(PurePosixPath(name).suffix.lower())
     if labels is not None:
         return join(labels, names)
-    parts = []
+    parts, left_bytes = [], MAX_LABELS_BYTES
     for name, content in sorted(taken.items()):
         inside = "/".join(PurePosixPath(name).parts[:-1])
         mine = [i for i, one in enumerate(names) if not inside or one.startswith(f"{inside}/")]
         if mine:
-            part = join(content(), [names[i] for i in mine], inside=inside)
+            data = content()
+            left_bytes -= len(data)
+            if left_bytes < 0:
+                raise SourceError("The tables of labels are larger than 64 MB together; split it.")
+            part = join(data, [names[i] for i in mine], inside=inside)
             parts.append((mine, part))
     return _together(parts, len(names)) if parts else None
 

@@ -26,6 +26,8 @@ LABELS_FILE = "labels.csv"  # read if it is at the top of a folder or zip, in an
 MAX_LABELS_BYTES = 64_000_000
 MAX_ROWS = 1_000_000
 _MAX_COLUMNS = 1_000
+_MAX_CELLS = 5_000_000
+_MAX_LINE = 200_000
 _TRIED_ROWS = 50  # that decide the delimiter
 _DELIMITERS = ",;\t|"
 
@@ -92,6 +94,11 @@ def read_table(data: bytes) -> Table:
             f"The table of labels is larger than {MAX_LABELS_BYTES // 1_000_000} MB; split it."
         )
     text = _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
+    if max(map(len, text.split("\n"))) > _MAX_LINE:
+        raise SourceError(
+            f"The table of labels has a line of more than {_MAX_LINE:,} letters; give a row with "
+            "file and label per image."
+        )
     delimiter, text = _stated_delimiter(text)
     delimiter = delimiter or _delimiter(text)
     rows = _without_comments(_rows(text, delimiter))
@@ -126,15 +133,17 @@ def _delimiter(text: str) -> str:
 def _rows(text: str, delimiter: str) -> list[list[str]]:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows: list[list[str]] = []
+    left = _MAX_CELLS
     try:
         for row in lines:
             cells = [cell.strip() for cell in row]
             if not any(cells):
                 continue
-            if len(rows) == MAX_ROWS or len(cells) > _MAX_COLUMNS:
+            left -= len(cells)
+            if len(rows) == MAX_ROWS or len(cells) > _MAX_COLUMNS or left < 0:
                 raise SourceError(
-                    f"The table of labels has more than {MAX_ROWS:,} rows or {_MAX_COLUMNS:,} "
-                    "columns, the most that are read; split it."
+                    f"The table of labels has more than {MAX_ROWS:,} rows, {_MAX_COLUMNS:,} "
+                    f"columns or {_MAX_CELLS:,} cells, the most that are read; split it."
                 )
             rows.append(cells)
     except csv.Error as error:

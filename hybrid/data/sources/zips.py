@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 from hybrid.data.images import HEAD_BYTES, MAX_FILE_BYTES, is_image, shown_name
 from hybrid.data.sources.names import MAX_DEPTH, clutter, kind_of
@@ -30,9 +30,9 @@ OUTSIDE = "points outside its zip; pack it under a plain name"
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075  # extra field of Info-ZIP: the name in UTF-8
 _ENCRYPTED_FLAG = 1
+_MOST_UPLOADED_BYTES = 64_000_000  # of the same in an upload: it takes ten times as much memory
+_STREAMED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of which a head is read without the rest
 _MOST_DIRECTORY_BYTES = 300 * MAX_ENTRIES  # of a zip's own list of its files
-_END = b"PK\x05\x06"  # signature of the record that says where that list is
-_END_BYTES = 22 + 65_535  # of that record, with the longest comment
 
 
 class OnDisk(Protocol):
@@ -51,11 +51,15 @@ def unpacked(given: Path | bytes | OnDisk, title: str) -> Iterator[zipfile.ZipFi
         SourceError: no such file, damage, or a list of more files than are read.
     """
     with _opened(given, title) as file:
-        _check_directory(file, title)
+        most_bytes = _MOST_DIRECTORY_BYTES if isinstance(given, Path) else _MOST_UPLOADED_BYTES
+        guarded = _Guarded(file, title, most_bytes)
         try:
-            archive = zipfile.ZipFile(file)
+            archive = zipfile.ZipFile(cast("BinaryIO", guarded))
+        except SourceError:
+            raise
         except Exception as error:  # a damaged directory raises more than BadZipFile
             raise _not_a_zip(given, title) from error
+        guarded.most_bytes = None
         with archive:
             yield archive
 
@@ -165,6 +169,8 @@ def _file(
 
 
 def _is_image_inside(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    if member.compress_type not in _STREAMED:
+        return False
     with suppress(ImageError):
         return is_image(
             PurePosixPath(name_of(member)).name, member_bytes(archive, member, limit=HEAD_BYTES)
@@ -196,23 +202,32 @@ def _opened(given: Path | bytes | OnDisk, title: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_directory(file: BinaryIO, title: str) -> None:
-    """Refuse a list of files that would take all memory, before it is read."""
-    size_bytes = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size_bytes - _END_BYTES))
-    tail = file.read()
-    at = tail.rfind(_END)
-    stated_bytes = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
-    if stated_bytes == 0xFFFFFFFF:  # in a record for large zips, of which any size is possible
-        stated_bytes = size_bytes
-        large = tail.rfind(b"PK\x06\x06")
-        if large >= 0:
-            stated_bytes = int.from_bytes(tail[large + 40 : large + 48], "little")
-    file.seek(0)
-    if stated_bytes > _MOST_DIRECTORY_BYTES:
-        raise SourceError(
-            f"{title} lists more than {MAX_ENTRIES:,} files, the most that are read; split it."
-        )
+class _Guarded:
+    """A file that refuses a read of more bytes than a zip's list of files may have.
+
+    What a zip states about itself is not asked: it can be stated in several places.
+    """
+
+    def __init__(self, file: BinaryIO, title: str, most_bytes: int) -> None:
+        self._file, self._title = file, title
+        self.most_bytes: int | None = most_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        if self.most_bytes is not None and self._asked(size) > self.most_bytes:
+            raise SourceError(
+                f"{self._title} has a list of files of more than {self.most_bytes // 1_000_000} "
+                "MB, the most that is read; split it."
+            )
+        return self._file.read(size)
+
+    def _asked(self, size: int) -> int:
+        here = self._file.tell()
+        left_bytes = self._file.seek(0, io.SEEK_END) - here
+        self._file.seek(here)
+        return left_bytes if size < 0 else min(size, left_bytes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _not_a_zip(given: object, title: str) -> SourceError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from hybrid.data import user_splits
+from hybrid.text.plain import plain
 from hybrid.ui import cache, session
 from hybrid.ui.choose.query import NUMBERS, Query
 from hybrid.ui.view import Offers, View
@@ -48,7 +49,7 @@ def query(view: View) -> Query:
     _follow_sidebar(view)
     asked = _widgets(view, known)
     for problem in _problems(asked):
-        st.warning(problem, icon=":material/link_off:")
+        st.warning(plain(problem), icon=":material/link_off:")
     if missing := asked.missing:
         are = "is" if len(missing) == 1 else "are"
         st.info(
@@ -140,7 +141,7 @@ def _number(key: str) -> float | None:
             persist_state="session",
         )
         if wrong := number.problem(value):
-            st.markdown(f":small[:red[{wrong}]]")
+            st.markdown(f":small[:red[{plain(wrong)}]]")
     return value
 
 

@@ -7,7 +7,9 @@ import datetime as dt
 import html
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -27,12 +29,13 @@ from hybrid.choosing import (
     to_toml,
 )
 from hybrid.data import user_splits
+from hybrid.errors import FileError
 from hybrid.evaluation import Prices
-from hybrid.files import replacing
+from hybrid.files import home_folder, replacing
 from hybrid.text import candidate, choice, decision, numbers
 from hybrid.ui.choose import figures, tables
 
-__all__ = ["COLOURS", "save_report", "to_html"]
+__all__ = ["COLOURS", "in_script", "save_report", "to_html"]
 
 # Colours of the palette's slots in the report: those of the light theme.
 COLOURS = (
@@ -212,13 +215,21 @@ def _cloud(answer: Answer) -> str:
 
 def _without_folders(words: str) -> str:
     """The same words without the folders of this machine; a report is read elsewhere."""
-    for folder in (zoo.pretrained_folder(), user_splits.folder(), Path.home()):
+    folders = [zoo.pretrained_folder()]
+    with suppress(FileError):  # without a home folder there is nothing to leave out
+        folders += [user_splits.folder(), home_folder("HYBRID_TRACES")]
+    for folder in folders:
         words = words.replace(f"{folder}/", "")
     return words
 
 
 def _networks(answer: Answer) -> list[str]:
     return sorted({ranked.point.network for ranked in answer.ranking})
+
+
+def in_script(value: Any) -> str:
+    """JSON for a script: no text in it begins a tag or a comment, which could end the script."""
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _drawn(name: str, figure: go.Figure) -> str:
@@ -228,8 +239,7 @@ def _drawn(name: str, figure: go.Figure) -> str:
         spec = spec.replace(f"#{place:06d}", colour)
     values = json.loads(spec)
     values["layout"]["font"] = {"family": "system-ui, sans-serif", "color": "#16202e"}
-    # an end tag inside a text must not end the script
-    words = json.dumps(values).replace("</", "<\\/")
+    words = in_script(values)
     call = f"Plotly.newPlot('{name}', spec.data, spec.layout, {{responsive: true}});"
     return f"<div id='{name}'></div><script>{{const spec = {words}; {call}}}</script>"
 

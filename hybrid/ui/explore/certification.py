@@ -15,6 +15,7 @@ from hybrid.certificates import Band, Certificate, rounded_up
 from hybrid.errors import DataMissingError, HybridError, TraceError
 from hybrid.text import glossary, numbers
 from hybrid.text.certificate import ALL_SETTINGS, band_sentence
+from hybrid.text.plain import plain
 from hybrid.ui.choose import certified
 from hybrid.ui.explore import bands
 from hybrid.ui.explore.follower import place
@@ -41,7 +42,7 @@ def show(view: View) -> None:
             found = bands.band(view)
         except (DataMissingError, TraceError) as error:
             st.caption(
-                f":material/gpp_maybe: Nothing is certified here. {error}",
+                f":material/gpp_maybe: Nothing is certified here. {plain(str(error))}",
                 help=glossary.define("certificate"),
             )
             return
@@ -109,10 +110,10 @@ def _show_own(view: View, found: Band) -> None:
         own, chosen = bands.certified(view), certified.at(view)
         asked = evaluation.ledger(view.network, found.split).asked
     except HybridError as error:
-        st.caption(f":material/gpp_maybe: {error}")
+        st.caption(f":material/gpp_maybe: {plain(str(error))}")
         return
     if chosen is not None:
-        st.caption(f":material/verified: Certified by Choose. {chosen.sentence}")
+        st.caption(f":material/verified: Certified by Choose. {plain(chosen.sentence)}")
     if own is not None:
         st.caption(f":material/verified: {own.overall.sentence[:-1]}: {own.answer}.")
         with st.expander("Certificate by exit", icon=":material/rule:"):
@@ -135,7 +136,7 @@ def _offer(view: View, found: Band, asked: int) -> None:
         args=(view, found.split),
     )
     if (refused := st.session_state.pop(_REFUSED, None)) is not None:
-        st.caption(f":material/gpp_maybe: {refused}")
+        st.caption(f":material/gpp_maybe: {plain(refused)}")
 
 
 def _certify(view: View, split: str) -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from hybrid import data, energy, evaluation, policy, zoo
 from hybrid.data import user_splits
+from hybrid.data.preprocess import CROP
 from hybrid.errors import DataMissingError, HybridError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.traces.trace import Trace
@@ -282,7 +283,8 @@ def pictures(view: View, positions: Sequence[int]) -> npt.NDArray[np.uint8] | No
         return _user_pictures(view.network, view.split, tuple(positions))
     known = zoo.card(view.network)
     try:
-        found = _images(known.dataset, known.size, known.channels)
+        test = known.sources.get(DEFAULT_SPLIT, "")
+        found = _images(known.dataset, test, known.size, known.channels, known.fit or CROP)
     except (DataMissingError, UnknownNameError):
         return None
     if len(found) != trace(view.network, view.variant, view.split).samples:
@@ -298,9 +300,11 @@ def _user_pictures(network: str, split: str, positions: tuple[int, ...]) -> npt.
     return user_splits.images(user_splits.split(network, split), positions)
 
 
-@cached(entries=3, files=lambda dataset, *_: [data.data_folder(), Path(dataset)])
-def _images(dataset: str, size: int, channels: int) -> npt.NDArray[np.uint8]:
-    return data.load(dataset, DEFAULT_SPLIT, size=size, channels=channels).images
+@cached(entries=3, files=lambda dataset, test, *_: [data.data_folder(), Path(test or dataset)])
+def _images(dataset: str, test: str, size: int, channels: int, fit: str) -> npt.NDArray[np.uint8]:
+    sources = {DEFAULT_SPLIT: test} if test else {}
+    found = zoo.split_images(dataset, DEFAULT_SPLIT, sources, size=size, channels=channels, fit=fit)
+    return found.images
 
 
 def _parts_by_exit(variant: zoo.Variant, asked: evaluation.Prices) -> list[dict[str, float]]:

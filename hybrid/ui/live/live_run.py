@@ -1,5 +1,6 @@
 """A session's live run: its settings, the job that does it, and its results in words."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ __all__ = [
     "LiveRun",
     "agreement",
     "counts_words",
+    "elsewhere",
+    "elsewhere_words",
     "measurement",
     "recent_words",
     "request_of",
@@ -28,6 +31,9 @@ __all__ = [
     "setting",
     "start",
 ]
+
+
+KIND = "live run"  # of the jobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +66,29 @@ def request_of(view: View, batch: int = 1) -> LiveRequest:
 def start(view: View, batch: int) -> LiveRun:
     """Submit a run to the pool."""
     request, gate = request_of(view, batch), running.gate()
-    job = jobs.pool().start(lambda report: _work(request, gate, report), wanted=jobs.tab_is_open())
+    job = jobs.pool().start(
+        lambda report: _work(request, gate, report),
+        key=(KIND, setting(view), uuid.uuid4().hex),
+        wanted=jobs.tab_is_open(),
+    )
     return LiveRun(view=view, request=request, job=job)
+
+
+def elsewhere(own: Job | None) -> list[tuple[str, Job]]:
+    """The live runs of other sessions and tabs that have not ended: the setting, and the job."""
+    return [(job.key[1], job) for job in jobs.pool().alike(KIND) if job is not own]
+
+
+def elsewhere_words(settings: str, job: Job) -> str:
+    """Another session's run in a sentence."""
+    progress: Progress | None = job.progress
+    if progress is None:
+        return f"A live run of {settings} waits in another tab or session."
+    return (
+        f"A live run of {settings} goes on in another tab or session: "
+        f"{numbers.count(progress.done)} of {numbers.count(progress.samples)} images. Both share "
+        "this machine, so each is slower."
+    )
 
 
 def _work(request: LiveRequest, gate: Turns, report: Report) -> None:

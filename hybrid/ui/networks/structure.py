@@ -3,6 +3,7 @@
 Takes a census; reads no card and uses no widgets.
 """
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from hybrid.energy import Layer
 from hybrid.text import numbers
-from hybrid.ui import palette
+from hybrid.ui import palette, plots
 
 __all__ = ["StageBox", "stage_boxes", "structure"]
 
@@ -119,7 +120,7 @@ def _set_axes(figure: go.Figure, boxes: Sequence[StageBox], lines: int) -> None:
     figure.update_xaxes(range=[-0.6, len(boxes) - 0.4], showgrid=False, zeroline=False)
     figure.update_xaxes(
         tickvals=np.arange(len(boxes)),
-        ticktext=[box.name for box in boxes],
+        ticktext=plots.words(box.name for box in boxes),
         tickangle=-90 if len(boxes) > _FEW else 0,
         automargin=True,
         row=2,
@@ -148,7 +149,7 @@ def _box_words(box: StageBox) -> str:
     side = "device" if box.on_device else "cloud"
     shape = "×".join(str(size) for size in box.shape)
     return (
-        f"{box.name} ({side})<br>output {shape}, {box.bits} bit<br>"
+        f"{html.escape(box.name)} ({side})<br>output {shape}, {box.bits} bit<br>"
         f"{numbers.count(box.macs)} MACs, {numbers.kilobytes(box.packed_bytes)} packed"
     )
 

@@ -1,5 +1,6 @@
 """The predictions of every exit for one image, and the layers that were run."""
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import plotly.graph_objects as go
 
 from hybrid.inference.single import ExitSaid, StageRan
 from hybrid.text import numbers
-from hybrid.ui import palette
+from hybrid.ui import palette, plots
 
 __all__ = ["confidences", "parts_run", "probabilities"]
 
@@ -17,7 +18,7 @@ _FEW = 6  # part names that fit side by side on a phone
 
 def probabilities(said: ExitSaid, *, colour: str) -> go.Figure:
     """An exit's most likely classes as bars from 0 to 1, the most likely on top."""
-    names = [name for name, _ in said.top]
+    names = plots.words(name for name, _ in said.top)
     values = np.array([value for _, value in said.top])
     rows = np.arange(len(names))  # not the names themselves: a digit would be taken as a place
     figure = go.Figure()
@@ -136,7 +137,7 @@ def parts_run(ran: Sequence[StageRan]) -> go.Figure:
     )
     figure.update_xaxes(
         tickvals=np.arange(len(ran)),
-        ticktext=[part.name for part in ran],
+        ticktext=plots.words(part.name for part in ran),
         tickangle=-90 if len(ran) > _FEW else 0,
         automargin=True,
         showgrid=False,
@@ -163,6 +164,6 @@ def _part_colour(part: StageRan, ran: Sequence[StageRan]) -> str:
 
 def _part_words(part: StageRan) -> str:
     return (
-        f"{part.name} ({'device' if part.segment != 'cloud' else 'cloud'})<br>"
+        f"{html.escape(part.name)} ({'device' if part.segment != 'cloud' else 'cloud'})<br>"
         f"{part.called} of {part.layers} layers called, {numbers.count(part.macs)} MACs"
     )

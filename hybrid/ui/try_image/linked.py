@@ -7,8 +7,8 @@ import streamlit as st
 from hybrid.errors import ImageError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.ui import cache, session
-from hybrid.ui.contact_sheet import OPENED
 from hybrid.ui.explore import load
+from hybrid.ui.images.contact_sheet import OPENED
 from hybrid.ui.try_image.sources import PickedImage
 from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import Card

@@ -5,8 +5,9 @@
 Uploads stay with the session when the page is left, up to a bound.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,16 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid import data, zoo
+from hybrid import zoo
 from hybrid.data import images
 from hybrid.data.images import Picture, Rejected
 from hybrid.data.photographs import photographs
 from hybrid.data.preprocess import CROP, preprocess
 from hybrid.data.sources import MAX_FILES, read_upload
 from hybrid.text import glossary, numbers
-from hybrid.ui import cache, framing, recording, uploads
+from hybrid.ui import cache, recording, uploads
+from hybrid.ui.images import framing
+from hybrid.ui.server import access, limits
 from hybrid.ui.view import DEFAULT_SPLIT
 from hybrid.zoo import Card
 
@@ -33,6 +36,7 @@ SOURCES = {
     "upload": "Upload",
     "camera": "Camera",
 }
+MOST_SESSION_BYTES = 100_000_000  # of the pictures that a session keeps
 KEPT_IMAGES = 200  # of uploads that the uploader no longer lists: 60 MB at most
 OFFERED = 24  # test images to choose from at a time
 NAMED = 5  # files that could not be read and are named without a click
@@ -88,7 +92,7 @@ def _samples(card: Card) -> list[PickedImage]:
             card.dataset, "Photographs, uploads and the camera work without them."
         )
         return []
-    test = data.load(card.dataset, DEFAULT_SPLIT, size=card.size, channels=card.channels)
+    test = zoo.images(card.network, DEFAULT_SPLIT)
     first = st.number_input(
         f"{OFFERED} of {numbers.count(len(test.labels))} test images, from",
         min_value=0,
@@ -147,7 +151,9 @@ def _uploads() -> list[Picture | Rejected]:
     kept = st.session_state.setdefault("try_kept", {})
     for file in files:
         if file.file_id not in kept:
-            kept[file.file_id] = read_upload(file.name, uploads.content(file), size=_largest())
+            found = read_upload(file.name, uploads.content(file), size=_largest())
+            kept[file.file_id] = _bounded(found, _held_bytes(kept))
+            limits.give_back()
     listed = st.session_state["try_listed"] = {file.file_id for file in files}
     _offer_earlier(kept, [file_id for file_id in kept if file_id not in listed])
     if not kept:
@@ -194,8 +200,46 @@ def _forget(file_ids: Iterable[str]) -> None:
 
 def _camera() -> list[Picture | Rejected]:
     """The camera's picture."""
+    if not _is_secure(st.context.url):
+        st.info(
+            "Browsers give a page the camera only over HTTPS, or on the machine that it runs on. "
+            "Open this page by an address that begins with https, or upload a photograph.",
+            title="No camera over plain HTTP",
+            icon=":material/no_photography:",
+        )
+        return []
     shot = st.camera_input("Camera", key="try_camera", width=480)
     return read_upload("Camera", uploads.content(shot), size=_largest()) if shot else []
+
+
+def _is_secure(url: str | None) -> bool:
+    """Whether a browser gives the camera to a page of this address.
+
+    >>> [_is_secure(url) for url in ("https://e.org/", "http://localhost:8501/", "http://e.org/")]
+    [True, True, False]
+    """
+    parts = urlsplit(url or "https:")
+    return parts.scheme != "http" or access.is_loopback_name(parts.hostname or "")
+
+
+def _bounded(results: Sequence[Picture | Rejected], held_bytes: int) -> list[Picture | Rejected]:
+    """The same, without pictures that this session or the server has no room for."""
+    kept: list[Picture | Rejected] = []
+    for one in results:
+        if isinstance(one, Picture):
+            held_bytes += 3 * one.image.width * one.image.height
+            if held_bytes > MOST_SESSION_BYTES or not limits.hold(one.image):
+                most = f"{MOST_SESSION_BYTES // 1_000_000} MB"
+                sentence = f"{one.name} was not kept: a session keeps at most {most} of pictures."
+                kept.append(Rejected(name=one.name, sentence=sentence))
+                continue
+        kept.append(one)
+    return kept
+
+
+def _held_bytes(kept: Mapping[str, Sequence[Picture | Rejected]]) -> int:
+    images = (one.image for some in kept.values() for one in some if isinstance(one, Picture))
+    return sum(3 * image.width * image.height for image in images)
 
 
 def _largest() -> int:

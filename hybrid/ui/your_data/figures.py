@@ -62,7 +62,7 @@ def shares(rows: Sequence[tuple[str, Floats, str]], classes: Sequence[str]) -> g
     for name, values, colour in rows:
         figure.add_bar(
             x=100 * values,
-            y=list(classes),
+            y=plots.words(classes),
             orientation="h",
             name=name,
             marker={"color": colour},
@@ -85,8 +85,8 @@ def confusion(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> go.Figur
     figure = plots.empty(height=max(300, 110 + _ROW_HEIGHT * len(classes)), legend=_LEGEND)
     figure.add_heatmap(
         z=100 * counts / per_row,
-        x=list(classes),
-        y=list(classes),
+        x=plots.words(classes),
+        y=plots.words(classes),
         customdata=counts,
         text=np.where(counts > 0, counts.astype(str), "") if few else None,
         texttemplate="%{text}" if few else None,

@@ -18,7 +18,10 @@ from hybrid.data.sources import ignored_words
 from hybrid.data.sources.tables import MAX_LABELS_BYTES
 from hybrid.errors import HybridError
 from hybrid.text import numbers
-from hybrid.ui import app_frame, contact_sheet, framing, running, uploads
+from hybrid.text.plain import plain
+from hybrid.ui import running, uploads
+from hybrid.ui.images import contact_sheet, framing
+from hybrid.ui.server import access
 from hybrid.ui.view import View
 from hybrid.ui.your_data import images, recorder, saved_split
 from hybrid.ui.your_data.images import Found, Preview, Upload
@@ -41,7 +44,7 @@ def draw(view: View, card: Card) -> None:
     try:
         found = _found_in(given, card)
     except HybridError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     _show_found(found)
     left, right = st.columns([3, 2], gap="medium")
@@ -57,7 +60,7 @@ def draw(view: View, card: Card) -> None:
 def _choose_images(card: Card) -> Upload | None:
     """A zip that is uploaded, or a folder of this machine; a table of labels if there is one."""
     source: str | None = "zip"
-    if app_frame.is_local():
+    if access.may_name_folders():
         source = st.segmented_control(
             "Where the images are",
             list(SOURCES),
@@ -319,12 +322,13 @@ def _record(found: Found, view: View, card: Card, labels: NDArray[np.int64]) -> 
     st.caption(
         f"{len(names if every else names[:TWO])} traces will be recorded. The images at the "
         f"network's input size ({numbers.kilobytes(len(labels) * card.image_bytes)}) and the "
-        f"traces are kept in {user_splits.folder()}; set HYBRID_TRACES to use another folder."
+        f"traces are kept in {plain(str(user_splits.folder()))}; set HYBRID_TRACES to use "
+        "another folder."
     )
     if st.session_state["your_divide"] and (said := images.promise(max(len(labels) // 2, 1))):
         st.caption(said)
     if "your_error" in st.session_state:
-        st.error(st.session_state.pop("your_error"), icon=":material/error:")
+        st.error(plain(st.session_state.pop("your_error")), icon=":material/error:")
     st.button(
         f"Record {images.counted(len(labels), 'image', 'images')}",
         icon=":material/fiber_manual_record:",

@@ -19,10 +19,11 @@ from hybrid.data.user_splits import UserSplit
 from hybrid.ui import jobs
 from hybrid.ui.jobs import Job, Report, Turns, Work
 from hybrid.ui.networks import cards
+from hybrid.ui.server import access
 from hybrid.ui.your_data.images import Upload
 from hybrid.zoo import Card, Variant
 
-__all__ = ["Step", "forget", "record_more", "recordings", "start"]
+__all__ = ["Step", "forget", "record_more", "recordings", "split_key", "start"]
 
 _KIND = "user split"  # of the jobs
 
@@ -53,6 +54,8 @@ def start(
                 kept.append(ingest.ingest(plan, source.read, progress=step))
         _record(kept, [card.variants[n] for n in names], gate, report, (len(made), steps))
 
+    for plan in made:
+        access.note_own(*split_key(card.network, plan.about.name))
     return _start(work, card.network, *(plan.about.name + plan.key for plan in made))
 
 
@@ -73,13 +76,20 @@ def recordings(network: str) -> list[Job]:
     return alive if last is None or last.alive else [*alive, last]
 
 
+def split_key(network: str, name: str) -> tuple[str, ...]:
+    """The words by which `access` knows a split."""
+    return ("split", network, name)
+
+
 def forget(network: str) -> None:
     """Stop showing how this session's last recording ended."""
     st.session_state.pop(f"{_KIND} {network}", None)
 
 
 def _start(work: Work, network: str, *what: str) -> Job:
-    job = jobs.pool().start(work, key=(_KIND, network, *what))
+    key = (_KIND, network, *what)
+    access.note_own(*key)
+    job = jobs.pool().start(work, key=key)
     st.session_state[f"{_KIND} {network}"] = job
     return job
 

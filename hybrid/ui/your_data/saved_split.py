@@ -10,11 +10,13 @@ from hybrid.data.images import Rejected
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import numbers
+from hybrid.text.plain import plain
 from hybrid.ui import app_frame, cache, palette, running
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.choose import form
-from hybrid.ui.explore import figures as explore_figures
+from hybrid.ui.explore import shares
 from hybrid.ui.jobs import Turns
+from hybrid.ui.server import access
 from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.ui.your_data import figures, images, recorder, shifts
 from hybrid.ui.your_data.shifts import Beside
@@ -34,7 +36,7 @@ def draw(about: UserSplit, view: View, card: Card) -> None:
         test = cache.trace(card.network, view.variant, DEFAULT_SPLIT)
     except (DataMissingError, TraceError) as error:
         st.info(
-            f"{error} Or choose another bit width on the left.",
+            f"{plain(str(error))} Or choose another bit width on the left.",
             title="Not recorded at this bit width",
             icon=":material/database_off:",
         )
@@ -95,11 +97,14 @@ def actions(about: UserSplit, view: View, card: Card) -> None:
             )
         with st.popover("Delete", icon=":material/delete:"):
             st.write("Deletes its images and traces here. The original files are not touched.")
+            allowed = access.may_change(*recorder.split_key(about.network, about.name))
             st.button(
                 f"Delete {about.name}",
                 key="your_delete",
                 on_click=delete,
                 args=(about,),
+                disabled=not allowed,
+                help=None if allowed else access.NOT_YOURS,
             )
 
 
@@ -155,7 +160,7 @@ def show_shift(compared: Beside, view: View, card: Card) -> None:
     with right, st.container(border=True, height="stretch"):
         st.markdown("**By class**: exits and accuracy")
         st.plotly_chart(
-            explore_figures.per_class(compared.per_class, card.classes),
+            shares.per_class(compared.per_class, card.classes),
             key="your_classes",
             config=STILL,
             alt="Share of each class that takes each exit, and its accuracy.",

@@ -190,5 +190,7 @@ def test_twenty_thousand_files_of_one_name_are_joined_at_once() -> None:
 def test_more_rows_than_are_read_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_ROWS", 10)
 
-    with pytest.raises(SourceError, match="more than 10 rows or 1,000 columns, the most that"):
+    with pytest.raises(
+        SourceError, match="more than 10 rows, 1,000 columns or 5,000,000 cells, the most"
+    ):
         read_table(b"a,b\n" * 11)

@@ -104,10 +104,10 @@ def test_a_zip_of_deep_names_is_refused_name_by_name() -> None:
 def test_a_list_of_too_many_files_is_refused_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(zips, "_MOST_DIRECTORY_BYTES", 1_000)
+    monkeypatch.setattr(zips, "_MOST_UPLOADED_BYTES", 1_000)
     data = zipped({f"{n}.png": b"" for n in range(100)})
 
-    with pytest.raises(SourceError, match="lists more than 1,000,000 files, the most that are"):
+    with pytest.raises(SourceError, match="has a list of files of more than 0 MB, the most"):
         sources.opened(data).__enter__()
 
 

@@ -14,8 +14,8 @@ PROFILES = (*UNDER, "abacus")
 
 def numbers(number: QueryNumber) -> st.SearchStrategy[float | None]:
     inside = st.floats(number.least, min(number.most, 1e6), exclude_min=number.above)
-    meant = inside.filter(lambda value: not (number.percent and 0 < value <= 1))
-    return st.none() | meant.map(lambda value: float(f"{value:.9g}"))
+    short = inside.map(lambda value: float(f"{value:.9g}"))
+    return st.none() | short.filter(lambda value: not (number.percent and 0 < value <= 1))
 
 
 @st.composite

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from hybrid import policy
-from hybrid.ui.explore import figures
+from hybrid.ui.explore import shares
 
 JavaScript = Callable[[str, Any], Any]
 
@@ -29,7 +29,7 @@ def test_the_marks_of_the_classes_are_the_ends_of_their_intervals() -> None:
         final_exit_correct=np.array([38, 950, 0]),
     )
 
-    marks = figures.per_class(counted, ["oak", "elm", "ash"]).data[-1]
+    marks = shares.per_class(counted, ["oak", "elm", "ash"]).data[-1]
 
     oak, elm = policy.wilson(36, 40), policy.wilson(900, 1000)
     assert list(marks.y) == ["oak", "elm", "ash"] * 2

@@ -312,7 +312,7 @@ function padded(values, graph) {
   return [...values, ...new Array(missing).fill(values[values.length - 1])];
 }
 
-// The flow's link values, node heights and labels, as hybrid.ui.explore.figures.flow has them.
+// The flow's link values, node heights and labels, as hybrid.ui.explore.shares.flow has them.
 function flow({ now }) {
   const { exitCounts, rightCounts, samples, accuracy, labels } = now;
   const split = exitCounts.flatMap((n, i) => [rightCounts[i], n - rightCounts[i]]);

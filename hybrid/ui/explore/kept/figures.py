@@ -60,7 +60,7 @@ def curves(
 
 def accuracies(pair: Sequence[Evaluated]) -> go.Figure:
     """The accuracy of both points by class, joined by a line; both have the same classes."""
-    classes = list(pair[0].card.classes)
+    classes = plots.words(pair[0].card.classes)
     values = [100 * found.by_class.accuracy for found in pair]
     figure = plots.empty(height=max(280, 90 + _ROW_HEIGHT * len(classes)), legend=plots.legend())
     gap = np.full(len(classes), None)

@@ -6,13 +6,13 @@
 `decode(encode(points), offers).points == points`. This module does not use streamlit.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from hybrid.errors import HybridError, PointError
+from hybrid.files import parse_json
 from hybrid.ui.view import CHOICES, Offers, View, slider_keys
 
 __all__ = [
@@ -113,8 +113,8 @@ def decode(text: str, offers: Offers) -> KeptReading:
 def from_json(text: str, offers: Offers) -> KeptReading:
     """The points of a file that Explore exported: the kept ones, or a single point."""
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
+        values = parse_json(text)
+    except ValueError:
         return KeptReading(problems=("The file is not JSON; export kept points from Explore.",))
     listed = values.get("kept_points", [values]) if isinstance(values, dict) else None
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):

@@ -10,10 +10,10 @@ import streamlit as st
 
 from hybrid.errors import HybridError, PointError
 from hybrid.text import numbers
-from hybrid.ui import cache, session
+from hybrid.text.plain import plain
+from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT
-from hybrid.ui.explore import figures as explore_figures
-from hybrid.ui.explore import load
+from hybrid.ui.explore import load, shares
 from hybrid.ui.explore.data import Frontier
 from hybrid.ui.explore.kept import comparison, figures
 from hybrid.ui.explore.kept.evaluated import Evaluated, as_csv, as_json, evaluate
@@ -43,6 +43,7 @@ _COLUMNS = {
 
 
 @st.fragment
+@app_frame.guarded
 def draw() -> None:
     """The whole section; it runs without the rest of the page when one of its widgets is used."""
     text = session.carried(LINK)
@@ -197,7 +198,7 @@ def _compare(pair: Sequence[Evaluated]) -> None:
         st.dataframe(table, hide_index=True, key="explore_kept_figures",
                      alt="Headline figures of both points and their differences")  # fmt: skip
         for sentence in comparison.apart(one, other):
-            st.caption(sentence)
+            st.caption(plain(sentence))
     with right:
         st.markdown("**Each on the frontier of its own network and bit width**")
         dearest_pj = max(max(found.prices.costs.energy_pj) for found in pair)
@@ -218,9 +219,7 @@ def _compare_classes(pair: Sequence[Evaluated]) -> None:
             st.markdown("**By class**: exits and accuracy of")
             st.text(found.kept.name)
             st.plotly_chart(
-                explore_figures.per_class(
-                    found.by_class, found.card.classes, labelled=found.labelled
-                ),
+                shares.per_class(found.by_class, found.card.classes, labelled=found.labelled),
                 key=f"explore_kept_classes_{number}",
                 config=PLOT,
                 alt=f"Exits and accuracy by class of {found.kept.name}",

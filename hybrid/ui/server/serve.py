@@ -5,22 +5,26 @@ does not matter.
 """
 
 import errno
+import importlib
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from streamlit.web import cli
 
 from hybrid.errors import AddressError
+from hybrid.ui.server import access
 
 __all__ = ["DEFAULT_PORT", "app_script", "free_port", "serve", "url"]
 
 DEFAULT_PORT = 8501
+HERE = ("localhost", "127.0.0.1", "::1")  # names of this machine in a browser's address
 _PORTS_TRIED = 100  # from the default on, where no port is asked for
 
 
 def app_script() -> Path:
     """The path of app.py: inside the package in a wheel, next to it in a clone."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent.parent.parent
     packed = package / "dashboard" / "app.py"
     return packed if packed.is_file() else package.parent / "app.py"
 
@@ -46,9 +50,17 @@ def free_port(address: str, port: int | None = None) -> int:
     return last
 
 
-def serve(address: str, port: int) -> None:
-    """Serve the dashboard until it is stopped by Ctrl-C or SIGTERM."""
+def serve(address: str, port: int, *, hosts: Sequence[str] = ()) -> None:
+    """Serve the dashboard until it is stopped by Ctrl-C or SIGTERM.
+
+    Args:
+        hosts: the names by which browsers may open it; by default those of this machine, or any
+            if other machines can connect.
+    """
     options = [f"--server.address={address}", f"--server.port={port}"]
+    names = hosts or (HERE if access.is_loopback_name(address) else ())
+    options += [f"--server.allowedHosts={name}" for name in names]
+    importlib.import_module("hybrid.ui.server.whole")  # before the first visitor comes
     # The welcome message would ask an outside server for this machine's address.
     quiet = ["--logger.hideWelcomeMessage=true", "--logger.level=warning"]
     cli.main(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid.ui import framing
+from hybrid.ui.images import framing
 
 
 @pytest.mark.parametrize("fit, dark", [("crop", 2 / 3), ("stretch", 0), ("letterbox", 0)])
