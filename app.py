@@ -43,6 +43,12 @@ OFFERED = (
         "Run the network over the test split at the current thresholds.",
     ),
     (
+        "monitor",
+        "Monitor",
+        ":material/monitor_heart:",
+        "Test on a device's lines whether the promise of a certificate still holds.",
+    ),
+    (
         "networks",
         "Networks",
         ":material/deployed_code:",

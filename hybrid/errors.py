@@ -22,6 +22,7 @@ services each translate `HybridError` in exactly one place.
     ├── FileError           a file or folder that cannot be named, read or written
     ├── SettingError        a setting with a value that it does not have
     ├── AddressError        an address or a port that the dashboard cannot listen on
+    ├── LineError           a line of an edge, or a plan to watch it, that cannot be used
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
     ├── FormError           an edge that has no exact deployment form, or a damaged one
@@ -42,6 +43,7 @@ __all__ = [
     "HybridError",
     "ImageError",
     "LimitError",
+    "LineError",
     "ModelError",
     "NetworkError",
     "PayloadError",
@@ -161,6 +163,10 @@ class TraceError(HybridError):
 
 class CertificateError(HybridError):
     """A split, delta or limit that cannot be certified."""
+
+
+class LineError(HybridError):
+    """A line of an edge, or a plan to watch it, that cannot be used."""
 
 
 class RecipeError(HybridError):

@@ -264,6 +264,7 @@ def certified(
     measure: str = "max_probability",
     split: str = "test",
     confidence: float = 0.95,
+    method: str = "",
 ) -> Certified:
     """Upper bounds on the accuracy that early exits cost, as the answer to a question.
 
@@ -274,6 +275,7 @@ def certified(
         split: one of the user's own splits certifies for images like its own; for any other split
             `certify` is used. Without labels the disagreement is bounded instead.
         confidence: above 0 and below 1, of all answers to the same images together.
+        method: a name of `certificates.METHODS`; if empty, the one that suits the images.
 
     Raises:
         CertificateError: a network without early exits, a ledger that cannot be read or written, or
@@ -281,7 +283,9 @@ def certified(
         ThresholdError: bad thresholds.
         DataMissingError, TraceError: the split has no trace here, or a damaged one.
     """
-    recorded, question = _question(network, variant, thresholds, measure, split, confidence)
+    recorded, question = _question(
+        network, variant, thresholds, measure, split, confidence, method=method
+    )
     number = ledger(network, split).ask(question)
     return _answer(recorded, question, number)
 
@@ -346,6 +350,7 @@ def _question(
     split: str,
     confidence: float,
     read: Callable[[str, str, str], Trace] = zoo.trace,
+    method: str = "",
 ) -> tuple[Trace, certificates.Question]:
     """The trace that certifies, and a question to it that can be answered."""
     if not variant.early_exits:
@@ -355,7 +360,7 @@ def _question(
         )
     own = split not in zoo.SPLITS
     recorded = read(network, variant.name, split if own else "certify")
-    method = _method(recorded)
+    method = method or _method(recorded)
     certificates.check_trace(recorded, method)
     early_confidences(recorded, measure)  # a measure that does not exist asks nothing
     return recorded, certificates.Question(

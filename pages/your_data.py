@@ -50,7 +50,7 @@ def choose_split(card: Card) -> str:
         state[key] = link.get("saved", NEW)
     if is_new(card):
         state[key] = state.pop("your_done")
-    if (gone := state.get(key, NEW)) not in {NEW, *names}:
+    if (gone := state.setdefault(key, NEW)) not in {NEW, *names}:
         st.info(f"The split {plain(gone)} is not here any more.", icon=":material/delete:")
         state[key] = NEW
     chosen = st.segmented_control(

@@ -203,16 +203,14 @@ def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant])
 
 def benchmarks() -> str:
     """The last row of each benchmark of speed."""
-    last = {line.partition(",")[0]: line for line in _results() if CERTIFICATES not in line}
+    others = (line for line in _results() if not line.startswith((CERTIFICATES, MONITOR)))
+    last = {line.partition(",")[0]: line for line in others}
     return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in last.values())
 
 
 def certificates() -> str:
     """How often each kind of certificate was violated, from each network's last row."""
-    rows = [
-        dict(pair.split("=", 1) for pair in line.split(", ")) for line in _results(CERTIFICATES)
-    ]
-    last = {row["network"]: row for row in rows}
+    last = _last(CERTIFICATES, "network")
     table = [
         _certificate_row(row, key, name)
         for row in last.values()
@@ -220,6 +218,80 @@ def certificates() -> str:
         if f"{key}_broken" in row
     ]
     return _table(CERTIFICATE_COLUMNS, table)
+
+
+def monitor_false_alarms() -> str:
+    """Alarms of devices that keep the promise, as it was and with other exit shares."""
+    kept = _last(f"{MONITOR}_false_alarms", "network")
+    moved = _last(f"{MONITOR}_benign", "network", "change")
+    rows = [
+        _false_alarm_row(row, alpha, f"alarms_at_{alpha}", "as in the trace")
+        for row in kept.values()
+        for alpha in ("0.01", "0.05")
+    ]
+    rows += [_false_alarm_row(row, row["alpha"], "alarms", row["change"]) for row in moved.values()]
+    return _table(FALSE_ALARM_COLUMNS, rows)
+
+
+def _false_alarm_row(row: dict[str, str], alpha: str, key: str, change: str) -> list[str]:
+    often, error = (numbers.percent(float(row[name])) for name in (key, f"{key}_se"))
+    return [
+        row["network"],
+        change,
+        numbers.percent(float(row["promise"]), 2),
+        f"{int(row['runs']):,} × {int(row['images']):,}",
+        numbers.percent(float(alpha), 0),
+        f"{often} ± {error}",
+        numbers.percent(float(row["recent_alarms"])),
+    ]
+
+
+def monitor_delay() -> str:
+    """Images to the alarm when the disagreement doubles, by share of audits."""
+    found = _last(f"{MONITOR}_delay", "network", "audited")
+    return _table(
+        DELAY_COLUMNS,
+        (
+            [
+                row["network"],
+                numbers.percent(float(row["audited"]), 0),
+                *(f"{float(row[key]):,.0f}" for key in ("images", "images_median", "goal")),
+                f"{float(row['uniform']):,.0f}",
+                f"{float(row['recent']):,.0f}",
+            ]
+            for row in found.values()
+        ),
+    )
+
+
+def monitor_drift() -> str:
+    """Corrupted images: how often answers differ, and how soon that is found."""
+    found = _last(f"{MONITOR}_drift", "network", "corruption", "strength")
+    return _table(DRIFT_COLUMNS, map(_drift_row, found.values()))
+
+
+def _drift_row(row: dict[str, str]) -> list[str]:
+    images = f"{float(row['images']):,.0f}" if "images" in row else ""
+    return [
+        row["network"],
+        f"{row['corruption']} {row['strength']}",
+        numbers.percent(float(row["exits_apart"])),
+        numbers.percent(float(row["differ"]), 2),
+        "broken" if row["broken"] == "True" else "kept",
+        numbers.percent(float(row["found"]), 0),
+        images,
+        f"{float(row['suffered']):.2f}",
+    ]
+
+
+def monitor_mapie() -> str:
+    """All labels, beside MAPIE."""
+    found = _last(f"{MONITOR}_mapie", "network")
+    rows = (
+        [row["network"], *(f"{float(row[key]):,.0f}" for key in ("images", "mapie"))]
+        for row in found.values()
+    )
+    return _table(("network", "monitor", "MAPIE"), rows)
 
 
 def first_questions() -> str:
@@ -239,6 +311,19 @@ CERTIFICATES = "benchmark=certificates"
 CERTIFICATE_COLUMNS = (
     "network", "certificate", "images", "true figure", "bound, median", "violated",
     "above the bound on the rest",
+)  # fmt: skip
+MONITOR = "benchmark=monitor"
+FALSE_ALARM_COLUMNS = (
+    "network", "exit shares", "promise", "runs × images", "alpha", "runs with an alarm",
+    "with one of the restarting test",
+)  # fmt: skip
+DELAY_COLUMNS = (
+    "network", "audited", "images to the alarm, mean", "median", "goal", "with uniform audits",
+    "restarting test",
+)  # fmt: skip
+DRIFT_COLUMNS = (
+    "network", "corruption", "exit shares apart", "answers that differ", "promise",
+    "runs with an alarm", "images to it, median", "suffered by then, in promises",
 )  # fmt: skip
 KINDS = {
     "exact": "accuracy lost (exact)",
@@ -260,6 +345,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
         certificates,
         first_questions,
         benchmarks,
+        monitor_false_alarms,
+        monitor_delay,
+        monitor_drift,
+        monitor_mapie,
     )
 } | {"help": help_texts}
 
@@ -267,6 +356,13 @@ BLOCKS: dict[str, Callable[[], str]] = {
 def _results(kind: str = "benchmark=") -> list[str]:
     lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
     return [line for line in lines if line.startswith(kind)]
+
+
+def _last(kind: str, *keys: str) -> dict[tuple[str, ...], dict[str, str]]:
+    """The last row of a kind for each combination of these fields."""
+    lines = (line for line in _results() if line.partition(",")[0] == kind)
+    rows = [dict(pair.split("=", 1) for pair in line.split(", ")) for line in lines]
+    return {tuple(row[key] for key in keys): row for row in rows}
 
 
 def _certificate_row(row: dict[str, str], kind: str, name: str) -> list[str]:

@@ -265,7 +265,7 @@ def _fine_tuned(network: Network, prepared: Preparation, plan: Plan) -> Iterator
         twin=prepared.twin_logits[0],
         epochs=prepared.request.epochs,
         rate=plan.learning_rate,
-        exit_weight=plan.exit_weight,
+        exit_weights=plan.exit_weights(len(network.spec.exits))[:-1],
         seed=prepared.request.seed,
     )
     for row in rows:

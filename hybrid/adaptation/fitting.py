@@ -136,14 +136,14 @@ def fine_tune(
     twin: np.ndarray,
     epochs: int,
     rate: float,
-    exit_weight: float,
+    exit_weights: Sequence[float],
     seed: int,
 ) -> Iterator[Row]:
     """Train edge and exits together, the final exit towards the twin; norms and cloud are frozen.
 
     Args:
         twin: its logits on train, (n, classes), the target of half of the final exit's loss.
-        exit_weight: of each early exit's loss.
+        exit_weights: of each early exit's loss.
 
     Yields:
         A history row after each epoch, counted from 1.
@@ -162,8 +162,8 @@ def fine_tune(
             *early, last = network(images)
             loss = 0.5 * functional.cross_entropy(last, labels[rows])
             loss = loss + 0.5 * functional.cross_entropy(last, soft[rows])
-            for logits in early:
-                loss = loss + exit_weight * functional.cross_entropy(logits, labels[rows])
+            for logits, weight in zip(early, exit_weights, strict=True):
+                loss = loss + weight * functional.cross_entropy(logits, labels[rows])
             losses.append(_step(loss, optimizer))
             schedule.step()
         right = [float((z.argmax(1) == tune.labels).mean()) for z in exit_logits(network, tune)]

@@ -15,7 +15,18 @@ import typer
 from typer.core import TyperGroup
 
 from hybrid import energy
-from hybrid.cli import choose, dashboard, evaluate, freeze, images, models, output, predict, train
+from hybrid.cli import (
+    choose,
+    dashboard,
+    evaluate,
+    freeze,
+    images,
+    models,
+    monitor,
+    output,
+    predict,
+    train,
+)
 from hybrid.cli.options import (
     AsJson,
     Bits,
@@ -192,5 +203,5 @@ def published(*, as_json: AsJson = False) -> None:
         output.say(NOTE)
 
 
-for module in (dashboard, evaluate, choose, train, images, predict, models, freeze):
+for module in (dashboard, evaluate, choose, train, images, predict, models, freeze, monitor):
     module.add_to(app)

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from hybrid.errors import UnknownNameError
-from hybrid.models.blocks import ConvGroup, ResidualBlock, Stem, WhiteningStem, WideConv
+from hybrid.models.blocks import (
+    ConvGroup,
+    DenseLayers,
+    ResidualBlock,
+    Stem,
+    WhiteningStem,
+    WideConv,
+)
 
 __all__ = ["ARCHITECTURES", "Architecture", "StagePlan", "architecture"]
 
@@ -122,6 +129,31 @@ def _wide_conv(name: str, inputs: int, outputs: int, *, pools: bool) -> StagePla
     )
 
 
+def _dense(
+    channels: int, *, layers: int, growths: tuple[int, ...] = (8, 16, 32)
+) -> list[StagePlan]:
+    """Blocks of `layers` layers, each in two stages, so that an exit can be in the middle."""
+    outputs = 2 * growths[0]
+    plans = [_stem(channels, outputs)]
+    for group, growth in enumerate(growths, start=1):
+        for letter, count in (("a", layers // 2), ("b", layers - layers // 2)):
+            pools = letter == "a" and group > 1
+            plans.append(_dense_layers(f"{group}{letter}", outputs, count, growth, pools=pools))
+            outputs += count * growth
+    return plans
+
+
+def _dense_layers(name: str, inputs: int, layers: int, growth: int, *, pools: bool) -> StagePlan:
+    return StagePlan(
+        name=name,
+        outputs=inputs + layers * growth,
+        shrink=2 if pools else 1,
+        build=lambda bits: DenseLayers(
+            inputs, layers=layers, growth=growth, bits=bits, pools=pools
+        ),
+    )
+
+
 ARCHITECTURES = {
     # He et al., "Deep Residual Learning", CVPR 2016, section 4.2: 3 groups of n blocks.
     "resnet20": Architecture(title="ResNet-20", plan=lambda c: _resnet(c, blocks=3)),
@@ -135,6 +167,15 @@ ARCHITECTURES = {
     "wide9": Architecture(
         title="Wide-9",
         plan=lambda c: _wide(c, widths=(64, 192, 320), depths=(2, 3, 3)),
+        pooling="max",
+    ),
+    # Few multiply-accumulates for their accuracy: 36 and 75 million at 32x32 pixels.
+    "dense18": Architecture(title="Dense-18", plan=lambda c: _dense(c, layers=6)),
+    "dense30": Architecture(title="Dense-30", plan=lambda c: _dense(c, layers=10)),
+    # A teacher of Wide-9: twice as wide and not for a device.
+    "wide9-teacher": Architecture(
+        title="Wide-9, twice as wide",
+        plan=lambda c: _wide(c, widths=(128, 384, 384), depths=(2, 3, 3)),
         pooling="max",
     ),
     "digits-vgg": Architecture(title="Small VGG for 8×8 digits", plan=_digits_vgg),

@@ -11,6 +11,8 @@ from hybrid.quant.levels import FULL_PRECISION
 __all__ = [
     "Classifier",
     "ConvGroup",
+    "DenseLayers",
+    "ExitBranch",
     "ExitHead",
     "PooledHead",
     "ResidualBlock",
@@ -188,6 +190,76 @@ class ExitHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, size, size) to logits (n, classes)."""
         logits: Tensor = self.linear(functional.avg_pool2d(x, self.pool).flatten(1))
+        return logits
+
+
+class DenseLayers(nn.Module):
+    """Layers that each see all features made before them; one stage of a dense network.
+
+    A layer is a 1x1 convolution to 2 * growth channels and a 3x3 convolution to `growth` channels,
+    which are appended to the features. Every feature is normalised and rectified once, when it is
+    made, so one quantizer's step serves all layers that read it.
+
+    Source: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017; growth that doubles
+    with each resolution as in Huang et al., "CondenseNet", CVPR 2018.
+
+    Args:
+        pools: average 2x2 pixels first.
+    """
+
+    def __init__(
+        self, inputs: int, *, layers: int, growth: int, bits: int, pools: bool = False
+    ) -> None:
+        super().__init__()
+        self.pools = pools
+        self.squeeze = nn.ModuleList(
+            _Rectified(inputs + i * growth, 2 * growth, kernel=1, bits=bits) for i in range(layers)
+        )
+        self.grow = nn.ModuleList(
+            _Rectified(2 * growth, growth, kernel=3, bits=bits) for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, inputs + layers * growth, h, w), half of h and w if it pools."""
+        if self.pools:
+            x = functional.avg_pool2d(x, 2)
+        for squeeze, grow in zip(self.squeeze, self.grow, strict=True):
+            x = torch.cat([x, grow(squeeze(x))], dim=1)
+        return x
+
+
+class _Rectified(nn.Module):
+    """A convolution, batch norm and an activation; at 1 bit a shifted PReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int, bits: int) -> None:
+        super().__init__()
+        self.conv = QuantConv2d(inputs, outputs, kernel, bits=bits, padding=kernel // 2)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.act = ShiftedPReLU(outputs) if bits == 1 else nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.act(self.norm(self.conv(x)))
+        return result
+
+
+class ExitBranch(nn.Module):
+    """An exit with blocks of its own before the paper's head.
+
+    The blocks are those that follow in the network, at the branch's bit width. Like the cloud
+    segment, they take features that are not negative.
+
+    Source: Teerapittayanon et al., "BranchyNet", ICPR 2016, whose branches have convolutions; the
+    paper's exits have none.
+    """
+
+    def __init__(self, blocks: list[nn.Module], head: ExitHead) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*blocks)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) to logits (n, classes)."""
+        logits: Tensor = self.head(self.blocks(x.relu()))
         return logits
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hybrid.errors import NetworkError, UnknownNameError
-from hybrid.models.architectures import architecture
-from hybrid.models.blocks import Classifier, ExitHead
+from hybrid.models.architectures import StagePlan, architecture
+from hybrid.models.blocks import Classifier, ExitBranch, ExitHead
 from hybrid.models.spec import Spec
 from hybrid.policy import check_thresholds
 from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
@@ -84,8 +84,8 @@ class Network(nn.Module):
                 f"Images of {spec.size} pixels are too small for {family.title}: its last stage "
                 "would have no pixels left."
             )
-        for index in spec.exits:
-            self.heads[str(index)] = ExitHead(plans[index].outputs, sides[index], spec.classes)
+        for number, index in enumerate(spec.exits):
+            self.heads[str(index)] = _exit(plans, sides, index, spec.classes, *spec.branch(number))
         self.classifier = Classifier(plans[-1].outputs, spec.classes, pooling=family.pooling)
         channels = plans[spec.cut].outputs
         self.feature_shape = (channels, sides[spec.cut], sides[spec.cut])
@@ -174,6 +174,22 @@ class Network(nn.Module):
             run.record(last, self.classifier(x), self.temperatures[last], measure)
             run.leave(last, np.ones(len(x), dtype=bool))
         return run.result(tuple(stage_samples))
+
+
+def _exit(
+    plans: Sequence[StagePlan], sides: Sequence[int], index: int, classes: int, blocks: int, k: int
+) -> nn.Module:
+    """The exit after a stage: the paper's head, after the next `blocks` stages at k bits."""
+    last = index + blocks
+    if last >= len(plans):
+        raise NetworkError(
+            f"After stage {index} follow {len(plans) - 1 - index} stages, so an exit's branch "
+            f"cannot have {blocks} blocks; give it fewer."
+        )
+    head = ExitHead(plans[last].outputs, sides[last], classes)
+    if not blocks:
+        return head
+    return ExitBranch([plan.build(k) for plan in plans[index + 1 : last + 1]], head)
 
 
 class _Run:

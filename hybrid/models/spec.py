@@ -49,6 +49,9 @@ class Spec:
         bits: one bit width for every edge stage after the stem (which then stays at 32), or one
             per edge stage, stem included.
         cloud_bits: bit width of the stages after the cut.
+        branch_blocks: for each exit, how many blocks its branch has before the head: the stages
+            that follow the exit's, once more and for this exit alone; empty if no exit has any.
+        branch_bits: bit width of each exit's branch; 32 for an exit without one.
         static: no exit and no cut; every layer but the first, shortcuts and the classifier at
             `bits` (in a user's model, every convolution but the first).
         reference: of a user's model.
@@ -62,6 +65,8 @@ class Spec:
     exits: tuple[int, ...] = ()
     bits: int | tuple[int, ...] = 32
     cloud_bits: int = 32
+    branch_blocks: tuple[int, ...] = ()
+    branch_bits: tuple[int, ...] = ()
     static: bool = False
     reference: Reference | None = None
 
@@ -79,6 +84,12 @@ class Spec:
         if isinstance(self.bits, tuple) and len(self.bits) != self.cut + 1:
             raise NetworkError(
                 f"{len(self.bits)} bit widths for {self.cut + 1} edge stages; give one per stage."
+            )
+        wanted = {len(self.branch_blocks), len(self.branch_bits)}
+        if wanted not in ({0}, {len(self.exits)}) or min(self.branch_blocks, default=0) < 0:
+            raise NetworkError(
+                "branch_blocks and branch_bits need a number of 0 or more and a bit width for each "
+                f"of {len(self.exits)} exits; give both, or leave both out."
             )
 
     @property
@@ -98,6 +109,12 @@ class Spec:
             raise NetworkError(f"The cut must be a stage from 0 to {stages - 1}, not {self.cut}.")
         return self.edge_bits + (self.cloud_bits,) * (stages - self.cut - 1)
 
+    def branch(self, exit_: int) -> tuple[int, int]:
+        """Blocks and bit width of an exit's branch; no block without one."""
+        if not self.branch_blocks:
+            return 0, 32
+        return self.branch_blocks[exit_], self.branch_bits[exit_]
+
     @property
     def uplink_bits(self) -> int:
         """Bit width of the features sent at the cut: that of the last edge stage, at least 2.
@@ -108,10 +125,12 @@ class Spec:
         return max(2, self.edge_bits[-1])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for TOML; without `reference` if there is none."""
+        """Plain values for TOML; without `reference` and branches if there are none."""
         values = asdict(self)
         if self.reference is None:
             del values["reference"]
+        if not self.branch_blocks:
+            del values["branch_blocks"], values["branch_bits"]
         return values
 
     @classmethod

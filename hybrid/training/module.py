@@ -20,23 +20,30 @@ __all__ = ["ExitTraining", "blockwise_loss", "exits_loss"]
 
 
 def exits_loss(
-    logits: list[Tensor], labels: Tensor, plan: Plan, taught: Tensor | None = None
+    logits: list[Tensor],
+    labels: Tensor,
+    plan: Plan,
+    taught: Tensor | None = None,
+    *,
+    final: bool = True,
 ) -> Tensor:
-    """The exits' losses, early ones weighted by `plan.exit_weight`, the final one by 1.
+    """The sum of the exits' losses, weighted by the plan; that of the final exit by 1.
 
     Args:
         logits: one (n, classes) per exit, final last.
         labels: (n,).
         taught: the teachers' probabilities (n, classes), or None.
+        final: False if the logits are those of the early exits only.
     """
     loss = torch.zeros((), device=labels.device)
-    for index, exit_logits in enumerate(logits):
+    weights = plan.exit_weights(len(logits) - final)
+    for exit_logits, weight in zip(logits, weights, strict=final):
         scores = exit_logits.float()
         own = functional.cross_entropy(scores, labels, label_smoothing=plan.label_smoothing)
         if taught is not None:
             soft = functional.cross_entropy(scores, taught)
             own = (1 - plan.teacher_weight) * own + plan.teacher_weight * soft
-        loss = loss + own * (1.0 if index == len(logits) - 1 else plan.exit_weight)
+        loss = loss + own * weight
     return loss
 
 
@@ -69,7 +76,7 @@ def blockwise_loss(
         loss = loss + (features.float() - target).square().mean() / target.var()
         if index in network.exit_stages:
             logits.append(network.heads[str(index)](features.detach()))
-    return loss + exits_loss(logits, labels, plan, taught) if logits else loss
+    return loss + exits_loss(logits, labels, plan, taught, final=False) if logits else loss
 
 
 class ExitTraining(lightning_.LightningModule):

@@ -42,7 +42,9 @@ class Plan:
         warmup: fraction of a cycle's steps.
         batch: images per step.
         label_smoothing: of the cross entropy.
-        exit_weight: of each early exit's loss; the final exit's is 1.
+        branch_blocks, branch_bits: of the exits' branches, see `Spec`. Their blocks start as copies
+            of the stages that they repeat.
+        exit_weight: of every early exit's loss, or one for each; the final exit's is 1.
         teacher: variant whose probabilities are a target too, of this network ("static-32bit") or
             of another one of the same data set ("cifar100-wide7/static-32bit"); for several, their
             mean; empty for none.
@@ -65,6 +67,8 @@ class Plan:
     cloud_bits: int = 32
     cut: int = 0
     exits: tuple[int, ...] = ()
+    branch_blocks: tuple[int, ...] = ()
+    branch_bits: tuple[int, ...] = ()
     epochs: int = 1
     cycles: int = 1
     optimizer: str = "sgd"
@@ -75,7 +79,7 @@ class Plan:
     warmup: float = 0.2
     batch: int = 128
     label_smoothing: float = 0.0
-    exit_weight: float = 0.5
+    exit_weight: float | tuple[float, ...] = 0.5
     teacher: str | tuple[str, ...] = ""
     teacher_weight: float = 0.5
     views: int = 0
@@ -98,6 +102,18 @@ class Plan:
         4
         """
         return int(self.name.split("-")[1].removesuffix("bit"))
+
+    def exit_weights(self, exits: int) -> tuple[float, ...]:
+        """The weight of each exit's loss, the final one last.
+
+        Args:
+            exits: how many early exits there are.
+
+        >>> Plan(name="hybrid-4bit", exit_weight=0.5).exit_weights(2)
+        (0.5, 0.5, 1.0)
+        """
+        one = self.exit_weight
+        return (*(one if isinstance(one, tuple) else (one,) * exits), 1.0)
 
     @property
     def teachers(self) -> tuple[str, ...]:
@@ -164,6 +180,8 @@ class Recipe:
             exits=() if plan.static else plan.exits or self.exits,
             bits=plan.bits or plan.width,
             cloud_bits=plan.cloud_bits,
+            branch_blocks=plan.branch_blocks,
+            branch_bits=plan.branch_bits,
             static=plan.static,
         )
 
@@ -240,8 +258,11 @@ def _check(recipe: Recipe) -> None:
     seen: set[str] = set()
     for plan in recipe.plans:
         _check_plan(plan)
-        for bits in recipe.spec(plan).stage_bits(stages):
+        spec = recipe.spec(plan)
+        for bits in (*spec.stage_bits(stages), *spec.branch_bits):
             check_bits(bits)
+        if len(plan.exit_weights(len(spec.exits))) != len(spec.exits) + 1:
+            raise ValueError(f"{plan.name} needs one exit_weight, or one for each exit")
         for needed in (plan.start, *plan.teachers):
             if needed and "/" not in needed and needed not in seen:
                 raise ValueError(f"{plan.name} needs {needed}, which is not before it")

@@ -1,7 +1,6 @@
 """Train the variants of a recipe one after the other, resuming where a killed run stopped."""
 
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -16,7 +15,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from hybrid import data, zoo
 from hybrid.data.preprocess import normalise
@@ -33,6 +32,7 @@ from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish, renew
 from hybrid.training.recipe import Plan, Recipe, plan_of
 from hybrid.training.teaching import Teaching, about_batches, cache_key
+from hybrid.training.weights import reestimate_norms, take_weights
 
 __all__ = ["TrainingRun", "precision", "train", "train_variant"]
 
@@ -49,10 +49,9 @@ class TrainingRun:
         limit: only this many training images, for a trial run that publishes nothing.
         callbacks: more of Lightning's, such as a progress bar.
         precision: Lightning's name of it; None for the hardware's fastest.
-        compiled: run the quantizers through torch.compile if there is a C++ compiler. After 20 s
-            they cost next to nothing (`python -m benchmarks.fusing`: a step of 250 images of
-            ResNet-32 at 4 bits takes 0.86 s on one core instead of 1.58 s). The order of sums
-            differs.
+        compiled: run the quantizers through torch.compile if there is a C++ compiler, which takes
+            some minutes of the first epoch off every later one (`python -m benchmarks.training`).
+            The order of sums differs.
     """
 
     folder: Path
@@ -163,11 +162,12 @@ def train_variant(recipe: Recipe, plan: Plan, run: TrainingRun) -> Network:
         origins=_origins(recipe, plan),
     )
     if plan.epochs:
-        with fused(wanted=run.compiled and shutil.which("c++") is not None):
+        with fused(wanted=run.compiled):
             _fit(module, _run_folder(recipe, plan.name, run), run)
-    if not plan.heads_only and plan.epochs:
+    if plan.epochs:
         # a separate epoch: which batches came last depends on where the run was resumed
-        reestimate_norms(network, batches.at_epoch(plan.epochs))
+        learned = network.heads if plan.heads_only else network
+        reestimate_norms(network, batches.at_epoch(plan.epochs), of=learned)
     network.cpu().eval()
     with replacing(_run_folder(recipe, plan.name, run) / FINISHED) as draft:
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, draft)
@@ -206,7 +206,7 @@ def _start(recipe: Recipe, plan: Plan, run: TrainingRun, images: torch.Tensor) -
     """The network before training: weights from `plan.start`, quantizers set from data."""
     network: Network = build(recipe.spec(plan)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if plan.start:
-        _take_weights(network, _finished_weights(recipe, plan.start, run))
+        take_weights(network, _finished_weights(recipe, plan.start, run))
     for layer in network.modules():
         if isinstance(layer, WhiteningStem) and not plan.start:
             layer.fit(images)
@@ -219,19 +219,8 @@ def _start(recipe: Recipe, plan: Plan, run: TrainingRun, images: torch.Tensor) -
     network.train(mode=not plan.heads_only)
     if plan.heads_only:
         network.requires_grad_(False)
-        network.heads.requires_grad_(True)
+        network.heads.requires_grad_(True).train()
     return network
-
-
-def _take_weights(network: Network, theirs: dict[str, Tensor]) -> None:
-    """Copy every tensor that both networks have, except the quantizers' steps."""
-    ours = network.state_dict()
-    shared = {
-        name: value
-        for name, value in theirs.items()
-        if name in ours and ours[name].shape == value.shape and not name.endswith("step")
-    }
-    network.load_state_dict(shared, strict=False)
 
 
 def _finished_weights(recipe: Recipe, variant: str, run: TrainingRun) -> dict[str, Tensor]:
@@ -355,27 +344,6 @@ def _continues(checkpoint: Path, module: ExitTraining) -> bool:
         # with more cycles of the same length, training so far would have been the same
         plan = replace(plan, epochs=wanted.epochs, cycles=wanted.cycles)
     return bool(about | {"plan": asdict(plan)} == module.about)
-
-
-@torch.no_grad()
-def reestimate_norms(network: Network, batches: Batches, *, count: int = 50) -> None:
-    """Average batch norm's statistics again, over `count` batches with the finished weights."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    try:
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain average of all batches
-        network.train()
-        device = next(network.parameters()).device
-        for index, (images, _) in enumerate(batches):
-            if index == count:
-                break
-            network(images.to(device))
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        network.eval()
 
 
 def _device(run: TrainingRun) -> str:

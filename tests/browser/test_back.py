@@ -4,12 +4,13 @@ Each step changes one thing, presses Back once, Forward once, and reads all of t
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.waiting import PATIENCE_MS, click_point, settled
+from tests.browser.waiting import PATIENCE_MS, POLLING_MS, click_point, settled
 from tests.own_images import write_user_split
 
 pytestmark = pytest.mark.browser
@@ -37,7 +38,14 @@ def shown(page: Any) -> str:
 
 
 def await_shown(page: Any, wanted: str) -> None:
-    page.wait_for_function(f"wanted => {SHOWN} === wanted", arg=wanted, timeout=PATIENCE_MS)
+    """Wait until the page shows this; a page that never does fails with what it shows instead."""
+    from playwright.sync_api import TimeoutError as TookTooLong
+
+    with suppress(TookTooLong):
+        page.wait_for_function(
+            f"wanted => {SHOWN} === wanted", arg=wanted, timeout=PATIENCE_MS, polling=POLLING_MS
+        )
+    assert page.evaluate(SHOWN) == wanted
 
 
 def changed(page: Any, change: Callable[[Any], None]) -> tuple[str, str]:

@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 PATIENCE_MS = 120_000
-QUIET_MS = 1_000
+QUIET_MS = 500
+POLLING_MS = 50  # each frame would keep the page itself from its work
 HOVER_MS = 3_000  # then the figure has moved, and the point is looked for again
 
 _QUIET = """([text, quiet]) => {
@@ -17,14 +18,14 @@ _QUIET = """([text, quiet]) => {
 
 
 def settled(page: Any, watched: str = "location.href") -> None:
-    """Wait until no run has gone on for a second and what is watched has not changed.
+    """Wait until for half a second no run has gone on and what is watched has not changed.
 
     Args:
         page: the page.
         watched: an expression of JavaScript.
     """
     page.evaluate("() => { window.lastSaid = null; }")
-    page.wait_for_function(_QUIET, arg=[watched, QUIET_MS], timeout=PATIENCE_MS)
+    page.wait_for_function(_QUIET, arg=[watched, QUIET_MS], timeout=PATIENCE_MS, polling=POLLING_MS)
 
 
 def said_by_address(page: Any, *parts: str) -> None:

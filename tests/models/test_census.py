@@ -102,6 +102,50 @@ def test_bits_are_those_of_the_quantized_layers() -> None:
     assert bits["stages.14.conv1"] == bits["heads.10.linear"] == 32
 
 
+def test_a_branch_of_two_blocks_is_counted_as_by_hand() -> None:
+    network = build(
+        Spec(
+            architecture="resnet32",
+            classes=10,
+            cut=10,
+            exits=(8, 10),
+            bits=1,
+            branch_blocks=(0, 2),
+            branch_bits=(32, 2),
+        )
+    )
+    plain = build(replace(network.spec, branch_blocks=(), branch_bits=()))
+
+    layers = census(network)
+
+    branch = [layer for layer in layers if layer.exit == 1]
+    # 16×16×32 to 8×8×64: 3×3 with stride 2, three 3×3 of 64 to 64, a 1×1 shortcut, then the head
+    macs = [64 * 64 * 9 * 32, 64 * 64 * 9 * 64, 64 * 64 * 32, 64 * 64 * 9 * 64, 64 * 64 * 9 * 64]
+    head = 64 * 2 * 2 * 10
+    assert sorted(layer.macs for layer in branch) == sorted([*macs, head])
+    assert {layer.bits for layer in branch if layer.macs > 64 * 64 * 32} == {2}
+    assert {(layer.segment, layer.stage) for layer in branch} == {("head", 10)}
+    others = [layer for layer in layers if layer.exit != 1]
+    assert others == [layer for layer in census(plain) if layer.exit != 1]
+    # every image that reaches the exit pays for its branch, also if it goes on
+    costs, without = (
+        energy.costs(
+            counted,
+            exits=2,
+            uplink_bytes=0,
+            profile=energy.load_profile("purdue-45nm"),
+            link=energy.load_link(energy.DEFAULT_LINK),
+            scope="compute",
+            radio=True,
+        )
+        for counted in (layers, census(plain))
+    )
+    more = [a - b for a, b in zip(costs.energy_pj, without.energy_pj, strict=True)]
+    assert more[0] == 0
+    assert more[1] == pytest.approx(more[2])
+    assert more[1] > 2_000_000
+
+
 def test_packed_weights_fill_whole_bytes_at_their_bit_width() -> None:
     packed = {layer.name: layer.packed_bytes for layer in census(digits_vgg(bits=3))}
 

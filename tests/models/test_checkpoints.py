@@ -28,11 +28,10 @@ every_width = pytest.mark.parametrize("bits", BITS)
 one_folder = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def network_of(*, bits: int = 3, seed: int = 0) -> Network:
+def network_of(*, bits: int = 3, seed: int = 0, **changes: Any) -> Network:
     torch.manual_seed(seed)
-    spec = Spec(
-        architecture="digits-vgg", classes=10, channels=1, size=8, cut=2, exits=(1, 2), bits=bits
-    )
+    about: dict[str, Any] = {"classes": 10, "channels": 1, "size": 8, "cut": 2, "exits": (1, 2)}
+    spec = Spec(architecture="digits-vgg", bits=bits, **about, **changes)
     network = build(spec)
     for parameter in network.parameters():  # none stays where it was built
         parameter.data += 0.01 * torch.randn_like(parameter)
@@ -84,6 +83,23 @@ def test_a_network_comes_back_with_the_same_answers_to_the_last_bit(bits: int, p
     for one, other, frozen in zip(before, loaded(x), network(x), strict=True):
         assert torch.equal(one, other)
         assert torch.equal(one, frozen)
+
+
+def test_branches_at_other_bits_come_back_with_the_same_answers_and_are_packed(path: Path):
+    network = network_of(bits=1, branch_blocks=(0, 1), branch_bits=(32, 2))
+    x = torch.randn(8, 1, 8, 8)
+    before = network(x)
+
+    save_network(network, path)
+    loaded = load_network(path)
+
+    assert loaded.spec.branch(1) == (1, 2)
+    assert all(torch.equal(one, other) for one, other in zip(before, loaded(x), strict=True))
+    stored = load_file(path).items()
+    convolutions = [t for name, t in stored if name.startswith("heads.2.blocks.0.conv")]
+    packed = sum(t.numel() for t in convolutions if t.dtype == torch.uint8)
+    branch = quantized_layers(network.heads["2"]).values()
+    assert packed == sum(layer.weight.numel() for layer in branch) * 2 // 8 > 0
 
 
 @every_width

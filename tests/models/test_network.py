@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from hybrid.errors import HybridError, NetworkError, ThresholdError, UnknownNameError
 from hybrid.models import ARCHITECTURES, Network, Spec, build
-from hybrid.models.blocks import WhiteningStem, WideConv
+from hybrid.models.architectures import architecture
+from hybrid.models.blocks import DenseLayers, ExitHead, WhiteningStem, WideConv
 from hybrid.models.census import census
 from hybrid.models.network import quantized_layers
 from hybrid.policy import exits_taken
@@ -22,7 +23,16 @@ from hybrid.quant.layers import QuantConv2d, calibrating
 from hybrid.quant.levels import BITS
 from hybrid.traces import confidence
 
-STAGES = {"resnet20": 10, "resnet32": 16, "wide7": 7, "wide9": 9, "digits-vgg": 4}
+STAGES = {
+    "resnet20": 10,
+    "resnet32": 16,
+    "wide7": 7,
+    "wide9": 9,
+    "wide9-teacher": 9,
+    "dense18": 7,
+    "dense30": 7,
+    "digits-vgg": 4,
+}
 EARLY = (1, 2)
 
 
@@ -66,13 +76,19 @@ def specs(draw: st.DrawFn) -> Spec:
     name = draw(st.sampled_from(["digits-vgg", "resnet20"]))
     cut = draw(st.integers(0, STAGES[name] - 1))
     widths = st.sampled_from(BITS)
+    exits = tuple(sorted(draw(st.sets(st.integers(0, cut)))))
+    size = draw(st.sampled_from([8, 16]))
+    blocks = [draw(st.integers(0, min(2, STAGES[name] - 1 - at))) for at in exits]
+    branched = bool(blocks) and draw(st.booleans())
     return Spec(
         architecture=name,
         classes=draw(st.integers(2, 12)),
         channels=draw(st.sampled_from([1, 3])),
-        size=draw(st.sampled_from([8, 16])),
+        size=size,
         cut=cut,
-        exits=tuple(sorted(draw(st.sets(st.integers(0, cut))))),
+        exits=exits,
+        branch_blocks=tuple(blocks) if branched else (),
+        branch_bits=tuple(draw(widths) for _ in exits) if branched else (),
         bits=draw(widths | st.tuples(*[widths] * (cut + 1))),
         cloud_bits=draw(widths),
     )
@@ -236,6 +252,34 @@ def test_wide_networks_have_the_sides_and_macs_of_a_hand_count(
     assert sum(x.macs for x in layers) == WIDE_MACS + macs
 
 
+def test_a_dense_network_has_the_macs_of_a_hand_count():
+    network = build(Spec(architecture="dense18", classes=10, cut=4, bits=4, exits=(2, 4)))
+    stem, channels = 32**2 * 16 * (9 * 3), 16
+    macs = stem
+    for side, growth in ((32, 8), (16, 16), (8, 32)):
+        for _ in range(6):
+            macs += side**2 * (channels * 2 * growth + 2 * growth * 9 * growth)
+            channels += growth
+
+    layers = [x for x in census(network) if x.segment != "head"]
+
+    assert sum(x.macs for x in layers) == macs + channels * 10
+    assert channels == 16 + 6 * (8 + 16 + 32)
+
+
+@torch.no_grad()
+def test_dense_layers_append_to_what_they_read():
+    stage = DenseLayers(4, layers=2, growth=3, bits=32, pools=True).eval()
+    x = images(2, channels=4)
+
+    out = stage(x)
+
+    pooled = functional.avg_pool2d(x, 2)
+    assert torch.equal(out[:, :4], pooled)
+    assert torch.equal(out[:, 4:7], stage.grow[0](stage.squeeze[0](pooled)))
+    assert torch.equal(out[:, 7:], stage.grow[1](stage.squeeze[1](out[:, :7])))
+
+
 def test_images_that_shrink_to_nothing_are_refused():
     with pytest.raises(NetworkError, match="Images of 8 pixels are too small for Wide-7"):
         wide(size=8)
@@ -295,6 +339,57 @@ def test_a_static_network_gives_every_sample_its_one_answer():
     assert set(answer.exit_taken) == {0}
     assert answer.classes.tolist() == network(x)[-1].argmax(1).tolist()
     assert answer.stage_samples == (16, 16, 16, 16)
+
+
+# ---------------------------------------------------------------- exits with branches
+
+
+def branched(**changes: object) -> Network:
+    """Exit 0 is linear; exit 1 has the next block, at 2 bits."""
+    about: dict[str, object] = {"branch_blocks": (0, 1), "branch_bits": (32, 2)}
+    return digits_vgg(bits=1, **(about | changes))
+
+
+def test_a_branch_is_the_next_stage_at_its_own_bits_and_then_the_papers_head():
+    network = branched()
+    x = torch.randn(3, 32, 2, 2)
+    branch = network.heads["2"]
+
+    logits = branch(x)
+
+    stage = architecture("digits-vgg").plan(1)[3].build(2).eval()
+    stage.load_state_dict(branch.blocks[0].state_dict())
+    expected = branch.head.linear(stage(x.clamp_min(0)).flatten(1))
+    assert torch.equal(logits, expected)
+    assert {layer.weight_bits for layer in quantized_layers(branch).values()} == {2}
+    assert isinstance(network.heads["1"], ExitHead)
+
+
+def test_with_branches_the_answers_equal_the_full_run_bit_for_bit():
+    network, x = branched(), images(24)
+    thresholds = middling_thresholds(network, x, "max_probability")
+
+    answers = [network.infer(one, thresholds) for one in x.split(1)]
+
+    full = [selected_afterwards(network, one, thresholds, "max_probability") for one in x.split(1)]
+    assert {int(exits[0]) for exits, _, _ in full} == {0, 1, 2}
+    for answer, (exits, classes, _) in zip(answers, full, strict=True):
+        assert (answer.exit_taken, answer.classes) == (exits, classes)
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"branch_blocks": (0, 2)}, "After stage 2 follow 1 stages"),
+        ({"branch_blocks": (1,)}, "for each of 2 exits"),
+        ({"branch_blocks": ()}, "give both, or leave both out"),
+        ({"branch_blocks": (0, -1)}, "0 or more"),
+        ({"branch_bits": (32, 9)}, "9"),
+    ],
+)
+def test_branches_that_there_cannot_be_are_refused(changes: dict[str, object], sentence: str):
+    with pytest.raises(HybridError, match=sentence):
+        branched(**changes)
 
 
 # ---------------------------------------------------------------- samples that stop

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid.text import glossary
 
-PAGES = ("explore", "choose", "try_image", "your_data", "live", "networks")
+PAGES = ("explore", "choose", "try_image", "your_data", "live", "monitor", "networks")
 SHOWN = ("label", "body", "delta", "caption", "title", "placeholder")
 DATA = {"json", "code"}  # names in files and commands, not words of a sentence
 FRAME = {"selectbox", "button_group", "slider", "select_slider"}

@@ -1,14 +1,14 @@
 """What runs as one compiled pass computes what the plain operations do."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
 from hybrid.models.blocks import ShiftedPReLU
-from hybrid.quant.fusing import fused, fusible
+from hybrid.quant.fusing import can_compile, fused, fusible
 from hybrid.quant.levels import activation_levels, weight_levels
 from hybrid.quant.quantizers import binarize_activations, quantize
 
@@ -63,6 +63,15 @@ def test_compiled_passes_give_results_and_gradients_of_the_plain_ones(bits: int,
             assert (compiled[0] == plain[0]).float().mean() > 0.99
 
 
+@pytest.fixture
+def asked_again() -> Iterator[None]:
+    """Whether there is a compiler is asked for again, in this test and after it."""
+    can_compile.cache_clear()
+    yield
+    can_compile.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_again")
 def test_nothing_is_compiled_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch):
     compiled: list[object] = []
 
@@ -82,4 +91,24 @@ def test_nothing_is_compiled_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPa
     with fused():
         assert doubled(two) == doubled(two) == 5
     assert doubled(two) == 4
-    assert len(compiled) == 1
+    assert len(compiled) == 2  # a trial, and this one
+
+
+@pytest.mark.usefixtures("asked_again")
+def test_without_a_compiler_all_runs_as_it_is_and_the_log_has_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def broken(_function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def fail(_x: Tensor) -> Tensor:
+            raise RuntimeError("No working C++ compiler found in g++\nand a long trace")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+
+    for _ in range(2):
+        with fused():
+            assert doubled(torch.tensor(2.0)) == 4
+
+    (line,) = caplog.messages
+    assert line.endswith("No working C++ compiler found in g++")

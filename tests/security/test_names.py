@@ -79,7 +79,7 @@ def test_a_trace_of_tune_under_the_name_of_test_is_refused(pretrained: Path) -> 
         zoo.trace(NETWORK, "hybrid-4bit")
 
 
-@pytest.mark.parametrize("dataset", ["../../x", "/tmp/photos", "a/../../b", "x" * 5_000])
+@pytest.mark.parametrize("dataset", ["../../x", "/photos", "a/../../b", "x" * 5_000])
 def test_a_data_set_s_name_does_not_lead_the_ledger_elsewhere(
     pretrained: Path, dataset: str
 ) -> None:

@@ -28,6 +28,7 @@ from lightning.pytorch.callbacks import Callback  # noqa: E402
 
 from hybrid.training import run as runs  # noqa: E402
 from hybrid.training.run import TrainingRun, train, train_variant  # noqa: E402
+from hybrid.training.teaching import Teaching  # noqa: E402
 
 
 def recipe(*plans: Plan) -> Recipe:
@@ -89,6 +90,26 @@ def test_weights_that_are_damaged_are_trained_again_and_traces_recorded(tmp_path
     weights.write_bytes(kept[0][:1000])
     train(made, TrainingRun(folder=tmp_path))
     assert (weights.read_bytes(), trace.read_bytes()) == kept
+
+
+def test_a_branch_starts_as_the_stage_that_it_repeats_and_then_learns_alone(tmp_path: Path):
+    branch = {"branch_blocks": (0, 1), "branch_bits": (32, 32)}
+    copied = plan("hybrid-32bit", start="static-32bit", epochs=0, **branch)
+    learned = plan("hybrid-8bit", start="hybrid-32bit", epochs=1, heads_only=True, **branch)
+
+    train(recipe(plan("static-32bit", epochs=1), copied, learned), TrainingRun(folder=tmp_path))
+
+    first, then = finished(tmp_path, "hybrid-32bit"), finished(tmp_path, "hybrid-8bit")
+    repeated = {
+        name: f"stages.3.{name.removeprefix('heads.2.blocks.0.')}"
+        for name in first
+        if name.startswith("heads.2.blocks.0.")
+    }
+    assert len(repeated) > 4
+    assert all(torch.equal(first[mine], first[stage]) for mine, stage in repeated.items())
+    weight = "heads.2.blocks.0.conv1.weight"
+    assert not torch.equal(then[weight], first[weight])
+    assert torch.equal(then["stages.3.conv1.weight"], first["stages.3.conv1.weight"])
 
 
 def test_heads_only_leaves_everything_else_to_the_last_bit(tmp_path: Path):
@@ -175,23 +196,12 @@ def test_quantizers_are_compiled_while_a_network_is_fitted(
         return nullcontext()
 
     monkeypatch.setattr(runs, "fused", noted)
-    monkeypatch.setattr(runs.shutil, "which", lambda name: f"/usr/bin/{name}")
     one = plan("static-32bit", epochs=1)
 
     train_variant(recipe(one), one, TrainingRun(folder=tmp_path, limit=128, compiled=True))
     train_variant(recipe(one), one, TrainingRun(folder=tmp_path / "plain", limit=128))
 
     assert asked == [True, False]
-
-
-def test_without_a_compiler_training_goes_on_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(torch, "compile", lambda *_a, **_k: pytest.fail("nothing compiles here"))
-    monkeypatch.setattr(runs.shutil, "which", lambda _name: None)
-    one = plan("static-4bit", epochs=1)
-
-    train_variant(recipe(one), one, TrainingRun(folder=tmp_path, limit=128, compiled=True))
 
 
 def test_steps_are_set_from_images_of_every_class(monkeypatch: pytest.MonkeyPatch):
@@ -288,14 +298,14 @@ class Rates(Callback):
         self.seen.append(trainer.optimizers[0].param_groups[0]["lr"])  # type: ignore[attr-defined]
 
 
-def killed_run(folder: Path, pretrained: Path, epoch: int, root: Path) -> int:
+def killed_run(*plans: Plan, folder: Path, pretrained: Path, epoch: int, root: Path) -> int:
     """Train in a process of its own that is killed; its exit code."""
     script = (
         "import torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from tests.training.test_run import *\n"
         f"run = TrainingRun(folder=Path({str(folder)!r}), callbacks=(KilledAfter({epoch}),))\n"
-        "train(recipe(RESUMED), run)"
+        f"train(recipe(*{plans!r}), run)"
     )
     environment = os.environ | {"HYBRID_PRETRAINED": str(pretrained), "PYTHONPATH": str(root)}
     return subprocess.run(
@@ -316,9 +326,10 @@ def test_a_killed_run_goes_on_to_the_same_weights_as_an_unbroken_one(
     zoo.weights_path("digits-vgg", "hybrid-2bit").unlink()
     (elsewhere / "digits-vgg" / "card.toml").unlink()
 
-    code = killed_run(tmp_path / "killed", elsewhere, 2, root)
-    left = {path.name for path in (tmp_path / "killed").rglob("*") if path.is_file()}
-    train(recipe(RESUMED), TrainingRun(folder=tmp_path / "killed"))
+    killed = tmp_path / "killed"
+    code = killed_run(RESUMED, folder=killed, pretrained=elsewhere, epoch=2, root=root)
+    left = {path.name for path in killed.rglob("*") if path.is_file()}
+    train(recipe(RESUMED), TrainingRun(folder=killed))
 
     assert code == -signal.SIGKILL
     assert left == {"last.ckpt"}
@@ -328,6 +339,27 @@ def test_a_killed_run_goes_on_to_the_same_weights_as_an_unbroken_one(
     assert resumed.files == unbroken.files
     assert resumed.history == unbroken.history
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_reads_saved_answers_ends_in_the_weights_of_a_live_teacher(
+    tmp_path: Path, elsewhere: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    taught = replace(RESUMED, start="static-32bit", teacher="static-32bit", views=2, blockwise=1)
+    train(recipe(plan("static-32bit", epochs=1)), TrainingRun(folder=tmp_path / "teacher"))
+    plans = (plan("static-32bit", epochs=1), taught)
+    killed = tmp_path / "killed"
+
+    code = killed_run(taught, folder=killed, pretrained=elsewhere, epoch=3, root=root)
+    saved = [path.name for path in killed.rglob("epoch-*.npy")]
+    train(recipe(*plans), TrainingRun(folder=killed), variants=("hybrid-2bit",))
+    zoo.weights_path("digits-vgg", "hybrid-2bit").unlink()
+    monkeypatch.setattr(Teaching, "_read", lambda *_: None)
+    train(recipe(*plans), TrainingRun(folder=tmp_path / "live"), variants=("hybrid-2bit",))
+
+    assert code == -signal.SIGKILL
+    assert sorted(saved) == ["epoch-0.npy", "epoch-1.npy"]
+    assert_same_weights(finished(killed, "hybrid-2bit"), finished(tmp_path / "live", "hybrid-2bit"))
 
 
 def test_a_run_that_was_done_but_not_published_ends_in_the_same_weights(tmp_path: Path):

@@ -91,9 +91,8 @@ def open_(page: str, *, again: bool) -> None:
 def show(query: Mapping[str, str]) -> None:
     """Make this the address of the page; call it once in each whole run."""
     change(query)
-    entry = _entry()
     with st.sidebar:  # at its end, where an element without height leaves no gap
-        _COMPONENT(key=KEY, data={key: asdict(entry)[key] for key in ("page", "given", "complete")})
+        _COMPONENT(key=KEY, data=asdict(_entry()))
 
 
 def change(query: Mapping[str, str]) -> None:

@@ -106,7 +106,26 @@ def describe(variant: Variant) -> str:
         )
     exits = "one exit" if variant.early_exits == 1 else f"{variant.early_exits} exits"
     edge, cloud = (_bits(n) for n in (variant.bits, int(variant.spec.get("cloud_bits", 32))))
-    return f"The edge segment at {edge} with {exits}, the cloud segment at {cloud}."
+    sentence = f"The edge segment at {edge} with {exits}, the cloud segment at {cloud}."
+    return " ".join([sentence, *_branches(variant)])
+
+
+def _branches(variant: Variant) -> list[str]:
+    """A sentence for each exit with a branch, and one that tells ours from the paper's."""
+    blocks = variant.spec.get("branch_blocks", ())
+    found = [
+        f"Exit {number} has a branch of {_counted(count, 'block')} at {_bits(bits)}."
+        for number, (count, bits) in enumerate(
+            zip(blocks, variant.spec.get("branch_bits", ()), strict=True), start=1
+        )
+        if count
+    ]
+    ours = "The paper's exits are a pooled linear layer alone; branches before it are ours."
+    return [*found, ours] if found else []
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _bits(number: int) -> str:

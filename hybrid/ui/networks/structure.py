@@ -15,12 +15,34 @@ from hybrid.energy import Layer
 from hybrid.text import numbers
 from hybrid.ui import palette, plots
 
-__all__ = ["StageBox", "stage_boxes", "structure"]
+__all__ = ["ExitBox", "StageBox", "exit_boxes", "stage_boxes", "structure"]
 
 _MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 _FEW = 8  # this many stage names fit side by side on a phone
 _APART = 3  # exits as many stages apart have room for their names side by side there
 _LINE = 0.22  # height of a line of names
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitBox:
+    """One early exit as it is drawn, with all layers that run for it alone.
+
+    bits: of its branch; None for the paper's head without one. convolutions: in the branch.
+    """
+
+    stage: int
+    bits: int | None
+    convolutions: int
+    macs: int
+
+    @property
+    def words(self) -> str:
+        """Its work, in words."""
+        macs = f"{numbers.count(self.macs)} MACs"
+        if self.bits is None:
+            return f"{macs} in its classifier"
+        branch = f"{self.convolutions} convolutions at {self.bits} bit"
+        return f"{macs} in its branch ({branch}) and classifier"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +91,26 @@ def stage_boxes(layers: Sequence[Layer], stage_names: Sequence[str]) -> list[Sta
     return boxes
 
 
+def exit_boxes(layers: Sequence[Layer]) -> list[ExitBox]:
+    """The early exits in order, from the census."""
+    heads: dict[int, list[Layer]] = {}
+    for layer in layers:
+        if layer.exit is not None:
+            heads.setdefault(layer.exit, []).append(layer)
+    boxes = []
+    for _, own in sorted(heads.items()):
+        branch = [layer.bits for layer in own if layer.kind == "conv"]
+        boxes.append(
+            ExitBox(
+                stage=own[0].stage,
+                bits=min(branch, default=None),  # shortcuts stay at 32 bits
+                convolutions=len(branch),
+                macs=sum(layer.macs for layer in own),
+            )
+        )
+    return boxes
+
+
 def structure(
     layers: Sequence[Layer],
     *,
@@ -78,8 +120,9 @@ def structure(
 ) -> go.Figure:
     """Stages as boxes as high as their feature maps, exits below them, the cut between them.
 
-    The number in a box is its bit width. Under the picture stand the multiply-accumulates of each
-    stage. A stage has the colour of the first exit whose samples have run it.
+    The number in a box is its bit width. An exit's branch is a small box on the exit's line. Under
+    the picture stand the multiply-accumulates of each stage. A stage has the colour of the first
+    exit whose samples have run it.
 
     Args:
         layers: the census.
@@ -195,24 +238,21 @@ def _draw_exits(
 ) -> int:
     """Draw the exits; how many lines their names take."""
     heights = _box_heights(boxes)
-    macs: dict[int, int] = {}
-    ends: dict[int, int] = {}
-    for layer in layers:
-        if layer.exit is not None:
-            macs[layer.exit] = macs.get(layer.exit, 0) + layer.macs
-            ends[layer.exit] = layer.stage
+    exits = exit_boxes(layers)
     final = len(boxes) - 1
-    lines = _name_lines([*ends.values(), final], apart=_APART if len(boxes) > _FEW else 1)
-    early = [(ends[number], number, palette.exit_colour(number), macs[number]) for number in ends]
-    last = (final, len(ends), _box_colour(boxes[final]), boxes[final].macs)
-    for line, (at, number, colour, own) in zip(lines, [*early, last], strict=True):
+    own = ExitBox(stage=final, bits=None, convolutions=0, macs=boxes[final].macs)
+    colours = [*map(palette.exit_colour, range(len(exits))), _box_colour(boxes[final])]
+    stages = [one.stage for one in (*exits, own)]
+    lines = _name_lines(stages, apart=_APART if len(boxes) > _FEW else 1)
+    for number, (line, one, colour) in enumerate(zip(lines, [*exits, own], colours, strict=True)):
+        at = one.stage
         figure.add_scatter(
             x=[at, at],
             y=[-heights[at] * 0.5, -0.72],
             mode="lines+markers",
             line={"color": colour, "width": 2},
             marker={"size": [0, 13], "color": colour},
-            hovertext=f"{names[number]}: {numbers.count(own)} MACs in its classifier",
+            hovertext=f"{names[number]}: {one.words}",
             hovertemplate="%{hovertext}<extra></extra>",
             row=1,
             col=1,
@@ -228,7 +268,26 @@ def _draw_exits(
             row=1,
             col=1,
         )
+        if one.bits is not None:
+            _draw_branch(figure, at, one.bits, colour)
     return 1 + max(lines)
+
+
+def _draw_branch(figure: go.Figure, at: int, bits: int, colour: str) -> None:
+    """A small box with its bit width on the line of the exit after a stage."""
+    figure.add_annotation(
+        x=at,
+        y=-0.58,
+        text=str(bits),
+        showarrow=False,
+        font={"size": 11, "color": palette.INK},
+        bgcolor=palette.faint(colour, 0.28),
+        bordercolor=colour,
+        borderwidth=1.5,
+        borderpad=2,
+        row=1,
+        col=1,
+    )
 
 
 def _name_lines(places: Sequence[int], *, apart: int) -> list[int]:

@@ -9,6 +9,7 @@ pages and computes what a visitor without a link sees first.
 
 import importlib
 import signal
+import sys
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +23,8 @@ from hybrid.errors import HybridError
 __all__ = ["run", "wait_for_libraries"]
 
 _LIBRARIES = ("plotly.graph_objects", "hybrid.ui.app_frame", "hybrid.ui.explore.opening")
+# Meanwhile the server hands a browser a hundred files, and would wait this long for each.
+_YIELDING_S = 0.0005
 _IMPORTED = threading.Event()
 _IMPORTED.set()  # where no server runs, as in a test of a page, there is nothing to wait for
 
@@ -42,13 +45,22 @@ def wait_for_libraries() -> None:
 
 
 def _warm_up() -> None:
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(_YIELDING_S)
+    try:
+        _import_libraries()
+        with suppress(HybridError):  # the page says what is wrong
+            importlib.import_module("hybrid.ui.explore.opening").compute()
+    finally:
+        sys.setswitchinterval(interval_s)
+
+
+def _import_libraries() -> None:
     try:
         for name in _LIBRARIES:
             importlib.import_module(name)
     finally:
         _IMPORTED.set()  # a page then meets the same error, and shows it
-    with suppress(HybridError):  # the page says what is wrong
-        importlib.import_module("hybrid.ui.explore.opening").compute()
 
 
 def _stop_at(number: signal.Signals) -> None:

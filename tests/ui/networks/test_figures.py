@@ -14,7 +14,7 @@ from hybrid.evaluation import Prices
 from hybrid.traces.confidence import reliability
 from hybrid.ui import palette
 from hybrid.ui.networks import cards, figures
-from hybrid.ui.networks.structure import stage_boxes, structure
+from hybrid.ui.networks.structure import exit_boxes, stage_boxes, structure
 from hybrid.zoo import Card, Variant
 from tests.ui.synthetic import write_pretrained
 
@@ -64,6 +64,21 @@ def picture(layers: tuple[Layer, ...], *, exits: list[str], uplink_bytes: int = 
 
 def words(figure: go.Figure) -> list[str]:
     return [annotation.text for annotation in figure.layout.annotations]
+
+
+def test_an_exits_branch_is_a_box_on_its_line_and_its_work_is_in_words():
+    shortcut = layer("branch.shortcut", 1, "head", exit_=0, bits=32, macs=200_000)
+    convolution = layer("branch.conv", 1, "head", exit_=0, bits=2, macs=5_000_000)
+    branch = [replace(one, kind="conv") for one in (convolution, shortcut)]
+    layers = (*HYBRID[:3], *branch, *HYBRID[3:])
+
+    (box,) = exit_boxes(layers)
+    figure = picture(layers, exits=["Exit 1", "Cloud"])
+
+    assert (box.bits, box.convolutions, box.macs) == (2, 2, 5_200_640)
+    assert box.words == "5,200,640 MACs in its branch (2 convolutions at 2 bit) and classifier"
+    assert words(figure).count("2") == 1
+    assert "2" not in words(picture(HYBRID, exits=["Exit 1", "Cloud"]))
 
 
 def test_a_stage_sums_its_layers_and_is_known_by_its_narrowest():

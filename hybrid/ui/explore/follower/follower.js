@@ -22,7 +22,6 @@ import {
   given,
   hear,
   isAt,
-  msSinceLinkClicked,
   onClick,
   redrawFlow,
   showRange,
@@ -31,12 +30,12 @@ import {
   slide,
   slideFlow,
   sliderValue,
+  standsStill,
 } from "./internals.js";
 import { held } from "./store.js";
 
 const STATES = new WeakMap();
 const REST_MS = 150; // after this long without a move the value rests
-const LEAVING_MS = 5000; // a change of page may take this long
 const KEPT_FRAMES = 2000;
 
 export default function (component) {
@@ -183,9 +182,9 @@ function rest(state) {
   for (const output of outputs(state)) output.textContent = state.now.spoken;
 }
 
-// Tell Python once that this script runs; not while a page is being left, which would stop that.
+// Tell Python once that this script runs.
 function report(state) {
-  if (!state.alive && msSinceLinkClicked() > LEAVING_MS) {
+  if (!state.alive && standsStill()) {
     state.alive = true;
     state.report.setStateValue("alive", true);
   }

@@ -11,6 +11,7 @@
 //   [data-testid=stCaptionContainer] p and a caption: the text is the paragraph's last text
 //                                      node, which React overwrites only when Python's changes
 //   [data-testid=stTopNavLink], [data-testid=stSidebarNavLink]   links to other pages
+//   [data-testid=stApp]                its data-test-script-state is notRunning between runs
 //   .js-plotly-plot, window.Plotly     a chart's element, and plotly.js once a chart was drawn
 //   Streamlit puts its own copy of a figure back after mounting and after a change of theme.
 // plotly.js 4.2, as Streamlit bundles it
@@ -30,24 +31,41 @@
 //   clicks                         test_a_click_on_the_frontier_moves_bit_width_and_sliders_there
 //   the certificate's key          test_a_certificate_fades_while_dragging_and_the_nearest_is_one_…
 //   links to other pages           test_the_shared_controls_keep_their_values_on_another_page
+//   the state of the script        test_a_reload_shows_the_same_and_back_still_undoes; without it
+//                                  the follower never starts, and all others of Explore fail
 
 import { sum } from "./counting.js";
 
 // ---- Streamlit ---------------------------------------------------------------------------------
 
-// Anything a page sends between a click on a link to another page and the server's answer names
-// the old page, and would bring the reader back to it.
-let leftAt = -Infinity;
+// A message carries the values of all controls as the browser has them, and the page's name. Sent
+// between Back and the server's answer, it would put back the controls as they were; between a click
+// on a link to another page and the answer, it would bring the reader back to this one.
+const LEAVING_MS = 5000; // a change of page may take this long
 const LINKS = "[data-testid=stTopNavLink], [data-testid=stSidebarNavLink]";
+let left = { page: null, at: -Infinity };
 document.addEventListener(
   "click",
   (event) => {
-    if (event.target.closest?.(LINKS)) leftAt = performance.now();
+    const link = event.target.closest?.(LINKS);
+    if (link) left = { page: window.hybridAddress?.page, at: performance.now() };
   },
   true,
 );
 
-export const msSinceLinkClicked = () => performance.now() - leftAt;
+// Whether a message is safe: no run goes on, and the page is the one that the address names.
+export function standsStill() {
+  const app = document.querySelector("[data-testid=stApp]");
+  const { page, query } = window.hybridAddress ?? {};
+  const leaving = left.page === page && performance.now() - left.at < LEAVING_MS;
+  return (
+    app?.dataset.testScriptState === "notRunning" &&
+    listed(query) === listed(window.location.search) &&
+    !leaving
+  );
+}
+
+const listed = (query) => Array.from(new URLSearchParams(query)).sort().join("&");
 
 // Where a slider stands; null while it is not on the page.
 export function sliderValue(key) {

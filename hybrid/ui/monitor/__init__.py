@@ -1,0 +1,1 @@
+"""Figures and data of the page Monitor."""
