@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head
 
-__all__ = ["Answers", "run"]
+__all__ = ["Answers", "run", "sums"]
 
 Array = NDArray[Any]
 Whole = NDArray[np.int64]
@@ -44,14 +44,14 @@ def run(form: Form, pixels: NDArray[np.uint8]) -> Answers:
             logits.append(_head(step, registers[step.source]))
         else:
             plus = registers[step.plus] if step.plus else None
-            y = _epilogue(step, _pooled(_sums(step, registers[step.source]), step.pool), plus)
+            y = _epilogue(step, _pooled(sums(step, registers[step.source]), step.pool), plus)
             for output in step.outputs:
                 registers[output.register] = y if output.codes is None else _codes(output.codes, y)
     return Answers(logits=tuple(logits), sent=registers[SENT].astype(np.uint8))
 
 
-def _sums(conv: Conv, x: Array) -> Whole:
-    """(n, in, h, w) to (n, out, h', w')."""
+def sums(conv: Conv, x: Array) -> Whole:
+    """The sums of a convolution before its pool, (n, in, h, w) to (n, out, h', w')."""
     n, channels, height, width = x.shape
     around, kernel = conv.padding, conv.weights.shape[-1]
     padded = np.empty((n, channels, height + 2 * around, width + 2 * around), np.int64)
@@ -59,8 +59,8 @@ def _sums(conv: Conv, x: Array) -> Whole:
     padded[:, :, around : around + height, around : around + width] = x
     windows = sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
     windows = windows[:, :, :: conv.stride, :: conv.stride]  # (n, in, h', w', kernel, kernel)
-    sums = np.tensordot(windows, conv.weights.astype(np.int64), axes=([1, 4, 5], [1, 2, 3]))
-    moved: Whole = sums.transpose(0, 3, 1, 2)
+    found = np.tensordot(windows, conv.weights.astype(np.int64), axes=([1, 4, 5], [1, 2, 3]))
+    moved: Whole = found.transpose(0, 3, 1, 2)
     return moved
 
 

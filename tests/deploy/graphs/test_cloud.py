@@ -1,0 +1,37 @@
+"""The cloud's graph unpacks its bytes and answers as the network's cloud segment."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hybrid.deploy.graphs.cloud import cloud_graph
+from hybrid.deploy.graphs.sessions import CloudSession
+from hybrid.errors import FormError
+from hybrid.quant.packing import pack
+from tests.deploy.networks import FAMILIES, given, untrained
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_packed_bytes_give_the_cloud_segments_logits(family: str, bits: int):
+    network, images = untrained(family, bits)
+    with torch.no_grad():
+        features = network.edge(given(images)).features
+        expected = network.cloud(features).numpy()
+    codes = np.rint(features.numpy() / float(network.uplink.step)).astype(np.int64)
+    packed = np.stack(
+        [np.frombuffer(pack(one, bits=network.uplink.bits), np.uint8) for one in codes]
+    )
+
+    logits = CloudSession(cloud_graph(network, title="cloud")).run(packed)
+
+    assert logits == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_block_without_a_graph_is_refused():
+    network, _ = untrained("digits-vgg", 4)
+    network.stages[-1] = nn.Identity()
+
+    with pytest.raises(FormError, match="Identity in the cloud segment has no ONNX graph"):
+        cloud_graph(network, title="cloud")
