@@ -26,6 +26,7 @@ services each translate `HybridError` in exactly one place.
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
     ├── FormError           an edge that has no exact deployment form, or a damaged one
+    ├── BundleError         a bundle that is damaged, of another format or of another network
     └── PayloadError        received bytes that are not an intact payload
 """
 
@@ -35,6 +36,7 @@ from collections.abc import Iterable
 __all__ = [
     "AddressError",
     "BitWidthError",
+    "BundleError",
     "CertificateError",
     "ClusterError",
     "DataMissingError",
@@ -179,6 +181,10 @@ class NetworkError(HybridError):
 
 class FormError(HybridError):
     """An edge that has no exact deployment form, or a form's file that is damaged."""
+
+
+class BundleError(HybridError):
+    """A bundle that is damaged, of another format or of another network than was asked for."""
 
 
 class PayloadError(HybridError):

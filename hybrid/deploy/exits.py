@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from hybrid.errors import FormError
 
-__all__ = ["LOG2", "ONE", "POWERS", "classes", "confidences", "multiplier", "scaled"]
+__all__ = [
+    "LOG2",
+    "ONE",
+    "POWERS",
+    "classes",
+    "confidences",
+    "multiplier",
+    "scaled",
+    "whole_threshold",
+]
 
 ONE = 2**24  # probability 1
 _PARTS = 64  # intervals of the tables
@@ -36,6 +45,15 @@ def multiplier(scale: float, temperature: float) -> int:
             "bits for the exits."
         )
     return value
+
+
+def whole_threshold(threshold: float) -> int:
+    """The least confidence in units of 2^-24 that reaches a threshold, which counts as float32.
+
+    >>> whole_threshold(0.5), whole_threshold(1.0)
+    (8388608, 16777216)
+    """
+    return math.ceil(float(np.float32(threshold)) * ONE)
 
 
 def scaled(logits: Whole, scale: float) -> NDArray[np.float64]:

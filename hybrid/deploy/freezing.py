@@ -1,7 +1,7 @@
 """Freeze a trained variant: its deployment form, traces, temperatures and entry in the card.
 
-The form is a variant of its own, `deployed-4bit` beside `hybrid-4bit`: whatever reads cards and
-traces by a variant's name can read these too. Its weights file is the form.
+The form is a variant of its own, `deployed-4bit` beside `hybrid-4bit`: whatever reads traces by a
+variant's name can read these too. Its weights file is the form.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 
-__all__ = ["Frozen", "Runs", "deployed_name", "fastest", "freeze", "widths"]
+__all__ = ["Frozen", "Runs", "fastest", "freeze", "widths"]
 
 _NEAR = 0.003  # share of an exit's answers on tune that may differ if a coarser format is to do
 _UNSEEN = 3  # none of n seen: at most 3 of n, with 95 % confidence (the rule of three)
@@ -59,15 +59,6 @@ class Frozen:
     deployed: zoo.Variant
     formats: Formats
     different: tuple[float, ...]
-
-
-def deployed_name(bits: int) -> str:
-    """The variant that a form is.
-
-    >>> deployed_name(4)
-    'deployed-4bit'
-    """
-    return f"deployed-{bits}bit"
 
 
 def widths(network: str, bits: int | None = None) -> list[int]:
@@ -106,7 +97,7 @@ def freeze(name: str, bits: int, *, say: Callable[[str], None] = lambda _: None)
     say("choosing number formats on tune")
     form, formats, engine = _chosen(name, trained, network, images["tune"])
     form = replace(form, temperatures=_temperatures(form, engine, network, images["tune"]))
-    folder = deployed_name(bits)
+    folder = zoo.variant_name(bits, deployed=True)
     sha256 = save_form(form, zoo.weights_path(name, folder))
     traces = {}
     for split, data in images.items():
@@ -235,7 +226,7 @@ def _entry(
     sha256: str,
     traces: dict[str, Trace],
 ) -> zoo.Variant:
-    folder = deployed_name(trained.bits)
+    folder = zoo.variant_name(trained.bits, deployed=True)
     paths = [zoo.trace_path(form.network, folder, split) for split in traces]
     return replace(
         trained,
@@ -265,4 +256,4 @@ def _onto_card(name: str, deployed: zoo.Variant) -> None:
     path = zoo.pretrained_folder() / name / "card.toml"
     with FileLock(path.with_name(".card.lock")):
         card = zoo.load_card(path)
-        zoo.save_card(replace(card, variants={**card.variants, deployed.name: deployed}), path)
+        zoo.save_card(replace(card, forms={**card.forms, deployed.name: deployed}), path)

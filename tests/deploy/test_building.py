@@ -64,7 +64,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_freeze_puts_a_variant_with_traces_on_the_card(copied: Path):
     frozen = freeze("digits-vgg", 4)
 
-    entry = zoo.card("digits-vgg").variants["deployed-4bit"]
+    entry = zoo.card("digits-vgg").forms["deployed-4bit"]
     recorded = zoo.trace("digits-vgg", "deployed-4bit", "test")
     path = zoo.weights_path("digits-vgg", "deployed-4bit")
     form = load_form(path, expect_sha256=entry.files[zoo.WEIGHTS])

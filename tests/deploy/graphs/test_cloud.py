@@ -19,7 +19,7 @@ def test_packed_bytes_give_the_cloud_segments_logits(family: str, bits: int):
     with torch.no_grad():
         features = network.edge(given(images)).features
         expected = network.cloud(features).numpy()
-    codes = np.rint(features.numpy() / float(network.uplink.step)).astype(np.int64)
+    codes = np.rint(features.numpy() / float(network.uplink.step.detach())).astype(np.int64)
     packed = np.stack(
         [np.frombuffer(pack(one, bits=network.uplink.bits), np.uint8) for one in codes]
     )
