@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 from hybrid.deploy.exits import LOG2, POWERS, confidences, multiplier
 from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, weight_rule
 from hybrid.deploy.interpreter import run
-from hybrid.deploy.memory import ALIGNED, Place, plan
+from hybrid.deploy.memory import LANES, Place, Working, plan
 from hybrid.quant.packing import pack, packed_bytes
 
 __all__ = ["ENGINE", "c_files", "packed_weights", "test_files"]
 
-ENGINE = ("hybrid_edge.h", "hybrid_edge.c", "hybrid_steps.h")
-_LANES = 16
+ENGINE = (
+    "hybrid_edge.h",
+    "hybrid_edge.c",
+    "hybrid_steps.h",
+    "hybrid_portable.c",
+    "hybrid_x86.c",
+    "hybrid_vector.h",
+)
+_INT16 = 2**15 - 1
 _KINDS = {"floats": 0, "wide": 1, "codes": 2, "signs": 3}
 
 
@@ -46,11 +53,18 @@ def test_files(form: Form, pixels: NDArray[np.uint8]) -> dict[str, str]:
 def packed_weights(conv: Conv) -> tuple[bytes, int, int]:
     """Weights of 1 to 8 bits packed, and how a code becomes a weight: code * spread + lowest.
 
-    The order is output channel, row, column, input channel.
+    Each output channel starts with a byte; then the order is column, row, input channel.
     """
     spread, lowest = weight_rule(conv.bits)
-    codes = (conv.weights.transpose(0, 2, 3, 1) - lowest) // spread
-    return pack(codes, bits=conv.bits), spread, lowest
+    codes = (conv.weights.transpose(0, 3, 2, 1) - lowest) // spread
+    return b"".join(pack(one, bits=conv.bits) for one in codes), spread, lowest
+
+
+def _bits(conv: Conv) -> bytes:
+    """Weights of 1 bit as a register of signs stores them; each channel is filled up to words."""
+    signs = (conv.weights > 0).transpose(0, 3, 2, 1)  # (out, column, row, in)
+    rows = np.packbits(signs, axis=3, bitorder="little").reshape(len(signs), -1)
+    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()
 
 
 class _Tables:
@@ -61,8 +75,7 @@ class _Tables:
         self.codes = form.codes
         self.readers = {step.source: step for step in form.steps}
         self.parts: list[str] = []
-        self.weight_bytes = 0
-        self.sums = 0
+        self.memory = Working()
 
     def source(self) -> str:
         """The text of hybrid_net.c."""
@@ -98,43 +111,37 @@ class _Tables:
     def _conv(self, number: int, conv: Conv) -> None:
         name, place = f"conv{number}", self.places[conv.source]
         channels, inputs, kernel, _ = conv.weights.shape
-        narrow = conv.bits <= 8
-        fields: dict[str, str | int] = {}
-        if narrow:
-            data, spread, lowest = packed_weights(conv)
-            fields["bits"], fields["spread"], fields["lowest"] = f"{conv.bits}u", spread, lowest
-            fields["packed"] = self._put("uint8_t", f"{name}_packed", data)
-            fields["weights"] = self.weight_bytes
-            tiles = -(-channels // _LANES)
-            self.weight_bytes += tiles * _LANES * kernel * kernel * place.stored
-            if self.codes[conv.source].thresholds.size:
-                corrections = conv.weights.sum(axis=(1, 2, 3))
-                fields["correction"] = self._put("int32_t", f"{name}_correction", corrections)
-            row = self._width(conv) * conv.pool * tiles * _LANES * 4 * conv.pool
-            self.sums = max(self.sums, row)
-        else:
+        fields: dict[str, str | int] = {"weights": self.memory.weight_bytes}
+        if conv.bits > 8:
             fine = conv.weights.transpose(2, 3, 1, 0)
             fields["fine"] = self._put("int32_t", f"{name}_fine", fine.ravel())
+        elif place.kind == "signs":
+            fields["binary"], fields["packed"] = 1, self._put("uint8_t", f"{name}_bits", _bits(conv))
+        else:
+            data, spread, lowest = packed_weights(conv)
+            fields |= {"bits": conv.bits, "spread": spread, "lowest": lowest}
+            fields["packed"] = self._put("uint8_t", f"{name}_packed", data)
+            fields["pairs"] = _INT16 // (2 * self.codes[conv.source].largest * -lowest)
+        source_width = self.form.shapes[conv.source][2] + 2 * place.border
+        self.memory.convolution(conv, place, source_width)
         fields["multiply"] = self._put("float", f"{name}_multiply", conv.multiply)
         fields["add"] = self._put("float", f"{name}_add", conv.add.transpose(1, 2, 0).ravel())
         if conv.prelu.size:
             fields["prelu"] = self._put("float", f"{name}_prelu", conv.prelu.ravel())
         fields["rows"] = self._put("uint8_t", f"{name}_rows", conv.rows)
         fields["columns"] = self._put("uint8_t", f"{name}_columns", conv.columns)
-        _, _, source_width = self.form.shapes[conv.source]
         fields |= {
             "source": place.offset,
-            "source_width": source_width + 2 * place.border,
+            "source_width": source_width,
             "source_wide": int(place.kind == "wide"),
+            "stored": place.stored,
             "inputs": inputs,
             "channels": channels,
             "kernel": kernel,
             "stride": conv.stride,
             "pool": conv.pool,
-            "quads": -(-inputs // 4),
-            "tiles": -(-channels // _LANES),
-            "row_width": self._width(conv) * conv.pool,
-            "width": self._width(conv),
+            "row_width": len(conv.columns) * conv.pool,
+            "width": len(conv.columns),
             "height": len(conv.rows),
             "plus": self.places[conv.plus].offset if conv.plus else -1,
             "relu": int(conv.relu),
@@ -144,9 +151,6 @@ class _Tables:
         }
         self._structure("hybrid_conv_t", name, fields)
 
-    def _width(self, conv: Conv) -> int:
-        return len(conv.columns)
-
     def _outputs(self, name: str, conv: Conv) -> str:
         rows = []
         for number, output in enumerate(conv.outputs):
@@ -155,8 +159,10 @@ class _Tables:
             thresholds = fill = "0"
             if codes is not None and codes.thresholds.size:
                 thresholds = self._put("float", f"{name}_out{number}_thresholds", codes.thresholds)
-            if isinstance(reader, Conv) and place.border and reader.fill.any():
-                stored = (reader.fill + 1) // 2 if place.kind == "signs" else reader.fill
+            if isinstance(reader, Conv) and place.border and (reader.fill > 0).any():
+                signs = place.kind == "signs"
+                stored = np.packbits(reader.fill > 0, bitorder="little") if signs else reader.fill
+                stored = np.pad(stored, (0, place.stored - len(stored)))
                 fill = self._put("uint8_t", f"{name}_out{number}_fill", stored)
             numbers = codes or Codes(low=0, high=0)
             rows.append(
@@ -172,13 +178,16 @@ class _Tables:
     def _head(self, number: int, head: Head) -> None:
         name = f"head{number}"
         channels, height, width = self.form.shapes[head.source]
+        rows, columns = height // head.pool, width // head.pool
+        weights = head.weights.reshape(-1, channels, rows, columns).transpose(2, 3, 1, 0)
+        self.memory.head(channels * rows * columns)
         fields: dict[str, str | int] = {
             "source": self.places[head.source].offset,
             "channels": channels,
             "height": height,
             "width": width,
             "pool": head.pool,
-            "weights": self._put("int32_t", f"{name}_weights", head.weights.T.ravel()),
+            "weights": self._put("int32_t", f"{name}_weights", weights.ravel()),
             "bias": self._put("int64_t", f"{name}_bias", head.bias),
         }
         self._structure("hybrid_head_t", name, fields)
@@ -236,7 +245,8 @@ def _braces(values: Any) -> str:
 def _header(form: Form, places: Mapping[str, Place], arena: int, tables: _Tables) -> str:
     channels, height, width = form.shapes[PIXELS]
     sent, (out, high, wide) = places[SENT], form.shapes[SENT]
-    bits = form.codes[SENT].bits
+    bits, memory = form.codes[SENT].bits, tables.memory
+    scratch = arena + memory.sums
     numbers = {
         "STEPS": len(form.steps),
         "EXITS": len(form.heads),
@@ -247,10 +257,11 @@ def _header(form: Form, places: Mapping[str, Place], arena: int, tables: _Tables
         "PIXELS": places[PIXELS].offset,
         "PIXEL_BORDER": places[PIXELS].border,
         "PIXEL_STORED": places[PIXELS].stored,
-        "MAX_CHANNELS": max(-(-len(c.weights) // _LANES) * _LANES for c in form.convolutions),
-        "SUMS": -(-arena // ALIGNED) * ALIGNED,
-        "ARENA_BYTES": -(-arena // ALIGNED) * ALIGNED + tables.sums,
-        "WEIGHT_BYTES": max(tables.weight_bytes, ALIGNED),
+        "MAX_CHANNELS": max(-(-len(c.weights) // LANES) * LANES for c in form.convolutions),
+        "MAX_WINDOW": memory.window,
+        "SUMS": arena,
+        "SCRATCH": scratch,
+        "WEIGHT_BYTES": memory.weight_bytes,
         "SENT": sent.offset,
         "SENT_STORED": sent.stored,
         "SENT_CHANNELS": out,
@@ -260,6 +271,13 @@ def _header(form: Form, places: Mapping[str, Place], arena: int, tables: _Tables
     }
     rows = [f"#define HYBRID_{name} {value}" for name, value in numbers.items()]
     rows.append(f"#define HYBRID_SENT_BYTES {packed_bytes((out, high, wide), bits=bits)}u")
+    rows += [
+        "#if defined(__x86_64__)",
+        f"#define HYBRID_ARENA_BYTES {scratch + max(memory.plain, memory.x86)}",
+        "#else",
+        f"#define HYBRID_ARENA_BYTES {scratch + memory.plain}",
+        "#endif",
+    ]
     title = f"/* {form.network} {form.variant}: sizes. */"
     return "\n".join([title, "#ifndef HYBRID_NET_H", "#define HYBRID_NET_H", *rows, "#endif", ""])
 

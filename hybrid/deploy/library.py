@@ -15,9 +15,10 @@ from hybrid.deploy.interpreter import Answers
 from hybrid.errors import FormError
 from hybrid.quant.packing import packed_bytes, unpack
 
-__all__ = ["FLAGS", "Library", "compiler"]
+__all__ = ["FLAGS", "KERNELS", "Library", "compiler"]
 
 FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")
+KERNELS = ("plain", "avx2", "avx-vnni", "avx-512")  # numbered as in hybrid_edge.h
 _HOOKS = """
 #include "hybrid_edge.h"
 #include <stddef.h>
@@ -26,7 +27,6 @@ _HOOKS = """
 size_t hybrid_edge_size(void) { return sizeof(hybrid_edge_t); }
 size_t hybrid_arena_size(void) { return HYBRID_ARENA_BYTES; }
 size_t hybrid_weights_size(void) { return HYBRID_WEIGHT_BYTES; }
-void hybrid_set_kernel(hybrid_edge_t *edge, int32_t kernel) { edge->kernel = kernel; }
 
 void hybrid_run(hybrid_edge_t *edge, const uint8_t *pixels, int64_t images, int64_t *logits,
                 uint8_t *sent)
@@ -66,7 +66,7 @@ def compiler() -> str:
 
 
 class Library:
-    """A form as a shared library. Kernels: 0 portable, 1 AVX-512 VNNI."""
+    """A form as a shared library, that computes with the fastest kernel of this processor."""
 
     def __init__(self, form: Form, *, flags: tuple[str, ...] = FLAGS) -> None:
         self.form = form
@@ -76,18 +76,25 @@ class Library:
             getattr(self._library, f"hybrid_{name}_size").restype = ctypes.c_size_t
         self._edge = self._buffer("edge")
         self._arena, self._weights = self._buffer("arena"), self._buffer("weights")
-        self._library.hybrid_edge_unpack(_pointer(self._weights))
-        self._library.hybrid_edge_init(*map(_pointer, (self._edge, self._arena, self._weights)))
+        self.use(KERNELS[self._library.hybrid_edge_best_kernel()])
 
     @property
-    def kernels(self) -> range:
+    def kernels(self) -> list[str]:
         """The kernels that this processor can run, the fastest last."""
-        return range(self._library.hybrid_edge_best_kernel() + 1)
+        has = self._library.hybrid_edge_has_kernel
+        return [name for number, name in enumerate(KERNELS) if has(ctypes.c_int32(number))]
 
-    def use(self, kernel: int) -> None:
-        """Compute with one of `kernels`; the fastest is used otherwise."""
+    def use(self, kernel: str, *, packed: bool = False) -> None:
+        """Compute with one of `kernels`.
+
+        Args:
+            packed: read the packed weights at every image, as small devices do; plain only.
+        """
         assert kernel in self.kernels
-        self._library.hybrid_set_kernel(_pointer(self._edge), ctypes.c_int32(kernel))
+        edge, arena, weights = map(_pointer, (self._edge, self._arena, self._weights))
+        number = ctypes.c_int32(KERNELS.index(kernel))
+        self._library.hybrid_edge_unpack(weights, number)
+        self._library.hybrid_edge_init(edge, arena, None if packed else weights, number)
 
     def run(self, pixels: NDArray[np.uint8]) -> Answers:
         """The same as `hybrid.deploy.interpreter.run`."""
@@ -135,7 +142,8 @@ def _compiled(form: Form, folder: Path, flags: tuple[str, ...]) -> Path:
     words = [compiler(), *flags, "-shared", "-fPIC", "-o", str(made), *sources]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        reason = next((line for line in lines if "error" in line), lines[0])
         raise FormError(f"The C compiler refused the edge: {reason}")
     return made
 

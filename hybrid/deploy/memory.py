@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from hybrid.deploy.form import PIXELS, SENT, Conv, Form, Head
 
-__all__ = ["Place", "plan"]
+__all__ = ["LANES", "Place", "Working", "plan"]
 
-ALIGNED = 64
+LANES = 16  # output channels of the widest vector
+_ALIGNED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +20,9 @@ class Place:
     """A register in the arena.
 
     Args:
-        kind: "floats", "wide" (int32), "codes" (uint8) or "signs" (uint8, 0 and 1).
+        kind: "floats", "wide" (int32), "codes" (uint8) or "signs" (bits).
         border: pixels around codes that are stored with them.
-        stored: values of a pixel that are stored: of codes, the channels rounded up to fours.
+        stored: of a pixel; values, of codes the channels rounded up to fours; of signs, bytes.
         offset, size: in bytes.
     """
 
@@ -30,6 +31,48 @@ class Place:
     stored: int
     offset: int
     size: int
+
+
+@dataclass(kw_only=True)
+class Working:
+    """Bytes that the C kernels need beside the registers; each convolution and exit adds to them.
+
+    Args:
+        weight_bytes: of unpacked weights, whichever the kernel.
+        sums: of a row of output, before its epilogue.
+        plain, x86: of rows and weights in a kernel's own order.
+        window: values under the largest kernel.
+    """
+
+    weight_bytes: int = 0
+    sums: int = 0
+    plain: int = 0
+    x86: int = 0
+    window: int = 1
+
+    def convolution(self, conv: Conv, place: Place, wide: int) -> None:
+        """A convolution that reads a register whose rows are `wide` pixels, border included."""
+        channels, inputs, kernel, _ = conv.weights.shape
+        window, vectors = kernel**2 * place.stored, -(-channels // LANES) * LANES
+        if conv.bits > 8:
+            self.x86 = max(self.x86, _aligned(8 * kernel * wide * inputs))
+            self.weight_bytes += _aligned(8 * kernel**2 * inputs * vectors)
+            return
+        self.window = max(self.window, window)
+        places = conv.pool**2 * len(conv.columns)
+        self.sums = max(self.sums, _aligned(4 * places * -(-channels // 4) * 4))
+        if place.kind == "signs":
+            rows = conv.pool * kernel * wide * place.stored + 4  # windows are read in whole words
+            self.plain, self.x86 = max(self.plain, _aligned(rows)), max(self.x86, _aligned(rows))
+            self.weight_bytes += _aligned(-(-window // 4) * 4 * vectors)
+        else:
+            own = 2 * kernel * wide * place.stored + 2 * 4 * window  # of four channels, if packed
+            self.plain = max(self.plain, _aligned(own))
+            self.weight_bytes += _aligned(2 * window * vectors)
+
+    def head(self, inputs: int) -> None:
+        """An exit of so many inputs."""
+        self.x86 = max(self.x86, _aligned(8 * inputs))
 
 
 def plan(form: Form) -> tuple[dict[str, Place], int]:
@@ -97,14 +140,16 @@ def _kinds(form: Form) -> dict[str, tuple[str, int]]:
 
 def _stored(form: Form, name: str, kind: str) -> int:
     channels = form.shapes[name][0]
-    return -(-channels // 4) * 4 if kind in {"codes", "signs"} else channels
+    if kind == "signs":
+        return -(-channels // 8)
+    return -(-channels // 4) * 4 if kind == "codes" else channels
 
 
 def _size(form: Form, name: str, kind: str, border: int) -> int:
     _, height, width = form.shapes[name]
     each = 1 if kind in {"codes", "signs"} else 4
     values = (height + 2 * border) * (width + 2 * border) * _stored(form, name, kind)
-    return -(-values * each // ALIGNED) * ALIGNED
+    return _aligned(values * each)
 
 
 def _in_place(
@@ -123,3 +168,7 @@ def _in_place(
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return one[0] <= other[1] and other[0] <= one[1]
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNED) * _ALIGNED

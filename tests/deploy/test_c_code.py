@@ -35,7 +35,7 @@ def test_make_test_is_clean_and_equal(tmp_path: Path, bits: int):
     done = make(written(one_form(bits), tmp_path), "-O1")
 
     assert done.returncode == 0, done.stderr
-    assert "kernel 0: 4 images" in done.stdout
+    assert "plain, packed weights: 4 images" in done.stdout
     assert "DIFFERENT" not in done.stdout
 
 

@@ -1,6 +1,6 @@
 /* An edge segment with early exits in whole numbers: C99, no heap, no libc but stdint and string.
  *
- *     hybrid_edge_init(&edge, arena, weights);
+ *     hybrid_edge_init(&edge, arena, 0, HYBRID_PLAIN);
  *     hybrid_edge_begin(&edge, pixels);
  *     while (hybrid_edge_step(&edge, &answer)) if (answer.leaves) return answer.class_index;
  *     length = hybrid_edge_pack(&edge, bytes);      send these to the cloud
@@ -20,6 +20,9 @@ extern "C" {
 
 #define HYBRID_ONE 16777216u /* confidence 1 */
 
+/* The kernels, all of them equal to the bit; the first is there on every processor. */
+enum { HYBRID_PLAIN = 0, HYBRID_AVX2 = 1, HYBRID_AVX_VNNI = 2, HYBRID_AVX512 = 3, HYBRID_KERNELS = 4 };
+
 enum { HYBRID_MAX_PROBABILITY = 0, HYBRID_MARGIN = 1, HYBRID_ENTROPY = 2 };
 
 typedef struct {
@@ -31,7 +34,7 @@ typedef struct {
 
 typedef struct {
     unsigned char *arena;
-    const int8_t *weights;
+    const unsigned char *weights;
     uint32_t thresholds[HYBRID_EXITS]; /* ceil(threshold * 2^24); may be set at any time */
     uint64_t multipliers[HYBRID_EXITS];
     int32_t measure;
@@ -41,13 +44,17 @@ typedef struct {
     int64_t logits[HYBRID_CLASSES]; /* of the last exit */
 } hybrid_edge_t;
 
-/* Kernels: 0 portable, 1 AVX-512 VNNI. The best that this processor has. */
+/* Whether this processor has a kernel; and the fastest that it has. */
+int32_t hybrid_edge_has_kernel(int32_t kernel);
 int32_t hybrid_edge_best_kernel(void);
 
-/* arena: HYBRID_ARENA_BYTES, aligned to 64. weights: HYBRID_WEIGHT_BYTES, aligned to 64; they are
- * unpacked there once and may be shared by several edges of the same network. */
-void hybrid_edge_unpack(int8_t *weights);
-void hybrid_edge_init(hybrid_edge_t *edge, void *arena, const int8_t *weights);
+/* Unpacks the weights for a kernel, once: HYBRID_WEIGHT_BYTES, aligned to 64. They may be shared by
+ * several edges of the same network. The plain kernel can also do without, and reads the packed
+ * weights as it goes. */
+void hybrid_edge_unpack(void *weights, int32_t kernel);
+
+/* arena: HYBRID_ARENA_BYTES, aligned to 64. weights: unpacked for this kernel; or 0 if plain. */
+void hybrid_edge_init(hybrid_edge_t *edge, void *arena, const void *weights, int32_t kernel);
 
 /* pixels: height, width, channels, as they are in an image file. */
 void hybrid_edge_begin(hybrid_edge_t *edge, const uint8_t *pixels);

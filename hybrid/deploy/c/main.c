@@ -12,7 +12,9 @@
 #endif
 
 static unsigned char arena[HYBRID_ARENA_BYTES] ALIGNED64;
-static int8_t weights[HYBRID_WEIGHT_BYTES] ALIGNED64;
+#ifndef HYBRID_PACKED /* without a copy of the weights */
+static unsigned char weights[HYBRID_WEIGHT_BYTES] ALIGNED64;
+#endif
 static hybrid_edge_t edge;
 
 static int differences(int32_t image)
@@ -31,16 +33,26 @@ static int differences(int32_t image)
     return wrong;
 }
 
-int main(void)
+static int compared(int32_t kernel, const char *name, const void *unpacked)
 {
     int wrong = 0;
-    hybrid_edge_unpack(weights);
-    hybrid_edge_init(&edge, arena, weights);
-    for (int32_t kernel = 0; kernel <= hybrid_edge_best_kernel(); kernel++) {
-        edge.kernel = kernel;
-        for (int32_t image = 0; image < HYBRID_VECTORS; image++) wrong += differences(image);
-        printf("kernel %d: %d images, every exit's logits and confidence, the bytes sent: %s\n",
-               (int)kernel, HYBRID_VECTORS, wrong ? "DIFFERENT" : "equal");
+    hybrid_edge_init(&edge, arena, unpacked, kernel);
+    for (int32_t image = 0; image < HYBRID_VECTORS; image++) wrong += differences(image);
+    printf("%s: %d images, every exit's logits and confidence, the bytes sent: %s\n", name,
+           HYBRID_VECTORS, wrong ? "DIFFERENT" : "equal");
+    return wrong;
+}
+
+int main(void)
+{
+    int wrong = compared(HYBRID_PLAIN, "plain, packed weights", 0);
+#ifndef HYBRID_PACKED
+    static const char *const names[HYBRID_KERNELS] = {"plain", "AVX2", "AVX-VNNI", "AVX-512"};
+    for (int32_t kernel = 0; kernel < HYBRID_KERNELS; kernel++) {
+        if (!hybrid_edge_has_kernel(kernel)) continue;
+        hybrid_edge_unpack(weights, kernel);
+        wrong += compared(kernel, names[kernel], weights);
     }
+#endif
     return wrong != 0;
 }
