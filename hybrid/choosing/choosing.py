@@ -17,7 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.choosing.answer import Answer, Point, ProfileCheck, RankedCandidate, Uncertifiable
+from hybrid.choosing.answer import (
+    Answer,
+    Point,
+    ProfileCheck,
+    Proof,
+    RankedCandidate,
+    Uncertifiable,
+)
 from hybrid.choosing.candidates import Field
 from hybrid.choosing.limits import Limits, Violation, excess_share, violations_of
 from hybrid.choosing.paths import Path, paths_of

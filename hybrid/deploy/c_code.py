@@ -116,7 +116,10 @@ class _Tables:
             fine = conv.weights.transpose(2, 3, 1, 0)
             fields["fine"] = self._put("int32_t", f"{name}_fine", fine.ravel())
         elif place.kind == "signs":
-            fields["binary"], fields["packed"] = 1, self._put("uint8_t", f"{name}_bits", _bits(conv))
+            fields["binary"], fields["packed"] = (
+                1,
+                self._put("uint8_t", f"{name}_bits", _bits(conv)),
+            )
         else:
             data, spread, lowest = packed_weights(conv)
             fields |= {"bits": conv.bits, "spread": spread, "lowest": lowest}

@@ -27,21 +27,7 @@ _WIDTH = {"float": 4, "8": 1, "16": 2, "32": 4, "64": 8}
 def point_header(thresholds: Sequence[float], measure: str) -> str:
     """hybrid_point.h: the thresholds and the measure of the bundle's operating point."""
     numbers = ", ".join(f"{whole_threshold(one)}u" for one in thresholds)
-    return f"""/* The operating point of this bundle; call hybrid_point_apply after hybrid_edge_init. */
-#ifndef HYBRID_POINT_H
-#define HYBRID_POINT_H
-
-#include "hybrid_edge.h"
-
-static inline void hybrid_point_apply(hybrid_edge_t *edge)
-{{
-    const uint32_t thresholds[HYBRID_EXITS] = {{{numbers}}};
-    for (int32_t i = 0; i < HYBRID_EXITS; i++) edge->thresholds[i] = thresholds[i];
-    edge->measure = {_MEASURES[measure]};
-}}
-
-#endif
-"""
+    return _POINT.format(numbers=numbers, measure=_MEASURES[measure])
 
 
 def build_files(sources: Sequence[str], *, name: str, version: str) -> dict[str, str]:
@@ -138,6 +124,23 @@ def _platformio(name: str, version: str) -> str:
     }
     return json.dumps(values, indent=2) + "\n"
 
+
+_POINT = """\
+/* The operating point of this bundle: call hybrid_point_apply after hybrid_edge_init. */
+#ifndef HYBRID_POINT_H
+#define HYBRID_POINT_H
+
+#include "hybrid_edge.h"
+
+static inline void hybrid_point_apply(hybrid_edge_t *edge)
+{{
+    const uint32_t thresholds[HYBRID_EXITS] = {{{numbers}}};
+    for (int32_t i = 0; i < HYBRID_EXITS; i++) edge->thresholds[i] = thresholds[i];
+    edge->measure = {measure};
+}}
+
+#endif
+"""
 
 _CMAKE = """\
 cmake_minimum_required(VERSION 3.13)
