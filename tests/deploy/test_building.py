@@ -46,21 +46,6 @@ def test_a_network_of_full_precision_has_no_form():
         form_of(network, images)
 
 
-@pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of networks with the digits' one, whose card can be written."""
-    source, folder = zoo.pretrained_folder() / "digits-vgg", tmp_path / "digits-vgg"
-    for path in source.rglob("*"):
-        there = folder / path.relative_to(source)
-        if path.is_dir():
-            there.mkdir(parents=True)
-        elif path.name != "card.toml":
-            there.symlink_to(path)
-    (folder / "card.toml").write_bytes((source / "card.toml").read_bytes())
-    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
-    return tmp_path
-
-
 def test_freeze_puts_a_variant_with_traces_on_the_card(copied: Path):
     frozen = freeze("digits-vgg", 4)
 
