@@ -139,7 +139,7 @@ class Field:
         labelled: whether the images have labels. Without labels the reference's answers count as
             correct. The loss is then the share of answers that differ from it, and no loss of
             accuracy can be larger.
-        deployed: whether hybrids take part as their deployment forms.
+        deployed: whether only deployment forms take part, and the twin.
     """
 
     candidates: tuple[Candidate, ...]
@@ -172,7 +172,7 @@ def collect_candidates(
         images: name of the user's own images, recorded in two halves, `<images>-tune` and
             `<images>-certify`; empty for the splits of the networks' data sets.
         measure: a name in `hybrid.traces.confidence.MEASURES`.
-        deployed: hybrids take part as their deployment forms, which answer as a device does.
+        deployed: only deployment forms take part, which answer as a device does, and the twin.
         load: network, variant and split to a trace.
         progress: called with the variants done and their total.
 

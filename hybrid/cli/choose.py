@@ -83,7 +83,7 @@ def choose(
         bool,
         typer.Option(
             "--deployed",
-            help="Choose among deployment forms, made with `hybrid freeze`, in place of hybrids: "
+            help="Choose among deployment forms only, which `hybrid freeze` makes: "
             "what a device really answers.",
         ),
     ] = False,

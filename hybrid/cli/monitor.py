@@ -96,7 +96,7 @@ def monitor(
 
             load_point(point).check_unseen(split)
         agreed = _made(
-            network, bits, thresholds, static,
+            network, bits, thresholds, static, deployed,
             measure=measure, split=split, confidence=confidence, epsilon=promise, share=audit,
             alpha=alpha, run_length=run_length, window=window,
         )  # fmt: skip
@@ -114,7 +114,9 @@ def monitor(
         raise typer.Exit(1)
 
 
-def _made(network: str, bits: int, thresholds: str, static: bool, **options: object) -> "Plan":
+def _made(
+    network: str, bits: int, thresholds: str, static: bool, deployed: bool, **options: object
+) -> "Plan":
     """The plan of a network; its promise is certified now."""
     from hybrid import policy, zoo
     from hybrid.monitor.plans import plan_of
@@ -124,7 +126,7 @@ def _made(network: str, bits: int, thresholds: str, static: bool, **options: obj
             "Name the plan with --plan, or make one with --network, --bits and --thresholds, or "
             "with --point."
         )
-    variant = zoo.variant(network, bits, static=static)
+    variant = zoo.variant(network, bits, static=static, deployed=deployed)
     limits = policy.check_thresholds(thresholds, variant.early_exits)
     return plan_of(network, variant, limits, **options)  # type: ignore[arg-type]  # options by name
 

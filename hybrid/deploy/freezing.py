@@ -6,9 +6,8 @@ variant's name can read these too. Its weights file is the form.
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
@@ -20,29 +19,20 @@ from hybrid.deploy import exits
 from hybrid.deploy.building import FORMATS, Formats, Ranges, build, observe
 from hybrid.deploy.files import save_form
 from hybrid.deploy.form import Form
-from hybrid.deploy.interpreter import Answers
-from hybrid.deploy.library import Library
-from hybrid.deploy.torch_engine import Engine
-from hybrid.errors import BitWidthError, FormError
+from hybrid.deploy.recording import Runs, answers, fastest, record
+from hybrid.errors import BitWidthError
 from hybrid.files import sha256_of
 from hybrid.models import Network
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 
-__all__ = ["Frozen", "Runs", "fastest", "freeze", "widths"]
+__all__ = ["Frozen", "freeze", "widths"]
 
 _NEAR = 0.003  # share of an exit's answers on tune that may differ if a coarser format is to do
 _UNSEEN = 3  # none of n seen: at most 3 of n, with 95 % confidence (the rule of three)
 _BATCH = 100
 _OBSERVED = 1000  # images of tune that the ranges are taken from
-
-
-class Runs(Protocol):
-    """An engine of a form."""
-
-    def run(self, pixels: NDArray[np.uint8]) -> Answers:
-        """The whole numbers of n images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +63,6 @@ def widths(network: str, bits: int | None = None) -> list[int]:
     return offered if bits is None else [bits]
 
 
-def fastest(form: Form) -> Runs:
-    """The C engine where there is a compiler, else torch; both give the same."""
-    try:
-        return Library(form)
-    except FormError:
-        return Engine(form)
-
-
 def freeze(name: str, bits: int, *, say: Callable[[str], None] = lambda _: None) -> Frozen:
     """Make the form of a bit width, record its traces and put it on the card.
 
@@ -102,7 +84,7 @@ def freeze(name: str, bits: int, *, say: Callable[[str], None] = lambda _: None)
     traces = {}
     for split, data in images.items():
         say(f"recording {split}")
-        traces[split] = _trace(form, engine, network, data, variant=folder, sha256=sha256)
+        traces[split] = record(form, engine, network, data, variant=folder, sha256=sha256)
         trace.save(traces[split], zoo.trace_path(name, folder, split))
     deployed = _entry(trained, form, formats, sha256, traces)
     _onto_card(name, deployed)
@@ -154,69 +136,12 @@ def _form(
     )
 
 
-@torch.inference_mode()
-def _answers(
-    form: Form, engine: Runs, network: Network, data: Dataset
-) -> tuple[list[NDArray[np.int64]], NDArray[np.float32]]:
-    """Whole logits of the early exits, and the cloud's real ones."""
-    parts: list[tuple[NDArray[np.int64], ...]] = []
-    cloud = []
-    for start in range(0, len(data.labels), _BATCH):
-        given = engine.run(data.images[start : start + _BATCH])
-        parts.append(given.logits)
-        features = torch.from_numpy(given.sent).float() * form.step
-        cloud.append(network.cloud(features).numpy())
-    return [np.concatenate(logits) for logits in zip(*parts, strict=True)], np.concatenate(cloud)
-
-
 def _temperatures(form: Form, engine: Runs, network: Network, tune: Dataset) -> tuple[float, ...]:
-    whole, cloud = _answers(form, engine, network, tune)
+    whole, cloud = answers(form, engine, network, tune.images)
     real: list[NDArray[Any]] = [
         exits.scaled(z, head.scale) for z, head in zip(whole, form.heads, strict=True)
     ]
     return tuple(confidence.fit_temperature(logits, tune.labels) for logits in [*real, cloud])
-
-
-def _trace(
-    form: Form, engine: Runs, network: Network, data: Dataset, *, variant: str, sha256: str
-) -> Trace:
-    """The trace of a form, whose early exits' confidences are those that a device computes."""
-    whole, cloud = _answers(form, engine, network, data)
-    classes = np.stack([*map(exits.classes, whole), cloud.argmax(axis=1)], axis=1)
-    before = _confidences(form, whole, cloud, "max_probability", (1.0,) * len(form.temperatures))
-    return Trace(
-        network=form.network,
-        variant=variant,
-        split=data.split,
-        weights_sha256=sha256,
-        temperatures=form.temperatures,
-        labels=data.labels,
-        classes=classes,
-        confidences={
-            name: _confidences(form, whole, cloud, name, form.temperatures)
-            for name in confidence.MEASURES
-        },
-        reliability_before=tuple(
-            confidence.reliability(before[:, i], classes[:, i] == data.labels)
-            for i in range(before.shape[1])
-        ),
-    )
-
-
-def _confidences(
-    form: Form,
-    whole: list[NDArray[np.int64]],
-    cloud: NDArray[np.float32],
-    measure: str,
-    temperatures: tuple[float, ...],
-) -> NDArray[np.float32]:
-    """(n, exits): whole numbers of 2^-24 at early exits, the cloud's as ever."""
-    early = [
-        exits.confidences(logits, exits.multiplier(head.scale, temperature), measure) / exits.ONE
-        for logits, head, temperature in zip(whole, form.heads, temperatures[:-1], strict=True)
-    ]
-    final = confidence.MEASURES[measure](confidence.softmax(cloud, temperatures[-1]))
-    return np.stack([*early, final], axis=1).astype(np.float32)
 
 
 def _entry(

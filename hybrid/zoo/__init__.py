@@ -22,6 +22,7 @@ from hybrid.errors import (
     WeightsError,
 )
 from hybrid.files import expanded
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import trace as trace_files
 from hybrid.traces.trace import Trace
 from hybrid.zoo.cards import FORMAT, Card, Variant, exit_labels, load_card, save_card
@@ -143,12 +144,12 @@ def variant(network: str, bits: int, *, static: bool = False, deployed: bool = F
     name = variant_name(bits, static=static, deployed=deployed)
     if name in variants:
         return variants[name]
-    if deployed and variant_name(bits) in variants:
+    if deployed and bits != FULL_PRECISION and variant_name(bits) in variants:
         raise FormError(
             f"{network} has no deployment form at {bits} bits; make it with `hybrid freeze "
             f"{network} --bits {bits}`."
         )
-    raise BitWidthError(bits, bit_widths(network, static=static))
+    raise BitWidthError(bits, bit_widths(network, static=static, deployed=deployed))
 
 
 def splits(network: str) -> tuple[str, ...]:

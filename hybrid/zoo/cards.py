@@ -11,6 +11,7 @@ import tomli_w
 from hybrid.energy import Layer
 from hybrid.errors import WeightsError
 from hybrid.files import read_toml, replacing
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = ["FORMAT", "Card", "Variant", "exit_labels", "load_card", "save_card"]
 
@@ -113,8 +114,9 @@ class Card:
 
     @property
     def as_deployed(self) -> "Card":
-        """The card with deployment forms in place of the hybrids."""
-        return replace(self, variants={one.name: one for one in (*self.statics, *self.deployed)})
+        """The card with its deployment forms as only variants beside the twin."""
+        twin = [one for one in self.statics if one.bits == FULL_PRECISION]
+        return replace(self, variants={one.name: one for one in (*twin, *self.deployed)})
 
     @property
     def hybrids(self) -> tuple[Variant, ...]:

@@ -1,6 +1,5 @@
 """The certificates of a bundle, from the traces of its deployment form. Needs no torch."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from hybrid import zoo
@@ -36,7 +35,7 @@ def promises(
     variant = zoo.variant(network, bits, deployed=True)
     asked = {"measure": measure, "split": split, "confidence": confidence}
     if chosen is not None and _was_chosen_on(chosen, split):
-        return _as_chosen(chosen.certificate)
+        return _as_chosen(chosen)
     there = certified(network, variant, thresholds, **asked)
     down = certified_without_cloud(network, variant, thresholds, **asked)
     return {"cloud_there": there.to_dict(), "cloud_down": down.to_dict()}
@@ -60,11 +59,13 @@ def check_point(point: PointFile, network: str, bits: int) -> None:
         )
 
 
-def _as_chosen(certificate: Mapping[str, Any]) -> dict[str, Any]:
-    shared = {key: certificate[key] for key in ("confidence", "samples", "reference")}
-    down = certificate.get("without_cloud_points")
+def _as_chosen(point: PointFile) -> dict[str, Any]:
+    made = point.certificate
+    shared = {key: made[key] for key in ("confidence", "samples", "reference")}
+    there = made["bound_points"]
+    down = there if point.mode == "edge" else made.get("without_cloud_points")
     return {
-        "cloud_there": shared | {"bound_points": certificate["bound_points"]},
+        "cloud_there": shared | {"bound_points": there},
         "cloud_down": None if down is None else shared | {"bound_points": down},
     }
 
