@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid.cli import output
-from hybrid.cli.options import AsJson, Measure, PointFile, Thresholds
+from hybrid.cli.options import AsJson, Deployed, Measure, PointFile, Thresholds
 from hybrid.errors import LineError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def monitor(
     network: Annotated[str, typer.Option(help="Without --plan: the network.")] = "",
     bits: Annotated[int, typer.Option(help="Without --plan: bit width on the device.")] = 0,
     static: Annotated[bool, typer.Option("--static", hidden=True)] = False,
+    deployed: Deployed = False,
     thresholds: Thresholds = "",
     measure: Measure = "max_probability",
     point: PointFile = None,
