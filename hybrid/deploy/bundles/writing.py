@@ -1,8 +1,10 @@
 """A network's deployment form at an operating point, as a bundle of files."""
 
 import hashlib
+import io
 import shutil
 import uuid
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,7 +32,7 @@ from hybrid.models import Network
 from hybrid.policy import check_thresholds
 from hybrid.quant.packing import pack, packed_bytes
 
-__all__ = ["Point", "bundle_files", "write_bundle"]
+__all__ = ["Point", "bundle_files", "write_bundle", "zipped"]
 
 
 _IMAGES = 16  # of the test vectors
@@ -97,6 +99,17 @@ def bundle_files(network: str, bits: int, point: Point | None = None) -> Files:
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     return files | {MANIFEST: to_text(manifest).encode()}
+
+
+def zipped(files: Mapping[str, bytes], *, folder: str) -> bytes:
+    """Files as a zip with one folder; equal files give equal bytes."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(f"{folder}/{name}")  # dated 1980
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[name], zipfile.ZIP_DEFLATED)
+    return data.getvalue()
 
 
 def _check_place(out: Path) -> None:

@@ -1,7 +1,9 @@
 """A bundle is written whole or not at all, with the same bytes each time; changes are found."""
 
+import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ import pytest
 
 from hybrid import evaluation, zoo
 from hybrid.certificates import certify
+from hybrid.choosing import Limits, choose, collect_candidates, load_point, point_file, save_point
 from hybrid.deploy.bundles import writing
 from hybrid.deploy.bundles.checking import check_bundle
 from hybrid.deploy.bundles.manifest import read_manifest
-from hybrid.deploy.bundles.promises import promises
-from hybrid.deploy.bundles.writing import Point, bundle_files, write_bundle
-from hybrid.errors import BundleError, FormError, ThresholdError
+from hybrid.deploy.bundles.promises import check_point, promises
+from hybrid.deploy.bundles.writing import Point, bundle_files, write_bundle, zipped
+from hybrid.errors import BundleError, FormError, PointError, ThresholdError
+from hybrid.evaluation import Prices
 
 NETWORK, LIMITS = "digits-vgg", (0.9, 0.8)
 POINT = Point(thresholds=LIMITS)
@@ -192,3 +196,42 @@ def test_the_same_bundle_asks_no_new_question(frozen: Path):
 
     assert first == again
     assert evaluation.ledger(NETWORK, "test").asked == 2
+
+
+def test_a_zip_holds_the_same_files_with_the_same_bytes_each_time(frozen: Path):
+    files = bundle_files(NETWORK, 4, POINT)
+
+    data = zipped(files, folder="digits")
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        read = {name.removeprefix("digits/"): archive.read(name) for name in archive.namelist()}
+    assert read == files
+    assert zipped(dict(reversed(files.items())), folder="digits") == data
+
+
+def test_a_chosen_point_of_a_form_brings_both_certificates(frozen: Path, tmp_path: Path):
+    field = collect_candidates([NETWORK], deployed=True)
+    answer = choose(field, Limits(max_loss_points=8.0, confidence=0.95), Prices())
+    save_point(point_file(answer), tmp_path / "point.toml")
+
+    chosen = load_point(tmp_path / "point.toml")
+    made = promises(
+        NETWORK, 4, chosen.thresholds, measure=chosen.measure, confidence=0.95, chosen=chosen
+    )
+
+    assert {one.variant.kind for one in field.candidates} == {"static", "deployed"}
+    assert (chosen.variant, chosen.deployed) == ("deployed-4bit", True)
+    assert made["cloud_there"]["bound_points"] == 8.0
+    assert made["cloud_down"]["bound_points"] >= 0
+    assert evaluation.ledger(NETWORK, "test").asked == 0
+
+
+def test_a_point_of_the_trained_network_is_refused(frozen: Path):
+    field = collect_candidates([NETWORK])
+    answer = choose(field, Limits(max_energy_uj=20.0), Prices())
+    point = point_file(answer)
+
+    with pytest.raises(PointError, match=f"chosen for {point.variant}, whose answers differ"):
+        check_point(point, NETWORK, point.bits)
+    with pytest.raises(PointError, match="not of cifar10-wide9 at 4"):
+        check_point(point, "cifar10-wide9", 4)
