@@ -1,6 +1,7 @@
 """A deployment form as a network: the edge in whole numbers, the cloud segment after it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from hybrid import zoo
 from hybrid.data.preprocess import mean_and_deviation
 from hybrid.deploy import exits
 from hybrid.deploy.form import PIXELS, Form
-from hybrid.deploy.recording import answers, confidences, fastest, load_parts
+from hybrid.deploy.recording import answers, confidences, load_parts
+from hybrid.deploy.torch_engine import Engine
 from hybrid.errors import UnknownNameError
 from hybrid.models import Inference, Network
 from hybrid.policy import check_thresholds, exits_taken
@@ -36,7 +38,7 @@ class FormNetwork:
 
     def __init__(self, form: Form, trained: Network, *, dataset: str) -> None:
         self.form, self._trained = form, trained
-        self._engine = fastest(form)
+        self._engine = Engine(form)  # nothing to compile first, for a few images
         mean, deviation = mean_and_deviation(dataset, channels=form.shapes[PIXELS][0])
         self._mean, self._deviation = (
             torch.tensor(one)[:, None, None] for one in (mean, deviation)
@@ -53,9 +55,7 @@ class FormNetwork:
         whole, cloud = answers(form, self._engine, self._trained, self.pixels(images))
         sure = confidences(form, whole, cloud, measure, form.temperatures)
         taken = exits_taken(sure[:, :-1], limits)
-        real = [exits.scaled(z, head.scale) for z, head in zip(whole, form.heads, strict=True)]
-        scaled = zip([*real, cloud], form.temperatures, strict=True)
-        probabilities = np.stack([confidence.softmax(z, t) for z, t in scaled], axis=1)
+        probabilities = self._probabilities(whole, cloud)
         skipped = np.arange(sure.shape[1]) > taken[:, None]
         sure[skipped], probabilities[skipped] = np.nan, np.nan
         classes = [*map(exits.classes, whole), cloud.argmax(axis=1)]
@@ -64,9 +64,23 @@ class FormNetwork:
             exit_taken=taken,
             classes=given,
             confidences=sure,
-            probabilities=probabilities.astype(np.float32),
+            probabilities=probabilities,
             stage_samples=self._stage_samples(taken),
         )
+
+    def _probabilities(
+        self, whole: Sequence[NDArray[np.int64]], cloud: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(n, exits, classes)."""
+        form = self.form
+        logits: list[NDArray[Any]] = [
+            exits.scaled(z, head.scale) for z, head in zip(whole, form.heads, strict=True)
+        ]
+        found = [
+            confidence.softmax(z, t)
+            for z, t in zip([*logits, cloud], form.temperatures, strict=True)
+        ]
+        return np.stack(found, axis=1).astype(np.float32)
 
     def pixels(self, images: torch.Tensor) -> NDArray[np.uint8]:
         """The pixels that were normalised, exactly."""

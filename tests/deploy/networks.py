@@ -13,11 +13,14 @@ __all__ = ["FAMILIES", "given", "untrained"]
 FAMILIES = {"resnet20": (4, (2, 4)), "wide7": (4, (2, 4)), "digits-vgg": (2, (1, 2))}
 
 
-def untrained(family: str, bits: int) -> tuple[Network, np.ndarray]:
+def untrained(family: str, bits: int, *, cloud_bits: int = 32) -> tuple[Network, np.ndarray]:
     """A network with calibrated steps and shifts, and the images that they were taken from."""
     cut, exits = FAMILIES[family]
     torch.manual_seed(bits)
-    spec = Spec(architecture=family, classes=10, size=16, cut=cut, exits=exits, bits=bits)
+    spec = Spec(
+        architecture=family, classes=10, size=16, cut=cut, exits=exits, bits=bits,
+        cloud_bits=cloud_bits,
+    )  # fmt: skip
     network = build_network(spec)
     images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8)
     network.train()

@@ -18,7 +18,7 @@ from hybrid.errors import BundleError
 
 __all__ = ["CLOUD_TOLERANCE", "check_bundle"]
 
-CLOUD_TOLERANCE = 1e-3  # of the cloud's float32 logits, which depend on the order of sums
+CLOUD_TOLERANCE = 0.05  # of logits: a rounding at 8 bits that goes the other way moves them
 
 _WAIT_S = 120
 Arrays = Mapping[str, NDArray[Any]]

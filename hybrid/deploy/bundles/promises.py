@@ -33,7 +33,7 @@ def promises(
         CertificateError, DataMissingError, TraceError: see `hybrid.evaluation.certified`.
     """
     variant = zoo.variant(network, bits, deployed=True)
-    asked = {"measure": measure, "split": split, "confidence": confidence}
+    asked: Any = {"measure": measure, "split": split, "confidence": confidence}
     if chosen is not None and _was_chosen_on(chosen, split):
         return _as_chosen(chosen)
     there = certified(network, variant, thresholds, **asked)

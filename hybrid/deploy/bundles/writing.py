@@ -27,10 +27,11 @@ from hybrid.deploy.files import load_form
 from hybrid.deploy.form import PIXELS, SENT, Form
 from hybrid.deploy.graphs.cloud import cloud_graph
 from hybrid.deploy.graphs.edge import edge_graphs
-from hybrid.errors import BundleError, DataMissingError
+from hybrid.errors import BundleError, DataMissingError, UnknownNameError
 from hybrid.models import Network
 from hybrid.policy import check_thresholds
 from hybrid.quant.packing import pack, packed_bytes
+from hybrid.traces.confidence import MEASURES
 
 __all__ = ["Point", "bundle_files", "write_bundle", "zipped"]
 
@@ -136,6 +137,8 @@ def _put(draft: Path, out: Path) -> None:
 
 
 def _checked(point: Point, form: Form) -> Point:
+    if point.measure not in MEASURES:
+        raise UnknownNameError("confidence measure", point.measure, MEASURES)
     if not point.thresholds:
         return Point(thresholds=(_NOTHING_LEAVES,) * len(form.heads), measure=point.measure)
     check_thresholds(point.thresholds, len(form.heads))

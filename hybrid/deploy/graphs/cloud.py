@@ -11,7 +11,7 @@ from hybrid.deploy.graphs.nodes import Graph
 from hybrid.errors import FormError
 from hybrid.models import Network
 from hybrid.models.blocks import Classifier, ConvGroup, ResidualBlock, WideConv
-from hybrid.quant.layers import QuantConv2d
+from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.quant.packing import packed_bytes
 
@@ -26,8 +26,7 @@ def cloud_graph(network: Network, *, title: str) -> bytes:
     """
     graph, bits, shape = Graph(), network.uplink.bits, network.feature_shape
     codes = graph.unpacked("packed", bits=bits, shape=shape)
-    step = network.uplink.step.detach().float().numpy()
-    x = graph.add("Mul", codes, graph.constant(step, np.float32))
+    x = graph.add("Mul", codes, _constant(graph, network.uplink.step))
     for stage in network.stages[network.cut + 1 :]:
         x = _stage(graph, x, stage)
     _classifier(graph, x, network.classifier)
@@ -64,16 +63,26 @@ def _residual(graph: Graph, x: str, stage: ResidualBlock) -> str:
 
 def _conv(graph: Graph, x: str, conv: nn.Module) -> str:
     assert isinstance(conv, QuantConv2d)
-    if conv.weight_bits != FULL_PRECISION or conv.groups != 1 or conv.bias is not None:
+    if conv.weight_bits == 1 or conv.groups != 1 or conv.bias is not None:
         raise _without_graph(conv)
     return graph.add(
         "Conv",
-        x,
-        _constant(graph, conv.weight),
+        _quantized(graph, x, conv.activation),
+        _constant(graph, conv.quantized_weight()),
         kernel_shape=list(conv.kernel_size),
         pads=[*conv.border, *conv.border],
         strides=list(conv.stride),
     )
+
+
+def _quantized(graph: Graph, x: str, activation: ActivationQuantizer) -> str:
+    """As `hybrid.quant.quantizers.quantize`."""
+    if activation.bits == FULL_PRECISION:
+        return x
+    step, levels = _constant(graph, activation.step), activation.levels
+    low, high = (graph.constant(one, np.float32) for one in (levels.low, levels.high))
+    codes = graph.add("Clip", graph.add("Round", graph.add("Div", x, step)), low, high)
+    return graph.add("Mul", codes, step)
 
 
 def _normed(graph: Graph, x: str, norm: nn.Module) -> str:

@@ -303,8 +303,8 @@ def _sides(conv: Conv, shape: tuple[int, int, int]) -> tuple[int, int]:
 
 def _base(conv: Conv, source: Codes) -> int:
     """The largest power of 2 such that sums of digits below half of it are exact in float32."""
-    taps = conv.weights[0].size
-    return 1 << max(0, (2 * (_EXACT - 1) // (taps * source.largest)).bit_length() - 1)
+    most = 2 * (_EXACT - 1) // (conv.weights[0].size * source.largest)
+    return 1 << max(0, int(most).bit_length() - 1)
 
 
 def _digits(weights: NDArray[np.int32], base: int) -> list[NDArray[np.int32]]:
