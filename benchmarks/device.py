@@ -18,6 +18,7 @@ alternative's time.
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +121,8 @@ def eager(edge: Edge, image: Tensor) -> Callable[[], object]:
 
 def onnx_sessions(edge: Edge, given: Tensor, folder: Path) -> dict[str, Callable[[], object]]:
     """ONNX Runtime on the float network, and on its 8-bit form."""
-    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Images(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
         def __init__(self) -> None:
@@ -130,9 +132,13 @@ def onnx_sessions(edge: Edge, given: Tensor, folder: Path) -> dict[str, Callable
             image = next(self.left, None)
             return None if image is None else {"x": image.numpy()}
 
-    path, small = folder / "float32.onnx", folder / "int8.onnx"
-    torch.onnx.export(edge, (given[:1],), path, input_names=["x"], dynamo=False)
-    quantize_static(path, small, Images(), per_channel=True)
+    path, ready, small = (folder / f"{name}.onnx" for name in ("float32", "ready", "int8"))
+    with warnings.catch_warnings(action="ignore"):  # of the exporter's age
+        torch.onnx.export(edge, (given[:1],), path, input_names=["x"], dynamo=False)
+    quant_pre_process(path, ready, skip_symbolic_shape=True)
+    quantize_static(
+        ready, small, Images(), per_channel=True, activation_type=QuantType.QUInt8
+    )
     image = {"x": given[:1].numpy()}
     return {"ort_float32": session(path, image), "ort_int8": session(small, image)}
 

@@ -31,7 +31,11 @@ TARGET ALWAYS void NAME(write)(const NAME(at) *at, const hybrid_output_t *out, c
         UNROLL
         for (int32_t p = 0; p < count; p++) {
             const uint32_t signs = v_signs(v[p], limits, m);
-            memcpy(bytes + p * out->stored + first / 8, &signs, size);
+            uint8_t *to = bytes + p * out->stored + first / 8;
+            if (size == LANES / 8u) /* of a size that the compiler knows */
+                memcpy(to, &signs, LANES / 8u);
+            else
+                *to = (uint8_t)signs;
         }
         return;
     }
@@ -280,17 +284,21 @@ TARGET static int32_t NAME(tile_bytes)(const hybrid_conv_t *conv)
 /* The rows under a row of the kernel, columns first: a window is then one run of bits. */
 static void NAME(columns_of)(const hybrid_conv_t *conv, const uint8_t *source, uint8_t *to)
 {
-    const int32_t stored = conv->stored, wide = conv->source_width;
+    const int32_t stored = conv->stored, kernel = conv->kernel, wide = conv->source_width;
+    if (kernel == 3 && (stored == 2 || stored == 4)) { /* sizes that the compiler knows */
+        const int32_t row = wide * stored;
+        for (int32_t x = 0; x < wide; x++, source += stored, to += 3 * stored)
+            for (int32_t ky = 0; ky < 3; ky++) {
+                if (stored == 2)
+                    memcpy(to + 2 * ky, source + ky * row, 2);
+                else
+                    memcpy(to + 4 * ky, source + ky * row, 4);
+            }
+        return;
+    }
     for (int32_t x = 0; x < wide; x++)
-        for (int32_t ky = 0; ky < conv->kernel; ky++, to += stored) {
-            const uint8_t *from = source + (ky * wide + x) * stored;
-            if (stored == 4)
-                memcpy(to, from, 4);
-            else if (stored == 2)
-                memcpy(to, from, 2);
-            else
-                memcpy(to, from, (size_t)stored);
-        }
+        for (int32_t ky = 0; ky < kernel; ky++, to += stored)
+            memcpy(to, source + (ky * wide + x) * stored, (size_t)stored);
 }
 
 TARGET static void NAME(narrow)(const hybrid_conv_t *conv, unsigned char *arena,
