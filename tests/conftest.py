@@ -34,12 +34,21 @@ def no_own_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "no-own-splits"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count as slow what drives a browser or a whole page, before `-m` chooses."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Count as slow what drives a browser or a whole page, before `-m` chooses; start with it.
+
+    Workers take whole files. One that begins late, and takes minutes, is waited for by all.
+    """
     for item in items:
         if item.get_closest_marker("browser") or "tests/pages/" in item.nodeid:
             item.add_marker("slow")
+    yield
+    items.sort(key=_is_quick)
+
+
+def _is_quick(item: pytest.Item) -> tuple[bool, bool]:
+    return not item.get_closest_marker("browser"), not item.get_closest_marker("slow")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

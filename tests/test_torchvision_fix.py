@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 DECLARE = "from hybrid.torchvision_fix import declare_operators; print(declare_operators());"
 
 
@@ -14,6 +16,7 @@ def run(code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_torchvision_can_be_imported_afterwards_and_its_transforms_work() -> None:
     lines = run(
         DECLARE + "import torch, torchvision;"

@@ -125,7 +125,7 @@ class _Tables:
             fields |= {"bits": conv.bits, "spread": spread, "lowest": lowest}
             fields["packed"] = self._put("uint8_t", f"{name}_packed", data)
             fields["pairs"] = _INT16 // (2 * self.codes[conv.source].largest * -lowest)
-        source_width = self.form.shapes[conv.source][2] + 2 * place.border
+        source_width = -(-self.form.shapes[conv.source][2] // place.every) + 2 * place.border
         self.memory.convolution(conv, place, source_width)
         fields["multiply"] = self._put("float", f"{name}_multiply", conv.multiply)
         fields["add"] = self._put("float", f"{name}_add", conv.add.transpose(1, 2, 0).ravel())
@@ -141,7 +141,7 @@ class _Tables:
             "inputs": inputs,
             "channels": channels,
             "kernel": kernel,
-            "stride": conv.stride,
+            "stride": conv.stride // place.every,
             "pool": conv.pool,
             "row_width": len(conv.columns) * conv.pool,
             "width": len(conv.columns),
@@ -169,7 +169,7 @@ class _Tables:
                 fill = self._put("uint8_t", f"{name}_out{number}_fill", stored)
             numbers = codes or Codes(low=0, high=0)
             rows.append(
-                f"    {{{_KINDS[place.kind]}, {place.offset}, {place.border}, {place.stored}, "
+                f"    {{{_KINDS[place.kind]}, {place.offset}, {place.border}, {place.stored}, {place.every}, "
                 f"{_float(numbers.scale)}, {_float(numbers.low)}, {_float(numbers.high)}, "
                 f"{thresholds}, {fill}}},"
             )

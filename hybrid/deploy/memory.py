@@ -23,11 +23,13 @@ class Place:
         kind: "floats", "wide" (int32), "codes" (uint8) or "signs" (bits).
         border: pixels around codes that are stored with them.
         stored: of a pixel; values, of codes the channels rounded up to fours; of signs, bytes.
+        every: only each `every`-th row and column of it are there, where no others are read.
         offset, size: in bytes.
     """
 
     kind: str
     border: int
+    every: int
     stored: int
     offset: int
     size: int
@@ -55,7 +57,7 @@ class Working:
         channels, inputs, kernel, _ = conv.weights.shape
         window, vectors = kernel**2 * place.stored, -(-channels // LANES) * LANES
         if conv.bits > 8:
-            self.x86 = max(self.x86, _aligned(8 * kernel * wide * inputs))
+            self.x86 = max(self.x86, _aligned(8 * kernel * wide * place.stored))
             self.weight_bytes += _aligned(8 * kernel**2 * inputs * vectors)
             return
         self.window = max(self.window, window)
@@ -79,7 +81,8 @@ def plan(form: Form) -> tuple[dict[str, Place], int]:
     """The places of all registers, and the bytes of the arena."""
     lives = _lives(form)
     kinds = _kinds(form)
-    sizes = {name: _size(form, name, *kinds[name]) for name in lives}
+    every = _every(form, kinds)
+    sizes = {name: _size(form, name, *kinds[name], every.get(name, 1)) for name in lives}
     offsets: dict[str, int] = {}
     twins = _in_place(form, lives, kinds)
     for name in sorted(lives, key=lambda one: (lives[one][0], -sizes[one])):
@@ -101,6 +104,7 @@ def plan(form: Form) -> tuple[dict[str, Place], int]:
         name: Place(
             kind=kinds[name][0],
             border=kinds[name][1],
+            every=every.get(name, 1),
             stored=_stored(form, name, kinds[name][0]),
             offset=offsets[name],
             size=sizes[name],
@@ -138,6 +142,15 @@ def _kinds(form: Form) -> dict[str, tuple[str, int]]:
     return kinds
 
 
+def _every(form: Form, kinds: Mapping[str, tuple[str, int]]) -> dict[str, int]:
+    """The stride of 1x1 shortcuts, by the register they read."""
+    return {
+        conv.source: conv.stride
+        for conv in form.convolutions
+        if kinds[conv.source][0] == "wide" and conv.weights.shape[-1] == 1 and not conv.padding
+    }
+
+
 def _stored(form: Form, name: str, kind: str) -> int:
     channels = form.shapes[name][0]
     if kind == "signs":
@@ -145,8 +158,8 @@ def _stored(form: Form, name: str, kind: str) -> int:
     return -(-channels // 4) * 4 if kind == "codes" else channels
 
 
-def _size(form: Form, name: str, kind: str, border: int) -> int:
-    _, height, width = form.shapes[name]
+def _size(form: Form, name: str, kind: str, border: int, every: int) -> int:
+    height, width = (-(-side // every) for side in form.shapes[name][1:])
     each = 1 if kind in {"codes", "signs"} else 4
     values = (height + 2 * border) * (width + 2 * border) * _stored(form, name, kind)
     return _aligned(values * each)

@@ -206,7 +206,7 @@ def _mode() -> str:
 @st.fragment(key=_BACK)
 def _back() -> None:
     """The buttons that take changes back; drawn again after each change of a slider."""
-    with st.container(horizontal=True, gap="xsmall"):
+    with st.container(horizontal=True, gap="xsmall", key="slider_steps"):
         st.button(
             "Undo",
             key="undo",

@@ -172,6 +172,7 @@ def test_changes_are_undone_one_by_one_and_then_the_dashboard_is_left(explore: A
     steps = [shown(explore)]
     changes = (drag("t1", 0.2), fewer_bits, drag("t1", 0.9))
     steps += [changed(explore, change)[1] for change in changes]
+    assert len(set(steps)) == 4
 
     for step in reversed(steps[:-1]):
         explore.go_back(wait_until="commit")
@@ -211,6 +212,7 @@ def test_one_press_leads_to_the_page_before_with_its_settings(explore: Any) -> N
     for name in ("Networks", "Choose", "Try an image", "Your data", "Live run"):
         follow(name)(explore)
         pages.append(shown(explore))
+    assert len(set(pages)) == 6
 
     for page in reversed(pages[:-1]):
         explore.go_back(wait_until="commit")

@@ -166,6 +166,7 @@ def test_a_refined_point_can_be_bettered_by_no_change_of_one_threshold() -> None
             assert right < allowed or pj >= best.tune.energy_pj * (1 - 1e-12)
 
 
+@pytest.mark.slow
 @given(random_traces(max_samples=10, max_exits=2))
 def test_the_thresholds_of_one_exit_reach_every_outcome_of_the_sliders_once(trace: Trace) -> None:
     assume(trace.all_exits == 2)
@@ -376,6 +377,7 @@ def test_a_choice_without_a_limit_of_loss_is_certified_alone() -> None:
     assert answer.proof.bound_points > answer.proof.observed_points
 
 
+@pytest.mark.slow
 def test_the_promise_is_broken_no_more_often_than_it_may_be() -> None:
     """200 fields from one population: how often does the certified choice lose more than said?"""
     exits, limit, delta, rounds = 2, 3.0, 0.1, 200

@@ -179,6 +179,7 @@ def test_a_point_that_only_the_certificate_rules_out_is_certified_at_its_bound(
             assert energy(choosing.choose(field, there, PRICES).best) <= one.point.tune.energy_pj
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=25)
 @given(seeds, fractions, confidences)
 def test_the_curve_is_what_choosing_at_each_of_its_limits_gives(

@@ -93,6 +93,7 @@ def test_a_bar_without_a_network_says_so_and_is_not_met():
     assert row.to_dict()["missed"] == ["no network of this kind is trained"]
 
 
+@pytest.mark.slow
 def test_every_bar_becomes_a_row_that_json_can_hold():
     made = rows()
 

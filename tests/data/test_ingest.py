@@ -219,6 +219,7 @@ def test_other_files_under_the_same_name_start_anew(small_parts: None) -> None:
     assert (user_splits.load(about).images[0] == 0).all()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_images() -> None:
     blank = png(np.zeros((8, 8), np.uint8))
     card = zoo.card(NETWORK)

@@ -6,11 +6,11 @@ import pytest
 
 from hybrid import zoo
 from hybrid.ui import cache
-from hybrid.ui.explore import bands, load, opening
+from hybrid.ui.explore import load, opening
 from hybrid.ui.view import View
 
 
-def test_the_first_visitor_finds_everything_computed(
+def test_the_first_visitors_figures_are_computed(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = View.read({}, cache.offers()).view
@@ -24,7 +24,6 @@ def test_the_first_visitor_finds_everything_computed(
     assert {one.bits for one in load.frontiers(view)} == {1, 2, 4}
     assert load.follower_settings(view)
     assert set(load.follower_traces(view)) == {1, 2, 4}
-    assert bands.payload(view)
 
 
 def test_a_server_without_networks_computes_nothing(

@@ -39,7 +39,10 @@ static void written(const hybrid_conv_t *conv, unsigned char *arena, const hybri
     if (out->kind == HYBRID_FLOATS) {
         memcpy(arena + out->offset + at * 4, result, (size_t)channels * 4u);
     } else if (out->kind == HYBRID_WIDE) {
-        int32_t *to = (int32_t *)(void *)(arena + out->offset) + at;
+        const int32_t every = out->every, kept = (conv->width + every - 1) / every;
+        int32_t *to = (int32_t *)(void *)(arena + out->offset)
+                    + (y / every * kept + x / every) * channels;
+        if (y % every || x % every) return;
         for (int32_t c = 0; c < channels; c++) to[c] = code_of(result[c], out);
     } else {
         const int32_t row = (y + out->border) * (conv->width + 2 * out->border) + out->border;
@@ -92,13 +95,35 @@ ALWAYS const float *adds(const hybrid_conv_t *conv, int32_t y, int32_t x)
 
 /* ---- weights of 1 to 8 bits ---- */
 
+/* Codes that fill whole bytes. */
+ALWAYS void spread_bytes(const uint8_t *from, int16_t *to, int32_t count, const int32_t bits,
+                         const int32_t spread, const int32_t lowest)
+{
+    for (; count > 0; count -= 8 / bits, to += 8 / bits) {
+        const int32_t byte = *from++;
+        UNROLL
+        for (int32_t j = 0; j < 8 / bits; j++)
+            to[j] = (int16_t)((byte >> j * bits & ((1 << bits) - 1)) * spread + lowest);
+    }
+}
+
 void hybrid_unpack_channel(const hybrid_conv_t *conv, int32_t channel, int16_t *to)
 {
     const uint8_t *from = conv->packed + channel * hybrid_packed_bytes(conv);
     const uint32_t bits = (uint32_t)conv->bits, mask = (1u << bits) - 1u;
     const int32_t spread = conv->spread, lowest = conv->lowest;
+    const int32_t square = conv->kernel * conv->kernel;
     uint32_t held = 0, left = 0;
-    for (int32_t tap = conv->kernel * conv->kernel; tap > 0; tap--, to += conv->stored) {
+    if (conv->inputs == conv->stored && (bits == 2 || bits == 4 || bits == 8)) {
+        if (bits == 4)
+            spread_bytes(from, to, square * conv->stored, 4, 1, -8);
+        else if (bits == 2)
+            spread_bytes(from, to, square * conv->stored, 2, 2, -3);
+        else
+            spread_bytes(from, to, square * conv->stored, 8, 1, -128);
+        return;
+    }
+    for (int32_t tap = 0; tap < square; tap++, to += conv->stored) {
         for (int32_t i = 0; i < conv->inputs; i++) {
             if (left < bits) {
                 held |= (uint32_t)*from++ << left;

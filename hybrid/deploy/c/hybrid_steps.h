@@ -33,6 +33,7 @@ typedef struct {
     int32_t offset; /* in the arena */
     int32_t border; /* pixels around the codes, filled with `fill` */
     int32_t stored; /* bytes of a pixel: of codes, the channels rounded up to fours; bits of signs */
+    int32_t every;  /* of wide codes: the rows and columns that are kept */
     float scale, low, high;
     const float *thresholds;
     const uint8_t *fill; /* of one pixel */

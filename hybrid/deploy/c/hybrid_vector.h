@@ -31,19 +31,28 @@ TARGET ALWAYS void NAME(write)(const NAME(at) *at, const hybrid_output_t *out, c
         UNROLL
         for (int32_t p = 0; p < count; p++) {
             const uint32_t signs = v_signs(v[p], limits, m);
-            memcpy(bytes + p * out->stored + first / 8, &signs, size);
+            uint8_t *to = bytes + p * out->stored + first / 8;
+            if (size == LANES / 8u) /* of a size that the compiler knows */
+                memcpy(to, &signs, LANES / 8u);
+            else
+                *to = (uint8_t)signs;
         }
         return;
     }
     const VF scale = v_set(out->scale), low = v_set(out->low), high = v_set(out->high);
-    int32_t *wide = (int32_t *)(void *)(at->arena + out->offset) + place;
+    const int32_t every = out->every, kept = (conv->width + every - 1) / every;
+    int32_t *wide = (int32_t *)(void *)(at->arena + out->offset)
+                  + at->y / every * kept * channels + first;
+    if (out->kind == HYBRID_WIDE && at->y % every) return;
     UNROLL
     for (int32_t p = 0; p < count; p++) {
         const VI codes = v_round(v_min(v_max(v_mul(v[p], scale), low), high));
-        if (out->kind == HYBRID_WIDE)
-            v_store_whole(wide + p * channels, codes, m);
-        else
+        if (out->kind == HYBRID_CODES)
             v_bytes(bytes + p * out->stored + first, codes, m, left);
+        else if (every == 1)
+            v_store_whole(wide + (at->x + p) * channels, codes, m);
+        else if ((at->x + p) % every == 0)
+            v_store_whole(wide + (at->x + p) / every * channels, codes, m);
     }
 }
 
@@ -280,17 +289,21 @@ TARGET static int32_t NAME(tile_bytes)(const hybrid_conv_t *conv)
 /* The rows under a row of the kernel, columns first: a window is then one run of bits. */
 static void NAME(columns_of)(const hybrid_conv_t *conv, const uint8_t *source, uint8_t *to)
 {
-    const int32_t stored = conv->stored, wide = conv->source_width;
+    const int32_t stored = conv->stored, kernel = conv->kernel, wide = conv->source_width;
+    if (kernel == 3 && (stored == 2 || stored == 4)) { /* sizes that the compiler knows */
+        const int32_t row = wide * stored;
+        for (int32_t x = 0; x < wide; x++, source += stored, to += 3 * stored)
+            for (int32_t ky = 0; ky < 3; ky++) {
+                if (stored == 2)
+                    memcpy(to + 2 * ky, source + ky * row, 2);
+                else
+                    memcpy(to + 4 * ky, source + ky * row, 4);
+            }
+        return;
+    }
     for (int32_t x = 0; x < wide; x++)
-        for (int32_t ky = 0; ky < conv->kernel; ky++, to += stored) {
-            const uint8_t *from = source + (ky * wide + x) * stored;
-            if (stored == 4)
-                memcpy(to, from, 4);
-            else if (stored == 2)
-                memcpy(to, from, 2);
-            else
-                memcpy(to, from, (size_t)stored);
-        }
+        for (int32_t ky = 0; ky < kernel; ky++, to += stored)
+            memcpy(to, source + (ky * wide + x) * stored, (size_t)stored);
 }
 
 TARGET static void NAME(narrow)(const hybrid_conv_t *conv, unsigned char *arena,
@@ -331,22 +344,25 @@ TARGET ALWAYS void NAME(fine_block)(NAME(at) at, const double *codes, const doub
                                     const int32_t count)
 {
     const hybrid_conv_t *conv = at.conv;
-    const int32_t run = conv->kernel * conv->inputs, step = conv->stride * conv->inputs;
+    const int32_t kernel = conv->kernel, inputs = conv->inputs, stored = conv->stored;
+    const int32_t step = conv->stride * stored, row = conv->source_width * stored;
     VD low[4], high[4];
     VF v[4];
     UNROLL
     for (int32_t p = 0; p < count; p++) low[p] = high[p] = d_zero();
-    codes += at.x * step;
-    for (int32_t ky = 0; ky < conv->kernel; ky++, codes += conv->source_width * conv->inputs)
-        for (int32_t i = 0; i < run; i++, weights += LANES) {
+    for (int32_t tap = 0; tap < kernel * kernel; tap++) {
+        const int32_t y = at.y * conv->stride + tap / kernel;
+        const double *in = codes + y % kernel * row + at.x * step + tap % kernel * stored;
+        for (int32_t i = 0; i < inputs; i++, weights += LANES) {
             const VD w = d_load(weights), next = d_load(weights + HALF);
             UNROLL
             for (int32_t p = 0; p < count; p++) {
-                const VD code = d_set(codes[i + p * step]);
+                const VD code = d_set(in[i + p * step]);
                 low[p] = d_fma(code, w, low[p]);
                 high[p] = d_fma(code, next, high[p]);
             }
         }
+    }
     UNROLL
     for (int32_t p = 0; p < count; p++) v[p] = d_join(low[p], high[p]);
     NAME(finish)(&at, v, count);
@@ -355,22 +371,26 @@ TARGET ALWAYS void NAME(fine_block)(NAME(at) at, const double *codes, const doub
 TARGET static void NAME(fine)(const hybrid_conv_t *conv, unsigned char *arena,
                               const double *weights)
 {
-    const int32_t inputs = conv->inputs, kernel = conv->kernel, stored = conv->stored;
+    const int32_t kernel = conv->kernel, row = conv->source_width * conv->stored;
     const int32_t *wide = (const int32_t *)(const void *)(arena + conv->source);
-    double *codes = (double *)(void *)(arena + HYBRID_SCRATCH);
+    const uint8_t *bytes = arena + conv->source;
+    double *codes = (double *)(void *)(arena + HYBRID_SCRATCH); /* the last rows, row % kernel */
+    int32_t next = 0;
     NAME(at) at = {conv, arena, 0, 0, 0, 0};
     for (at.y = 0; at.y < conv->height; at.y++) {
-        const int32_t first = at.y * conv->stride * conv->source_width;
+        const int32_t first = at.y * conv->stride;
         const double *w = weights;
-        for (int32_t i = 0; i < kernel * conv->source_width; i++)
-            for (int32_t c = 0; c < inputs; c++) {
-                const int32_t from = (first + i) * stored + c;
-                codes[i * inputs + c] = conv->source_wide ? wide[from] : arena[conv->source + from];
-            }
+        for (next = next > first ? next : first; next < first + kernel; next++) {
+            double *to = codes + next % kernel * row;
+            if (conv->source_wide)
+                for (int32_t i = 0; i < row; i++) to[i] = wide[next * row + i];
+            else
+                for (int32_t i = 0; i < row; i++) to[i] = bytes[next * row + i];
+        }
         for (at.channel = 0; at.channel < conv->channels; at.channel += LANES) {
             for (at.x = 0; at.x + 4 <= conv->width; at.x += 4) NAME(fine_block)(at, codes, w, 4);
             for (; at.x < conv->width; at.x++) NAME(fine_block)(at, codes, w, 1);
-            w += kernel * kernel * inputs * LANES;
+            w += kernel * kernel * conv->inputs * LANES;
         }
     }
 }

@@ -65,8 +65,12 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
     const __m128i low = _mm256_castsi256_si128(v), high = _mm256_extracti128_si256(v, 1);
     const __m128i shorts = _mm_packs_epi32(low, high), bytes = _mm_packus_epi16(shorts, shorts);
     uint8_t all[8];
+    if (n >= 8) {
+        _mm_storel_epi64((__m128i *)(void *)to, bytes);
+        return;
+    }
     _mm_storel_epi64((__m128i *)(void *)all, bytes);
-    memcpy(to, all, n < 8 ? (size_t)n : 8u);
+    memcpy(to, all, (size_t)n);
 }
 #define NAME(x) avx2_##x
 #include "hybrid_vector.h"

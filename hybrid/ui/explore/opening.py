@@ -1,7 +1,7 @@
 """What Explore shows a visitor without a link, computed before the first one comes."""
 
 from hybrid.ui import cache
-from hybrid.ui.explore import bands, load
+from hybrid.ui.explore import load
 from hybrid.ui.view import View
 
 __all__ = ["compute"]
@@ -9,6 +9,9 @@ __all__ = ["compute"]
 
 def compute() -> None:
     """Compute and cache it for all sessions; without a network there is nothing to do.
+
+    The bounds are left out: no figure waits for them, and their 0.7 s would be taken from the
+    visitor's browser, which loads at the same time.
 
     Raises:
         HybridError: a card or trace is missing or damaged.
@@ -21,4 +24,3 @@ def compute() -> None:
     load.frontiers(view)
     load.follower_settings(view)
     load.follower_traces(view)
-    bands.payload(view)
