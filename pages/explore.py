@@ -178,6 +178,7 @@ def show_headlines() -> None:
                 st.caption(words, help=intervals.HELP)
         verdict.show(view, data, point)
     certification.show(view)
+    bundle.as_deployed(view, data)
 
 
 def show_trade(view: View, data: ExploreData) -> None:
