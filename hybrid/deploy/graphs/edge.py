@@ -241,10 +241,8 @@ class _Edge:
         if not conv.prelu.size:
             return y
         before, slope, after = map(self._per_channel, conv.prelu)
-        moved = self.graph.add("Sub", y, before)
-        above = self.graph.add("GreaterOrEqual", moved, self.graph.constant(0, np.float32))
-        scaled = self.graph.add("Mul", slope, moved)
-        return self.graph.add("Add", self.graph.add("Where", above, moved, scaled), after)
+        moved = self.graph.add("PRelu", self.graph.add("Sub", y, before), slope)
+        return self.graph.add("Add", moved, after)
 
     def _per_channel(self, values: NDArray[np.float32]) -> str:
         return self.graph.constant(values[:, None, None], np.float32)
@@ -252,8 +250,10 @@ class _Edge:
     def _coded(self, codes: Codes, y: str) -> str:
         number = self.graph.constant
         if codes.thresholds.size:
+            # 2 * (y >= threshold) - 1, in which ONNX Runtime is faster than in a Where
             above = self.graph.add("GreaterOrEqual", y, self._per_channel(codes.thresholds))
-            return self.graph.add("Where", above, number(1, np.float32), number(-1, np.float32))
+            twice = self.graph.add("Mul", self.graph.cast(above, np.float32), number(2, np.float32))
+            return self.graph.add("Sub", twice, number(1, np.float32))
         if codes.scale != 1:
             y = self.graph.add("Mul", y, number(codes.scale, np.float32))
         limits = number(codes.low, np.float32), number(codes.high, np.float32)
