@@ -126,7 +126,7 @@ def onnx_sessions(edge: Edge, given: Tensor, folder: Path) -> dict[str, Callable
 
     class Images(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
         def __init__(self) -> None:
-            self.left = iter(given.split(1))
+            self.left = iter(torch.split(given, 1))
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             image = next(self.left, None)
@@ -136,9 +136,7 @@ def onnx_sessions(edge: Edge, given: Tensor, folder: Path) -> dict[str, Callable
     with warnings.catch_warnings(action="ignore"):  # of the exporter's age
         torch.onnx.export(edge, (given[:1],), path, input_names=["x"], dynamo=False)
     quant_pre_process(path, ready, skip_symbolic_shape=True)
-    quantize_static(
-        ready, small, Images(), per_channel=True, activation_type=QuantType.QUInt8
-    )
+    quantize_static(ready, small, Images(), per_channel=True, activation_type=QuantType.QUInt8)
     image = {"x": given[:1].numpy()}
     return {"ort_float32": session(path, image), "ort_int8": session(small, image)}
 

@@ -5,7 +5,7 @@ full precision (stem, 1x1 shortcuts, exits) becomes whole numbers of the bits th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hybrid.data.preprocess import mean_and_deviation
+from hybrid.deploy import folding
+from hybrid.deploy.folding import Doubles
 from hybrid.deploy.form import (
-    EXACT_DOUBLE,
     PIXELS,
     SENT,
     Codes,
@@ -31,17 +32,15 @@ from hybrid.models.blocks import (
     ConvGroup,
     ExitHead,
     ResidualBlock,
-    ShiftedPReLU,
     Stem,
     WhiteningStem,
     WideConv,
 )
-from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
-from hybrid.quant.levels import FULL_PRECISION, weight_levels
+from hybrid.quant.layers import QuantConv2d
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = ["FORMATS", "Formats", "Ranges", "build", "observe"]
 
-Doubles = NDArray[np.float64]
 Ranges = dict[str, tuple[float, float]]  # of each register that is read at many bits
 
 
@@ -163,12 +162,12 @@ class _Work:
         if index in self.network.exit_stages:
             outputs.append(Output(register=f"{at}.exit", codes=self._exit_codes(index)))
         if index == self.network.cut:
-            return (*outputs, Output(register=SENT, codes=_codes(self.network.uplink)))
+            return (*outputs, Output(register=SENT, codes=folding.codes_of(self.network.uplink)))
         after = self.network.stages[index + 1]
         first = after.conv if isinstance(after, WideConv) else getattr(after, "conv1", None)
         if first is None:
             raise FormError(f"{type(after).__name__} has no exact deployment form.")
-        outputs.append(Output(register=f"{at}.codes", codes=_codes(first.activation)))
+        outputs.append(Output(register=f"{at}.codes", codes=folding.codes_of(first.activation)))
         if isinstance(after, ResidualBlock) and not isinstance(after.shortcut, nn.Identity):
             outputs.append(Output(register=f"{at}.shortcut", codes=self._shortcut_codes(index)))
         elif isinstance(after, ResidualBlock) or (isinstance(after, WideConv) and after.adds):
@@ -194,13 +193,13 @@ class _Work:
             raise FormError("A quantized stem has no exact deployment form; leave it at 32 bits.")
         spec = self.network.spec
         mean, deviation = mean_and_deviation(self.dataset, channels=spec.channels)
-        weight = _double(conv.weight) / np.array(deviation)[:, None, None]
+        weight = folding.double(conv.weight) / np.array(deviation)[:, None, None]
         if isinstance(stage, Stem):
-            factor, shift = _norm(stage.norm)
+            factor, shift = folding.factor_and_shift(stage.norm)
         else:
             factor, shift = np.ones(len(weight)), np.zeros(len(weight))
-        whole, unit = _whole(weight / 255, bits=self.formats.stem, largest=255)
-        rows, columns, taps = _border(spec.size, conv.kernel_size[0], conv.border[0])
+        whole, unit = folding.whole_weights(weight / 255, bits=self.formats.stem, largest=255)
+        rows, columns, taps = folding.border(spec.size, conv.kernel_size[0], conv.border[0])
         at_zero = (weight * np.array(mean)[:, None, None]).sum(1)  # (out, kernel, kernel)
         add = shift[:, None, None] - factor[:, None, None] * np.einsum(
             "ouv,ru,cv->orc", at_zero, taps, taps
@@ -227,7 +226,7 @@ class _Work:
             plus = f"{at}.by"
             self._shortcut(index, stage.shortcut, Output(register=plus))
         binary = stage.bits == 1
-        codes = Output(register=f"{at}.inner.codes", codes=_codes(stage.conv2.activation))
+        codes = Output(register=f"{at}.inner.codes", codes=folding.codes_of(stage.conv2.activation))
         inner = (codes, Output(register=f"{at}.inner")) if binary else (codes,)
         self._quantized(
             f"{at}.conv1", index, f"{before}.codes", stage.conv1, stage.norm1, stage.act1,
@@ -240,7 +239,9 @@ class _Work:
 
     def _group(self, index: int, stage: ConvGroup, outputs: tuple[Output, ...]) -> None:
         at = _stage(index)
-        inner = (Output(register=f"{at}.inner.codes", codes=_codes(stage.conv2.activation)),)
+        inner = (
+            Output(register=f"{at}.inner.codes", codes=folding.codes_of(stage.conv2.activation)),
+        )
         self._quantized(
             f"{at}.conv1", index, f"{_stage(index - 1)}.codes", stage.conv1, stage.norm1,
             stage.act1, inner,
@@ -263,9 +264,9 @@ class _Work:
         assert isinstance(norm, nn.BatchNorm2d)
         source = f"{_stage(index - 1)}.shortcut"
         codes = self._shortcut_codes(index - 1)
-        factor, shift = _norm(norm)
-        whole, unit = _whole(
-            _double(conv.weight), bits=self.formats.shortcut, largest=codes.largest
+        factor, shift = folding.factor_and_shift(norm)
+        whole, unit = folding.whole_weights(
+            folding.double(conv.weight), bits=self.formats.shortcut, largest=codes.largest
         )
         self._add(
             name=f"{_stage(index)}.shortcut",
@@ -294,8 +295,8 @@ class _Work:
     ) -> None:
         if layer.groups != 1 or layer.dilation != (1, 1) or layer.bias is not None:
             raise FormError(f"{name} has groups, dilation or a bias, and so no exact form yet.")
-        whole, unit = _weight_codes(layer)
-        factor, shift = _norm(norm)
+        whole, unit = folding.weight_codes(layer)
+        factor, shift = folding.factor_and_shift(norm)
         self._add(
             name=name,
             stage=stage,
@@ -303,13 +304,13 @@ class _Work:
             layer=layer,
             whole=whole,
             bits=layer.weight_bits,
-            multiply=unit * _unit(layer.activation) * factor,
+            multiply=unit * folding.unit(layer.activation) * factor,
             add=shift[:, None, None],
-            fill=_fill(layer),
+            fill=folding.fill(layer),
             plus=plus,
             pool=pool,
             relu=isinstance(act, nn.ReLU),
-            prelu=_prelu(act),
+            prelu=folding.prelu(act),
             outputs=outputs,
         )
 
@@ -340,7 +341,7 @@ class _Work:
             ((side + 2 * padding - whole.shape[-1]) // layer.stride[0] + 1) // pool
             for side in shape[1:]
         )
-        relu, outputs, multiply, add = _in_codes(relu, prelu, plus, outputs, multiply, add)
+        relu, outputs, multiply, add = folding.in_codes(relu, prelu, plus, outputs, multiply, add)
         self.shapes |= {one.register: (len(whole), high, wide) for one in outputs}
         self.steps.append(
             Conv(
@@ -377,7 +378,7 @@ class _Work:
         if not isinstance(head, ExitHead):
             raise FormError(f"{type(head).__name__} has no exact deployment form.")
         codes = self._exit_codes(index)
-        weight = _double(head.linear.weight)
+        weight = folding.double(head.linear.weight)
         top = 2 ** (self.formats.exit_weights - 1) - 1
         unit = float(np.abs(weight).max() or 1.0) / top
         scale = unit / codes.scale / head.pool**2
@@ -387,109 +388,10 @@ class _Work:
             source=f"{_stage(index)}.exit",
             pool=head.pool,
             weights=np.rint(weight / unit).astype(np.int32),
-            bias=np.rint(_double(head.linear.bias) / scale).astype(np.int64),
+            bias=np.rint(folding.double(head.linear.bias) / scale).astype(np.int64),
             scale=scale,
         )
 
 
 def _stage(index: int) -> str:
     return f"stage{index}"
-
-
-def _double(tensor: Tensor) -> Doubles:
-    return tensor.detach().cpu().numpy().astype(np.float64)
-
-
-def _norm(norm: nn.BatchNorm2d) -> tuple[Doubles, Doubles]:
-    """Factor and shift of a batch norm, per channel."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    factor = _double(norm.weight) / np.sqrt(_double(norm.running_var) + norm.eps)
-    return factor, _double(norm.bias) - _double(norm.running_mean) * factor
-
-
-def _codes(activation: ActivationQuantizer) -> Codes:
-    if activation.zero_point is not None:
-        raise FormError("Activations with a zero point have no exact deployment form yet.")
-    if activation.bits == 1:
-        return Codes(low=-1, high=1, thresholds=activation.shift.detach().cpu().numpy().ravel())
-    if activation.bits == FULL_PRECISION:
-        raise FormError("A layer of full precision after a quantized one has no exact form.")
-    levels = activation.levels
-    return Codes(low=levels.low, high=levels.high, scale=float(np.float32(1 / _unit(activation))))
-
-
-def _unit(activation: ActivationQuantizer) -> float:
-    """The value of one code."""
-    return 1.0 if activation.bits == 1 else float(activation.step.detach().float())
-
-
-def _fill(layer: QuantConv2d) -> NDArray[np.int32]:
-    """The code of a zero, per input channel: the border is quantized like the input."""
-    if layer.activation.bits != 1:
-        return np.zeros(layer.in_channels, np.int32)
-    return np.where(_double(layer.activation.shift).ravel() <= 0, 1, -1).astype(np.int32)
-
-
-def _weight_codes(layer: QuantConv2d) -> tuple[NDArray[np.int32], Doubles]:
-    """Trained weights as whole numbers, and the value of one per output channel."""
-    codes, scale = layer.weight_codes()
-    numbers, unit = codes.cpu().numpy().astype(np.int32), _double(scale).ravel()
-    if layer.weight_bits == 1:
-        return 2 * numbers - 1, unit
-    levels = weight_levels(layer.weight_bits)
-    if levels.offset:  # half steps: odd multiples of half the step
-        return 2 * (numbers + levels.low) + 1, unit / 2
-    return numbers + levels.low, unit
-
-
-def _whole(weight: Doubles, *, bits: int, largest: int) -> tuple[NDArray[np.int32], Doubles]:
-    """Real weights as whole numbers, as fine as bits and 53-bit sums allow, and their units.
-
-    Args:
-        largest: absolute value of an input.
-    """
-    rows = np.abs(weight.reshape(len(weight), -1))
-    fits = (EXACT_DOUBLE - 1) // largest - rows.shape[1]  # rounding adds a half per weight
-    units = np.maximum(rows.max(1) / (2 ** (bits - 1) - 1), rows.sum(1) / fits)
-    units[units == 0] = 1.0
-    return np.rint(weight / units[:, None, None, None]).astype(np.int32), units
-
-
-def _border(
-    size: int, kernel: int, padding: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Doubles]:
-    """The kinds of rows and columns of a stride of 1, and which taps each kind has inside.
-
-    >>> rows, _, taps = _border(4, 3, 1)
-    >>> rows.tolist(), taps.tolist()
-    ([0, 1, 1, 2], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
-    """
-    places = np.arange(size + 2 * padding - kernel + 1)[:, None] + np.arange(kernel) - padding
-    inside = (places >= 0) & (places < size)
-    kinds: list[tuple[bool, ...]] = list(dict.fromkeys(map(tuple, inside.tolist())))
-    rows = np.array([kinds.index(tuple(row)) for row in inside.tolist()], np.uint8)
-    return rows, rows, np.array(kinds, np.float64)
-
-
-def _prelu(act: nn.Module) -> NDArray[np.float32] | None:
-    if not isinstance(act, ShiftedPReLU):
-        return None
-    parts = (act.before, act.slope, act.after)
-    return np.stack([part.detach().cpu().numpy().ravel() for part in parts])
-
-
-def _in_codes(
-    relu: bool,
-    prelu: NDArray[np.float32] | None,
-    plus: str,
-    outputs: tuple[Output, ...],
-    multiply: Doubles,
-    add: Doubles,
-) -> tuple[bool, tuple[Output, ...], Doubles, Doubles]:
-    """If nothing but one code is wanted of a sum, fold the code's scale into its constants."""
-    codes = outputs[0].codes
-    if len(outputs) > 1 or codes is None or codes.thresholds.size or plus or prelu is not None:
-        return relu, outputs, multiply, add
-    plain = Output(register=outputs[0].register, codes=replace(codes, scale=1.0))
-    return relu and codes.low < 0, (plain,), multiply * codes.scale, add * codes.scale

@@ -67,6 +67,13 @@ def _bits(conv: Conv) -> bytes:
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()
 
 
+def _pixel(conv: Conv, place: Place) -> NDArray[np.uint8]:
+    """What a pixel outside the source of a convolution is stored as."""
+    signs = place.kind == "signs"
+    stored = np.packbits(conv.fill > 0, bitorder="little") if signs else conv.fill
+    return np.pad(stored.astype(np.uint8), (0, place.stored - len(stored)))
+
+
 class _Tables:
     """The arrays and structures of one form."""
 
@@ -163,15 +170,12 @@ class _Tables:
             if codes is not None and codes.thresholds.size:
                 thresholds = self._put("float", f"{name}_out{number}_thresholds", codes.thresholds)
             if isinstance(reader, Conv) and place.border and (reader.fill > 0).any():
-                signs = place.kind == "signs"
-                stored = np.packbits(reader.fill > 0, bitorder="little") if signs else reader.fill
-                stored = np.pad(stored, (0, place.stored - len(stored)))
-                fill = self._put("uint8_t", f"{name}_out{number}_fill", stored)
+                fill = self._put("uint8_t", f"{name}_out{number}_fill", _pixel(reader, place))
             numbers = codes or Codes(low=0, high=0)
             rows.append(
-                f"    {{{_KINDS[place.kind]}, {place.offset}, {place.border}, {place.stored}, {place.every}, "
-                f"{_float(numbers.scale)}, {_float(numbers.low)}, {_float(numbers.high)}, "
-                f"{thresholds}, {fill}}},"
+                f"    {{{_KINDS[place.kind]}, {place.offset}, {place.border}, {place.stored}, "
+                f"{place.every}, {_float(numbers.scale)}, {_float(numbers.low)}, "
+                f"{_float(numbers.high)}, {thresholds}, {fill}}},"
             )
         self.parts.append(
             "\n".join([f"static const hybrid_output_t {name}_outputs[] = {{", *rows, "};"])

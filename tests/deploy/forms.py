@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, Output, weight_rule
 
-__all__ = ["forms", "one_form", "pixels"]
+__all__ = ["extreme", "forms", "one_form", "pixels"]
 
 
 @st.composite
@@ -51,6 +51,36 @@ def one_form(bits: int) -> Form:
 
     draw()
     return found[0]
+
+
+def extreme(bits: int, *, channels: int) -> Form:
+    """Convolutions whose codes and weights are all as large as they can be."""
+    largest = 2**bits - 1
+    codes = Codes(low=0, high=largest, scale=1.0)
+    if bits == 1:
+        codes = Codes(low=-1, high=1, thresholds=np.zeros(channels, np.float32))
+    spread, lowest = weight_rule(bits)
+    shared = [(PIXELS, "a", 1, 0), ("a", "b", channels, 0), ("b", SENT, channels, largest)]
+    sent = Codes(low=0, high=255, scale=2.0**-16)
+    convolutions = [
+        Conv(
+            name=out, stage=0, source=source,
+            weights=np.full((channels, inputs, 3, 3), last * spread + lowest, np.int32),
+            bits=16 if source == PIXELS else bits, stride=1, padding=1,
+            fill=np.full(inputs, 1 if bits == 1 and source != PIXELS else 0, np.int32), pool=1,
+            multiply=np.full(channels, -1.0 if last == 0 else 1.0, np.float32),
+            add=np.zeros((channels, 1, 1), np.float32),
+            rows=np.zeros(6, np.uint8), columns=np.zeros(6, np.uint8), plus="", relu=bits > 1,
+            prelu=np.zeros((0, 0), np.float32),
+            outputs=(Output(register=out, codes=sent if out == SENT else codes),),
+        )
+        for source, out, inputs, last in shared
+    ]  # fmt: skip
+    return Form(
+        network="extreme", variant=f"hybrid-{bits}bit", source_sha256="", bits=bits, classes=2,
+        steps=tuple(convolutions), temperatures=(1.0,), step=1.0,
+        shapes={PIXELS: (1, 6, 6)} | {out: (channels, 6, 6) for _, out, _, _ in shared},
+    )  # fmt: skip
 
 
 def pixels(form: Form, images: int, seed: int = 0) -> np.ndarray:

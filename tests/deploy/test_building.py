@@ -23,8 +23,17 @@ def form_of(network: Network, images: np.ndarray, formats: Formats = FORMATS[-1]
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
-@pytest.mark.parametrize("family", FAMILIES)
+# Two quick ones; the others only where time is no matter.
+QUICK = [("digits-vgg", 1), ("resnet20", 4)]
+OTHERS = [
+    pytest.param(family, bits, marks=pytest.mark.slow)
+    for family in FAMILIES
+    for bits in (1, 2, 4, 8)
+    if (family, bits) not in QUICK
+]
+
+
+@pytest.mark.parametrize("family, bits", [*QUICK, *OTHERS])
 def test_a_form_is_near_the_network_that_it_was_made_of(family: str, bits: int):
     network, images = untrained(family, bits)
     form = form_of(network, images)
@@ -46,6 +55,7 @@ def test_a_network_of_full_precision_has_no_form():
         form_of(network, images)
 
 
+@pytest.mark.slow
 def test_freeze_puts_a_variant_with_traces_on_the_card(copied: Path):
     frozen = freeze("digits-vgg", 4)
 

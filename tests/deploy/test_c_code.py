@@ -30,9 +30,8 @@ def make(folder: Path, flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_make_test_is_clean_and_equal(tmp_path: Path, bits: int):
-    done = make(written(one_form(bits), tmp_path), "-O1")
+def test_make_test_is_clean_and_equal(tmp_path: Path):
+    done = make(written(one_form(4), tmp_path), "-O0")
 
     assert done.returncode == 0, done.stderr
     assert "plain, packed weights: 4 images" in done.stdout
@@ -40,21 +39,22 @@ def test_make_test_is_clean_and_equal(tmp_path: Path, bits: int):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bits", [1, 4])
+@pytest.mark.parametrize("bits", [1, 4, 8])
 def test_sanitizers_find_nothing(tmp_path: Path, bits: int):
-    flags = "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+    flags = "-O0 -fsanitize=address,undefined -fno-sanitize-recover=all"
 
     done = make(written(one_form(bits), tmp_path), flags)
 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_changed_vector_is_found(tmp_path: Path):
     vectors = written(one_form(4), tmp_path) / "hybrid_vectors.h"
     name = "hybrid_vector_sent[HYBRID_VECTORS][HYBRID_SENT_BYTES] = {{"
     vectors.write_text(vectors.read_text().replace(name, f"{name}1 ^ "))
 
-    done = make(tmp_path, "-O1")
+    done = make(tmp_path, "-O0")
 
     assert done.returncode != 0
     assert "DIFFERENT" in done.stdout

@@ -1,6 +1,7 @@
 """Every engine gives the whole numbers of the interpreter, bit for bit."""
 
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Output, bound, c
 from hybrid.deploy.library import FLAGS, Library
 from hybrid.deploy.torch_engine import Engine
 from hybrid.errors import FormError
-from tests.deploy.forms import forms, one_form, pixels
+from tests.deploy.forms import extreme, forms, one_form, pixels
 
 compiled = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
 MEASURES = ("max_probability", "margin", "entropy")
@@ -70,7 +71,7 @@ def test_sums_that_reach_32_bits_are_refused():
         check(Form(**{**vars(form), "steps": (wide,)}))
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(forms())
 def test_torch_equals_the_interpreter_in_any_batch(form: Form):
     images = pixels(form, 5)
@@ -97,34 +98,65 @@ def test_torch_gives_the_same_with_one_and_two_threads():
     assert same(*answers)
 
 
+UNOPTIMISED = (*FLAGS, "-O0")  # compiles in a fifth of the time
+
+
+@cache
+def library_of(bits: int) -> Library:
+    """The C engine of `one_form`, compiled once."""
+    return Library(one_form(bits), flags=UNOPTIMISED)
+
+
+def every_kernel_equals(library: Library, images: np.ndarray) -> bool:
+    whole = interpreter.run(library.form, images)
+    found = []
+    for kernel in library.kernels:
+        library.use(kernel)
+        found.append(same(library.run(images), whole))
+    library.use("plain", packed=True)
+    return all([*found, same(library.run(images), whole)])
+
+
 @compiled
 @pytest.mark.slow
 @settings(max_examples=12)
 @given(forms())
 def test_c_equals_the_interpreter_with_every_kernel(form: Form):
-    images = pixels(form, 3)
-    whole = interpreter.run(form, images)
-    flags = (*FLAGS, "-O1")
-
-    library = Library(form, flags=flags)
-
-    for kernel in library.kernels:
-        library.use(kernel)
-        assert same(library.run(images), whole)
+    assert every_kernel_equals(Library(form, flags=UNOPTIMISED), pixels(form, 3))
 
 
 @compiled
-@pytest.mark.parametrize("bits", [1, 4])
-def test_c_equals_the_interpreter_at_a_bit_width(bits: int):
-    form = one_form(bits)
-    images = pixels(form, 4)
-
-    library = Library(form, flags=(*FLAGS, "-O1"))
-
-    assert same(library.run(images), interpreter.run(form, images))
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [1, 2, 5, 7, 8])
+def test_c_equals_the_interpreter_at_the_widths_that_pack_differently(bits: int):
+    assert every_kernel_equals(library_of(bits), pixels(one_form(bits), 3))
 
 
-@settings(max_examples=200)
+@compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [1, 8])
+def test_c_equals_the_interpreter_with_320_channels_and_the_largest_sums(bits: int):
+    form = extreme(bits, channels=320)
+
+    assert every_kernel_equals(Library(form), np.full((1, 6, 6, 1), 255, np.uint8))
+
+
+@compiled
+@pytest.mark.slow
+def test_optimised_c_of_another_dialect_equals_the_interpreter():
+    form = one_form(3)
+
+    library = Library(form, flags=("-std=gnu99", "-O3", "-march=native"))
+
+    assert every_kernel_equals(library, pixels(form, 4))
+
+
+@compiled
+def test_c_equals_the_interpreter_at_four_bits():
+    assert every_kernel_equals(library_of(4), pixels(one_form(4), 4))
+
+
+@settings(max_examples=100)
 @given(
     st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=12),
     st.floats(1e-9, 1e-3),
@@ -144,9 +176,9 @@ def test_a_whole_confidence_is_near_the_real_one(logits: list[int], scale: float
 
 @compiled
 def test_c_tests_an_exit_as_the_specification_does():
-    form, rng = one_form(3), np.random.default_rng(0)
+    form, rng = one_form(4), np.random.default_rng(0)
     logits = rng.integers(-(2**34), 2**34, (200, form.classes)) >> rng.integers(0, 20, (200, 1))
-    library = Library(form, flags=(*FLAGS, "-O1"))
+    library = library_of(4)
     (head,) = form.heads
 
     for number, measure in enumerate(MEASURES):

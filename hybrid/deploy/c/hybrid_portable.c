@@ -4,7 +4,7 @@
 
 #include "hybrid_steps.h"
 
-#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
 #error "float must be computed as float; use -msse2 -mfpmath=sse or another target."
 #endif
 #if defined(__ARM_FEATURE_SIMD32)

@@ -20,7 +20,7 @@
 #else
 #define ALWAYS static inline
 #endif
-#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define UNROLL _Pragma("GCC unroll 16")
 #else
 #define UNROLL

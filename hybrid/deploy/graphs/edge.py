@@ -24,7 +24,6 @@ __all__ = ["Segment", "edge_graphs", "segments"]
 
 _PACKED = "packed"
 _EXACT = 2**24  # whole numbers up to it are exact in float32
-_LEAST_BASE = 8  # digits narrower than these need too many of them: float64 is faster
 
 Step = Conv | Head
 
@@ -161,22 +160,21 @@ class _Edge:
         """The sums in float32, rounded once where they are larger than float32's whole numbers."""
         source, x = self.codes[conv.source], self.names[conv.source]
         if bound(conv, source) < _EXACT:
-            y = self._convolved(conv, x, conv.weights)
+            y = self._convolved(conv, x)
             if conv.fill.any():
                 y = self.graph.add("Add", y, self.graph.weights(self._border(conv), np.float32))
             return self.graph.add("Round", y)
-        base = _base(conv, source)
-        wide = self._by_double(conv, x) if base < _LEAST_BASE else self._by_digits(conv, x, base)
+        wide = self._by_double(conv, x)
         if conv.fill.any():
             border = self.graph.weights(self._border(conv), np.int64)
             wide = self.graph.add("Add", wide, border)
         return self.graph.cast(wide, np.float32)
 
-    def _convolved(self, conv: Conv, x: str, weights: NDArray[np.int32]) -> str:
+    def _convolved(self, conv: Conv, x: str) -> str:
         return self.graph.add(
             "Conv",
             x,
-            self.graph.weights(weights, np.float32),
+            self.graph.weights(conv.weights, np.float32),
             kernel_shape=list(conv.weights.shape[2:]),
             pads=[conv.padding] * 4,
             strides=[conv.stride] * 2,
@@ -188,20 +186,11 @@ class _Edge:
         border: NDArray[np.int64] = sums(conv, nothing)[0]
         return border
 
-    def _by_digits(self, conv: Conv, x: str, base: int) -> str:
-        """Weights as digits, each summed exactly in float32; int64."""
-        digits = _digits(conv.weights, base)
-        stacked = self._convolved(conv, x, np.concatenate(digits))
-        apart = self.graph.cast(stacked, np.int64)
-        parts = self.graph.add("Unsqueeze", apart, self.graph.ints(1))
-        out, (high, wide) = len(conv.weights), _sides(conv, self.form.shapes[conv.source])
-        parts = self.graph.add("Reshape", parts, self.graph.ints(0, len(digits), out, high, wide))
-        worth = base ** np.arange(len(digits)).reshape(-1, 1, 1, 1)
-        parts = self.graph.add("Mul", parts, self.graph.constant(worth, np.int64))
-        return self.graph.add("ReduceSum", parts, self.graph.ints(1), keepdims=0)
-
     def _by_double(self, conv: Conv, x: str) -> str:
-        """The sums as products of matrices of float64, exact below 2^53; int64."""
+        """The sums as products of matrices of float64, exact below 2^53; int64.
+
+        Summing digits of the weights in float32 convolutions takes as long (8-bit Wide-9).
+        """
         out, _, kernel, _ = conv.weights.shape
         x = self.graph.cast(x, np.float64)
         if conv.padding:
@@ -299,19 +288,3 @@ def _sides(conv: Conv, shape: tuple[int, int, int]) -> tuple[int, int]:
     kernel = conv.weights.shape[-1]
     high, wide = ((side + 2 * conv.padding - kernel) // conv.stride + 1 for side in shape[1:])
     return high, wide
-
-
-def _base(conv: Conv, source: Codes) -> int:
-    """The largest power of 2 such that sums of digits below half of it are exact in float32."""
-    most = 2 * (_EXACT - 1) // (conv.weights[0].size * source.largest)
-    return 1 << max(0, int(most).bit_length() - 1)
-
-
-def _digits(weights: NDArray[np.int32], base: int) -> list[NDArray[np.int32]]:
-    """Weights as digits of -base/2 … base/2 - 1, the lowest first."""
-    rest, digits = weights.astype(np.int64), []
-    while rest.any():
-        low = (rest + base // 2) % base - base // 2
-        digits.append(low.astype(np.int32))
-        rest = (rest - low) // base
-    return digits or [np.zeros_like(weights)]
