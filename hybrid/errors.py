@@ -25,6 +25,8 @@ services each translate `HybridError` in exactly one place.
     ├── LineError           a line of an edge, or a plan to watch it, that cannot be used
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
+    ├── FormError           an edge that has no exact deployment form, or a damaged one
+    ├── BundleError         a bundle that is damaged, of another format or of another network
     └── PayloadError        received bytes that are not an intact payload
 """
 
@@ -34,10 +36,12 @@ from collections.abc import Iterable
 __all__ = [
     "AddressError",
     "BitWidthError",
+    "BundleError",
     "CertificateError",
     "ClusterError",
     "DataMissingError",
     "FileError",
+    "FormError",
     "HybridError",
     "ImageError",
     "LimitError",
@@ -173,6 +177,14 @@ class RecipeError(HybridError):
 
 class NetworkError(HybridError):
     """A description that is not a valid network."""
+
+
+class FormError(HybridError):
+    """An edge that has no exact deployment form, or a form's file that is damaged."""
+
+
+class BundleError(HybridError):
+    """A bundle that is damaged, of another format or of another network than was asked for."""
 
 
 class PayloadError(HybridError):

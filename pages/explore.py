@@ -12,7 +12,16 @@ from hybrid.text.plain import plain
 from hybrid.text.point import against, headlines, honest, interval, reach
 from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT, metrics
-from hybrid.ui.explore import bands, certification, figures, follower, load, shares, verdict
+from hybrid.ui.explore import (
+    bands,
+    bundle,
+    certification,
+    figures,
+    follower,
+    load,
+    shares,
+    verdict,
+)
 from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.follower import place
 from hybrid.ui.explore.kept import section as kept
@@ -170,6 +179,7 @@ def show_headlines() -> None:
                 st.caption(words, help=intervals.HELP)
         verdict.show(view, data, point)
     certification.show(view)
+    bundle.as_deployed(view, data)
 
 
 def show_trade(view: View, data: ExploreData) -> None:
@@ -293,7 +303,7 @@ def downloads() -> None:
 
 
 def show_downloads(view: View) -> None:
-    """A table of all frontiers, and the buttons that export it and the present point."""
+    """A table of all frontiers, and the buttons that export it, the present point and a bundle."""
     now = st.session_state["explore_point"]
     table = load.frontier_table(view)
     st.caption(
@@ -329,6 +339,7 @@ def show_downloads(view: View) -> None:
             on_click="ignore",
             key="explore_csv",
         )
+        bundle.button(view)
 
 
 @st.fragment(key=PICTURES)

@@ -168,7 +168,7 @@ def test_every_example_runs_and_prints_what_the_page_shows(page: Path):
 def test_the_readme_and_two_documents_have_examples():
     examples = [page.name for page in PAGES if ">>> " in page.read_text()]
 
-    assert {"README.md", "certificates.md", "deploy.md"} <= set(examples)
+    assert {"README.md", "certificates.md", "deploying.md"} <= set(examples)
 
 
 def test_no_certificate_was_violated_more_often_than_it_may_be():

@@ -40,6 +40,7 @@ from hybrid.certificates.certificates import (
     regrets,
     rounded_up,
     tenths_up,
+    without_cloud,
 )
 from hybrid.certificates.exact import MOST_SAMPLES, exact_bound, exact_exceeds, exact_p_value
 from hybrid.certificates.ledger import Ledger, Question, spent
@@ -80,4 +81,5 @@ __all__ = [
     "slider_cells",
     "spent",
     "tenths_up",
+    "without_cloud",
 ]

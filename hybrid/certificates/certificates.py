@@ -38,6 +38,7 @@ __all__ = [
     "tenths_up",
     "upper_bounds",
     "value_table",
+    "without_cloud",
 ]
 
 Gaps = npt.NDArray[np.int8]
@@ -84,6 +85,7 @@ class Certificate:
         samples: labelled images that it was computed from.
         observed: the same fraction on these images.
         split: that the images are of.
+        cloud: False if it is about a cloud that is down: see `without_cloud`.
     """
 
     method: str
@@ -94,6 +96,7 @@ class Certificate:
     samples: int
     observed: float
     split: str
+    cloud: bool = True
 
     @property
     def confidence(self) -> float:
@@ -112,7 +115,8 @@ class Certificate:
     def claim(self) -> str:
         """The certificate without confidence and samples."""
         tenths = tenths_up(self.bound)
-        return CLAIMS[kind_of_claim(self.method, tenths)].format(points=f"{abs(tenths) / 10:.1f}")
+        claim = CLAIMS[kind_of_claim(self.method, tenths)].format(points=f"{abs(tenths) / 10:.1f}")
+        return claim if self.cloud else f"with the cloud down, {claim}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -126,7 +130,19 @@ class Certificate:
             "samples": self.samples,
             "observed": self.observed,
             "split": self.split,
-        }
+        } | ({} if self.cloud else {"cloud": False})
+
+
+def without_cloud(
+    trace: TraceLike, thresholds: Sequence[float], measure: str = "max_probability"
+) -> npt.NDArray[np.int64]:
+    """(n,): the exit that answers each sample while the cloud is down.
+
+    A sample that would go to the cloud is answered by its most confident early exit.
+    """
+    confidences = early_confidences(trace, measure)
+    taken = exits_taken(confidences, check_thresholds(thresholds, confidences.shape[1]))
+    return np.where(taken < confidences.shape[1], taken, confidences.argmax(axis=1))
 
 
 def loss_gaps(
@@ -163,6 +179,7 @@ def certify(
     measure: str = "max_probability",
     comparisons: int = 1,
     seed: int = 0,
+    cloud: bool = True,
 ) -> Certificate:
     """The certificate of the early exits at these thresholds.
 
@@ -173,6 +190,7 @@ def certify(
         method: a name of METHODS; `disagreement` reads no labels.
         comparisons: how many bounds share delta, this one among them.
         seed: of the order in which the betting bound reads the samples.
+        cloud: False bounds the loss while the cloud is down, see `without_cloud`.
 
     Raises:
         CertificateError: a split used for choosing, no labels, or a delta outside 0 to 1.
@@ -180,7 +198,8 @@ def certify(
     """
     check_trace(trace, method)
     share = check_delta(delta) / check_comparisons(comparisons)
-    values = _values(trace, _taken(trace, thresholds, measure), method)
+    answers = _taken if cloud else without_cloud
+    values = _values(trace, answers(trace, thresholds, measure), method)
     return Certificate(
         method=method,
         bounds=METHODS[method],
@@ -190,6 +209,7 @@ def certify(
         samples=len(values),
         observed=float(values.mean()),
         split=trace.split,
+        cloud=cloud,
     )
 
 

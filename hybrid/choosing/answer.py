@@ -142,6 +142,8 @@ class Proof:
         samples: labelled images of `certify`.
         observed_points: the loss measured on these images.
         reference: network and variant that losses are relative to.
+        without_cloud_points: the same bound while the cloud is down and the most confident early
+            exit answers in its place; None if the cloud answers nothing.
     """
 
     bound_points: float
@@ -150,6 +152,7 @@ class Proof:
     samples: int
     observed_points: float
     reference: tuple[str, str]
+    without_cloud_points: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +192,7 @@ class Answer:
         comparisons: how many paths of points share the risk of error; 0 if no limit is certified.
         networks: those that have a candidate, in the order they were named.
         absent: one sentence for each variant that could not take part.
-        images, labelled: as in `Field`.
+        images, labelled, deployed: as in `Field`.
         cloud_profile: the cloud's own profile; empty if the cloud is priced like the device.
     """
 
@@ -213,6 +216,7 @@ class Answer:
     images: str = ""
     labelled: bool = True
     cloud_profile: str = ""
+    deployed: bool = False
 
     @property
     def decided(self) -> Decided:

@@ -139,6 +139,7 @@ class Field:
         labelled: whether the images have labels. Without labels the reference's answers count as
             correct. The loss is then the share of answers that differ from it, and no loss of
             accuracy can be larger.
+        deployed: whether only deployment forms take part, and the twin.
     """
 
     candidates: tuple[Candidate, ...]
@@ -147,6 +148,7 @@ class Field:
     absent: tuple[str, ...]
     images: str = ""
     labelled: bool = True
+    deployed: bool = False
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -159,6 +161,7 @@ def collect_candidates(
     *,
     images: str = "",
     measure: str = "max_probability",
+    deployed: bool = False,
     load: LoadTrace = zoo.trace,
     progress: Callable[[int, int], None] | None = None,
 ) -> Field:
@@ -169,16 +172,17 @@ def collect_candidates(
         images: name of the user's own images, recorded in two halves, `<images>-tune` and
             `<images>-certify`; empty for the splits of the networks' data sets.
         measure: a name in `hybrid.traces.confidence.MEASURES`.
+        deployed: only deployment forms take part, which answer as a device does, and the twin.
         load: network, variant and split to a trace.
         progress: called with the variants done and their total.
 
     Raises:
-        LimitError: no network, or none with a trace to choose on.
+        LimitError: no network, none with a trace to choose on, or no deployment form.
         UnknownNameError: an unknown network or measure.
     """
     if measure not in MEASURES:
         raise UnknownNameError("confidence measure", measure, MEASURES)
-    named = [zoo.card(name) for name in dict.fromkeys(networks)]
+    named = [_card(name, deployed=deployed) for name in dict.fromkeys(networks)]
     if not named:
         raise LimitError("No network was named to choose among; name at least one.")
     cards = [card for card in named if not images or images in user_splits.halved(card.network)]
@@ -200,7 +204,19 @@ def collect_candidates(
         absent=tuple(absent),
         images=images,
         labelled=all(recorded.labelled for recorded in traces.values()),
+        deployed=deployed,
     )
+
+
+def _card(network: str, *, deployed: bool) -> zoo.Card:
+    card = zoo.card(network)
+    if not deployed:
+        return card
+    if not card.deployed:
+        raise LimitError(
+            f"{network} has no deployment forms; make them with `hybrid freeze {network}`."
+        )
+    return card.as_deployed
 
 
 def taken_from(images: str) -> dict[str, str]:

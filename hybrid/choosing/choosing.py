@@ -17,7 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hybrid import policy
-from hybrid.choosing.answer import Answer, Point, ProfileCheck, RankedCandidate, Uncertifiable
+from hybrid.choosing.answer import (
+    Answer,
+    Point,
+    ProfileCheck,
+    Proof,
+    RankedCandidate,
+    Uncertifiable,
+)
 from hybrid.choosing.candidates import Field
 from hybrid.choosing.limits import Limits, Violation, excess_share, violations_of
 from hybrid.choosing.paths import Path, paths_of
@@ -114,7 +121,7 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
         measure=field.measure,
         references=field.references,
         best=best,
-        proof=proof_of(winner.rated, best, limits, paths, reference) if best else None,
+        proof=_proof(winner, best, limits, priced, reference),
         without=_without(judged),
         uncertifiable=_uncertifiable(judged, best),
         runners_up=_runners_up([ranked[place] for place in order], winner),
@@ -126,6 +133,24 @@ def choose(field: Field, limits: Limits, prices: Prices | None = None) -> Answer
         networks=field.networks,
         images=field.images,
         labelled=field.labelled,
+        deployed=field.deployed,
+    )
+
+
+def _proof(
+    winner: "_Judged",
+    best: Point | None,
+    limits: Limits,
+    priced: PricedField,
+    reference: tuple[str, str],
+) -> Proof | None:
+    """The certificate of the best point, which was found among so many paths and points."""
+    if best is None:
+        return None
+    paths = priced.paths if limits.certified else ()
+    points = sum(len(path.rows) for path in paths)
+    return proof_of(
+        winner.rated, best, limits, comparisons=(len(paths), points), reference=reference
     )
 
 

@@ -97,6 +97,11 @@ class PointFile:
         return self.variant.startswith("static-")
 
     @property
+    def deployed(self) -> bool:
+        """True if the variant is a deployment form."""
+        return self.variant.startswith("deployed-")
+
+    @property
     def answers(self) -> tuple[str, str, tuple[float, ...], str]:
         """Everything that determines an answer; if any of it changes, the certificate is void."""
         return self.network, self.variant, self.thresholds, self.measure
@@ -158,6 +163,8 @@ def command_of(answer: Answer) -> str:
             words += [f"--{name.replace('_', '-')}", shown]
     if answer.limits.confidence is None:
         words.append("--uncertified")
+    if answer.deployed:
+        words.append("--deployed")
     return shlex.join(words)
 
 
@@ -238,7 +245,7 @@ def load_point(path: Path) -> PointFile:
         kind = "JSON" if _is_json(path) else "TOML"
         raise PointError(f"{path} cannot be read as {kind}: {error}; {_AGAIN}.") from None
     point = _checked(values, path)
-    variant = zoo.variant(point.network, point.bits, static=point.static)
+    variant = zoo.variant(point.network, point.bits, static=point.static, deployed=point.deployed)
     try:
         check_thresholds(point.thresholds, variant.early_exits)
     except ThresholdError as error:
@@ -295,11 +302,13 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
             )
     if not all(isinstance(getattr(point, key), str) for key in texts):
         raise PointError(f"{path} needs text for {', '.join(texts)}; {_AGAIN}.")
-    if point.variant != zoo.variant_name(point.bits, static=point.static):
+    name = zoo.variant_name(point.bits, static=point.static, deployed=point.deployed)
+    if point.variant != name:
         raise PointError(f"{path} names {point.variant} but {point.bits} bits; {_AGAIN}.")
-    proof = {one.name for one in fields(Proof)}
-    if point.certificate and set(point.certificate) != proof:
-        raise PointError(f"{path} has a certificate without {', '.join(sorted(proof))}; {_AGAIN}.")
+    needed = {one.name for one in fields(Proof)} - {"without_cloud_points"}
+    proof = needed | {"without_cloud_points"}
+    if point.certificate and not needed <= set(point.certificate) <= proof:
+        raise PointError(f"{path} has a certificate without {', '.join(sorted(needed))}; {_AGAIN}.")
     if point.certificate and not _is_proof(point.certificate):
         raise PointError(f"{path} has a certificate with values of other kinds; {_AGAIN}.")
     return point
@@ -308,6 +317,7 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
 def _is_proof(certificate: Mapping[str, Any]) -> bool:
     """Whether the fields of a `Proof` have values of their kinds."""
     finite = [certificate[name] for name in ("bound_points", "confidence", "observed_points")]
+    finite.append(certificate.get("without_cloud_points", 0.0))
     counts = [certificate[name] for name in ("comparisons", "samples")]
     reference = certificate["reference"]
     return (

@@ -19,8 +19,10 @@ from hybrid.certificates import (
     certify,
     expected_samples,
     loss_gaps,
+    without_cloud,
 )
 from hybrid.choosing.answer import Point, Proof
+from hybrid.choosing.candidates import CandidateTrace
 from hybrid.choosing.limits import Limits, Violation
 from hybrid.choosing.paths import Path
 from hybrid.choosing.rating import Rated
@@ -105,9 +107,20 @@ def beyond(
     return int(path.rows[step]), _violation(rated, path, hardest, limits, least)
 
 
-def proof_of(rated: Rated, best: Point, limits: Limits, comparisons: int,
-             reference: tuple[str, str]) -> Proof | None:  # fmt: skip
-    """The certificate of the best point: of the limit, or its own bound if there is no limit."""
+def proof_of(
+    rated: Rated,
+    best: Point,
+    limits: Limits,
+    *,
+    comparisons: tuple[int, int],
+    reference: tuple[str, str],
+) -> Proof | None:
+    """The certificate of the best point: of the limit, or its own bound if there is no limit.
+
+    Args:
+        comparisons: how many paths, and points on all of them, it was found among; 0 if no limit
+            is certified.
+    """
     seen = rated.candidate.seen.get("certify")
     if limits.confidence is None or seen is None:
         return None
@@ -122,14 +135,32 @@ def proof_of(rated: Rated, best: Point, limits: Limits, comparisons: int,
         if limits.certified:
             assert limits.max_loss_points is not None
             bound = limits.max_loss_points
+    paths, points = comparisons
     return Proof(
         bound_points=bound,
         confidence=limits.confidence,
-        comparisons=comparisons if limits.certified else 1,
+        comparisons=paths if limits.certified else 1,
         samples=seen.samples,
         observed_points=observed,
         reference=reference,
+        without_cloud_points=_without_cloud(rated, seen, best, limits.confidence, points or 1),
     )
+
+
+def _without_cloud(
+    rated: Rated, seen: CandidateTrace, best: Point, confidence: float, points: int
+) -> float | None:
+    """The bound of the loss while the cloud is down, in points; None if it answers nothing.
+
+    The point was found by its losses with the cloud on the same images, so the bound holds for all
+    points together that could have been found. These were fixed on tune.
+    """
+    if best.mode != "hybrid":
+        return None
+    exits = without_cloud(seen, best.thresholds, rated.measure)
+    forced = seen.correct[np.arange(seen.samples), exits].astype(np.int8)
+    gaps = seen.against_reference.correct[:, -1].astype(np.int8) - forced
+    return 100 * float(betting_bounds(gaps[None], delta=(1 - confidence) / points)[0])
 
 
 def _hardest(

@@ -79,6 +79,14 @@ def choose(
     ] = None,
     battery_volts: Annotated[float | None, typer.Option(help="Voltage of the battery.")] = None,
     min_days: Annotated[float | None, typer.Option(help="Days the battery must last.")] = None,
+    deployed: Annotated[
+        bool,
+        typer.Option(
+            "--deployed",
+            help="Choose among deployment forms only, which `hybrid freeze` makes: "
+            "what a device really answers.",
+        ),
+    ] = False,
     measure: Measure = "max_probability",
     profile: ProfileName = energy.DEFAULT_PROFILE,
     cloud_profile: CloudProfileName = "",
@@ -136,7 +144,9 @@ def choose(
     )
     prices = Prices.named(profile=profile, link=link, scope=scope, cloud=cloud_profile)
     with output.progress("Counting thresholds") as progress:
-        field = collect_candidates(networks, images=images, measure=measure, progress=progress)
+        field = collect_candidates(
+            networks, images=images, measure=measure, deployed=deployed, progress=progress
+        )
     answer = choose(field, limits, prices)
     compared = _profile_checks(field, limits, prices, answer) if every_profile or report else ()
     if as_json:

@@ -11,6 +11,7 @@ from hybrid.cli.options import (
     AsJson,
     Bits,
     CloudProfileName,
+    Deployed,
     LinkName,
     Measure,
     Network,
@@ -41,6 +42,7 @@ def evaluate(
     bits: Bits,
     thresholds: Thresholds = "",
     static: Static = False,
+    deployed: Deployed = False,
     measure: Measure = "max_probability",
     split: Split = "test",
     profile: ProfileName = energy.DEFAULT_PROFILE,
@@ -74,7 +76,7 @@ def evaluate(
 
     check_delta(1 - confidence)
     prices = Prices.named(profile=profile, link=link, scope=scope, cloud=cloud_profile)
-    variant = zoo.variant(network, bits, static=static)
+    variant = zoo.variant(network, bits, static=static, deployed=deployed)
     limits = policy.check_thresholds(thresholds, variant.early_exits)
     chosen = _unchanged(point, (network, variant.name, limits, measure))
     if chosen is not None and certify:
@@ -89,6 +91,7 @@ def evaluate(
         prices=prices,
     )
     about: dict[str, Any] = {"network": network, "bits": bits, "split": split}
+    about |= {"variant": variant.name} if deployed else {}
     if not found.outcome.labelled:
         recorded = zoo.trace(network, variant.name, split)
         about["disagreement"] = disagreement(recorded, limits, measure)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid.cli import output
-from hybrid.cli.options import Bits, Fit, Network, Split, Static
+from hybrid.cli.options import Bits, Deployed, Fit, Network, Split, Static
 from hybrid.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def trace(
     *,
     bits: Bits,
     static: Static = False,
+    deployed: Deployed = False,
     split: Split = "test",
     out: Annotated[
         Path | None,
@@ -68,7 +69,10 @@ def trace(
 
     if split not in (known := (*data.SPLITS, *user_splits.names(network))):
         raise UnknownNameError("split", split, known)
-    variant = zoo.variant(network, bits, static=static)
+    variant = zoo.variant(network, bits, static=static, deployed=deployed)
+    if deployed:
+        _record_form(network, variant, split, out)
+        return
     loaded = zoo.load_variant(network, variant)
     if split in user_splits.names(network):
         _record_user_split(network, variant, split, out)
@@ -160,6 +164,26 @@ def import_images(
     for plan in plans:
         for variant in variants:
             _record_user_split(network, variant, plan.about.name)
+
+
+def _record_form(network: str, variant: "Variant", split: str, out: Path | None) -> None:
+    """Record the trace of a deployment form on any split."""
+    from hybrid import zoo
+    from hybrid.deploy.recording import fastest, load_parts, record
+    from hybrid.traces import trace
+
+    form, trained = load_parts(network, variant)
+    recorded = record(
+        form,
+        fastest(form),
+        trained,
+        zoo.images(network, split),
+        variant=variant.name,
+        sha256=variant.files[zoo.WEIGHTS],
+    )
+    path = out or zoo.trace_path(network, variant.name, split)
+    trace.save(recorded, path)
+    typer.echo(f"{recorded.samples:,} samples written to {path}.", err=True)
 
 
 def _record_user_split(

@@ -19,6 +19,8 @@ from hybrid.cli import (
     choose,
     dashboard,
     evaluate,
+    export,
+    freeze,
     images,
     models,
     monitor,
@@ -42,7 +44,9 @@ __all__ = ["app"]
 
 
 _INTERRUPTED = 130  # as shells say it for SIGINT
-_PACKAGES = ("torch", "torchvision", "lightning", "streamlit", "plotly", "pandas")
+_PACKAGES = (
+    "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
+)  # fmt: skip
 
 
 class _Commands(TyperGroup):
@@ -202,5 +206,16 @@ def published(*, as_json: AsJson = False) -> None:
         output.say(NOTE)
 
 
-for module in (dashboard, evaluate, choose, train, images, predict, models, monitor):
+for module in (
+    dashboard,
+    evaluate,
+    choose,
+    train,
+    images,
+    predict,
+    models,
+    freeze,
+    export,
+    monitor,
+):
     module.add_to(app)

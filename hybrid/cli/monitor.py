@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid.cli import output
-from hybrid.cli.options import AsJson, Measure, PointFile, Thresholds
+from hybrid.cli.options import AsJson, Deployed, Measure, PointFile, Thresholds
 from hybrid.errors import LineError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def monitor(
     network: Annotated[str, typer.Option(help="Without --plan: the network.")] = "",
     bits: Annotated[int, typer.Option(help="Without --plan: bit width on the device.")] = 0,
     static: Annotated[bool, typer.Option("--static", hidden=True)] = False,
+    deployed: Deployed = False,
     thresholds: Thresholds = "",
     measure: Measure = "max_probability",
     point: PointFile = None,
@@ -96,7 +97,7 @@ def monitor(
 
             load_point(point).check_unseen(split)
         agreed = _made(
-            network, bits, thresholds, static,
+            network, bits, thresholds, static, deployed,
             measure=measure, split=split, confidence=confidence, epsilon=promise, share=audit,
             alpha=alpha, run_length=run_length, window=window,
         )  # fmt: skip
@@ -114,7 +115,9 @@ def monitor(
         raise typer.Exit(1)
 
 
-def _made(network: str, bits: int, thresholds: str, static: bool, **options: object) -> "Plan":
+def _made(
+    network: str, bits: int, thresholds: str, static: bool, deployed: bool, **options: object
+) -> "Plan":
     """The plan of a network; its promise is certified now."""
     from hybrid import policy, zoo
     from hybrid.monitor.plans import plan_of
@@ -124,7 +127,7 @@ def _made(network: str, bits: int, thresholds: str, static: bool, **options: obj
             "Name the plan with --plan, or make one with --network, --bits and --thresholds, or "
             "with --point."
         )
-    variant = zoo.variant(network, bits, static=static)
+    variant = zoo.variant(network, bits, static=static, deployed=deployed)
     limits = policy.check_thresholds(thresholds, variant.early_exits)
     return plan_of(network, variant, limits, **options)  # type: ignore[arg-type]  # options by name
 

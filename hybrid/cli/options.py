@@ -12,6 +12,7 @@ __all__ = [
     "AsJson",
     "Bits",
     "CloudProfileName",
+    "Deployed",
     "Fit",
     "LinkName",
     "Measure",
@@ -36,6 +37,14 @@ Fit = Annotated[
 Static = Annotated[
     bool,
     typer.Option("--static", help="Use the static network of that bit width: no exits, no cut."),
+]
+Deployed = Annotated[
+    bool,
+    typer.Option(
+        "--deployed",
+        help="Use the deployment form of that bit width, made with `hybrid freeze`: what a device "
+        "really answers.",
+    ),
 ]
 Thresholds = Annotated[
     str, typer.Option(help="One threshold per early exit, 0 to 1, separated by commas: 0.9,0.8.")
@@ -82,6 +91,7 @@ def _read_point(context: typer.Context, path: Path | None) -> Path | None:
         "bits": point.bits,
         "thresholds": ",".join(map(repr, point.thresholds)),
         "static": point.static,
+        "deployed": point.deployed,
         "measure": point.measure,
         "profile": point.profile,
         "cloud_profile": point.cloud_profile,

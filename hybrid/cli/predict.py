@@ -15,6 +15,7 @@ from hybrid.cli.options import (
     AsJson,
     Bits,
     CloudProfileName,
+    Deployed,
     Fit,
     LinkName,
     Measure,
@@ -60,6 +61,7 @@ def predict(
     bits: Bits,
     thresholds: Thresholds = "",
     static: Static = False,
+    deployed: Deployed = False,
     measure: Measure = "max_probability",
     fit: Fit = "crop",
     profile: ProfileName = energy.DEFAULT_PROFILE,
@@ -86,7 +88,8 @@ def predict(
     from hybrid.data.sources import inputs
 
     network, given = _network_and_images(network, images or [], point)
-    card, variant = zoo.card(network), zoo.variant(network, bits, static=static)
+    card = zoo.card(network)
+    variant = zoo.variant(network, bits, static=static, deployed=deployed)
     limits = policy.check_thresholds(thresholds, variant.early_exits)
     check_fit(fit)
     prices = evaluation.Prices.named(profile=profile, link=link, scope=scope, cloud=cloud_profile)
@@ -167,12 +170,12 @@ def _rows(
     measure: str,
 ) -> Iterator[Row]:
     """The answer for each image, as `--json` prints it."""
-    from hybrid import zoo
+    from hybrid.deploy.network import load_variant
 
     card, variant = network
     loaded = None
     for batch in batches:
-        loaded = loaded or zoo.load_variant(card.network, variant)
+        loaded = loaded or load_variant(card.network, variant)
         pixels = _normalised([pixels for _, pixels in batch], card)
         answer = loaded.infer(pixels, limits, measure=measure)
         for sample, (name, _) in enumerate(batch):

@@ -57,7 +57,10 @@ def name(point: Point) -> str:
 
     In the cloud mode the bit width is always 32, so it is left out.
     """
-    return f"{point.network}, {_MODES[point.mode].format(bits=point.bits)}"
+    said = _MODES[point.mode].format(bits=point.bits)
+    if point.variant.startswith("deployed-"):
+        said = said.replace("hybrid", "deployed", 1)
+    return f"{point.network}, {said}"
 
 
 def how(point: Point) -> str:

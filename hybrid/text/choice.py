@@ -117,9 +117,16 @@ def certificate(proof: Proof, best: Point, limits: Limits) -> str:
         else f" The {percent(1 - proof.confidence)} risk of error is divided among "
         f"{proof.comparisons} paths of points that were fixed on the tuning images."
     )
+    alone = ""
+    if proof.without_cloud_points is not None:
+        down = numbers.fixed(rounded_up(proof.without_cloud_points / 100), 1)
+        alone = (
+            f" With as much confidence, it loses at most {down} points while the cloud is down and "
+            "the most confident exit answers instead."
+        )
     return (
         f"With {confidence} confidence, {claim} compared with {against}, on images like these "
-        f"{images}.{shared}"
+        f"{images}.{shared}{alone}"
     )
 
 

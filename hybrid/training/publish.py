@@ -212,7 +212,15 @@ def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
     order = [plan.name for plan in recipe.plans]
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(CARD_LOCK)):  # two variants may be trained at once
-        old = zoo.load_card(path).variants if path.is_file() else {}
-        variants = {**old, entry.name: entry}
+        old = zoo.load_card(path) if path.is_file() else card
+        variants = {**old.variants, entry.name: entry}
         known = {name: variants[name] for name in order if name in variants}
-        zoo.save_card(replace(card, variants=known), path)
+        zoo.save_card(replace(card, variants=known, forms=_still_valid(old.forms, known)), path)
+
+
+def _still_valid(
+    forms: Mapping[str, zoo.Variant], trained: Mapping[str, zoo.Variant]
+) -> dict[str, zoo.Variant]:
+    """The deployment forms whose trained weights are still those that they were made of."""
+    now = {name: one.files[zoo.WEIGHTS] for name, one in trained.items()}
+    return {name: one for name, one in forms.items() if one.origins.items() <= now.items()}

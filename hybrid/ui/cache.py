@@ -139,7 +139,7 @@ def trace_file(network: str, variant: str, split: str, *_: Any) -> tuple[Path]:
 @cached(entries=64, files=lambda network, _: (*card_file(network), user_splits.folder()))
 def trace_files(network: str, split: str) -> tuple[Path, ...]:
     """The card and each variant's trace of the split."""
-    variants = zoo.card(network).variants
+    variants = zoo.card(network).recorded
     return (*card_file(network), *(zoo.trace_path(network, name, split) for name in variants))
 
 

@@ -14,8 +14,15 @@ from hybrid import data
 from hybrid.data import user_splits
 from hybrid.data.held_out import load_all
 from hybrid.data.preprocess import CROP
-from hybrid.errors import BitWidthError, DataMissingError, UnknownNameError, WeightsError
+from hybrid.errors import (
+    BitWidthError,
+    DataMissingError,
+    FormError,
+    UnknownNameError,
+    WeightsError,
+)
 from hybrid.files import expanded
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import trace as trace_files
 from hybrid.traces.trace import Trace
 from hybrid.zoo.cards import FORMAT, Card, Variant, exit_labels, load_card, save_card
@@ -106,32 +113,43 @@ def _cached_card(path: Path, _changed_ns: int) -> Card:
     return load_card(path)
 
 
-def variant_name(bits: int, *, static: bool = False) -> str:
+def variant_name(bits: int, *, static: bool = False, deployed: bool = False) -> str:
     """The folder of a bit width.
 
-    >>> variant_name(1), variant_name(4, static=True)
-    ('hybrid-1bit', 'static-4bit')
+    >>> variant_name(1), variant_name(4, static=True), variant_name(4, deployed=True)
+    ('hybrid-1bit', 'static-4bit', 'deployed-4bit')
     """
-    return f"{'static' if static else 'hybrid'}-{bits}bit"
+    return f"{'static' if static else 'deployed' if deployed else 'hybrid'}-{bits}bit"
 
 
-def bit_widths(network: str, *, static: bool = False) -> list[int]:
+def bit_widths(network: str, *, static: bool = False, deployed: bool = False) -> list[int]:
     """Bit widths on offer, ascending."""
     known = card(network)
-    return [one.bits for one in (known.statics if static else known.hybrids)]
+    some = known.statics if static else known.deployed if deployed else known.hybrids
+    return [one.bits for one in some]
 
 
-def variant(network: str, bits: int, *, static: bool = False) -> Variant:
+def variant(network: str, bits: int, *, static: bool = False, deployed: bool = False) -> Variant:
     """The variant at a bit width.
+
+    Args:
+        static: the static network of that width.
+        deployed: the deployment form of the hybrid.
 
     Raises:
         BitWidthError: that bit width was not trained.
+        FormError: it was trained, and has no deployment form yet.
     """
-    variants = card(network).variants
-    name = variant_name(bits, static=static)
-    if name not in variants:
-        raise BitWidthError(bits, bit_widths(network, static=static))
-    return variants[name]
+    variants = card(network).recorded
+    name = variant_name(bits, static=static, deployed=deployed)
+    if name in variants:
+        return variants[name]
+    if deployed and bits != FULL_PRECISION and variant_name(bits) in variants:
+        raise FormError(
+            f"{network} has no deployment form at {bits} bits; make it with `hybrid freeze "
+            f"{network} --bits {bits}`."
+        )
+    raise BitWidthError(bits, bit_widths(network, static=static, deployed=deployed))
 
 
 def splits(network: str) -> tuple[str, ...]:
@@ -198,7 +216,7 @@ def trace_path(network: str, variant: str, split: str) -> Path:
     """Path of the trace of a split, recorded or not; the user's splits have their own folder."""
     if split in data.SPLITS:
         return pretrained_folder() / network / variant / f"trace-{split}.parquet"
-    weights = card(network).variants[variant].files[WEIGHTS]
+    weights = card(network).recorded[variant].files[WEIGHTS]
     return user_splits.trace_path(network, split, variant, weights)
 
 
@@ -215,7 +233,7 @@ def trace(network: str, variant: str, split: str = "test") -> Trace:
         DataMissingError: it was not recorded here.
         TraceError: the file is damaged or of other weights.
     """
-    variants = card(network).variants
+    variants = card(network).recorded
     if variant not in variants:
         raise UnknownNameError("variant", variant, variants)
     if split not in data.SPLITS and split not in user_splits.names(network):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import tomli_w
 from hybrid.energy import Layer
 from hybrid.errors import WeightsError
 from hybrid.files import read_toml, replacing
+from hybrid.quant.levels import FULL_PRECISION
 
 __all__ = ["FORMAT", "Card", "Variant", "exit_labels", "load_card", "save_card"]
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # no `/`, and not `..`
-_OF_USER_MODELS = ("sources", "seen", "module_folder", "fit")  # left out of other cards
+_MAY_BE_ABSENT = ("sources", "seen", "module_folder", "fit", "forms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +25,8 @@ class Variant:
     """One trained set of weights of a network.
 
     Args:
-        name: "hybrid-4bit" or "static-4bit".
-        kind: "hybrid" or "static".
+        name: "hybrid-4bit", "static-4bit" or "deployed-4bit".
+        kind: "hybrid", "static" or "deployed".
         bits: bit width of the edge stages (of all stages, if static).
         spec: for `hybrid.models.Spec.from_dict`.
         exit_stages: stage of each early exit.
@@ -80,6 +81,7 @@ class Card:
     """A network with all its trained variants.
 
     Args:
+        forms: the deployment forms that were made of them, as variants with traces of their own.
         sources: for each split with images of its own, the folder or zip that they all come from.
         seen: splits with images that the model may have been trained on; nothing is certified if
             `certify` is one.
@@ -103,6 +105,18 @@ class Card:
     seen: tuple[str, ...] = ()
     module_folder: str = ""
     fit: str = ""
+    forms: Mapping[str, Variant] = field(default_factory=dict)
+
+    @property
+    def recorded(self) -> Mapping[str, Variant]:
+        """Everything that has traces: the trained variants and the deployment forms."""
+        return {**self.variants, **self.forms}
+
+    @property
+    def as_deployed(self) -> "Card":
+        """The card with its deployment forms as only variants beside the twin."""
+        twin = [one for one in self.statics if one.bits == FULL_PRECISION]
+        return replace(self, variants={one.name: one for one in (*twin, *self.deployed)})
 
     @property
     def hybrids(self) -> tuple[Variant, ...]:
@@ -114,8 +128,13 @@ class Card:
         """The static networks, by rising bit width; the full-precision twin comes last."""
         return self._of_kind("static")
 
+    @property
+    def deployed(self) -> tuple[Variant, ...]:
+        """The deployment forms, by rising bit width."""
+        return self._of_kind("deployed")
+
     def _of_kind(self, kind: str) -> tuple[Variant, ...]:
-        found = (one for one in self.variants.values() if one.kind == kind)
+        found = (one for one in self.recorded.values() if one.kind == kind)
         return tuple(sorted(found, key=lambda one: one.bits))
 
     @property
@@ -127,8 +146,9 @@ class Card:
 def save_card(card: Card, path: Path) -> None:
     """Write a card as TOML."""
     values = {"format": FORMAT} | asdict(card)
-    values["variants"] = list(values["variants"].values())
-    values = {k: v for k, v in values.items() if v or k not in _OF_USER_MODELS}
+    for kind in ("variants", "forms"):
+        values[kind] = list(values[kind].values())
+    values = {k: v for k, v in values.items() if v or k not in _MAY_BE_ABSENT}
     with replacing(path) as draft:
         draft.write_text(tomli_w.dumps(_without_none(values)), encoding="utf-8")
 
@@ -144,8 +164,11 @@ def load_card(path: Path) -> Card:
         version = values.pop("format")
         if version != FORMAT:
             raise ValueError(f"format {version}, not {FORMAT}")
-        variants = sorted(map(_variant, values.pop("variants")), key=_place)
-        return _checked(Card(**_tuples(values), variants={v.name: v for v in variants}))
+        variants, forms = (
+            {v.name: v for v in sorted(map(_variant, values.pop(kind, ())), key=_place)}
+            for kind in ("variants", "forms")
+        )
+        return _checked(Card(**_tuples(values), variants=variants, forms=forms))
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"The card {path} cannot be read: {error}; write it again.") from error
 
@@ -163,7 +186,7 @@ def exit_labels(early: int) -> list[str]:
 
 def _checked(card: Card) -> Card:
     """The card, if all names that become names of files are harmless as such."""
-    for name in (card.network, *card.variants):
+    for name in (card.network, *card.recorded):
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"{str(name)[:60]!r} cannot name a network or variant")
     for key in ("title", "description", "dataset", "architecture"):

@@ -13,6 +13,7 @@ from hybrid.choosing import Limits
 from hybrid.text import candidate, numbers
 from hybrid.ui.choose.query import NUMBERS
 from tests.own_images import write_halves
+from tests.ui.synthetic import add_form
 
 Open = Callable[..., AppTest]
 LOOSE = {"network": "trees-toy", "loss": "20", "confidence": "90"}
@@ -321,3 +322,19 @@ def test_the_curve_draws_the_least_energy_of_each_loss_and_marks_the_limit(opene
     answer = best(max_loss_points=20, confidence=0.9)
     assert row["With the certificate"] == numbers.energy(answer.tune.energy_pj)
     assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [20]
+
+
+def test_as_deployed_only_forms_and_the_twin_take_part(opened: Open, toy: Path) -> None:
+    add_form(toy, "trees-toy", bits=4)
+
+    app = opened(**LOOSE, energy_uj="10", **{"as": "deployed"})
+
+    assert "trees-toy, deployed 4 bit" in said(app)
+    assert "hybrid 4 bit" not in said(app)
+    assert app.checkbox(key="choose_deployed").value
+
+
+def test_as_deployed_without_a_form_names_the_command_that_makes_it(opened: Open) -> None:
+    app = opened(**LOOSE, **{"as": "deployed"})
+
+    assert "hybrid freeze trees-toy" in said(app)

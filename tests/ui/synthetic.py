@@ -70,6 +70,20 @@ def take_exits(folder: Path, network: str, *, bits: int) -> None:
     shutil.rmtree(folder / "other")
 
 
+def add_form(folder: Path, network: str, *, bits: int) -> None:
+    """Give a network a deployment form, which answers like the variant that it was made of."""
+    path = folder / network / "card.toml"
+    card, name = zoo.load_card(path), f"deployed-{bits}bit"
+    trained = card.variants[f"hybrid-{bits}bit"]
+    for split in zoo.SPLITS:
+        recorded = trace.load(folder / network / trained.name / f"trace-{split}.parquet")
+        trace.save(
+            replace(recorded, variant=name), folder / network / name / f"trace-{split}.parquet"
+        )
+    form = replace(trained, name=name, kind="deployed")
+    zoo.save_card(replace(card, forms={**card.forms, name: form}), path)
+
+
 def _labels(samples: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng(0).integers(0, len(CLASSES), samples)
 

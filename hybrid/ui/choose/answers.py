@@ -34,6 +34,7 @@ class _Candidates:
     networks: tuple[str, ...]
     images: str
     measure: str
+    deployed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,12 @@ def _profiles(query: Query, view: View) -> tuple[str, ...]:
 
 def _asked_answer(query: Query, view: View) -> _AskedAnswer:
     return _AskedAnswer(
-        candidates=_Candidates(networks=query.networks, images=query.images, measure=view.measure),
+        candidates=_Candidates(
+            networks=query.networks,
+            images=query.images,
+            measure=view.measure,
+            deployed=query.deployed,
+        ),
         limits=query.limits,
         profile=view.profile,
         link=view.link,
@@ -171,7 +177,7 @@ def _files(asked: _Candidates) -> list[Path]:
     return cards + [
         zoo.trace_path(network, variant, split)
         for network in asked.networks
-        for variant in zoo.card(network).variants
+        for variant in zoo.card(network).recorded
         for split in choosing.taken_from(asked.images).values()
     ]
 
@@ -187,7 +193,11 @@ def _field(asked: _Candidates) -> Field:
 
     try:
         return choosing.collect_candidates(
-            asked.networks, images=asked.images, measure=asked.measure, progress=count
+            asked.networks,
+            images=asked.images,
+            measure=asked.measure,
+            deployed=asked.deployed,
+            progress=count,
         )
     finally:
         _COUNTED.pop(asked, None)

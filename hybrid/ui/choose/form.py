@@ -95,11 +95,24 @@ def _widgets(view: View, known: Offers) -> Query:
                 persist_state="session",
                 help="Published energy models differ. Is the choice the same under these?",
             )
+        deployed = st.checkbox(
+            "As deployed",
+            key="choose_deployed",
+            persist_state="session",
+            help="Choose among deployment forms, whose answers are those of a device, bit for bit; "
+            "`hybrid freeze` makes them. Such a point can be exported as a bundle.",
+        )
         begun = any(st.session_state.get(f"choose_{key}") is not None for key in BATTERY)
         battery = st.expander("Battery", icon=":material/battery_full:", expanded=begun)
         with battery, st.grid(4, min_column_width=136):
             numbers |= {key: _number(key) for key in BATTERY}
-    return Query(networks=tuple(networks), numbers=numbers, profiles=tuple(profiles), images=images)
+    return Query(
+        networks=tuple(networks),
+        numbers=numbers,
+        profiles=tuple(profiles),
+        images=images,
+        deployed=deployed,
+    )
 
 
 def _images(known: Offers) -> str:
@@ -162,6 +175,7 @@ def _start_from_link(view: View, known: Offers) -> None:
         state[f"choose_{key}"] = value
     state["choose_among"] = list(asked.networks)
     state["choose_images"] = asked.images
+    state["choose_deployed"] = asked.deployed
     state["choose_under"] = [name for name in asked.profiles if name != view.profile]
 
 

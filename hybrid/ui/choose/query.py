@@ -162,6 +162,7 @@ NUMBERS = {
 }
 
 
+_DEPLOYED = "deployed"  # in a link
 _BATTERY = ("images_per_day", "battery_mah", "battery_volts")
 
 
@@ -175,6 +176,7 @@ class Query:
         profiles: energy models to compare the choice under, besides the view's; a link without
             them means `UNDER`.
         images: the user's, recorded in two halves; empty for the data set's.
+        deployed: choose among deployment forms.
     """
 
     networks: tuple[str, ...]
@@ -183,6 +185,7 @@ class Query:
     )
     profiles: tuple[str, ...] = UNDER
     images: str = ""
+    deployed: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -219,7 +222,8 @@ class Query:
         }
         under = {} if self.profiles == UNDER else {"under": ",".join(self.profiles)}
         images = {"images": self.images} if self.images else {}
-        return said | {"among": ",".join(self.networks)} | images | under
+        form = {"as": _DEPLOYED} if self.deployed else {}
+        return said | {"among": ",".join(self.networks)} | images | under | form
 
     @staticmethod
     def read(
@@ -248,6 +252,7 @@ class Query:
             numbers=numbers,
             profiles=under,
             images=own[0] if own else "",
+            deployed=bool(_names("kind of variant", address.get("as", ""), (_DEPLOYED,), problems)),
         )
         return query, tuple(problems)
 

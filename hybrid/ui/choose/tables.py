@@ -126,9 +126,12 @@ def in_explore(one: MarkedPoint, view: View) -> dict[str, Any]:
 
 
 def certified(answer: Answer) -> CertifiedPoint | None:
-    """The best point with its certificate; None if it has none or Explore cannot show it."""
+    """The best point with its certificate; None if it has none or Explore cannot show it.
+
+    Explore shows the trained network, to which a certificate of its deployment form does not apply.
+    """
     best = answer.best
-    if best is None or answer.proof is None or best.mode not in _EARLY:
+    if best is None or answer.proof is None or best.mode not in _EARLY or answer.deployed:
         return None
     return CertifiedPoint(
         network=best.network,

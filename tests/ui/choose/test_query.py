@@ -25,6 +25,7 @@ def query(draw: st.DrawFn) -> Query:
         networks=tuple(draw(lists)),
         numbers={key: draw(numbers(number)) for key, number in NUMBERS.items()},
         profiles=tuple(draw(st.lists(st.sampled_from(PROFILES), unique=True))),
+        deployed=draw(st.booleans()),
     )
 
 
@@ -37,7 +38,7 @@ def test_a_link_says_what_was_wished_and_nothing_wrong(wished: Query) -> None:
     assert read(wished.write()) == (wished, ())
 
 
-@given(st.dictionaries(st.sampled_from([*NUMBERS, "among", "under", "pigeon"]), st.text()))
+@given(st.dictionaries(st.sampled_from([*NUMBERS, "among", "under", "as", "pigeon"]), st.text()))
 def test_any_text_in_a_link_gives_wishes_and_sentences(query: dict[str, str]) -> None:
     wished, problems = read(query)
 

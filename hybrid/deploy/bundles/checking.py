@@ -1,0 +1,108 @@
+"""Check a bundle: its files, and its test vectors in ONNX Runtime and in C. Needs no torch."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+
+from hybrid.deploy.bundles.manifest import VECTORS, check_files, read_manifest
+from hybrid.deploy.graphs.sessions import CloudSession, EdgeSessions
+from hybrid.deploy.library import FLAGS, compiler
+from hybrid.errors import BundleError
+
+__all__ = ["CLOUD_TOLERANCE", "check_bundle"]
+
+CLOUD_TOLERANCE = 0.05  # of logits: a rounding at 8 bits that goes the other way moves them
+
+_WAIT_S = 120
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def check_bundle(folder: Path) -> Iterator[str]:
+    """Compare everything in a bundle that can be compared here; a sentence for each part.
+
+    Raises:
+        BundleError: no bundle, a damaged or changed one, or different answers.
+        FormError: there is no C compiler.
+    """
+    manifest = read_manifest(folder)
+    yield f"{check_files(folder, manifest)} files have the SHA-256 of the manifest."
+    vectors = _vectors(folder)
+    images = len(vectors["pixels"])
+    _check_edge(folder, vectors)
+    yield (
+        f"ONNX Runtime, optimized and not: {images} images, every exit's logits, class and "
+        "confidence, the bytes sent: equal."
+    )
+    furthest = _check_cloud(folder, vectors)
+    yield (
+        f"ONNX Runtime, cloud: {images} images, the same classes; logits differ by at most "
+        f"{furthest:.1e}."
+    )
+    yield from (f"C library, {line}." for line in _c_lines(folder))
+
+
+def _vectors(folder: Path) -> Arrays:
+    try:
+        return load_tensors((folder / VECTORS).read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{folder / VECTORS} cannot be read ({error}).") from None
+
+
+def _check_edge(folder: Path, vectors: Arrays) -> None:
+    graphs = sorted((folder / "onnx").glob("edge-*.onnx"), key=lambda path: int(path.stem[5:]))
+    for optimized in (False, True):
+        sessions = EdgeSessions([path.read_bytes() for path in graphs], optimized=optimized)
+        answers, packed = sessions.run(vectors["pixels"])
+        same = np.array_equal(packed, vectors["packed"]) and all(
+            np.array_equal(one.logits, vectors["logits"][:, i])
+            and np.array_equal(one.confidences, vectors["confidences"][:, i])
+            and np.array_equal(one.classes, vectors["logits"][:, i].argmax(axis=1))
+            for i, one in enumerate(answers)
+        )
+        if not same:
+            raise BundleError(
+                f"ONNX Runtime gives other answers than the test vectors of {folder}; do not "
+                "deploy it."
+            )
+
+
+def _check_cloud(folder: Path, vectors: Arrays) -> float:
+    """The largest difference of a logit."""
+    found = CloudSession((folder / "onnx" / "cloud.onnx").read_bytes()).run(vectors["packed"])
+    expected = vectors["cloud_logits"]
+    furthest = float(np.abs(found - expected).max())
+    same = np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+    if not same or not furthest <= CLOUD_TOLERANCE:
+        raise BundleError(
+            f"The cloud's graph gives other answers than the test vectors of {folder}; do not "
+            "deploy it."
+        )
+    return furthest
+
+
+def _c_lines(folder: Path) -> list[str]:
+    """What the bundle's own test program prints, compiled elsewhere."""
+    found = sorted(str(path) for path in (folder / "c").glob("*.c"))
+    with tempfile.TemporaryDirectory(prefix="hybrid-check-") as place:
+        program = Path(place) / "test"
+        words = [compiler(), *FLAGS, "-o", str(program), *found]
+        made = subprocess.run(words, capture_output=True, text=True, check=False)
+        if made.returncode:
+            reason = (made.stderr.strip().splitlines() or ["no reason given"])[0]
+            raise BundleError(f"The C compiler refused the edge of {folder}: {reason}")
+        done = subprocess.run(
+            [str(program)], capture_output=True, text=True, check=False, timeout=_WAIT_S
+        )
+    if done.returncode:
+        raise BundleError(
+            f"The C library gives other answers than the test vectors of {folder}; do not deploy "
+            "it."
+        )
+    return done.stdout.strip().splitlines()

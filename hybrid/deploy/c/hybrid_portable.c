@@ -1,0 +1,352 @@
+/* The kernel for every processor: plain C99, with the two-products instruction of Armv7E-M. */
+#include <float.h>
+#include <string.h>
+
+#include "hybrid_steps.h"
+
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
+#error "float must be computed as float; use -msse2 -mfpmath=sse or another target."
+#endif
+#if defined(__ARM_FEATURE_SIMD32)
+#include <arm_acle.h>
+#define ACROSS 2 /* output channels of a block: what the registers hold */
+#else
+#define ACROSS 4
+#endif
+
+ALWAYS int32_t whole(float value) /* |value| <= 2^22 and half to even, without a maths library */
+{
+    const float moved = value + 12582912.0f;
+    int32_t bits;
+    memcpy(&bits, &moved, sizeof bits);
+    return bits - 0x4B400000;
+}
+
+ALWAYS int32_t code_of(float value, const hybrid_output_t *out)
+{
+    float v = value * out->scale;
+    v = v > out->low ? v : out->low;
+    v = v < out->high ? v : out->high;
+    return whole(v);
+}
+
+/* ---- epilogue of one position: exact sums to all outputs ---- */
+
+static void written(const hybrid_conv_t *conv, unsigned char *arena, const hybrid_output_t *out,
+                    const float *result, int32_t y, int32_t x)
+{
+    const int32_t channels = conv->channels, at = (y * conv->width + x) * channels;
+    if (out->kind == HYBRID_FLOATS) {
+        memcpy(arena + out->offset + at * 4, result, (size_t)channels * 4u);
+    } else if (out->kind == HYBRID_WIDE) {
+        const int32_t every = out->every, kept = (conv->width + every - 1) / every;
+        int32_t *to = (int32_t *)(void *)(arena + out->offset)
+                    + (y / every * kept + x / every) * channels;
+        if (y % every || x % every) return;
+        for (int32_t c = 0; c < channels; c++) to[c] = code_of(result[c], out);
+    } else {
+        const int32_t row = (y + out->border) * (conv->width + 2 * out->border) + out->border;
+        uint8_t *to = arena + out->offset + (row + x) * out->stored;
+        if (out->kind == HYBRID_CODES) {
+            for (int32_t c = 0; c < channels; c++) to[c] = (uint8_t)code_of(result[c], out);
+            return;
+        }
+        for (int32_t c = 0; c < channels; c += 8) {
+            uint32_t signs = 0;
+            for (int32_t i = 0; i < 8 && c + i < channels; i++)
+                signs |= (uint32_t)(result[c + i] >= out->thresholds[c + i]) << i;
+            to[c / 8] = (uint8_t)signs;
+        }
+    }
+}
+
+static void position(const hybrid_conv_t *conv, unsigned char *arena, float *result,
+                     const float *add, int32_t y, int32_t x)
+{
+    const int32_t channels = conv->channels;
+    const float *multiply = conv->multiply;
+    for (int32_t c = 0; c < channels; c++) {
+        const float value = result[c] * multiply[c];
+        result[c] = value + add[c];
+    }
+    if (conv->plus >= 0) {
+        const float *plus = (const float *)(const void *)(arena + conv->plus)
+                          + (y * conv->width + x) * channels;
+        for (int32_t c = 0; c < channels; c++) result[c] = result[c] + plus[c];
+    }
+    if (conv->relu)
+        for (int32_t c = 0; c < channels; c++) result[c] = result[c] > 0.0f ? result[c] : 0.0f;
+    if (conv->prelu) {
+        const float *before = conv->prelu, *slope = before + channels, *after = slope + channels;
+        for (int32_t c = 0; c < channels; c++) {
+            const float moved = result[c] - before[c];
+            const float scaled = slope[c] * moved;
+            result[c] = (moved >= 0.0f ? moved : scaled) + after[c];
+        }
+    }
+    for (int32_t o = 0; o < conv->output_count; o++)
+        written(conv, arena, conv->outputs + o, result, y, x);
+}
+
+ALWAYS const float *adds(const hybrid_conv_t *conv, int32_t y, int32_t x)
+{
+    return conv->add + (conv->rows[y] * conv->kinds + conv->columns[x]) * conv->channels;
+}
+
+/* ---- weights of 1 to 8 bits ---- */
+
+/* Codes that fill whole bytes. */
+ALWAYS void spread_bytes(const uint8_t *from, int16_t *to, int32_t count, const int32_t bits,
+                         const int32_t spread, const int32_t lowest)
+{
+    for (; count > 0; count -= 8 / bits, to += 8 / bits) {
+        const int32_t byte = *from++;
+        UNROLL
+        for (int32_t j = 0; j < 8 / bits; j++)
+            to[j] = (int16_t)((byte >> j * bits & ((1 << bits) - 1)) * spread + lowest);
+    }
+}
+
+void hybrid_unpack_channel(const hybrid_conv_t *conv, int32_t channel, int16_t *to)
+{
+    const uint8_t *from = conv->packed + channel * hybrid_packed_bytes(conv);
+    const uint32_t bits = (uint32_t)conv->bits, mask = (1u << bits) - 1u;
+    const int32_t spread = conv->spread, lowest = conv->lowest;
+    const int32_t square = conv->kernel * conv->kernel;
+    uint32_t held = 0, left = 0;
+    if (conv->inputs == conv->stored && (bits == 2 || bits == 4 || bits == 8)) {
+        if (bits == 4)
+            spread_bytes(from, to, square * conv->stored, 4, 1, -8);
+        else if (bits == 2)
+            spread_bytes(from, to, square * conv->stored, 2, 2, -3);
+        else
+            spread_bytes(from, to, square * conv->stored, 8, 1, -128);
+        return;
+    }
+    for (int32_t tap = 0; tap < square; tap++, to += conv->stored) {
+        for (int32_t i = 0; i < conv->inputs; i++) {
+            if (left < bits) {
+                held |= (uint32_t)*from++ << left;
+                left += 8u;
+            }
+            to[i] = (int16_t)((int32_t)(held & mask) * spread + lowest);
+            held >>= bits;
+            left -= bits;
+        }
+        for (int32_t i = conv->inputs; i < conv->stored; i++) to[i] = 0;
+    }
+}
+
+/* Sums of two positions of the row for ACROSS output channels. */
+ALWAYS void dots(const int16_t *one, const int16_t *other, const int16_t *w, int32_t length,
+                 int32_t *sums)
+{
+#if defined(__ARM_FEATURE_SIMD32)
+    const int16_t *v = w + length;
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    for (int32_t i = length / 4; i > 0; i--) {
+        UNROLL
+        for (int32_t j = 0; j < 2; j++, one += 2, other += 2, w += 2, v += 2) {
+            int32_t p, q, r, s;
+            memcpy(&p, one, 4);
+            memcpy(&q, other, 4);
+            memcpy(&r, w, 4);
+            memcpy(&s, v, 4);
+            a = __smlad(p, r, a);
+            b = __smlad(p, s, b);
+            c = __smlad(q, r, c);
+            d = __smlad(q, s, d);
+        }
+    }
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = c;
+    sums[3] = d;
+#else
+    const int16_t *w1 = w + length, *w2 = w1 + length, *w3 = w2 + length;
+    int32_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+    for (int32_t i = 0; i < length; i++) {
+        a += one[i] * w[i];
+        b += one[i] * w1[i];
+        c += one[i] * w2[i];
+        d += one[i] * w3[i];
+        e += other[i] * w[i];
+        f += other[i] * w1[i];
+        g += other[i] * w2[i];
+        h += other[i] * w3[i];
+    }
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = c;
+    sums[3] = d;
+    sums[4] = e;
+    sums[5] = f;
+    sums[6] = g;
+    sums[7] = h;
+#endif
+}
+
+/* The rows under a row of the kernel, columns first: a window is then one run of numbers. */
+static void columns_of(const hybrid_conv_t *conv, const uint8_t *source, int32_t y, int16_t *to)
+{
+    const int32_t kernel = conv->kernel, stored = conv->stored;
+    source += y * conv->stride * conv->source_width * stored;
+    for (int32_t x = 0; x < conv->source_width; x++)
+        for (int32_t ky = 0; ky < kernel; ky++, to += stored) {
+            const uint8_t *from = source + (ky * conv->source_width + x) * stored;
+            for (int32_t c = 0; c < stored; c++) to[c] = from[c];
+        }
+}
+
+ALWAYS int32_t padded(int32_t channels) { return (channels + 3) / 4 * 4; }
+
+static void row_of_codes(const hybrid_conv_t *conv, unsigned char *arena, int32_t y,
+                         const int16_t *weights, int32_t *sums)
+{
+    const int32_t length = conv->kernel * conv->kernel * conv->stored;
+    const int32_t step = conv->stride * conv->kernel * conv->stored;
+    const int32_t last = conv->row_width - 1, across = padded(conv->channels);
+    int16_t *rows = (int16_t *)(void *)(arena + HYBRID_SCRATCH);
+    int16_t *own = rows + conv->source_width * conv->kernel * conv->stored;
+    int32_t some[2 * ACROSS];
+    columns_of(conv, arena + conv->source, y, rows);
+    for (int32_t c = 0; c < conv->channels; c += ACROSS) {
+        const int16_t *w = own;
+        if (weights)
+            w = weights + c * length;
+        else
+            for (int32_t i = 0; i < ACROSS; i++)
+                hybrid_unpack_channel(conv, c + i < conv->channels ? c + i : c, own + i * length);
+        for (int32_t x = 0; x <= last; x += 2) {
+            const int32_t next = x < last ? x + 1 : x;
+            dots(rows + x * step, rows + next * step, w, length, some);
+            for (int32_t i = 0; i < ACROSS; i++) {
+                sums[x * across + c + i] = some[i];
+                sums[next * across + c + i] = some[(next - x) * ACROSS + i];
+            }
+        }
+    }
+}
+
+ALWAYS uint32_t ones(uint32_t word)
+{
+    word -= word >> 1 & 0x55555555u;
+    word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
+    return ((word + (word >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24;
+}
+
+static void row_of_signs(const hybrid_conv_t *conv, unsigned char *arena, int32_t y,
+                         int32_t *sums)
+{
+    const int32_t kernel = conv->kernel, stored = conv->stored, across = padded(conv->channels);
+    const int32_t bytes = kernel * kernel * stored, total = kernel * kernel * conv->inputs;
+    uint8_t *rows = arena + HYBRID_SCRATCH, *to = rows;
+    const uint8_t *source = arena + conv->source + y * conv->stride * conv->source_width * stored;
+    for (int32_t x = 0; x < conv->source_width; x++)
+        for (int32_t ky = 0; ky < kernel; ky++, to += stored)
+            memcpy(to, source + (ky * conv->source_width + x) * stored, (size_t)stored);
+    for (int32_t x = 0; x < conv->row_width; x++) {
+        const uint8_t *window = rows + x * conv->stride * kernel * stored, *w = conv->packed;
+        for (int32_t c = 0; c < conv->channels; c++) {
+            uint32_t differ = 0;
+            for (int32_t i = 0; i < bytes; i += 4, w += 4) {
+                uint32_t one, other;
+                memcpy(&one, window + i, 4);
+                memcpy(&other, w, 4);
+                one ^= other;
+                if (bytes - i < 4) one &= 0xFFFFFFFFu >> 8 * (4 - (bytes - i));
+                differ += ones(one);
+            }
+            sums[x * across + c] = total - 2 * (int32_t)differ;
+        }
+    }
+}
+
+static void narrow(const hybrid_conv_t *conv, unsigned char *arena, const int16_t *weights)
+{
+    const int32_t across = padded(conv->channels), pool = conv->pool;
+    const int32_t row = conv->row_width * across;
+    int32_t *sums = (int32_t *)(void *)(arena + HYBRID_SUMS);
+    float values[HYBRID_MAX_CHANNELS];
+    for (int32_t y = 0; y < conv->height; y++) {
+        for (int32_t p = 0; p < pool; p++) {
+            if (conv->binary)
+                row_of_signs(conv, arena, y * pool + p, sums + p * row);
+            else
+                row_of_codes(conv, arena, y * pool + p, weights, sums + p * row);
+        }
+        for (int32_t x = 0; x < conv->width; x++) {
+            int32_t *best = sums + x * pool * across;
+            for (int32_t i = 1; i < pool * pool; i++) {
+                const int32_t *other = best + i / pool * row + i % pool * across;
+                for (int32_t c = 0; c < conv->channels; c++)
+                    best[c] = best[c] > other[c] ? best[c] : other[c];
+            }
+            for (int32_t c = 0; c < conv->channels; c++) values[c] = (float)best[c];
+            position(conv, arena, values, adds(conv, y, x), y, x);
+        }
+    }
+}
+
+/* ---- weights of many bits: stem and shortcuts ---- */
+
+static void fine(const hybrid_conv_t *conv, unsigned char *arena)
+{
+    const int32_t channels = conv->channels, inputs = conv->inputs;
+    int64_t sums[HYBRID_MAX_CHANNELS];
+    float values[HYBRID_MAX_CHANNELS];
+    for (int32_t y = 0; y < conv->height; y++)
+        for (int32_t x = 0; x < conv->width; x++) {
+            const int32_t *w = conv->fine;
+            memset(sums, 0, (size_t)channels * sizeof *sums);
+            for (int32_t ky = 0; ky < conv->kernel; ky++)
+                for (int32_t kx = 0; kx < conv->kernel; kx++) {
+                    const int32_t at = ((y * conv->stride + ky) * conv->source_width
+                                        + x * conv->stride + kx) * conv->stored;
+                    const uint8_t *bytes = arena + conv->source + at;
+                    const int32_t *wide = (const int32_t *)(const void *)(arena + conv->source);
+                    for (int32_t i = 0; i < inputs; i++, w += channels) {
+                        const int32_t code = conv->source_wide ? wide[at + i] : bytes[i];
+                        for (int32_t c = 0; c < channels; c++) sums[c] += (int64_t)code * w[c];
+                    }
+                }
+            for (int32_t c = 0; c < channels; c++) values[c] = (float)sums[c];
+            position(conv, arena, values, adds(conv, y, x), y, x);
+        }
+}
+
+static void convolve(const hybrid_conv_t *conv, unsigned char *arena, const void *weights)
+{
+    if (conv->packed)
+        narrow(conv, arena, (const int16_t *)weights);
+    else
+        fine(conv, arena);
+}
+
+static void unpack(const hybrid_conv_t *conv, void *weights)
+{
+    const int32_t length = conv->kernel * conv->kernel * conv->stored;
+    int16_t *to = (int16_t *)weights;
+    if (!conv->packed || conv->binary) return;
+    for (int32_t c = 0; c < padded(conv->channels); c++)
+        hybrid_unpack_channel(conv, c < conv->channels ? c : 0, to + c * length);
+}
+
+static void head(const hybrid_head_t *one, unsigned char *arena, int64_t *logits)
+{
+    const int32_t *x = (const int32_t *)(const void *)(arena + one->source), *w = one->weights;
+    const int32_t rows = one->height / one->pool, columns = one->width / one->pool;
+    for (int32_t k = 0; k < HYBRID_CLASSES; k++) logits[k] = one->bias[k];
+    for (int32_t r = 0; r < rows; r++)
+        for (int32_t s = 0; s < columns; s++)
+            for (int32_t c = 0; c < one->channels; c++, w += HYBRID_CLASSES) {
+                const int32_t *at = x + (r * one->width + s) * one->pool * one->channels + c;
+                int64_t sum = 0;
+                for (int32_t p = 0; p < one->pool; p++)
+                    for (int32_t q = 0; q < one->pool; q++)
+                        sum += at[(p * one->width + q) * one->channels];
+                for (int32_t k = 0; k < HYBRID_CLASSES; k++) logits[k] += sum * w[k];
+            }
+}
+
+const hybrid_kernel_t hybrid_portable = {convolve, head, unpack};

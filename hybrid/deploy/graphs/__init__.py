@@ -1,0 +1,1 @@
+"""Deployment forms and cloud segments as ONNX graphs."""

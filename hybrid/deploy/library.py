@@ -1,0 +1,160 @@
+"""The C engine of a form, compiled on this machine and called from Python; needs no torch."""
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.deploy.c_code import c_files
+from hybrid.deploy.form import SENT, Form
+from hybrid.deploy.interpreter import Answers
+from hybrid.errors import FormError
+from hybrid.quant.packing import packed_bytes, unpack
+
+__all__ = ["FLAGS", "KERNELS", "Library", "compiler"]
+
+FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")
+KERNELS = ("plain", "avx2", "avx-vnni", "avx-512")  # numbered as in hybrid_edge.h
+_HOOKS = """
+#include "hybrid_edge.h"
+#include <stddef.h>
+#include <string.h>
+
+size_t hybrid_edge_size(void) { return sizeof(hybrid_edge_t); }
+size_t hybrid_arena_size(void) { return HYBRID_ARENA_BYTES; }
+size_t hybrid_weights_size(void) { return HYBRID_WEIGHT_BYTES; }
+
+void hybrid_run(hybrid_edge_t *edge, const uint8_t *pixels, int64_t images, int64_t *logits,
+                uint8_t *sent)
+{
+    for (int64_t n = 0; n < images; n++) {
+        hybrid_answer_t answer;
+        hybrid_edge_begin(edge, pixels + n * HYBRID_HEIGHT * HYBRID_WIDTH * HYBRID_CHANNELS);
+        while (hybrid_edge_step(edge, &answer)) {
+            memcpy(logits, edge->logits, sizeof edge->logits);
+            logits += HYBRID_CLASSES;
+        }
+        hybrid_edge_pack(edge, sent + n * (int64_t)HYBRID_SENT_BYTES);
+    }
+}
+
+void hybrid_confidences(hybrid_edge_t *edge, const int64_t *logits, int64_t images, int32_t exit,
+                        int32_t measure, uint32_t *out)
+{
+    for (int64_t n = 0; n < images; n++) {
+        memcpy(edge->logits, logits + n * HYBRID_CLASSES, sizeof edge->logits);
+        out[n] = hybrid_edge_confidence(edge, exit, measure);
+    }
+}
+"""
+
+
+def compiler() -> str:
+    """The machine's C compiler.
+
+    Raises:
+        FormError: there is none.
+    """
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found is None:
+        raise FormError("There is no C compiler here; install gcc or clang, or use another engine.")
+    return found
+
+
+class Library:
+    """A form as a shared library, that computes with the fastest kernel of this processor."""
+
+    def __init__(self, form: Form, *, flags: tuple[str, ...] = FLAGS) -> None:
+        self.form = form
+        with tempfile.TemporaryDirectory(prefix="hybrid-edge-") as folder:  # not needed once loaded
+            self._library = ctypes.CDLL(str(_compiled(form, Path(folder), flags)))
+        for name in ("edge", "arena", "weights"):
+            getattr(self._library, f"hybrid_{name}_size").restype = ctypes.c_size_t
+        self._edge = self._buffer("edge")
+        self._arena, self._weights = self._buffer("arena"), self._buffer("weights")
+        self.use(KERNELS[self._library.hybrid_edge_best_kernel()])
+
+    @property
+    def kernels(self) -> list[str]:
+        """The kernels that this processor can run, the fastest last."""
+        has = self._library.hybrid_edge_has_kernel
+        return [name for number, name in enumerate(KERNELS) if has(ctypes.c_int32(number))]
+
+    def use(self, kernel: str, *, packed: bool = False) -> None:
+        """Compute with one of `kernels`.
+
+        Args:
+            packed: read the packed weights at every image, as small devices do; plain only.
+        """
+        assert kernel in self.kernels
+        edge, arena, weights = map(_pointer, (self._edge, self._arena, self._weights))
+        number = ctypes.c_int32(KERNELS.index(kernel))
+        self._library.hybrid_edge_unpack(weights, number)
+        self._library.hybrid_edge_init(edge, arena, None if packed else weights, number)
+
+    def run(self, pixels: NDArray[np.uint8]) -> Answers:
+        """The same as `hybrid.deploy.interpreter.run`."""
+        logits, packed = self.run_packed(pixels)
+        codes = np.stack([_unpacked(self.form, row) for row in packed])
+        return Answers(logits=logits, sent=codes)
+
+    def run_packed(
+        self, pixels: NDArray[np.uint8]
+    ) -> tuple[tuple[NDArray[np.int64], ...], NDArray[np.uint8]]:
+        """Logits by exit, and the packed bytes of each image."""
+        form, pixels = self.form, np.ascontiguousarray(pixels)
+        logits = np.empty((len(pixels), len(form.heads), form.classes), np.int64)
+        packed = np.empty((len(pixels), _sent_bytes(form)), np.uint8)
+        self._library.hybrid_run(
+            _pointer(self._edge), _pointer(pixels), ctypes.c_int64(len(pixels)),
+            _pointer(logits), _pointer(packed),
+        )  # fmt: skip
+        return tuple(logits[:, i] for i in range(len(form.heads))), packed
+
+    def confidences(
+        self, logits: NDArray[np.int64], *, exit_: int, measure: int
+    ) -> NDArray[np.uint32]:
+        """Confidences in units of 2^-24: what `hybrid.deploy.exits.confidences` specifies."""
+        given, found = np.ascontiguousarray(logits), np.empty(len(logits), np.uint32)
+        self._library.hybrid_confidences(
+            _pointer(self._edge), _pointer(given), ctypes.c_int64(len(given)),
+            ctypes.c_int32(exit_), ctypes.c_int32(measure), _pointer(found),
+        )  # fmt: skip
+        return found
+
+    def _buffer(self, name: str) -> NDArray[np.uint8]:
+        size = getattr(self._library, f"hybrid_{name}_size")()
+        whole = np.zeros(size + 64, np.uint8)
+        start = -whole.ctypes.data % 64
+        return whole[start : start + size]
+
+
+def _compiled(form: Form, folder: Path, flags: tuple[str, ...]) -> Path:
+    files = c_files(form) | {"hybrid_hooks.c": _HOOKS}
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    sources = [str(folder / name) for name in sorted(files) if name.endswith(".c")]
+    made = folder / "hybrid_edge.so"
+    words = [compiler(), *flags, "-shared", "-fPIC", "-o", str(made), *sources]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        reason = next((line for line in lines if "error" in line), lines[0])
+        raise FormError(f"The C compiler refused the edge: {reason}")
+    return made
+
+
+def _sent_bytes(form: Form) -> int:
+    return packed_bytes(form.shapes[SENT], bits=form.codes[SENT].bits)
+
+
+def _unpacked(form: Form, packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return unpack(packed, bits=form.codes[SENT].bits, shape=form.shapes[SENT])
+
+
+def _pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
