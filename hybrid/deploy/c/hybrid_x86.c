@@ -79,6 +79,8 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 
 #define TARGET __attribute__((target("avx2,fma,avxvnni")))
 #define DOT(sum, codes, weights) _mm256_dpbusd_avx_epi32(sum, codes, weights)
+#undef PLACE
+#undef WHILE
 #define NAME(x) avxvnni_##x
 #include "hybrid_vector.h"
 #undef NAME
@@ -167,6 +169,8 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #define ONES(v) _mm512_popcnt_epi32(v)
 #define TARGET \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vpopcntdq")))
+#undef PLACE
+#undef WHILE
 #define NAME(x) avx512_##x
 #include "hybrid_vector.h"
 
