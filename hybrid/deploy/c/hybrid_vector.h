@@ -114,7 +114,7 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI 
         const uint8_t *in = row;
 #ifdef DOT
         for (int32_t k = 0; k < quads; k++, in += 4, weights += LANES * 4) {
-            VI w[2];
+            VI w[3];
             UNROLL
             for (int32_t t = 0; t < across; t++) w[t] = v_full(weights + t * tile_bytes);
             UNROLL
@@ -147,7 +147,7 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI 
             UNROLL
             for (int32_t i = 0; i < count * across; i++) some[i] = v_zero();
             for (int32_t k = left < conv->pairs ? left : conv->pairs; k > 0; k--) {
-                VI w[2];
+                VI w[3];
                 UNROLL
                 for (int32_t t = 0; t < across; t++) w[t] = v_full(weights + t * tile_bytes);
                 UNROLL
@@ -434,11 +434,65 @@ TARGET static void NAME(fine)(const hybrid_conv_t *conv, unsigned char *arena,
     }
 }
 
+#ifdef DOT
+/* The same for codes of 8 bits, whose weights are there as three digits to the base of 256. */
+TARGET ALWAYS void NAME(digits_block)(NAME(at) at, const uint8_t *weights, const int32_t count)
+{
+    VI sums[3 * 4];
+    VF v[4];
+    at.rows += at.x * at.column_bytes;
+    NAME(products)(&at, (const int8_t *)weights, sums, count, 3, 1);
+    UNROLL
+    for (int32_t p = 0; p < count; p++) {
+        const VI high = v_plus(v_left(sums[3 * p + 2], 8), sums[3 * p + 1]);
+        v[p] = v_float(v_plus(v_left(high, 8), sums[3 * p]));
+    }
+    NAME(finish)(&at, v, count);
+}
+
+TARGET static void NAME(digits)(const hybrid_conv_t *conv, unsigned char *arena,
+                                const uint8_t *weights)
+{
+    const int32_t tile_bytes = conv->kernel * conv->kernel * conv->stored * LANES;
+    const int32_t down = conv->stride * conv->source_width * conv->stored, width = conv->width;
+    NAME(at) at = {conv, arena, 0, 0, 0, 0, tile_bytes, down, conv->stride * conv->stored};
+    for (; at.channel < conv->channels; at.channel += LANES, weights += 3 * tile_bytes)
+        for (at.y = 0; at.y < conv->height; at.y++) {
+            at.rows = arena + conv->source + at.y * down;
+            for (at.x = 0; at.x + MOST / 4 <= width; at.x += MOST / 4)
+                NAME(digits_block)(at, weights, MOST / 4);
+            for (; at.x < width; at.x++) NAME(digits_block)(at, weights, 1);
+        }
+}
+
+static void NAME(unpack_digits)(const hybrid_conv_t *conv, int8_t *to)
+{
+    const int32_t square = conv->kernel * conv->kernel, inputs = conv->inputs;
+    const int32_t tile_bytes = square * conv->stored * LANES, tiles = 3 * tile_bytes;
+    memset(to, 0, (size_t)((conv->channels + LANES - 1) / LANES * tiles));
+    for (int32_t i = 0; i < square * inputs; i++)
+        for (int32_t c = 0; c < conv->channels; c++) {
+            const int32_t place = i / inputs * conv->stored + i % inputs;
+            int8_t *at = to + c / LANES * tiles + place / 4 * 4 * LANES + c % LANES * 4 + place % 4;
+            int32_t left = conv->fine[i * conv->channels + c];
+            for (int32_t digit = 0; digit < 3; digit++, at += tile_bytes) {
+                const int32_t low = ((left + 128) & 255) - 128;
+                *at = (int8_t)low;
+                left = (left - low) / 256;
+            }
+        }
+}
+#endif
+
 TARGET static void NAME(convolve)(const hybrid_conv_t *conv, unsigned char *arena,
                                   const void *weights)
 {
     if (conv->packed)
         NAME(narrow)(conv, arena, (const uint8_t *)weights);
+#ifdef DOT
+    else if (conv->digits)
+        NAME(digits)(conv, arena, (const uint8_t *)weights);
+#endif
     else
         NAME(fine)(conv, arena, (const double *)weights);
 }
@@ -487,6 +541,12 @@ TARGET static void NAME(unpack)(const hybrid_conv_t *conv, void *weights)
     const int32_t square = conv->kernel * conv->kernel, stored = conv->stored;
     const int32_t tile_bytes = NAME(tile_bytes)(conv), channels = conv->channels;
     int16_t own[HYBRID_MAX_WINDOW];
+#ifdef DOT
+    if (conv->digits) {
+        NAME(unpack_digits)(conv, (int8_t *)weights);
+        return;
+    }
+#endif
     if (!conv->packed) {
         const int32_t terms = square * conv->inputs;
         double *to = (double *)weights;
