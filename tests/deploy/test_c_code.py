@@ -76,6 +76,7 @@ def test_equal_forms_give_equal_text(form: Form):
 def test_registers_that_live_at_once_share_no_byte(form: Form):
     places, arena = plan(form)
 
+    assert form.steps
     for number, step in enumerate(form.steps):
         alive = alive_during(form, number)
         plus = step.plus if isinstance(step, Conv) else ""
