@@ -127,8 +127,9 @@ def test_closing_the_pool_stops_a_job_at_its_next_report() -> None:
 @pytest.mark.slow
 def test_ctrl_c_of_a_process_with_a_running_job_ends_it_within_seconds() -> None:
     script = """
-import sys, time
+import signal, sys, time
 from hybrid.ui import jobs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 def work(report):
     for _ in range(600):
         time.sleep(0.1)
