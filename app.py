@@ -6,9 +6,10 @@
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.starlette import App
 
-from hybrid.ui.server import lifespan
+from hybrid.ui.server import lifespan, limits
 
 PAGES = Path(__file__).parent / "pages"
 OFFERED = (
@@ -65,6 +66,7 @@ OWN_ADDRESS = {"Choose", "Networks", "Try an image", "Your data"}
 def main() -> None:
     """Draw the page that the address names."""
     from hybrid.ui import app_frame  # a server that starts does not wait for it
+    from hybrid.ui.guard import guard
 
     app_frame.set_up()
     pages = [
@@ -84,7 +86,7 @@ def main() -> None:
     named = st.Page(PAGES / f"{first}.py", title=OFFERED[0][1], url_path=first, visibility="hidden")
     page = st.navigation([*pages, named], position="top")
     app_frame.mark_framed()
-    with app_frame.guard():
+    with guard():
         view = app_frame.frame(
             page.url_path, folded=page.title in FOLDED, own_part=page.title in OWN_ADDRESS
         )
@@ -97,4 +99,4 @@ if __name__ == "__main__":
     lifespan.wait_for_libraries()
     main()
 else:
-    app = App(__file__, lifespan=lifespan.run)
+    app = App(__file__, lifespan=lifespan.run, middleware=[Middleware(limits.Doors)])

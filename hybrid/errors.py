@@ -106,7 +106,7 @@ class SettingError(HybridError):
     """A setting with a value that it does not have."""
 
     def __init__(self, name: str, given: str, allowed: Iterable[str]) -> None:
-        super().__init__(f"{name} is {given[:40]!r}; set it to {' or '.join(allowed)}.")
+        super().__init__(f"{name} is {given[:40]!r}; set it to one of {', '.join(allowed)}.")
 
 
 class AddressError(HybridError):

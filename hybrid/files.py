@@ -24,19 +24,24 @@ from hybrid.errors import FileError
 __all__ = [
     "MAX_DEPTH",
     "MAX_TEXT_BYTES",
+    "MAX_WEIGHTS_BYTES",
+    "check_size",
     "expanded",
     "home_folder",
     "load_arrays",
     "parse_json",
     "parse_toml",
+    "read_bytes",
     "read_text",
     "read_toml",
+    "remove_drafts",
     "replacing",
     "save_arrays",
     "sha256_of",
 ]
 
 MAX_TEXT_BYTES = 8_000_000  # of a card, profile, recipe or point
+MAX_WEIGHTS_BYTES = 4_000_000_000  # the largest network of torchvision has 2.6
 MAX_DEPTH = 32  # tables and lists in each other
 _DRAFT_NAME_BYTES = 200  # of the name of the file itself; most file systems allow 255 in all
 _LEFT_S = 86_400  # a draft that nothing was written to for a day is of a killed process
@@ -80,20 +85,43 @@ def home_folder(setting: str) -> Path:
         ) from None
 
 
+def check_size(path: Path, most_bytes: int) -> None:
+    """Look at a file before it is read whole.
+
+    Raises:
+        OSError: it cannot be looked at.
+        ValueError: not a regular file, or too large.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # a pipe would wait for ever, a device never end
+        raise ValueError("it is not a file")
+    if about.st_size > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes // 1_000_000:,} MB")
+
+
+def read_bytes(path: Path, *, most_bytes: int) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: not a regular file, or too large.
+    """
+    check_size(path, most_bytes)
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)  # it may have grown, or tell no size
+    if len(data) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes // 1_000_000:,} MB")
+    return data
+
+
 def read_text(path: Path, *, most_bytes: int = MAX_TEXT_BYTES) -> str:
     """A text file in UTF-8, with or without a byte-order mark.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: not a regular file, too large, or not UTF-8.
+        ValueError: as `read_bytes`, or it is not UTF-8.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for ever, a device never end
-        raise ValueError("it is not a file")
-    with path.open("rb") as file:
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise ValueError(f"it is larger than {most_bytes // 1_000_000} MB")
-    return data.decode("utf-8-sig")
+    return read_bytes(path, most_bytes=most_bytes).decode("utf-8-sig")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -145,7 +173,7 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     if make_folder:
         target.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{os.fsencode(target.name)[:_DRAFT_NAME_BYTES].decode(errors='ignore')}."
-    _remove_left(target.parent, stem)
+    remove_drafts(target.parent, stem)
     draft = target.with_name(stem + uuid.uuid4().hex)
     try:
         yield draft
@@ -157,6 +185,20 @@ def replacing(path: Path, *, make_folder: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder may be gone by now
             draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path, stem: str = "") -> None:
+    """Remove what killed processes have left half written in a folder, a day ago or longer.
+
+    Args:
+        stem: the beginning of the drafts' names; without it, those of every file.
+    """
+    draft = re.compile((re.escape(stem) or r"\..+\.") + "[0-9a-f]{32}")
+    with suppress(OSError), os.scandir(folder) as items:
+        for item in items:
+            if draft.fullmatch(item.name) and time.time() - item.stat().st_mtime > _LEFT_S:
+                with suppress(OSError):
+                    Path(item.path).unlink()
 
 
 def save_arrays(path: Path, *, make_folder: bool = True, **arrays: Any) -> None:
@@ -192,16 +234,6 @@ def _passed_on(path: Path) -> Iterator[Path]:
         yield draft
         with draft.open("rb") as source, path.open("wb") as special:
             shutil.copyfileobj(source, special)
-
-
-def _remove_left(folder: Path, stem: str) -> None:
-    """Remove the drafts of a file that killed processes have left."""
-    draft = re.compile(re.escape(stem) + "[0-9a-f]{32}")
-    with suppress(OSError), os.scandir(folder) as items:
-        for item in items:
-            if draft.fullmatch(item.name) and time.time() - item.stat().st_mtime > _LEFT_S:
-                with suppress(OSError):
-                    Path(item.path).unlink()
 
 
 def _check_depth(value: Any) -> None:

@@ -26,6 +26,7 @@ from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.explore.follower import place
 from hybrid.ui.explore.kept import section as kept
 from hybrid.ui.explore.kept.evaluated import record
+from hybrid.ui.guard import callback, guarded
 from hybrid.ui.images import contact_sheet, gallery
 from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
@@ -151,7 +152,7 @@ def classes_figure(view: View, data: ExploreData, _: policy.OperatingPoint) -> f
 
 
 @st.fragment(key=POINT)
-@app_frame.guarded
+@guarded
 def show_headlines() -> None:
     """The headline figures, and whether a static network does better."""
     view = session.current()
@@ -284,6 +285,7 @@ FIGURES = {
 
 
 @st.fragment
+@guarded
 def downloads() -> None:
     """The frontier as a table, and the point as JSON, once the expander is open.
 
@@ -341,7 +343,7 @@ def show_downloads(view: View) -> None:
 
 
 @st.fragment(key=PICTURES)
-@app_frame.guarded
+@guarded
 def pictures() -> None:
     """The images that leave earliest, are least confident, or are confidently wrong."""
     view = session.current()
@@ -398,10 +400,11 @@ def send_traces(view: View) -> None:
         follower.send_bounds(view, bands.payload(view))
 
 
+@callback
 def go_to_clicked() -> None:
     """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(cache.offers().early_exits[view.network])
+    clicked = follower.clicked_point(cache.offers().early_exits.get(view.network, {}))
     if clicked is not None:
         session.go_to(*clicked)
 

@@ -15,6 +15,7 @@ from hybrid.traces.trace import Trace
 from hybrid.ui import app_frame, cache, jobs, palette, recording, session
 from hybrid.ui.charts import STILL, Box, metrics
 from hybrid.ui.explore import load
+from hybrid.ui.guard import callback
 from hybrid.ui.images import contact_sheet
 from hybrid.ui.jobs import Job
 from hybrid.ui.live import figures, live_run
@@ -77,7 +78,9 @@ def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
             help="A device runs one at a time; larger batches use a processor better.",
         )
         if run is not None and alive:
-            st.button("Stop", icon=":material/stop:", key="live_stop", on_click=run.job.stop)
+            st.button(
+                "Stop", icon=":material/stop:", key="live_stop", on_click=callback(run.job.stop)
+            )
         else:
             st.button(
                 "Start" if run is None else "Start again",
@@ -90,6 +93,7 @@ def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
             )
 
 
+@callback
 def start(view: View) -> None:
     """Begin a run in place of the previous one."""
     # Not passed as an argument: it would be of the last drawing, and may have changed since.
@@ -130,7 +134,7 @@ def show_run(run: LiveRun, view: View) -> None:
             "again to run with the current ones."
         )
     trace = trace_of(run.view, record=False)
-    jobs.watch(run.job, app_frame.guarded(lambda job: show_progress(run, job, trace)))
+    jobs.watch(run.job, lambda job: show_progress(run, job, trace))
 
 
 def show_progress(run: LiveRun, job: Job, trace: Trace | None) -> None:

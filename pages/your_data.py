@@ -9,6 +9,7 @@ from hybrid.data import ingest, user_splits
 from hybrid.text import glossary, numbers
 from hybrid.text.plain import plain
 from hybrid.ui import app_frame, jobs, recording, session
+from hybrid.ui.guard import callback
 from hybrid.ui.jobs import Job
 from hybrid.ui.server import access
 from hybrid.ui.your_data import images, new_split, recorder, saved_split
@@ -91,7 +92,7 @@ def recordings(card: Card) -> None:
             "Close",
             key="your_close",
             icon=":material/close:",
-            on_click=recorder.forget,
+            on_click=callback(recorder.forget),
             args=(card.network,),
         )
 
@@ -117,6 +118,7 @@ def unfinished(card: Card) -> None:
         )
 
 
+@callback
 def discard(network: str) -> None:
     """Discard every unfinished recording of the network."""
     for draft in ingest.drafts(network):

@@ -9,10 +9,8 @@ answer like the twin. The cloud segment is not changed. Needs no Lightning.
 """
 
 import platform
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -22,12 +20,14 @@ from torch import nn
 
 from hybrid import zoo
 from hybrid.adaptation.checking import distance, some_of, too_good
+from hybrid.adaptation.drafts import drafting, is_finished
 from hybrid.adaptation.fitting import fine_tune, pixels, quantize, train_heads
 from hybrid.adaptation.preparing import AdaptRequest, Preparation, Say, prepare
+from hybrid.adaptation.progress import Counted, Report, Work
 from hybrid.errors import ModelError
 from hybrid.inference.record import exit_logits
 from hybrid.models import Network, build
-from hybrid.models.adapted import Adapted, Prepare
+from hybrid.models.adapted import Prepare
 from hybrid.models.census import census
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.training.publish import Training, publish
@@ -40,35 +40,72 @@ _PROBED = 64  # images
 _CHANCE = 1.5  # times the accuracy of guessing: below, the twin must know other classes
 
 
-def adapt(request: AdaptRequest, *, say: Say = lambda _: None) -> str:
+def adapt(
+    request: AdaptRequest,
+    *,
+    say: Say = lambda _: None,
+    report: Report = lambda *_: None,
+) -> str:
     """Adapt a model and publish it; the network's name.
 
+    If it is interrupted, the same request continues after the last finished variant.
+
     Args:
-        say: called with one sentence about each step.
+        say: called with one sentence about each step, and the time left.
+        report: called with images done and images in all, after each batch.
 
     Raises:
         ModelError, WeightsError: a model, weights, modules or a name that cannot be used.
         BitWidthError: a bit width that is not offered.
         UnknownNameError, DataMissingError, SourceError, ImageError: data that cannot be used.
     """
-    torch.manual_seed(request.seed)
+    torch.manual_seed(request.seed)  # of layers that the weights' file does not set
     prepared = prepare(request, say)
     network = prepared.recipe.network
     try:
-        with _useful_or_gone(network):
-            prepared = _publish_twin(prepared)
-            _say_what_stays_wide(prepared)
-            _warn_if_far(prepared)
-            for bits in dict.fromkeys(request.bits):
-                for static in (False, True) if bits != FULL_PRECISION else (False,):
-                    _publish_variant(prepared, bits, static=static)
+        with drafting(prepared):
+            _make(prepared, _work(prepared, report))
     except OSError as error:
         raise ModelError(
             f"The network cannot be saved in {zoo.pretrained_folder()} "
             f"({error.strerror or error}); free some space, or name another folder in "
-            "HYBRID_PRETRAINED."
+            "HYBRID_PRETRAINED. Finished variants are kept; run the same again to continue."
         ) from error
     return network
+
+
+def _make(prepared: Preparation, work: Work) -> None:
+    prepared = _publish_twin(prepared, work)
+    _say_what_stays_wide(prepared)
+    _warn_if_far(prepared)
+    for bits, static in _variants(prepared.request):
+        _publish_variant(prepared, work, bits, static=static)
+
+
+def _variants(request: AdaptRequest) -> list[tuple[int, bool]]:
+    """Bit width, and whether it is static, of each variant besides the twin."""
+    return [
+        (bits, static)
+        for bits in dict.fromkeys(request.bits)
+        for static in ((False, True) if bits != FULL_PRECISION else (False,))
+    ]
+
+
+def _work(prepared: Preparation, report: Report) -> Work:
+    recipe = prepared.recipe
+    splits = ["test", *(["certify"] if "certify" not in recipe.seen else [])]
+    images = prepared.images
+    train, tune = (len(split.labels) for split in (prepared.train, prepared.tune))
+    counted = Counted(
+        train=train,
+        tune=tune,
+        recorded=tune + sum(len(images.load(split).labels) for split in splits),
+        size=recipe.size,
+        epochs=prepared.request.epochs,
+    )
+    every = [(FULL_PRECISION, True), *_variants(prepared.request)]
+    parts = {zoo.variant_name(b, static=s): counted.of(b, static=s) for b, s in every}
+    return Work(parts=parts, report=report)
 
 
 def check(request: AdaptRequest) -> None:
@@ -76,42 +113,7 @@ def check(request: AdaptRequest) -> None:
     prepare(request, lambda _: None)
 
 
-@contextmanager
-def _useful_or_gone(network: str) -> Iterator[None]:
-    """On early exit keep finished variants; remove the folder if no hybrid is among them."""
-    folder = zoo.pretrained_folder() / network
-    foreign = folder.exists() and network not in zoo.networks()  # something else's folder
-    try:
-        yield
-    finally:  # also on an interrupt
-        known = zoo.card(network).variants.values() if network in zoo.networks() else ()
-        if not foreign and not any(not variant.is_static for variant in known):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _publish(prepared: Preparation, plan: Plan, network: Network, training: Training) -> None:
-    """Publish a complete variant, or restore the previous one; the card is written last."""
-    folder = zoo.weights_path(prepared.recipe.network, plan.name).parent
-    before = folder.with_name(f".{folder.name}.before")
-    if before.is_dir():  # a run was killed here
-        shutil.rmtree(folder, ignore_errors=True)
-        before.replace(folder)
-    whole = False
-    try:
-        if folder.is_dir():
-            folder.replace(before)
-        # whole: a sweep moves variants one by one, to a twin that another machine may have recorded
-        publish(prepared.recipe, plan, network, training, whole=True)
-        whole = True
-    finally:  # also on an interrupt
-        if not whole:
-            shutil.rmtree(folder, ignore_errors=True)
-            if before.is_dir():
-                before.replace(folder)
-    shutil.rmtree(before, ignore_errors=True)
-
-
-def _publish_twin(prepared: Preparation) -> Preparation:
+def _publish_twin(prepared: Preparation, work: Work) -> Preparation:
     """Publish the model as it was given, in pieces, if the pieces give the same answers.
 
     Returns:
@@ -125,9 +127,11 @@ def _publish_twin(prepared: Preparation) -> Preparation:
     recipe = prepared.recipe
     if recipe.network in zoo.networks() and TWIN in zoo.card(recipe.network).variants:
         _check_same_weights(prepared, network)
+        work.skip(TWIN)
     else:
         prepared.say("Recording the twin, the model as it was given.")
-        _publish(prepared, recipe.plan(TWIN), network, _training(started, []))
+        with work.watching(TWIN, network):
+            _publish(prepared, recipe.plan(TWIN), network, _training(started, []))
     _say_accuracy(prepared)
     return _warned_of_memory(prepared)
 
@@ -198,11 +202,9 @@ def _say_accuracy(prepared: Preparation) -> None:
         )
 
 
-def _built(prepared: Preparation, *, bits: int, static: bool) -> Adapted:
-    network = build(prepared.spec(bits=bits, static=static))
-    assert isinstance(network, Adapted)
-    network.take(prepared.outline)
-    return network.eval()
+def _built(prepared: Preparation, *, bits: int, static: bool) -> Network:
+    torch.manual_seed(prepared.request.seed)  # of the heads, whatever was built before
+    return build(prepared.spec(bits=bits, static=static), prepared.outline).eval()
 
 
 @torch.inference_mode()
@@ -234,27 +236,49 @@ def _check_same_weights(prepared: Preparation, network: Network) -> None:
         )
 
 
-def _publish_variant(prepared: Preparation, bits: int, *, static: bool) -> None:
-    started = time.monotonic()
-    request, say = prepared.request, prepared.say
+def _publish_variant(prepared: Preparation, work: Work, bits: int, *, static: bool) -> None:
     plan = prepared.recipe.plan(zoo.variant_name(bits, static=static))
+    if is_finished(prepared.recipe.network, plan.name):
+        prepared.say(f"{plan.name}: finished in an earlier run.")
+        work.skip(plan.name)
+        return
+    started = time.monotonic()
     network = _built(prepared, bits=bits, static=static)
+    with work.watching(plan.name, network):
+        history = _fitted(prepared, work, network, plan)
+        prepared.say(f"{plan.name}: recording traces.{work.left()}")
+        _publish(prepared, plan, network, _training(started, history))
+
+
+def _fitted(
+    prepared: Preparation, work: Work, network: Network, plan: Plan
+) -> list[dict[str, float]]:
+    """Quantize a network and train its exits, as far as its plan asks for it; the history."""
+    request, say, bits = prepared.request, prepared.say, plan.width
     if bits != FULL_PRECISION:
-        say(f"{plan.name}: quantizing.")
+        say(f"{plan.name}: quantizing.{work.left()}")
         quantize(network, prepared.train)
         _check_quantized(network, request, bits)
     history: list[dict[str, float]] = []
-    if not static:
-        say(f"{plan.name}: training {len(prepared.recipe.exits)} exits on frozen features.")
+    if not plan.static:
+        exits = len(prepared.recipe.exits)
+        say(f"{plan.name}: training {exits} exits on frozen features.{work.left()}")
         history += train_heads(network, prepared.train, prepared.tune, seed=request.seed)
     if request.epochs and bits != FULL_PRECISION:
-        for row in _fine_tuned(network, prepared, plan):
+        for row in _fine_tuned(prepared, work, network, plan):
             history.append(row | {"epoch": float(len(history) + 1)})
-    say(f"{plan.name}: recording traces.")
-    _publish(prepared, plan, network, _training(started, history))
+    return history
 
 
-def _fine_tuned(network: Network, prepared: Preparation, plan: Plan) -> Iterator[dict[str, float]]:
+def _publish(prepared: Preparation, plan: Plan, network: Network, training: Training) -> None:
+    """Add a variant to the draft."""
+    # whole: a sweep moves variants one by one, to a twin that another machine may have recorded
+    publish(prepared.recipe, plan, network, training, whole=True)
+
+
+def _fine_tuned(
+    prepared: Preparation, work: Work, network: Network, plan: Plan
+) -> Iterator[dict[str, float]]:
     if not prepared.twin_logits:
         twin = zoo.load(prepared.recipe.network, bits=FULL_PRECISION, static=True)
         prepared.twin_logits.append(exit_logits(twin, prepared.train)[-1])
@@ -272,6 +296,7 @@ def _fine_tuned(network: Network, prepared: Preparation, plan: Plan) -> Iterator
         right = ", ".join(f"{100 * v:.1f} %" for k, v in row.items() if k.startswith("tune"))
         prepared.say(
             f"{plan.name}: epoch {row['epoch']:.0f}, loss {row['loss']:.3f}, on tune {right}."
+            f"{work.left()}"
         )
         yield row
 

@@ -24,7 +24,9 @@ __all__ = [
     "HEAD_BATCH",
     "HEAD_EPOCHS",
     "HEAD_RATE",
+    "calibration_images",
     "fine_tune",
+    "norm_images",
     "pixels",
     "quantize",
     "train_heads",
@@ -52,16 +54,25 @@ def quantize(network: Network, train: Dataset) -> None:
     closest to those without quantizers. Usually it is the last, but 4-bit inputs can silence a
     depthwise channel, whose variance is then meaningless.
     """
-    side = network.spec.size
-    wanted = max(32, CALIBRATION_PIXELS // side**2)
-    rows = np.linspace(0, len(train.labels) - 1, min(len(train.labels), wanted)).astype(np.int64)
+    count = calibration_images(len(train.labels), network.spec.size)
+    rows = np.linspace(0, len(train.labels) - 1, count).astype(np.int64)
     images = pixels(train, rows)
     _calibrate(network, images)
     if moves := _norm_moves(network, train):
         _correct_norms(network, moves, images)
 
 
-@torch.no_grad()
+def calibration_images(train: int, size: int) -> int:
+    """How many of the images to train on set the steps."""
+    return min(train, max(32, CALIBRATION_PIXELS // size**2))
+
+
+def norm_images(train: int) -> int:
+    """How many of them correct the batch norms."""
+    return min(train, NORM_IMAGES) if train >= LEAST_NORM_IMAGES else 0
+
+
+@torch.inference_mode()
 def _calibrate(network: Network, images: Tensor) -> None:
     with calibrating(network):
         network(images)
@@ -206,7 +217,7 @@ class _Move:
         self.norm.load_state_dict(state, strict=False)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _correct_norms(network: Network, moves: Sequence[_Move], images: Tensor) -> None:
     """Correct the norms in the way that brings the final answers nearest to the unquantized."""
     with unquantized(network):
@@ -227,7 +238,7 @@ def _move(network: Network, moves: Sequence[_Move], images: Tensor, how: tuple[b
     _calibrate(network, images)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _norm_moves(network: Network, train: Dataset) -> list[_Move]:
     """Corrections for the batch norms of the quantized stages; none if there are few images.
 
@@ -238,9 +249,10 @@ def _norm_moves(network: Network, train: Dataset) -> list[_Move]:
     quantized = network.stages[1 : network.cut + 1]
     norms = [m for m in quantized.modules() if isinstance(m, nn.BatchNorm2d)]
     norms = [norm for norm in norms if norm.track_running_stats]
-    if len(train.labels) < LEAST_NORM_IMAGES or not norms:
+    count = norm_images(len(train.labels))
+    if not count or not norms:
         return []
-    rows = np.random.default_rng(0).permutation(len(train.labels))[:NORM_IMAGES]
+    rows = np.random.default_rng(0).permutation(len(train.labels))[:count]
     narrow = _batch_statistics(network, norms, train, rows)
     with unquantized(network):
         wide = _batch_statistics(network, norms, train, rows)

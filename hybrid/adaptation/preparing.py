@@ -61,6 +61,7 @@ class Preparation:
 
     request: AdaptRequest
     outline: Outline
+    images: SplitImages
     train: Dataset
     tune: Dataset
     recipe: Recipe
@@ -112,6 +113,7 @@ def prepare(request: AdaptRequest, say: Say) -> Preparation:
     preparation = Preparation(
         request=request,
         outline=outline,
+        images=images,
         train=train,
         tune=tune,
         recipe=_recipe(request, images, train, exits, cut, stages=len(places) + 1),

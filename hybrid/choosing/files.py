@@ -6,6 +6,7 @@ of a point from Explore has the same fields among its figures, and is read in th
 """
 
 import datetime as dt
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 FORMAT = 2
+_MOST_IMAGES = 10**12  # of a certificate
 _AGAIN = "choose again with `hybrid choose`"
 _MEASURE, _CONFIDENCE = "max_probability", 0.95  # the defaults of the command
 _OPTIONS = {  # by the limit that they set, where the names differ
@@ -307,7 +309,25 @@ def _checked(values: dict[str, Any], path: Path) -> PointFile:
     proof = needed | {"without_cloud_points"}
     if point.certificate and not needed <= set(point.certificate) <= proof:
         raise PointError(f"{path} has a certificate without {', '.join(sorted(needed))}; {_AGAIN}.")
+    if point.certificate and not _is_proof(point.certificate):
+        raise PointError(f"{path} has a certificate with values of other kinds; {_AGAIN}.")
     return point
+
+
+def _is_proof(certificate: Mapping[str, Any]) -> bool:
+    """Whether the fields of a `Proof` have values of their kinds."""
+    finite = [certificate[name] for name in ("bound_points", "confidence", "observed_points")]
+    finite.append(certificate.get("without_cloud_points", 0.0))
+    counts = [certificate[name] for name in ("comparisons", "samples")]
+    reference = certificate["reference"]
+    return (
+        all(type(value) in {int, float} and math.isfinite(value) for value in finite)
+        and all(type(value) is int and 0 < value < _MOST_IMAGES for value in counts)
+        and 0 < certificate["confidence"] < 1
+        and isinstance(reference, list | tuple)
+        and len(reference) == 2
+        and all(isinstance(name, str) for name in reference)
+    )
 
 
 def _figures(point: Point) -> dict[str, Any]:

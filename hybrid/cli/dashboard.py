@@ -38,7 +38,8 @@ def dashboard(
         bool | None,
         typer.Option(
             help="Whether visitors may name folders of this machine. Default: only those on it "
-            "who come without a proxy. Sets HYBRID_LOCAL_FOLDERS.",
+            "who come without a proxy, and no one if --address lets other machines connect. Sets "
+            "HYBRID_LOCAL_FOLDERS.",
         ),
     ] = None,
 ) -> None:

@@ -134,6 +134,8 @@ def adapt(
     The twin is the model as given. The network goes to pretrained/ (HYBRID_PRETRAINED names
     another folder), and every command and page can then use it. This runs the code of the module
     you name, now and whenever the network's weights are loaded.
+
+    If it is interrupted, run the same command again: it continues after the last finished variant.
     """
     from hybrid import zoo
     from hybrid.adaptation.adapt import adapt as run
@@ -158,7 +160,14 @@ def adapt(
         std=numbers_of(std, float, "--std"),
         seed=seed,
     )
-    network = run(request, say=lambda sentence: typer.echo(sentence, err=True))
+    try:
+        with output.progress("Adapting") as progress:
+            network = run(request, say=lambda line: typer.echo(line, err=True), report=progress)
+    except KeyboardInterrupt:
+        typer.echo(
+            "Stopped. Finished variants are kept; run the same command again to continue.", err=True
+        )
+        raise typer.Exit(130) from None
     for variant in zoo.card(network).variants.values():
         typer.echo(f"{variant.name:<14} {output.accuracies(variant)}")
     typer.echo(f"{network} is in {zoo.pretrained_folder() / network}.", err=True)

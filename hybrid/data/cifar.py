@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hybrid.errors import DataMissingError
-from hybrid.files import replacing
+from hybrid.files import read_bytes, replacing
 
 __all__ = ["ARCHIVES", "Archive", "download", "find", "read"]
 
 SIZE = 32
 PARTS = ("train", "test")
 _CHUNK_BYTES = 1 << 18
+_MOST_BYTES = 500_000_000  # of a file of images; the largest has 155 MB
 
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -101,7 +102,9 @@ def read(name: str, source: Path, part: str) -> Part:
             return _read_archive(ARCHIVES[name], source, part)
         if (source / part).is_dir():
             return _read_grids(source / part)
-        files = [(source / file).read_bytes() for file in ARCHIVES[name].files[part]]
+        files = [
+            read_bytes(source / file, most_bytes=_MOST_BYTES) for file in ARCHIVES[name].files[part]
+        ]
         return _join([_read_batch(data, ARCHIVES[name].label_key) for data in files])
     except (OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError, tarfile.TarError) as e:
         raise DataMissingError(
@@ -186,6 +189,8 @@ def _read_archive(archive: Archive, path: Path, part: str) -> Part:
     with tarfile.open(path, "r:gz") as tar:
         for member in tar:  # in the archive's order: gzip cannot seek
             stream = tar.extractfile(member) if member.name in wanted else None
+            if stream is not None and member.size > _MOST_BYTES:
+                raise ValueError("a part is too large")
             if stream is not None:
                 batches[member.name] = _read_batch(stream.read(), archive.label_key)
     return _join([batches[file] for file in wanted])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deploy.exits import LOG2, POWERS, confidences, multiplier
-from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, weight_rule
+from hybrid.deploy.form import INT32, PIXELS, SENT, Codes, Conv, Form, Head, bound, weight_rule
 from hybrid.deploy.interpreter import run
 from hybrid.deploy.memory import LANES, Place, Working, plan
 from hybrid.quant.packing import pack, packed_bytes
@@ -65,6 +65,13 @@ def _bits(conv: Conv) -> bytes:
     signs = (conv.weights > 0).transpose(0, 3, 2, 1)  # (out, column, row, in)
     rows = np.packbits(signs, axis=3, bitorder="little").reshape(len(signs), -1)
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()
+
+
+def _three_digits(conv: Conv, source: Codes, place: Place) -> bool:
+    """Whether sums fit 32 bits, and weights three digits of -128 to 127 to the base of 256."""
+    largest = int(np.abs(conv.weights).max())
+    small = largest <= 127 * (1 + 2**8 + 2**16)
+    return place.kind == "codes" and small and bound(conv, source) < INT32
 
 
 def _pixel(conv: Conv, place: Place) -> NDArray[np.uint8]:
@@ -122,6 +129,7 @@ class _Tables:
         if conv.bits > 8:
             fine = conv.weights.transpose(2, 3, 1, 0)
             fields["fine"] = self._put("int32_t", f"{name}_fine", fine.ravel())
+            fields["digits"] = int(_three_digits(conv, self.codes[conv.source], place))
         elif place.kind == "signs":
             fields["binary"], fields["packed"] = (
                 1,

@@ -13,7 +13,7 @@ from hybrid.deploy.c_code import c_files
 from hybrid.deploy.form import SENT, Form
 from hybrid.deploy.interpreter import Answers
 from hybrid.errors import FormError
-from hybrid.quant.packing import packed_bytes, unpack
+from hybrid.quant.packing import packed_bytes
 
 __all__ = ["FLAGS", "KERNELS", "Library", "compiler"]
 
@@ -29,7 +29,7 @@ size_t hybrid_arena_size(void) { return HYBRID_ARENA_BYTES; }
 size_t hybrid_weights_size(void) { return HYBRID_WEIGHT_BYTES; }
 
 void hybrid_run(hybrid_edge_t *edge, const uint8_t *pixels, int64_t images, int64_t *logits,
-                uint8_t *sent)
+                uint8_t *sent, uint8_t *codes)
 {
     for (int64_t n = 0; n < images; n++) {
         hybrid_answer_t answer;
@@ -38,7 +38,10 @@ void hybrid_run(hybrid_edge_t *edge, const uint8_t *pixels, int64_t images, int6
             memcpy(logits, edge->logits, sizeof edge->logits);
             logits += HYBRID_CLASSES;
         }
-        hybrid_edge_pack(edge, sent + n * (int64_t)HYBRID_SENT_BYTES);
+        if (sent) hybrid_edge_pack(edge, sent + n * (int64_t)HYBRID_SENT_BYTES);
+        for (int32_t c = 0; codes && c < HYBRID_SENT_CHANNELS; c++)
+            for (int32_t i = 0; i < HYBRID_SENT_PIXELS; i++)
+                *codes++ = edge->arena[HYBRID_SENT + i * HYBRID_SENT_STORED + c];
     }
 }
 
@@ -98,22 +101,30 @@ class Library:
 
     def run(self, pixels: NDArray[np.uint8]) -> Answers:
         """The same as `hybrid.deploy.interpreter.run`."""
-        logits, packed = self.run_packed(pixels)
-        codes = np.stack([_unpacked(self.form, row) for row in packed])
-        return Answers(logits=logits, sent=codes)
+        codes = np.empty((len(pixels), *self.form.shapes[SENT]), np.uint8)
+        return Answers(logits=self._run(pixels, None, codes), sent=codes)
 
     def run_packed(
         self, pixels: NDArray[np.uint8]
     ) -> tuple[tuple[NDArray[np.int64], ...], NDArray[np.uint8]]:
         """Logits by exit, and the packed bytes of each image."""
+        packed = np.empty((len(pixels), _sent_bytes(self.form)), np.uint8)
+        return self._run(pixels, packed, None), packed
+
+    def _run(
+        self,
+        pixels: NDArray[np.uint8],
+        packed: NDArray[np.uint8] | None,
+        codes: NDArray[np.uint8] | None,
+    ) -> tuple[NDArray[np.int64], ...]:
         form, pixels = self.form, np.ascontiguousarray(pixels)
         logits = np.empty((len(pixels), len(form.heads), form.classes), np.int64)
-        packed = np.empty((len(pixels), _sent_bytes(form)), np.uint8)
         self._library.hybrid_run(
-            _pointer(self._edge), _pointer(pixels), ctypes.c_int64(len(pixels)),
-            _pointer(logits), _pointer(packed),
+            _pointer(self._edge), _pointer(pixels), ctypes.c_int64(len(pixels)), _pointer(logits),
+            None if packed is None else _pointer(packed),
+            None if codes is None else _pointer(codes),
         )  # fmt: skip
-        return tuple(logits[:, i] for i in range(len(form.heads))), packed
+        return tuple(logits[:, i] for i in range(len(form.heads)))
 
     def confidences(
         self, logits: NDArray[np.int64], *, exit_: int, measure: int
@@ -150,10 +161,6 @@ def _compiled(form: Form, folder: Path, flags: tuple[str, ...]) -> Path:
 
 def _sent_bytes(form: Form) -> int:
     return packed_bytes(form.shapes[SENT], bits=form.codes[SENT].bits)
-
-
-def _unpacked(form: Form, packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return unpack(packed, bits=form.codes[SENT].bits, shape=form.shapes[SENT])
 
 
 def _pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:

@@ -58,7 +58,8 @@ class Working:
         window, vectors = kernel**2 * place.stored, -(-channels // LANES) * LANES
         if conv.bits > 8:
             self.x86 = max(self.x86, _aligned(8 * kernel * wide * place.stored))
-            self.weight_bytes += _aligned(8 * kernel**2 * inputs * vectors)
+            each = max(8 * inputs, 3 * place.stored)  # as double, or three digits of stored ones
+            self.weight_bytes += _aligned(kernel**2 * each * vectors)
             return
         self.window = max(self.window, window)
         places = conv.pool**2 * len(conv.columns)

@@ -44,11 +44,11 @@ def exit_logits(
     return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
 
 
-def fit_temperatures(network: Network, tune: Dataset) -> tuple[float, ...]:
-    """Fit and set one temperature per exit on the tune split."""
+def fit_temperatures(network: Network, tune: Dataset) -> list[NDArray[np.float32]]:
+    """Fit and set one temperature per exit on the tune split; returns its logits."""
     logits = exit_logits(network, tune)
     network.temperatures = tuple(confidence.fit_temperature(z, tune.labels) for z in logits)
-    return network.temperatures
+    return logits
 
 
 def record_user_split(
@@ -109,11 +109,16 @@ def record(
     name: str,
     variant: str,
     weights_sha256: str,
+    logits: list[NDArray[np.float32]] | None = None,
     progress: Progress | None = None,
 ) -> Trace:
-    """The trace of a network on a split."""
+    """The trace of a network on a split.
+
+    Args:
+        logits: its logits there, if they are known already.
+    """
     return trace.build(
-        logits=exit_logits(network, data, progress=progress),
+        logits=logits or exit_logits(network, data, progress=progress),
         labels=data.labels,
         temperatures=network.temperatures,
         network=name,

@@ -19,20 +19,23 @@ from hybrid.models.pieces import Piece
 from hybrid.models.spec import Reference, Spec
 from hybrid.models.tracing import Outline, trace
 from hybrid.models.user_models import is_reference, load_model
-from hybrid.quant.layers import ActivationQuantizer, QuantConv2d, quantized_copy
+from hybrid.quant.layers import ActivationQuantizer, quantized_copy
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.quant.quantizers import fit_range
 
 __all__ = ["Adapted", "Prepare", "build", "seen_shape", "stage_cuts"]
 
 
-def build(spec: Spec) -> Network:
+def build(spec: Spec, outline: Outline | None = None) -> Network:
     """The network that `spec` describes, with fresh weights.
+
+    Args:
+        outline: of the user's model, if it is traced already; its weights are taken.
 
     Raises:
         NetworkError, ModelError: not a valid description; see `load_model`, `find_cut`.
     """
-    return Adapted(spec) if is_reference(spec.architecture) else Network(spec)
+    return Adapted(spec, outline) if is_reference(spec.architecture) else Network(spec)
 
 
 def seen_shape(spec: Spec) -> tuple[int, int, int]:
@@ -87,10 +90,15 @@ class Adapted(Network):
     unsigned levels, and shifted back after the cut.
     """
 
+    def __init__(self, spec: Spec, outline: Outline | None = None) -> None:
+        self._traced = outline
+        super().__init__(spec)
+        del self._traced
+
     def _build(self, spec: Spec) -> None:
         reference = _reference(spec)
         with torch.device("cpu"):  # building a model may compute, which "meta" cannot
-            outline = _outline(spec)
+            outline = self._traced or _outline(spec)
             at = _at(outline, reference)
             parts = pieces(outline, at)
         bits = spec.stage_bits(len(parts))
@@ -111,20 +119,6 @@ class Adapted(Network):
         self.uplink_shift: Tensor | None
         narrow = width != FULL_PRECISION
         self.register_buffer("uplink_shift", torch.zeros(()) if narrow else None)
-
-    @torch.no_grad()
-    def take(self, outline: Outline) -> None:
-        """Copy the weights of a traced model into the stages and set the k-bit weights' steps."""
-        mine = [module for module in self.stages.modules() if isinstance(module, Piece)]
-        theirs = pieces(outline, _at(outline, _reference(self.spec)))
-        for piece, other in zip(mine, theirs, strict=True):
-            state = piece.graph.state_dict()  # a linear layer's weights have two more axes here
-            taken = other.graph.state_dict().items()
-            same = {name: value.reshape(state[name].shape) for name, value in taken}
-            piece.graph.load_state_dict(same, strict=False)
-        for module in self.stages.modules():
-            if isinstance(module, QuantConv2d):
-                module.fit_weight_step()
 
     def _sent(self, x: Tensor) -> Tensor:
         if self.uplink_shift is None:

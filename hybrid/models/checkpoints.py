@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from hybrid.errors import HybridError, WeightsError
-from hybrid.files import replacing, sha256_of
+from hybrid.files import MAX_WEIGHTS_BYTES, read_bytes, replacing, sha256_of
 from hybrid.models import Network, Spec, build, user_models
 from hybrid.models.network import quantized_layers
 from hybrid.quant.layers import QuantConv2d
@@ -127,9 +127,13 @@ def base_of(path: Path) -> Path | None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path, most_bytes=MAX_WEIGHTS_BYTES)
     except OSError as error:
         raise WeightsError(f"There are no weights at {path}; train the network first.") from error
+    except ValueError as error:
+        raise WeightsError(
+            f"{path} is not read, because {error}; fetch or train it again."
+        ) from error
 
 
 def _beside(path: Path, folder: str) -> Path:
@@ -163,10 +167,14 @@ def _base_tensors(about: Mapping[str, Any], path: Path) -> dict[str, Tensor] | N
         raise WeightsError(f"The base of {path} is not a sibling folder; fetch or train it again.")
     base = _beside(path, folder)
     try:
-        data = base.read_bytes()
+        data = read_bytes(base, most_bytes=MAX_WEIGHTS_BYTES)
     except OSError as error:
         raise WeightsError(
             f"{path} needs {base}, which is missing; fetch or train it again."
+        ) from error
+    except ValueError as error:
+        raise WeightsError(
+            f"{path} needs {base}, which is not read, because {error}; fetch or train it again."
         ) from error
     if hashlib.sha256(data).hexdigest() != about.get("base_sha256"):
         raise WeightsError(

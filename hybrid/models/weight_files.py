@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from hybrid.errors import WeightsError
+from hybrid.files import MAX_WEIGHTS_BYTES, check_size
 from hybrid.models.user_models import ANYTHING, in_words, shape_in_words
 
 __all__ = ["fit_weights"]
@@ -68,11 +69,16 @@ def fit_weights(model: nn.Module, path: Path) -> None:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
+        check_size(path, MAX_WEIGHTS_BYTES)
         with path.open("rb") as file:
             begin = file.read(64)
             whole = begin + file.read() if begin[8:9] == b"{" else b""
     except OSError as error:
         raise WeightsError(f"There are no weights at {path}; name a file of weights.") from error
+    except ValueError as error:
+        raise WeightsError(
+            f"{path} is not read, because {error}; name a file of weights."
+        ) from error
     if whole:
         try:
             return load_tensors(whole)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hybrid.certificates import Answered, check_delta, disagreements
 from hybrid.errors import HybridError, LineError
-from hybrid.files import replacing
+from hybrid.files import parse_json, read_text, replacing
 from hybrid.monitor.audit import AuditPolicy, Expectation, fit_expectation, fit_policy
 from hybrid.monitor.evidence import kelly_bets
 from hybrid.policy import check_thresholds, exits_taken
@@ -191,9 +191,10 @@ def load_plan(path: Path) -> Plan:
         LineError: no plan, a damaged one, or one of another format.
     """
     try:
-        return parse_plan(path.read_text("utf-8"), name=str(path))
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise _no_plan(str(path)) from error
+    return parse_plan(text, name=str(path))
 
 
 def parse_plan(text: str, *, name: str) -> Plan:
@@ -206,9 +207,9 @@ def parse_plan(text: str, *, name: str) -> Plan:
         LineError: as `load_plan`.
     """
     try:
-        row = json.loads(text)
+        row = parse_json(text)
         version = row.pop("format")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise _no_plan(name) from error
     if version != FORMAT:
         raise LineError(f"{name} is a plan of format {version!r}; this version reads {FORMAT}.")

@@ -15,6 +15,7 @@ __all__ = ["STDIN", "Batch", "batches", "stream"]
 STDIN = "-"
 _AT_ONCE = 10_000  # lines
 _READ_BYTES = 1 << 20
+_MOST_LINE_BYTES = 100_000  # what is longer counts as several lines, all of them damaged
 _TIMEOUT_S = 30.0
 _POLL_S = 0.5
 
@@ -56,9 +57,9 @@ def batches(
 def stream(file: IO[bytes]) -> Iterator[Batch]:
     """Lines as they come, and what is left when the stream ends."""
     held: list[str] = []
-    for line in file:
+    for line in _lines(file):
         held.append(_text(line))
-        whole = line.endswith(b"\n")
+        whole = _is_whole(line)
         if not whole or len(held) == _AT_ONCE:
             yield Batch(texts=tuple(held), last_is_whole=whole)
             held = []
@@ -69,8 +70,8 @@ def stream(file: IO[bytes]) -> Iterator[Batch]:
 def _address(url: str) -> Iterator[Batch]:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # http only
-            for line in answer:
-                yield Batch(texts=(_text(line),), last_is_whole=line.endswith(b"\n"))
+            for line in _lines(answer):
+                yield Batch(texts=(_text(line),), last_is_whole=_is_whole(line))
     except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise LineError(
@@ -94,10 +95,21 @@ def _followed(path: Path, wait: Callable[[float], object]) -> Iterator[Batch]:
             read = file.read(_READ_BYTES)
         place += len(read)
         *lines, held = (held + read).split(b"\n")
+        if len(held) > _MOST_LINE_BYTES:
+            lines, held = [*lines, held], b""
         if lines:
             yield Batch(texts=tuple(map(_text, lines)))
         if not read:
             wait(_POLL_S)
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    while line := file.readline(_MOST_LINE_BYTES):
+        yield line
+
+
+def _is_whole(line: bytes) -> bool:
+    return line.endswith(b"\n") or len(line) == _MOST_LINE_BYTES
 
 
 def _text(line: bytes) -> str:

@@ -194,10 +194,13 @@ def fit_step(
     span = max(abs(levels.low + levels.offset), abs(levels.high + levels.offset))
     largest = rows.abs().amax(1, keepdim=True).clamp_min(1e-8) / span
     best, least = largest.clone(), torch.full_like(largest, float("inf"))
+    codes = torch.empty_like(rows)  # reused: getting fresh memory takes as long as the arithmetic
     for fraction in torch.linspace(1.0, 0.05, candidates, device="cpu").tolist():
         step = largest * fraction
-        codes = (rows / step - levels.offset).round_().clamp_(levels.low, levels.high)
-        error = ((codes + levels.offset) * step - rows).square_().mean(1, keepdim=True)
+        torch.div(rows, step, out=codes)
+        codes.sub_(levels.offset).round_().clamp_(levels.low, levels.high)
+        codes.add_(levels.offset).mul_(step).sub_(rows).square_()
+        error = codes.mean(1, keepdim=True)
         better = error < least
         best, least = torch.where(better, step, best), torch.where(better, error, least)
     return best.reshape(-1, *[1] * (x.ndim - 1)) if per_channel else best.reshape(())
@@ -221,11 +224,13 @@ def fit_range(x: Tensor, *, bits: int, candidates: int = 60) -> tuple[Tensor, Te
     # an odd stride, so that all columns of a picture are sampled
     values = values[:: len(values) // _MOST_FITTED | 1]
     best, least = (torch.ones_like(low), torch.zeros_like(low)), float("inf")
+    codes = torch.empty_like(values)
     for fraction in torch.linspace(1.0, 0.05, candidates, device="cpu").tolist():
         step = ((high - low) * fraction / top).clamp_min(1e-8)
         zero = (-low * fraction / step).round()
-        codes = (values / step + zero).round_().clamp_(0, top)
-        error = float(((codes - zero) * step - values).square_().mean())
+        torch.div(values, step, out=codes)
+        codes.add_(zero).round_().clamp_(0, top)
+        error = float(codes.sub_(zero).mul_(step).sub_(values).square_().mean())
         if error < least:
             best, least = (step, zero), error
     return best

@@ -22,6 +22,7 @@ from typing import Any
 
 from hybrid import data
 from hybrid.adaptation.adapt import check
+from hybrid.adaptation.drafts import in_folder
 from hybrid.adaptation.preparing import first_channels, weighted
 from hybrid.adaptation.request import AdaptRequest
 from hybrid.adaptation.splits import FOLDER_SIZE, sides, split_images
@@ -35,7 +36,7 @@ from hybrid.models.user_models import load_model
 from hybrid.quant.levels import FULL_PRECISION, check_bits
 from hybrid.sweep.cluster import connected
 from hybrid.sweep.results import SweepRow, row
-from hybrid.sweep.trials import Made, Trial, alone, in_folder, is_finished, make, publish
+from hybrid.sweep.trials import Made, Trial, alone, is_finished, make, publish
 
 __all__ = [
     "Kept",

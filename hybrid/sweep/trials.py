@@ -20,9 +20,10 @@ from filelock import FileLock, Timeout
 
 from hybrid import zoo
 from hybrid.adaptation.adapt import adapt
+from hybrid.adaptation.drafts import in_folder, in_order, is_whole, readable_card, with_variable
 from hybrid.adaptation.preparing import AdaptRequest
-from hybrid.errors import HybridError, SweepError, WeightsError
-from hybrid.files import replacing, sha256_of
+from hybrid.errors import HybridError, SweepError
+from hybrid.files import parse_json, read_text, replacing
 from hybrid.models.user_models import ANYTHING, in_words
 from hybrid.quant.levels import FULL_PRECISION
 
@@ -30,7 +31,6 @@ __all__ = [
     "Made",
     "Trial",
     "alone",
-    "in_folder",
     "is_finished",
     "make",
     "one_thread",
@@ -114,13 +114,6 @@ def make(trial: Trial) -> Made:
 
 
 @contextmanager
-def in_folder(folder: Path) -> Iterator[None]:
-    """Use the networks in this folder inside the block."""
-    with _set("HYBRID_PRETRAINED", str(folder)):
-        yield
-
-
-@contextmanager
 def alone(out: Path) -> Iterator[None]:
     """Hold the only sweep in this folder; removes what a killed sweep left unfinished."""
     try:
@@ -149,7 +142,7 @@ def is_finished(trial: Trial) -> bool:
         SweepError: it was made from another request, or not by a sweep.
     """
     folder = trial.out / trial.network
-    card, record = _card(folder), _record(folder)
+    card, record = readable_card(folder), _record(folder)
     if card is not None and not record:
         raise SweepError(
             f"There is a network {trial.network} in {trial.out} that was not made by a sweep; "
@@ -159,7 +152,7 @@ def is_finished(trial: Trial) -> bool:
         _check_same(trial, asked, itself=variant == trial.variants[0])
     if card is None or trial.variants[0] not in record:
         return False
-    return all(_is_whole(folder, card, name) for name in (zoo.TWIN, *trial.variants))
+    return all(is_whole(folder, card, name) for name in (zoo.TWIN, *trial.variants))
 
 
 def publish(trial: Trial, draft: Path) -> str:
@@ -168,13 +161,13 @@ def publish(trial: Trial, draft: Path) -> str:
     The card is written last: readers see only what it lists.
     """
     made, folder = zoo.load_card(draft / trial.network / "card.toml"), trial.out / trial.network
-    kept = _card(folder)
+    kept = readable_card(folder)
     record = _record(folder) | {trial.variants[0]: json.loads(trial.asked)}
     with replacing(folder / RECORD) as path:
         path.write_text(json.dumps({"format": FORMAT, "variants": record}, indent=1), "utf-8")
     variants = dict(made.variants)
     if kept is not None:
-        twin_kept = _is_whole(folder, kept, zoo.TWIN)
+        twin_kept = is_whole(folder, kept, zoo.TWIN)
         variants = dict(kept.variants) | {n: v for n, v in variants.items() if n != zoo.TWIN}
         if not twin_kept:
             variants[zoo.TWIN] = made.variants[zoo.TWIN]
@@ -182,8 +175,7 @@ def publish(trial: Trial, draft: Path) -> str:
         if variant is made.variants.get(name):
             shutil.rmtree(folder / name, ignore_errors=True)
             (draft / trial.network / name).replace(folder / name)
-    order = sorted(variants.values(), key=lambda one: (one.name != zoo.TWIN, one.bits, one.kind))
-    zoo.save_card(replace(made, variants={v.name: v for v in order}), folder / "card.toml")
+    zoo.save_card(replace(made, variants=in_order(variants)), folder / "card.toml")
     shutil.rmtree(draft, ignore_errors=True)
     hybrid = made.variants[trial.variants[0]]
     exits = zip(hybrid.exit_names, hybrid.accuracy["tune"], strict=True)
@@ -201,26 +193,10 @@ def _check_same(trial: Trial, made: Mapping[str, Any], *, itself: bool) -> None:
             )
 
 
-def _is_whole(folder: Path, card: zoo.Card, name: str) -> bool:
-    if name not in card.variants:
-        return False
-    files = card.variants[name].files.items()
-    with suppress(OSError):
-        return all(sha256_of(folder / name / file) == sha256 for file, sha256 in files)
-    return False
-
-
-def _card(folder: Path) -> zoo.Card | None:
-    """The card of a network; None if there is no readable one."""
-    with suppress(WeightsError):
-        return zoo.load_card(folder / "card.toml")
-    return None
-
-
 def _record(folder: Path) -> dict[str, dict[str, Any]]:
     """The request of each hybrid variant; empty if the network was not made by a sweep."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        kept = json.loads((folder / RECORD).read_text("utf-8"))
+        kept = parse_json(read_text(folder / RECORD))
         if kept["format"] == FORMAT:
             return {name: dict(asked) for name, asked in kept["variants"].items()}
     return {}
@@ -233,7 +209,7 @@ def _at_home(trial: Trial) -> Iterator[None]:
     try:
         if trial.home.is_dir():
             os.chdir(trial.home)
-        with _set("HYBRID_DATA", trial.images):
+        with with_variable("HYBRID_DATA", trial.images):
             yield
     finally:
         os.chdir(before)
@@ -248,18 +224,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _set(name: str, value: str) -> Iterator[None]:
-    """Set a variable of the environment inside the block, unless the value is empty."""
-    before = os.environ.get(name)
-    try:
-        if value:
-            os.environ[name] = value
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from hybrid.data.labels import UNLABELLED
 from hybrid.errors import TraceError
-from hybrid.files import parse_json, replacing
+from hybrid.files import check_size, parse_json, replacing
 from hybrid.traces.confidence import MEASURES, Reliability, max_probability, reliability, softmax
 
 __all__ = ["FORMAT", "Trace", "build", "build_in_parts", "load", "save"]
@@ -29,6 +29,8 @@ FORMAT = 1
 _KEY = b"hybrid"  # of the file's metadata
 _EMPTY = "A trace needs at least one sample and one exit; record it on a split with images."
 _MOST = 2**31 - 1  # of int32, in which they are stored
+_MOST_BYTES = 1_000_000_000
+_MOST_CELLS = 200_000_000  # samples times columns
 _AGAIN = "record it again with `hybrid trace`"
 
 
@@ -336,12 +338,25 @@ def _write(table: pa.Table, path: Path) -> None:
 
 def _read(path: Path) -> pa.Table:
     try:
+        check_size(path, _MOST_BYTES)
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            _check_cells(file, path)
             return file.read()
     except FileNotFoundError:
         raise TraceError(f"There is no trace at {path}; record one with `hybrid trace`.") from None
     except (pa.ArrowException, OSError, ValueError) as error:  # a damaged name may not be UTF-8
         raise TraceError(f"{path} is not a readable Parquet file; {_AGAIN}.") from error
+
+
+def _check_cells(file: pq.ParquetFile, path: Path) -> None:
+    """Before they are read: a column of one value a million times takes a few bytes in a file."""
+    kinds = file.schema_arrow.types
+    if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+        raise TraceError(f"{path} has columns that are not numbers; {_AGAIN}.")
+    if file.metadata.num_rows * len(kinds) > _MOST_CELLS:
+        raise TraceError(
+            f"{path} holds more than {_MOST_CELLS // 1_000_000} million numbers; {_AGAIN}."
+        )
 
 
 def _metadata(table: pa.Table, path: Path) -> dict[str, Any]:

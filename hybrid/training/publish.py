@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from hybrid import data, zoo
 from hybrid.data.preprocess import CROP
@@ -19,7 +21,11 @@ from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 from hybrid.training.recipe import Plan, Recipe, plan_of
 
-__all__ = ["Training", "publish", "renew"]
+__all__ = ["CARD_LOCK", "Training", "publish", "renew"]
+
+CARD_LOCK = ".card.lock"  # beside a card that is being written
+
+Logits = Mapping[str, list[NDArray[np.float32]]]  # by split, then by exit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +51,10 @@ def publish(
     Args:
         whole: write the frozen weights into the file too, for a variant that is moved elsewhere.
     """
-    record.fit_temperatures(network, _images(recipe, "tune"))
+    logits = {"tune": record.fit_temperatures(network, _images(recipe, "tune"))}
     path = zoo.weights_path(recipe.network, plan.name)
     sha256 = save_network(network, path, base=None if whole else _base(recipe, plan))
-    _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training))
+    _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training, logits))
 
 
 def renew(recipe: Recipe, *, variants: tuple[str, ...] = ()) -> None:
@@ -87,7 +93,7 @@ def _renew_variant(recipe: Recipe, variant: zoo.Variant) -> None:
         # now as well: a refresh that is killed while it records traces can be run again
         known = replace(variant, files={**variant.files, path.name: sha256})
         _renew_card(recipe, network, known)
-    _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training))
+    _renew_card(recipe, network, _entry(recipe, plan, network, sha256, training, {}))
 
 
 def _base(recipe: Recipe, plan: Plan) -> Path | None:
@@ -99,9 +105,14 @@ def _base(recipe: Recipe, plan: Plan) -> Path | None:
 
 
 def _entry(
-    recipe: Recipe, plan: Plan, network: Network, sha256: str, training: Training
+    recipe: Recipe,
+    plan: Plan,
+    network: Network,
+    sha256: str,
+    training: Training,
+    logits: Logits,
 ) -> zoo.Variant:
-    traces = _traces(recipe, plan, network, sha256)
+    traces = _traces(recipe, plan, network, sha256, logits)
     return zoo.Variant(
         name=plan.name,
         kind="static" if plan.static else "hybrid",
@@ -125,7 +136,10 @@ def _entry(
     )
 
 
-def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[str, Trace]:
+def _traces(
+    recipe: Recipe, plan: Plan, network: Network, sha256: str, logits: Logits
+) -> dict[str, Trace]:
+    """Record and save the trace of each split; the network runs where its logits are unknown."""
     traces = {}
     for split in _recorded(recipe):
         traces[split] = record.record(
@@ -134,6 +148,7 @@ def _traces(recipe: Recipe, plan: Plan, network: Network, sha256: str) -> dict[s
             name=recipe.network,
             variant=plan.name,
             weights_sha256=sha256,
+            logits=logits.get(split),
         )
         trace.save(traces[split], zoo.trace_path(recipe.network, plan.name, split))
     return traces
@@ -196,7 +211,7 @@ def _renew_card(recipe: Recipe, network: Network, entry: zoo.Variant) -> None:
     )
     order = [plan.name for plan in recipe.plans]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(".card.lock")):  # two variants may be trained at once
+    with FileLock(path.with_name(CARD_LOCK)):  # two variants may be trained at once
         old = zoo.load_card(path) if path.is_file() else card
         variants = {**old.variants, entry.name: entry}
         known = {name: variants[name] for name in order if name in variants}

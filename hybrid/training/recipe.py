@@ -10,7 +10,7 @@ from typing import Any
 
 from hybrid.data import DATASETS
 from hybrid.errors import HybridError, RecipeError, UnknownNameError
-from hybrid.files import parse_toml
+from hybrid.files import read_toml
 from hybrid.models import Spec
 from hybrid.models.architectures import architecture
 from hybrid.quant.levels import check_bits
@@ -201,7 +201,8 @@ def load_recipe(name: str | Path) -> Recipe:
     """
     source = _source(name)
     try:
-        return _parse(parse_toml(source.read_text("utf-8-sig")))
+        with resources.as_file(source) as path:
+            return _parse(read_toml(path))
     except KeyError as error:
         raise RecipeError(f"Recipe {name} lacks {error}; see the shipped recipes.") from error
     except (HybridError, AttributeError, OSError, TypeError, ValueError) as error:

@@ -310,7 +310,12 @@ def _fit(module: ExitTraining, folder: Path, run: TrainingRun) -> None:
         reload_dataloaders_every_n_epochs=1,
     )
     resume = checkpoint if _continues(checkpoint, module) else None
-    trainer.fit(module, ckpt_path=resume, weights_only=False)
+    try:
+        trainer.fit(module, ckpt_path=resume, weights_only=False)
+    except SystemExit:  # in place of which Lightning ends the process with code 1
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -1,6 +1,7 @@
-"""The frame around every page: set-up, shared controls, and the one place that shows errors.
+"""The frame around every page: set-up and shared controls.
 
-app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page calls
+app.py calls `set_up`, then `frame`, then runs the page inside `guard.guard`. A page
+calls
 
     view = session.current()                       # the values of the shared controls
     try:
@@ -12,11 +13,8 @@ app.py calls `set_up`, then `frame`, then runs the page inside `guard`. A page c
 and nothing else from this module; it need not catch any other HybridError.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -33,16 +31,12 @@ __all__ = [
     "empty",
     "finish_run",
     "frame",
-    "guard",
-    "guarded",
     "mark_framed",
     "missing_trace",
     "open_page",
     "set_up",
     "through_app",
 ]
-
-P = ParamSpec("P")
 
 ICON = Path(__file__).parent / "icon.png"  # a Material icon would be fetched from another server
 _SESSIONS = 1000  # how many sessions' links are remembered
@@ -109,29 +103,6 @@ def through_app(page: str) -> None:
         # The page must not be the default one, which has no separate address.
         st.navigation([st.Page(set_up, default=True), st.Page(page)], position="hidden")
         st.rerun()
-
-
-@contextmanager
-def guard() -> Iterator[None]:
-    """Show a HybridError as its sentence; the rest of the page stays usable."""
-    try:
-        yield
-    except HybridError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-
-
-def guarded(draw: Callable[P, None]) -> Callable[P, None]:
-    """A function whose HybridError is shown like one of `guard`: each fragment needs this.
-
-    When a fragment runs without the rest of the page, it runs outside app.py.
-    """
-
-    @wraps(draw)
-    def inside(*args: P.args, **named: P.kwargs) -> None:
-        with guard():
-            draw(*args, **named)
-
-    return inside
 
 
 def missing_trace(view: View, error: HybridError) -> None:

@@ -15,6 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from hybrid.text import glossary
 from hybrid.text.plain import plain
 from hybrid.ui import cache, palette, session
+from hybrid.ui.guard import callback, guarded
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
@@ -143,7 +144,7 @@ def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) 
     with st.container(border=True, key="thresholds"):
         first, *columns, last = _columns(count, folded=folded)
         with first:
-            bits = _bits(sorted(exits_of), held)
+            bits = _bits(sorted(exits_of), held) or held
         beside = last.container(horizontal=True, gap="xsmall")
         with beside:
             mode = _mode()
@@ -184,7 +185,8 @@ def _thresholds(blank: View, columns: Sequence[DeltaGenerator]) -> View:
     values = []
     for number, (key, column) in enumerate(zip(keys, columns, strict=False)):
         with column:
-            values.append(_slider(key, number, blank))
+            value = _slider(key, number, blank)
+            values.append(DEFAULT_THRESHOLD if value is None else value)
     chosen = values * blank.early_exits if blank.together else values
     return replace(blank, thresholds=tuple(chosen))
 
@@ -197,13 +199,14 @@ def _mode() -> str:
         key="sliders",
         required=True,
         format_func=lambda mode: {"each": "Per exit", "one": "Shared"}[mode],
-        on_change=session.change_mode,
+        on_change=callback(session.change_mode),
         label_visibility="collapsed",
     )
     return mode or "each"
 
 
 @st.fragment(key=_BACK)
+@guarded
 def _back() -> None:
     """The buttons that take changes back; drawn again after each change of a slider."""
     with st.container(horizontal=True, gap="xsmall", key="slider_steps"):
@@ -228,11 +231,13 @@ def _back() -> None:
         )
 
 
+@callback
 def _step(step: Callable[[], None]) -> None:
     step()
     st.rerun()  # redraws the sliders too, not only the fragment
 
 
+@callback
 def _moved() -> None:
     """Run only the fragments that the page registered to follow the sliders."""
     fragments = session.move_sliders()
@@ -242,6 +247,7 @@ def _moved() -> None:
 
 
 @st.fragment
+@guarded
 def _bits(offered: list[int], held: int) -> int:
     if len(offered) == 1:
         st.caption(f"Bit width of the edge: {held}", help=_BITS_HELP)
@@ -280,6 +286,7 @@ def _split(network: str, offered: tuple[str, ...]) -> str:
 # A fragment: Streamlit drops the downloads and images outside the fragments that run again, unless
 # a whole run was requested.
 @st.fragment
+@guarded
 def _slider(key: str, number: int, blank: View) -> float:
     exit_name = f":{palette.exit_markdown(number)}[●] Exit {number + 1}"
     name = "All exits" if blank.together else exit_name

@@ -24,6 +24,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from hybrid.errors import HybridError
+from hybrid.ui.guard import guarded
 
 __all__ = [
     "Job",
@@ -301,6 +302,7 @@ def watch(job: Job, draw: Callable[[Job], None]) -> None:
     st.fragment(_watch, run_every=EVERY if polled else None)(job, draw, polled=polled)
 
 
+@guarded
 def _watch(job: Job, draw: Callable[[Job], None], *, polled: bool) -> None:
     if polled and not job.alive:
         st.rerun()

@@ -24,6 +24,7 @@ from hybrid.text.plain import plain
 from hybrid.traces import trace
 from hybrid.traces.trace import Trace
 from hybrid.ui import jobs, running
+from hybrid.ui.guard import callback
 from hybrid.ui.jobs import Job, Key, Report, Turns
 from hybrid.ui.server import access
 from hybrid.ui.view import DEFAULT_SPLIT
@@ -149,6 +150,7 @@ def _known(key: Key) -> Job | None:
     return job
 
 
+@callback
 def _start_recording(network: str, variant: str, split: str) -> None:
     key = ("trace", network, variant, split)
     gate = running.gate()
@@ -175,6 +177,7 @@ def _offer_recording(
     )
 
 
+@callback
 def _start_download(dataset: str) -> None:
     key = ("data", dataset)
     access.note_own(*key)
@@ -219,7 +222,7 @@ def stop_button(job: Job, key: str) -> None:
         "Stopping" if job.stopping else "Stop",
         icon=":material/stop:",
         key=key,
-        on_click=job.stop,
+        on_click=callback(job.stop),
         disabled=job.stopping or not allowed,
         help=None if allowed else access.NOT_YOURS,
     )

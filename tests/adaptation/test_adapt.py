@@ -31,6 +31,7 @@ from hybrid.models.census import census
 from hybrid.models.user_models import load_model
 from hybrid.quant.layers import calibrating, quantized_copy
 from hybrid.traces import trace
+from tests.own_models import plain
 
 pytestmark = pytest.mark.slow  # every test adapts a model
 
@@ -376,7 +377,65 @@ def test_a_full_disk_leaves_no_network_that_is_none(
     with pytest.raises(ModelError, match=r"\(.*No space left on device\); free some space, or"):
         adapt(replace(asked, exit_modules=("stem",)))
 
-    assert list(tmp_path.iterdir()) == []
+    assert zoo.networks() == []
+    assert [path.name for path in tmp_path.iterdir()] == [".adapting"]
+
+
+def test_what_was_killed_continues_and_is_the_same_to_the_byte(
+    asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
+    both = replace(asked, exit_modules=("stem",), bits=(8, 4))
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "whole"))
+    adapt(both)
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path / "killed"))
+    told: list[str] = []
+    with monkeypatch.context() as patch:
+        full_disk(patch, variant="hybrid-4bit")
+        with pytest.raises(ModelError, match="run the same again to continue"):
+            adapt(both)
+
+    adapt(both, say=told.append)
+
+    assert [t for t in told if "finished in an earlier run" in t] == [
+        f"{name}: finished in an earlier run." for name in ("hybrid-8bit", "static-8bit")
+    ]
+    assert not any("Recording the twin" in sentence for sentence in told)
+    assert not (tmp_path / "killed" / ".adapting").exists()
+    for variant in zoo.card(NAME).variants.values():
+        for file in variant.files:
+            paths = [tmp_path / run / NAME / variant.name / file for run in ("whole", "killed")]
+            assert paths[0].read_bytes() == paths[1].read_bytes(), paths[1]
+
+
+def rectified(num_classes: int = 10) -> nn.Module:
+    """The model with the same weights and another activation."""
+    model = plain(num_classes)
+    stem = model.get_submodule("stem")
+    assert isinstance(stem, nn.Sequential)
+    stem[2] = nn.ReLU()
+    return model
+
+
+@pytest.mark.parametrize("change", ["seed", "model"])
+def test_another_request_does_not_continue_it(
+    change: str, asked: AdaptRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PRETRAINED", str(tmp_path))
+    monkeypatch.setattr("hybrid.adaptation.fitting.HEAD_EPOCHS", 1)
+    first = replace(asked, exit_modules=("stem",))
+    with monkeypatch.context() as patch:
+        full_disk(patch, variant="static-8bit")
+        with pytest.raises(ModelError):
+            adapt(first)
+    told: list[str] = []
+
+    if change == "model":
+        monkeypatch.setattr("tests.own_models.plain", rectified)
+    adapt(replace(first, seed=int(change == "seed")), say=told.append)
+
+    assert not any("finished in an earlier run" in sentence for sentence in told)
+    assert len(list((tmp_path / ".adapting").iterdir())) == 1  # the first one's, for a week
 
 
 def test_a_full_disk_leaves_the_variant_that_was_there(
@@ -390,7 +449,7 @@ def test_a_full_disk_leaves_the_variant_that_was_there(
 
     after = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     weights = here / NAME / "static-8bit" / "weights.safetensors"
-    assert after.keys() == before.keys()
+    assert {path for path in after if ".adapting" not in path.parts} == before.keys()
     assert after[weights] == before[weights]
     assert evaluate(NAME, 8, (0.9,)).energy_reduction > 1
 

@@ -11,7 +11,6 @@ from hybrid import data
 from hybrid.adaptation.fitting import pixels, quantize
 from hybrid.data import Dataset
 from hybrid.models import Network, Reference, Spec, build
-from hybrid.models.adapted import Adapted
 from hybrid.models.tracing import trace
 from hybrid.models.user_models import load_model
 from hybrid.quant.layers import QuantConv2d, calibrating, unquantized
@@ -33,10 +32,9 @@ def network(model: str, stages: tuple[str, ...], *, bits: int) -> Network:
             bits=bits,
             static=False,
             reference=Reference(stages=stages, size=16, channels=3),
-        )
+        ),
+        trace(load_model(reference), shape=(3, 16, 16), reference=reference),
     )
-    assert isinstance(made, Adapted)
-    made.take(trace(load_model(reference), shape=(3, 16, 16), reference=reference))
     return made.eval()
 
 

@@ -53,17 +53,17 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def serve(root: Path) -> Iterator[Callable[[Path], str]]:
-    """Start a fresh server over a pretrained folder; its address."""
+def serve(root: Path) -> Iterator[Callable[..., str]]:
+    """Start a fresh server over a pretrained folder, behind other words if given; its address."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(folder: Path) -> str:
+    def start(folder: Path, *before: str) -> str:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         options = [f"--server.port={port}", "--server.headless=true", "--server.address=127.0.0.1"]
         server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+            [*before, sys.executable, "-m", "streamlit", "run", "app.py", *options],
             cwd=root,
             env=os.environ | {"HYBRID_PRETRAINED": str(folder), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,

@@ -41,6 +41,25 @@ def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "field, value",
+    [
+        ("bound_points", "much"), ("bound_points", float("nan")), ("observed_points", True),
+        ("confidence", 1.0), ("confidence", [0.95]), ("samples", 1.5), ("samples", 10**400),
+        ("comparisons", 0), ("reference", "trees-toy"), ("reference", ["trees-toy", 1]),
+        ("reference", {"a": "b"}),
+    ],
+)  # fmt: skip
+def test_a_certificate_with_values_of_other_kinds_is_refused(
+    point: PointFile, tmp_path: Path, field: str, value: object
+) -> None:
+    crafted = replace(point, certificate={**point.certificate, field: value})
+    save_point(crafted, tmp_path / "point.toml")
+
+    with pytest.raises(PointError, match="has a certificate with values of other kinds"):
+        load_point(tmp_path / "point.toml")
+
+
+@pytest.mark.parametrize(
     "change, words",
     [
         ({"weights_sha256": "1" * 64}, "was chosen for other weights"),

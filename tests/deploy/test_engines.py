@@ -15,6 +15,7 @@ from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Output, bound, c
 from hybrid.deploy.library import FLAGS, Library
 from hybrid.deploy.torch_engine import Engine
 from hybrid.errors import FormError
+from hybrid.quant.packing import pack
 from tests.deploy.forms import extreme, forms, one_form, pixels
 
 compiled = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
@@ -172,6 +173,16 @@ def test_a_whole_confidence_is_near_the_real_one(logits: list[int], scale: float
     found = confidences(whole, multiplier(scale, 1.0), measure) / 2**24
     assert found == pytest.approx(real, abs=5e-4)
     assert 0 <= found[0] <= 1
+
+
+@compiled
+def test_c_packs_the_codes_that_it_sends():
+    library, images = library_of(4), pixels(one_form(4), 3)
+
+    _, packed = library.run_packed(images)
+
+    codes = interpreter.run(library.form, images).sent
+    assert packed.tolist() == [list(pack(one, bits=4)) for one in codes]
 
 
 @compiled

@@ -484,8 +484,8 @@ def test_a_base_that_is_no_plain_folder_name_is_not_looked_for(
 ):
     pointing(based, base=folder)
     looked_at: list[Path] = []
-    read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda p: looked_at.append(p) or read_bytes(p))
+    whole = Path.open
+    monkeypatch.setattr(Path, "open", lambda p, mode: looked_at.append(p) or whole(p, mode))
 
     with pytest.raises(WeightsError, match="is not a sibling folder; fetch or train"):
         read(based)

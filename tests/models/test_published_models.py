@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid.errors import ModelError
 from hybrid.models import Network, Reference, Spec, build
-from hybrid.models.adapted import Adapted, stage_cuts
+from hybrid.models.adapted import stage_cuts
 from hybrid.models.census import census
 from hybrid.models.cutting import check_any, cuts, pieces, quantizable
 from hybrid.models.tracing import Outline, trace
@@ -131,10 +131,7 @@ def network(style: str, bits: int, *, static: bool) -> tuple[Network, Outline]:
             stages=tuple(place.name for place in places), output=OUTPUTS.get(style, "")
         ),
     )
-    made = build(spec)
-    assert isinstance(made, Adapted)
-    made.take(outline)
-    return made.eval(), outline
+    return build(spec, outline).eval(), outline
 
 
 @every_style

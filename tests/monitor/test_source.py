@@ -45,6 +45,17 @@ def test_bytes_that_are_no_text_are_a_line_all_the_same(tmp_path: Path):
     assert len(texts(path)) == 2
 
 
+def test_a_line_without_an_end_is_handed_on_in_parts(tmp_path: Path):
+    path = tmp_path / "edge.jsonl"
+    path.write_bytes(1_050_000 * b"x" + b"\nnext\n")
+
+    *parts, last = texts(path)
+
+    assert "".join(parts) == 1_050_000 * "x"
+    assert max(map(len, parts)) <= 100_000
+    assert last == "next"
+
+
 def test_an_empty_file_has_no_lines(tmp_path: Path):
     (tmp_path / "edge.jsonl").touch()
 
@@ -74,6 +85,13 @@ def test_a_line_is_followed_only_once_it_is_whole(tmp_path: Path):
     path.write_text("a\nb")
 
     assert followed(path, ["c", "d\ne", "\nf\ng"]) == ["a", "bcd", "e", "f"]
+
+
+def test_a_followed_line_without_an_end_is_not_held_for_ever(tmp_path: Path):
+    path = tmp_path / "edge.jsonl"
+    path.write_text(250_000 * "x")
+
+    assert followed(path, [150_000 * "y" + "\n"]) == [250_000 * "x", 150_000 * "y"]
 
 
 def test_a_file_that_was_emptied_is_followed_from_its_start(tmp_path: Path):

@@ -157,6 +157,36 @@ def test_a_run_shows_how_far_it_is_and_can_be_stopped(opened: Open):
     assert app.button(key="live_start").label == "Start again"
 
 
+def test_a_run_that_goes_on_elsewhere_is_shown_to_others_until_it_ends(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+):
+    go_on, run = threading.Event(), live.run
+
+    def held(*args: object, **named: object) -> Iterator[object]:
+        for progress in run(*args, **named):  # type: ignore[arg-type]
+            yield progress
+            assert go_on.wait(SOON_S)
+
+    monkeypatch.setattr(live, "run", held)
+    own, other = opened(), opened(bits="2")
+    start(own, batch=16)
+    until_it_reports(own)
+    own.run()
+    other.run()
+    words = [
+        [one.value for one in app.caption if "another tab" in one.value] for app in (own, other)
+    ]
+    go_on.set()
+    finish(own)
+    other.run()
+
+    assert words[0] == []
+    assert len(words[1]) == 1
+    assert "A live run of digits-vgg at 1 bit" in words[1][0]
+    assert f"16 of {SAMPLES} images" in words[1][0]
+    assert not any("another tab" in one.value for one in other.caption)
+
+
 def test_a_stopped_run_can_be_started_again_and_then_ends(opened: Open):
     app = opened()
     start(app, batch=1)

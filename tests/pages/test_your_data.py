@@ -145,6 +145,22 @@ def test_a_visitor_from_elsewhere_discards_and_deletes_nothing_of_others(
     assert page.button(key="your_delete").proto.disabled
 
 
+def test_a_split_that_another_session_has_deleted_is_said_and_the_page_goes_on(
+    page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "may_name_folders", lambda: True)
+    write_user_split(NETWORK, "mine")
+    page.run()
+    page.segmented_control(key=f"your_split_{NETWORK}").set_value("mine").run()
+
+    user_splits.delete(NETWORK, "mine")
+    page.button(key="your_delete").click().run()
+
+    assert not page.exception
+    assert "No user split is called 'mine'" in page.error[0].value
+    assert "stay on the machine" in words(page)
+
+
 def test_images_without_labels_have_an_unknown_accuracy(page: AppTest) -> None:
     upload(page, {f"{i}.png": png(image) for i, image in enumerate(digits(20).images)})
     assert "none with a label" in words(page)

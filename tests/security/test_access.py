@@ -1,17 +1,19 @@
-"""Who may name folders of the server: a setting, a name of this machine, and no sign of a proxy."""
+"""Who may name folders of the server: a setting decides, and a request can only take away."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit import config
 
 from hybrid.errors import SettingError
 from hybrid.ui.server import access
 
+COMMAND = "command-line argument or environment variable"
 HERE = {"host": "127.0.0.1:8501", "origin": "http://127.0.0.1:8501"}
 
 
 def allowed(
-    setting: str = "",
+    setting: str = "local",
     *,
     listens_on: str = "localhost",
     named: str = "localhost",
@@ -42,7 +44,7 @@ def test_whoever_comes_through_a_proxy_may_not(header: str) -> None:
 
 def test_a_page_of_another_host_may_not_whatever_the_setting() -> None:
     """A name that was rebound to 127.0.0.1 arrives with that name as host and origin."""
-    for setting in ("", "yes", "no"):
+    for setting in access.FOLDERS:
         assert not allowed(setting, host="evil.example:8501", origin="http://evil.example:8501")
         assert not allowed(setting, origin="http://evil.example")
         assert not allowed(setting, host="localhost.evil.example")
@@ -51,7 +53,7 @@ def test_a_page_of_another_host_may_not_whatever_the_setting() -> None:
 
 @given(
     st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789.-:[]@/", max_size=30),
-    st.sampled_from(["", "yes", "no"]),
+    st.sampled_from(access.FOLDERS),
 )
 def test_no_other_name_is_taken_for_this_machine(host: str, setting: str) -> None:
     name = host.rpartition("@")[2].split(":")[0].split("/")[0].rstrip(".")
@@ -60,24 +62,48 @@ def test_no_other_name_is_taken_for_this_machine(host: str, setting: str) -> Non
     assert here or not allowed(setting, host=host, origin=f"http://{host}")
 
 
-def test_a_server_that_other_machines_reach_needs_the_setting() -> None:
-    for listens_on in ("", "0.0.0.0", "192.168.1.7"):
-        assert not allowed(listens_on=listens_on)
-        assert allowed("yes", listens_on=listens_on)
+def test_with_local_a_visitor_from_elsewhere_may_not() -> None:
+    assert not allowed(peer="192.168.1.9")
+    assert allowed("yes", peer="192.168.1.9")
 
 
-def test_a_silent_proxy_is_shut_out_by_the_setting() -> None:
-    """It sends its own address as host and no header of its own: nothing else could tell it."""
-    assert not allowed("no")
+@given(st.dictionaries(st.sampled_from(["host", "origin", "via", "x_real_ip"]), st.text()))
+def test_no_request_allows_what_the_setting_does_not(headers: dict[str, str]) -> None:
+    assert not allowed("no", **headers)
+
+
+@pytest.mark.parametrize(
+    "address, by, setting",
+    [
+        ("127.0.0.1", COMMAND, "local"),
+        ("localhost", COMMAND, "local"),
+        ("::1", COMMAND, "local"),
+        ("0.0.0.0", COMMAND, "no"),
+        ("192.168.1.7", COMMAND, "no"),
+        ("", COMMAND, "no"),
+        ("localhost", "/home/me/hybrid/.streamlit/config.toml", "no"),
+        ("", "<default>", "no"),
+    ],
+)
+def test_without_a_setting_the_command_that_started_the_server_decides(
+    address: str, by: str, setting: str
+) -> None:
+    assert access.default(address, by) == setting
+
+
+def test_streamlit_calls_an_option_of_the_command_by_the_words_that_are_compared() -> None:
+    assert vars(config)["_DEFINED_BY_FLAG"] == COMMAND
 
 
 def test_with_the_setting_a_visitor_by_the_server_s_own_name_may() -> None:
     host = {"host": "lab.example:8501", "origin": "http://lab.example:8501"}
 
     assert allowed("yes", named="lab.example", peer="192.168.1.9", **host)
-    assert not allowed("", named="lab.example", **host)
+    assert not allowed("local", named="lab.example", **host)
 
 
 def test_a_setting_that_there_is_not_is_refused() -> None:
-    with pytest.raises(SettingError, match="HYBRID_LOCAL_FOLDERS is 'maybe'; set it to yes or no"):
+    with pytest.raises(
+        SettingError, match="HYBRID_LOCAL_FOLDERS is 'maybe'; set it to one of yes, local, no"
+    ):
         allowed("maybe")

@@ -149,3 +149,21 @@ time.sleep(60)
     _, words = process.communicate(timeout=20)
 
     assert "Stopping 1 job; what is recorded so far is kept." in words
+
+
+@pytest.mark.slow
+def test_of_two_equal_commands_at_once_one_records_and_no_one_is_told_to_delete(
+    tmp_path: Path, traces: Path
+) -> None:
+    photos = write_folder(tmp_path / "photos", pngs(digits(200)))
+    words = ["import-images", NETWORK, "--images", str(photos), "--name", "both", "--bits", "4"]
+    command = [sys.executable, "-c", "from hybrid.cli.main import app; app()", *words]
+
+    two = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=120)[1] for process in two]
+
+    codes = sorted(process.returncode for process in two)
+    assert codes in ([0, 0], [0, 2]), told
+    assert not any("delete" in sentence for sentence in told)
+    assert user_splits.split(NETWORK, "both").samples == 200
+    assert zoo.trace(NETWORK, "hybrid-4bit", "both").samples == 200

@@ -341,6 +341,20 @@ def test_a_killed_run_goes_on_to_the_same_weights_as_an_unbroken_one(
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
 
 
+class Interrupted(Callback):
+    """Ctrl-C at the end of the first epoch."""
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_reaches_the_command_which_ends_with_the_code_of_an_interruption(tmp_path: Path):
+    run = TrainingRun(folder=tmp_path, limit=300, callbacks=(Interrupted(),))
+
+    with pytest.raises(KeyboardInterrupt):
+        train_variant(recipe(RESUMED), RESUMED, run)
+
+
 @pytest.mark.slow
 def test_a_killed_run_that_reads_saved_answers_ends_in_the_weights_of_a_live_teacher(
     tmp_path: Path, elsewhere: Path, root: Path, monkeypatch: pytest.MonkeyPatch

@@ -148,16 +148,41 @@ int32_t hybrid_edge_step(hybrid_edge_t *edge, hybrid_answer_t *answer)
     return 0;
 }
 
+#define IN_A_BYTE (8u / HYBRID_SENT_BITS) /* codes of neighbouring pixels */
+
+/* Where codes fill whole bytes: of all channels at a time, as they are stored. */
+static void pack_bytes(const uint8_t *codes, uint8_t *out)
+{
+    const uint32_t row = HYBRID_SENT_PIXELS / IN_A_BYTE;
+    uint8_t bytes[HYBRID_SENT_CHANNELS];
+    for (uint32_t i = 0; i < row; i++) {
+        memset(bytes, 0, sizeof bytes);
+        for (uint32_t j = 0; j < IN_A_BYTE; j++, codes += HYBRID_SENT_STORED)
+            for (uint32_t c = 0; c < HYBRID_SENT_CHANNELS; c++)
+                bytes[c] = (uint8_t)(bytes[c] | codes[c] << j * HYBRID_SENT_BITS);
+        for (uint32_t c = 0; c < HYBRID_SENT_CHANNELS; c++) out[c * row + i] = bytes[c];
+    }
+}
+
 uint32_t hybrid_edge_pack(const hybrid_edge_t *edge, uint8_t *out)
 {
     const uint8_t *codes = edge->arena + HYBRID_SENT;
-    uint32_t place = 0;
-    memset(out, 0, HYBRID_SENT_BYTES);
-    for (int32_t c = 0; c < HYBRID_SENT_CHANNELS; c++)
-        for (int32_t i = 0; i < HYBRID_SENT_PIXELS; i++, place += HYBRID_SENT_BITS) {
-            const uint32_t value = (uint32_t)codes[i * HYBRID_SENT_STORED + c] << (place & 7u);
-            out[place >> 3] = (uint8_t)(out[place >> 3] | value);
-            if (value >> 8) out[(place >> 3) + 1u] = (uint8_t)(value >> 8);
+    uint32_t held = 0, bits = 0;
+    uint8_t *to = out;
+    if (8 % HYBRID_SENT_BITS == 0 && HYBRID_SENT_PIXELS % IN_A_BYTE == 0) {
+        pack_bytes(codes, out);
+        return HYBRID_SENT_BYTES;
+    }
+    for (uint32_t c = 0; c < HYBRID_SENT_CHANNELS; c++)
+        for (uint32_t i = 0; i < HYBRID_SENT_PIXELS; i++) {
+            held |= (uint32_t)codes[i * HYBRID_SENT_STORED + c] << bits;
+            bits += HYBRID_SENT_BITS;
+            if (bits >= 8u) {
+                *to++ = (uint8_t)held;
+                held >>= 8;
+                bits -= 8u;
+            }
         }
+    if (bits) *to = (uint8_t)held;
     return HYBRID_SENT_BYTES;
 }

@@ -7,6 +7,7 @@ typedef struct {
     const uint8_t *rows; /* source of the block's first row, or its scratch */
     int32_t y, x;        /* of the first position */
     int32_t channel;     /* of the first lane */
+    int32_t tile_bytes, row_bytes, column_bytes; /* from one to the next, before pooling */
 } NAME(at);
 
 /* ---- epilogue: exact sums of `count` positions, one vector each, to all outputs ---- */
@@ -96,12 +97,16 @@ TARGET ALWAYS void NAME(finish)(const NAME(at) *at, VF *v, const int32_t count)
 
 /* ---- weights of 1 to 8 bits by codes ---- */
 
-TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, int32_t tile_bytes,
-                                  VI *sums, const int32_t count, const int32_t across)
+/* Where the window of sum p starts; of a square of two by two, four sums follow each other. */
+#define PLACE(p) \
+    ((p) / square * right + (p) % square % 2 * at->column_bytes + (p) % square / 2 * at->row_bytes)
+
+TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI *sums,
+                                  const int32_t count, const int32_t across, const int32_t square)
 {
     const hybrid_conv_t *conv = at->conv;
     const int32_t kernel = conv->kernel, stored = conv->stored, quads = kernel * stored / 4;
-    const int32_t step = conv->stride * conv->pool * stored;
+    const int32_t right = conv->pool * at->column_bytes, tile_bytes = at->tile_bytes;
     const uint8_t *row = at->rows;
     UNROLL
     for (int32_t i = 0; i < count * across; i++) sums[i] = v_zero();
@@ -109,12 +114,12 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, int
         const uint8_t *in = row;
 #ifdef DOT
         for (int32_t k = 0; k < quads; k++, in += 4, weights += LANES * 4) {
-            VI w[2];
+            VI w[3];
             UNROLL
             for (int32_t t = 0; t < across; t++) w[t] = v_full(weights + t * tile_bytes);
             UNROLL
             for (int32_t p = 0; p < count; p++) {
-                const VI codes = v_broadcast(word(in + p * step));
+                const VI codes = v_broadcast(word(in + PLACE(p)));
                 UNROLL
                 for (int32_t t = 0; t < across; t++)
                     sums[p * across + t] = DOT(sums[p * across + t], codes, w[t]);
@@ -126,7 +131,7 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, int
             for (int32_t k = 0; k < 2 * quads; k++, weights += LANES * 4)
                 UNROLL
                 for (int32_t p = 0; p < count; p++) {
-                    const VI codes = v_broadcast(word(in + k / 2 * 4 + p * step));
+                    const VI codes = v_broadcast(word(in + k / 2 * 4 + PLACE(p)));
                     UNROLL
                     for (int32_t t = 0; t < across; t++) {
                         const VI w = v_full(weights + t * tile_bytes);
@@ -142,12 +147,12 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, int
             UNROLL
             for (int32_t i = 0; i < count * across; i++) some[i] = v_zero();
             for (int32_t k = left < conv->pairs ? left : conv->pairs; k > 0; k--) {
-                VI w[2];
+                VI w[3];
                 UNROLL
                 for (int32_t t = 0; t < across; t++) w[t] = v_full(weights + t * tile_bytes);
                 UNROLL
                 for (int32_t p = 0; p < count; p++) {
-                    const VI codes = v_broadcast(word(in + p * step));
+                    const VI codes = v_broadcast(word(in + PLACE(p)));
                     UNROLL
                     for (int32_t t = 0; t < across; t++)
                         some[p * across + t] = _mm256_add_epi16(
@@ -185,7 +190,7 @@ TARGET ALWAYS void NAME(differences)(const NAME(at) *at, const uint8_t *weights,
 {
     const hybrid_conv_t *conv = at->conv;
     const int32_t bytes = conv->kernel * conv->kernel * conv->stored, words = (bytes + 3) / 4;
-    const int32_t step = conv->stride * conv->pool * conv->kernel * conv->stored;
+    const int32_t step = conv->pool * at->column_bytes;
     const VI last = v_broadcast((int32_t)(0xFFFFFFFFu >> 8 * (4 * words - bytes)));
     const VI all = v_broadcast(-1);
     const VI total = v_broadcast(conv->kernel * conv->kernel * conv->inputs);
@@ -231,50 +236,73 @@ TARGET ALWAYS void NAME(differences)(const NAME(at) *at, const uint8_t *weights,
 
 /* ---- a block of 1- to 8-bit weights; the largest of each pooled square goes on ---- */
 
-TARGET ALWAYS void NAME(block)(NAME(at) at, const uint8_t *weights, int32_t tile_bytes,
-                               int32_t row_bytes, int32_t column_bytes, const int32_t count,
-                               const int32_t across, const int binary)
+TARGET ALWAYS void NAME(block)(NAME(at) at, const uint8_t *weights, const int32_t count,
+                               const int32_t across, const int32_t square, const int binary)
 {
     const int32_t pool = at.conv->pool;
-    const uint8_t *corner = at.rows + at.x * pool * column_bytes;
+    const uint8_t *corner = at.rows + at.x * pool * at.column_bytes;
     VI best[MOST], other[MOST];
-    for (int32_t i = 0; i < pool * pool; i++) {
+    for (int32_t i = 0; i < (square == 1 ? pool * pool : 1); i++) {
         VI *to = i ? other : best;
-        at.rows = corner + i / pool * row_bytes + i % pool * column_bytes;
+        at.rows = corner + i / pool * at.row_bytes + i % pool * at.column_bytes;
         if (binary)
             NAME(differences)(&at, weights, to, count);
         else
-            NAME(products)(&at, (const int8_t *)weights, tile_bytes, to, count, across);
+            NAME(products)(&at, (const int8_t *)weights, to, count * square, across, square);
         if (i) {
             UNROLL
             for (int32_t j = 0; j < count * across; j++) best[j] = v_larger(best[j], other[j]);
         }
     }
+    UNROLL
     for (int32_t t = 0; t < across; t++, at.channel += LANES) {
         VF v[MOST];
         UNROLL
-        for (int32_t p = 0; p < count; p++) v[p] = v_float(best[p * across + t]);
+        for (int32_t p = 0; p < count; p++) {
+            const VI *of = best + p * square * across + t;
+            v[p] = v_float(square == 1 ? of[0]
+                                       : v_larger(v_larger(of[0], of[across]),
+                                                  v_larger(of[2 * across], of[3 * across])));
+        }
         NAME(finish)(&at, v, count);
     }
 }
 
-/* One row of the output, for one or two vectors of channels. */
-#define ROW(name, widest, across, binary)                                                       \
-    TARGET static void NAME(name)(NAME(at) at, const uint8_t *weights, int32_t tile_bytes,      \
-                                  int32_t row_bytes, int32_t column_bytes)                      \
-    {                                                                                           \
-        const int32_t width = at.conv->width;                                                   \
-        for (; at.x + (widest) <= width; at.x += (widest))                                      \
-            NAME(block)(at, weights, tile_bytes, row_bytes, column_bytes, widest, across, binary); \
-        for (; at.x + (widest) / 2 <= width; at.x += (widest) / 2)                              \
-            NAME(block)(at, weights, tile_bytes, row_bytes, column_bytes, (widest) / 2, across, \
-                        binary);                                                                \
-        for (; at.x < width; at.x++)                                                            \
-            NAME(block)(at, weights, tile_bytes, row_bytes, column_bytes, 1, across, binary);   \
+/* One row of the output. */
+#define WHILE(count, across, square, binary)          \
+    for (; at.x + (count) <= width; at.x += (count)) \
+        NAME(block)(at, weights, count, across, square, binary);
+
+TARGET static void NAME(row_of_one)(NAME(at) at, const uint8_t *weights)
+{
+    const int32_t width = at.conv->width;
+    WHILE(MOST, 1, 1, 0)
+    WHILE(4, 1, 1, 0)
+    WHILE(1, 1, 1, 0)
+}
+
+TARGET static void NAME(row_of_two)(NAME(at) at, const uint8_t *weights)
+{
+    const int32_t width = at.conv->width;
+    if (at.conv->pool == 2) {
+        WHILE(MOST / 8, 2, 4, 0)
+        WHILE(1, 2, 4, 0)
+        return;
     }
-ROW(row_of_one, MOST, 1, 0)
-ROW(row_of_two, MOST / 2, 2, 0)
-ROW(row_of_signs, 8, 1, 1)
+    WHILE(MOST / 2, 2, 1, 0)
+#if MOST == 16
+    WHILE(7, 2, 1, 0)
+#endif
+    WHILE(3, 2, 1, 0)
+    WHILE(1, 2, 1, 0)
+}
+
+TARGET static void NAME(row_of_signs)(NAME(at) at, const uint8_t *weights)
+{
+    const int32_t width = at.conv->width;
+    WHILE(8, 1, 1, 1)
+    WHILE(1, 1, 1, 1)
+}
 
 TARGET static int32_t NAME(tile_bytes)(const hybrid_conv_t *conv)
 {
@@ -306,35 +334,46 @@ static void NAME(columns_of)(const hybrid_conv_t *conv, const uint8_t *source, u
             memcpy(to, source + (ky * wide + x) * stored, (size_t)stored);
 }
 
+TARGET static void NAME(signs)(NAME(at) at, const uint8_t *weights)
+{
+    const hybrid_conv_t *conv = at.conv;
+    const int32_t down = at.row_bytes, mixed = conv->source_width * conv->kernel * conv->stored;
+    uint8_t *scratch = at.arena + HYBRID_SCRATCH;
+    at.column_bytes *= conv->kernel;
+    at.row_bytes = mixed;
+    for (at.y = 0; at.y < conv->height; at.y++) {
+        const uint8_t *source = at.arena + conv->source + at.y * conv->pool * down, *w = weights;
+        for (int32_t p = 0; p < conv->pool; p++)
+            NAME(columns_of)(conv, source + p * down, scratch + p * mixed);
+        at.rows = scratch;
+        for (at.channel = 0; at.channel < conv->channels; at.channel += LANES) {
+            NAME(row_of_signs)(at, w);
+            w += at.tile_bytes;
+        }
+    }
+}
+
 TARGET static void NAME(narrow)(const hybrid_conv_t *conv, unsigned char *arena,
                                 const uint8_t *weights)
 {
-    const int32_t tile_bytes = NAME(tile_bytes)(conv), stored = conv->stored;
-    const int32_t down = conv->stride * conv->source_width * stored; /* one row */
-    const int32_t mixed = conv->source_width * conv->kernel * stored;
-    const int32_t row_bytes = conv->binary ? mixed : down;
-    const int32_t column_bytes = conv->stride * stored * (conv->binary ? conv->kernel : 1);
-    NAME(at) at = {conv, arena, 0, 0, 0, 0};
-    for (at.y = 0; at.y < conv->height; at.y++) {
-        const uint8_t *w = weights;
-        at.rows = arena + conv->source + at.y * conv->pool * down;
-        if (conv->binary) {
-            uint8_t *scratch = arena + HYBRID_SCRATCH;
-            for (int32_t p = 0; p < conv->pool; p++)
-                NAME(columns_of)(conv, at.rows + p * down, scratch + p * mixed);
-            at.rows = scratch;
-        }
-        for (at.channel = 0; at.channel < conv->channels;) {
-            const int32_t tiles = !conv->binary && conv->channels - at.channel > LANES ? 2 : 1;
+    const int32_t down = conv->stride * conv->source_width * conv->stored;
+    NAME(at) at = {conv, arena, 0, 0, 0, 0, NAME(tile_bytes)(conv), down,
+                   conv->stride * conv->stored};
+    if (conv->binary) {
+        NAME(signs)(at, weights);
+        return;
+    }
+    while (at.channel < conv->channels) { /* a few weights stay near for all rows */
+        const int32_t tiles = conv->channels - at.channel > LANES ? 2 : 1;
+        for (at.y = 0; at.y < conv->height; at.y++) {
+            at.rows = arena + conv->source + at.y * conv->pool * down;
             if (tiles == 2)
-                NAME(row_of_two)(at, w, tile_bytes, row_bytes, column_bytes);
-            else if (conv->binary)
-                NAME(row_of_signs)(at, w, tile_bytes, row_bytes, column_bytes);
+                NAME(row_of_two)(at, weights);
             else
-                NAME(row_of_one)(at, w, tile_bytes, row_bytes, column_bytes);
-            at.channel += tiles * LANES;
-            w += tiles * tile_bytes;
+                NAME(row_of_one)(at, weights);
         }
+        at.channel += tiles * LANES;
+        weights += tiles * at.tile_bytes;
     }
 }
 
@@ -376,7 +415,7 @@ TARGET static void NAME(fine)(const hybrid_conv_t *conv, unsigned char *arena,
     const uint8_t *bytes = arena + conv->source;
     double *codes = (double *)(void *)(arena + HYBRID_SCRATCH); /* the last rows, row % kernel */
     int32_t next = 0;
-    NAME(at) at = {conv, arena, 0, 0, 0, 0};
+    NAME(at) at = {conv, arena, 0, 0, 0, 0, 0, 0, 0};
     for (at.y = 0; at.y < conv->height; at.y++) {
         const int32_t first = at.y * conv->stride;
         const double *w = weights;
@@ -395,11 +434,65 @@ TARGET static void NAME(fine)(const hybrid_conv_t *conv, unsigned char *arena,
     }
 }
 
+#ifdef DOT
+/* The same for codes of 8 bits, whose weights are there as three digits to the base of 256. */
+TARGET ALWAYS void NAME(digits_block)(NAME(at) at, const uint8_t *weights, const int32_t count)
+{
+    VI sums[3 * 4];
+    VF v[4];
+    at.rows += at.x * at.column_bytes;
+    NAME(products)(&at, (const int8_t *)weights, sums, count, 3, 1);
+    UNROLL
+    for (int32_t p = 0; p < count; p++) {
+        const VI high = v_plus(v_left(sums[3 * p + 2], 8), sums[3 * p + 1]);
+        v[p] = v_float(v_plus(v_left(high, 8), sums[3 * p]));
+    }
+    NAME(finish)(&at, v, count);
+}
+
+TARGET static void NAME(digits)(const hybrid_conv_t *conv, unsigned char *arena,
+                                const uint8_t *weights)
+{
+    const int32_t tile_bytes = conv->kernel * conv->kernel * conv->stored * LANES;
+    const int32_t down = conv->stride * conv->source_width * conv->stored, width = conv->width;
+    NAME(at) at = {conv, arena, 0, 0, 0, 0, tile_bytes, down, conv->stride * conv->stored};
+    for (; at.channel < conv->channels; at.channel += LANES, weights += 3 * tile_bytes)
+        for (at.y = 0; at.y < conv->height; at.y++) {
+            at.rows = arena + conv->source + at.y * down;
+            for (at.x = 0; at.x + MOST / 4 <= width; at.x += MOST / 4)
+                NAME(digits_block)(at, weights, MOST / 4);
+            for (; at.x < width; at.x++) NAME(digits_block)(at, weights, 1);
+        }
+}
+
+static void NAME(unpack_digits)(const hybrid_conv_t *conv, int8_t *to)
+{
+    const int32_t square = conv->kernel * conv->kernel, inputs = conv->inputs;
+    const int32_t tile_bytes = square * conv->stored * LANES, tiles = 3 * tile_bytes;
+    memset(to, 0, (size_t)((conv->channels + LANES - 1) / LANES * tiles));
+    for (int32_t i = 0; i < square * inputs; i++)
+        for (int32_t c = 0; c < conv->channels; c++) {
+            const int32_t place = i / inputs * conv->stored + i % inputs;
+            int8_t *at = to + c / LANES * tiles + place / 4 * 4 * LANES + c % LANES * 4 + place % 4;
+            int32_t left = conv->fine[i * conv->channels + c];
+            for (int32_t digit = 0; digit < 3; digit++, at += tile_bytes) {
+                const int32_t low = ((left + 128) & 255) - 128;
+                *at = (int8_t)low;
+                left = (left - low) / 256;
+            }
+        }
+}
+#endif
+
 TARGET static void NAME(convolve)(const hybrid_conv_t *conv, unsigned char *arena,
                                   const void *weights)
 {
     if (conv->packed)
         NAME(narrow)(conv, arena, (const uint8_t *)weights);
+#ifdef DOT
+    else if (conv->digits)
+        NAME(digits)(conv, arena, (const uint8_t *)weights);
+#endif
     else
         NAME(fine)(conv, arena, (const double *)weights);
 }
@@ -448,6 +541,12 @@ TARGET static void NAME(unpack)(const hybrid_conv_t *conv, void *weights)
     const int32_t square = conv->kernel * conv->kernel, stored = conv->stored;
     const int32_t tile_bytes = NAME(tile_bytes)(conv), channels = conv->channels;
     int16_t own[HYBRID_MAX_WINDOW];
+#ifdef DOT
+    if (conv->digits) {
+        NAME(unpack_digits)(conv, (int8_t *)weights);
+        return;
+    }
+#endif
     if (!conv->packed) {
         const int32_t terms = square * conv->inputs;
         double *to = (double *)weights;

@@ -28,6 +28,7 @@ ALWAYS int32_t word(const void *from)
 #define v_broadcast(w) _mm256_set1_epi32(w)
 #define v_set(f) _mm256_set1_ps(f)
 #define v_plus(a, b) _mm256_add_epi32(a, b)
+#define v_left(v, n) _mm256_slli_epi32(v, n)
 #define v_larger(a, b) _mm256_max_epi32(a, b)
 #define v_float(v) _mm256_cvtepi32_ps(v)
 #define v_round(v) _mm256_cvtps_epi32(v)
@@ -79,6 +80,8 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 
 #define TARGET __attribute__((target("avx2,fma,avxvnni")))
 #define DOT(sum, codes, weights) _mm256_dpbusd_avx_epi32(sum, codes, weights)
+#undef PLACE
+#undef WHILE
 #define NAME(x) avxvnni_##x
 #include "hybrid_vector.h"
 #undef NAME
@@ -102,6 +105,7 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #undef v_set
 #undef v_plus
 #undef v_larger
+#undef v_left
 #undef v_float
 #undef v_round
 #undef v_mul
@@ -138,6 +142,7 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #define v_broadcast(w) _mm512_set1_epi32(w)
 #define v_set(f) _mm512_set1_ps(f)
 #define v_plus(a, b) _mm512_add_epi32(a, b)
+#define v_left(v, n) _mm512_slli_epi32(v, n)
 #define v_larger(a, b) _mm512_max_epi32(a, b)
 #define v_float(v) _mm512_cvtepi32_ps(v)
 #define v_round(v) _mm512_cvtps_epi32(v)
@@ -167,6 +172,8 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #define ONES(v) _mm512_popcnt_epi32(v)
 #define TARGET \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vpopcntdq")))
+#undef PLACE
+#undef WHILE
 #define NAME(x) avx512_##x
 #include "hybrid_vector.h"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from hybrid.ui.guard import callback
 from hybrid.ui.view import View
 
 __all__ = ["CertifiedPoint", "at", "keep"]
@@ -38,6 +39,7 @@ class CertifiedPoint:
     certificate: Mapping[str, Any]
 
 
+@callback
 def keep(point: CertifiedPoint | None) -> None:
     """Keep a point's certificate, if there is one, for the rest of the session."""
     if point is None:

@@ -12,6 +12,7 @@ from hybrid.data import user_splits
 from hybrid.text.plain import plain
 from hybrid.ui import cache, session
 from hybrid.ui.choose.query import NUMBERS, Query
+from hybrid.ui.guard import callback
 from hybrid.ui.view import Offers, View
 
 __all__ = ["CURVE", "choose_on", "limit_loss", "query", "refusal"]
@@ -60,6 +61,7 @@ def query(view: View) -> Query:
     return asked
 
 
+@callback
 def limit_loss() -> None:
     """Make the loss that was clicked in the curve the limit; only as its callback."""
     points = st.session_state[CURVE]["selection"]["points"]

@@ -19,6 +19,7 @@ from hybrid.text.plain import plain
 from hybrid.ui.choose import certified
 from hybrid.ui.explore import bands
 from hybrid.ui.explore.follower import place
+from hybrid.ui.guard import callback
 from hybrid.ui.view import View
 from hybrid.zoo import exit_labels
 
@@ -139,6 +140,7 @@ def _offer(view: View, found: Band, asked: int) -> None:
         st.caption(f":material/gpp_maybe: {plain(refused)}")
 
 
+@callback
 def _certify(view: View, split: str) -> None:
     """Ask the question; the page then finds its answer in the ledger."""
     try:

@@ -8,6 +8,7 @@ from hybrid.ui import session
 from hybrid.ui.explore import load
 from hybrid.ui.explore.alternatives import better
 from hybrid.ui.explore.data import Alternative, ExploreData
+from hybrid.ui.guard import callback
 from hybrid.ui.view import View
 
 __all__ = ["show"]
@@ -55,6 +56,7 @@ def _button(at: int, there: Alternative) -> None:
     )
 
 
+@callback
 def _move(there: Alternative) -> None:
     session.go_to(there.bits, there.thresholds)
     st.rerun()  # redraws the sliders too, not only the fragment

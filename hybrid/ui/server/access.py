@@ -4,12 +4,14 @@ Every session may stop and delete what it recorded itself. For all else, the set
 HYBRID_LOCAL_FOLDERS decides (`hybrid dashboard --allow-folders`):
 
     yes      every visitor who opens the server by a name of this machine
+    local    the same visitors, if they come straight from a browser on this machine
     no       nobody
-    unset    the same as yes, if the server listens on this machine only, and the request has come
-             straight from a browser on it, without a sign of a proxy
+    unset    the same as local, if the command that started the server named an address of this
+             machine only, as `hybrid dashboard` does; otherwise nobody
 
-In every case the name in the browser's address must be one of this machine or the one that the
-server was told, so that another site's page cannot act for its visitor by DNS rebinding.
+A request alone allows nothing; its headers can only take away what the setting allows: the name in
+the browser's address must be one of this machine or the one that the server was told, so that
+another site's page cannot act for its visitor by DNS rebinding.
 """
 
 import os
@@ -18,14 +20,17 @@ from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 import streamlit as st
+from streamlit import config
 
 from hybrid.errors import SettingError
 
 __all__ = [
     "FOLDERS",
+    "HOW_TO_ALLOW",
     "NOT_YOURS",
     "SETTING",
     "allowed",
+    "default",
     "is_loopback",
     "is_loopback_name",
     "may_change",
@@ -37,7 +42,12 @@ __all__ = [
 _OWN = "own recordings"
 NOT_YOURS = "Another visitor recorded this; they or the server's own user can stop or delete it."
 SETTING = "HYBRID_LOCAL_FOLDERS"
-FOLDERS = ("yes", "no")
+FOLDERS = ("yes", "local", "no")
+HOW_TO_ALLOW = (
+    "To read a folder in place, start the server on your own machine with `hybrid dashboard`, or "
+    f"with {SETTING}=local."
+)
+_BY_COMMAND = "command-line argument or environment variable"  # in Streamlit's words
 # Beginnings of headers that proxies add; browsers send none of them.
 _PROXY = (
     "x-forwarded", "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-original",
@@ -53,13 +63,26 @@ def may_name_folders() -> bool:
     Raises:
         SettingError: the setting has another value.
     """
+    listens_on = st.get_option("server.address") or ""
     return allowed(
-        os.environ.get(SETTING, ""),
-        listens_on=st.get_option("server.address") or "",
+        os.environ.get(SETTING) or default(listens_on, config.get_where_defined("server.address")),
+        listens_on=listens_on,
         named=st.get_option("browser.serverAddress") or "",
         peer=st.context.ip_address,
         headers={name.lower(): value for name, value in st.context.headers.items()},
     )
+
+
+def default(listens_on: str, defined_by: str) -> str:
+    """The setting where none is made: what the command that started the server decided.
+
+    Args:
+        listens_on: the server's address, empty for all of this machine's.
+        defined_by: where the address is from; one that only a configuration file names, as that of
+            a clone does, is no decision of whoever started the server.
+    """
+    chosen = defined_by == _BY_COMMAND and is_loopback_name(listens_on)
+    return "local" if chosen else "no"
 
 
 def allowed(
@@ -68,7 +91,7 @@ def allowed(
     """The rule of this module.
 
     Args:
-        setting: the value of HYBRID_LOCAL_FOLDERS, empty if it is not set.
+        setting: one of FOLDERS, in any case.
         listens_on: the server's address, empty for all of this machine's.
         named: the name under which the server was told that browsers find it.
         peer: where the connection comes from; Streamlit gives None for this machine.
@@ -77,21 +100,16 @@ def allowed(
     Raises:
         SettingError: no such setting.
     """
-    if setting.lower() not in ("", *FOLDERS):
+    if setting.lower() not in FOLDERS:
         raise SettingError(SETTING, setting, FOLDERS)
     hosts = {_host(f"//{headers.get('host', '')}"), *_origin(headers)}
-    known = {listens_on.lower(), named.lower()} - {""}
-    if setting.lower() == "no" or not all(
-        is_loopback_name(host) or host in known for host in hosts
-    ):
-        return False
     if setting.lower() == "yes":
-        return True
-    proxied = any(name.startswith(_PROXY) for name in headers)
+        known = {listens_on.lower(), named.lower()} - {""}
+        return all(is_loopback_name(host) or host in known for host in hosts)
     return (
-        is_loopback_name(listens_on)
+        setting.lower() == "local"
         and is_loopback(peer)
-        and not proxied
+        and not any(name.startswith(_PROXY) for name in headers)
         and all(map(is_loopback_name, hosts))
     )
 
@@ -109,7 +127,7 @@ def may_change(*what: str) -> bool:
 def set_folders(allow: bool | None) -> None:
     """Set the setting for a server of this process; None leaves it as it is."""
     if allow is not None:
-        os.environ[SETTING] = FOLDERS[0] if allow else FOLDERS[1]
+        os.environ[SETTING] = "yes" if allow else "no"
 
 
 def is_loopback(address: str | None) -> bool:

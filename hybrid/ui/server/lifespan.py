@@ -4,7 +4,7 @@
     lifespan.wait_for_libraries()                   # in app.py, before a page is drawn
 
 While the first visitor's browser is still loading Streamlit, a thread imports the libraries of all
-pages and computes what a visitor without a link sees first.
+pages and computes what a visitor without a link sees first. It then removes old drafts.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from streamlit.starlette import App
 
 from hybrid.errors import HybridError
 
-__all__ = ["run", "wait_for_libraries"]
+__all__ = ["run", "wait_for_libraries", "warm_up"]
 
 _LIBRARIES = ("plotly.graph_objects", "hybrid.ui.app_frame", "hybrid.ui.explore.opening")
 # Meanwhile the server hands a browser a hundred files, and would wait this long for each.
@@ -33,7 +33,7 @@ _IMPORTED.set()  # where no server runs, as in a test of a page, there is nothin
 async def run(_: App) -> AsyncGenerator[None, None]:
     """Start the thread, and let signals stop the server."""
     _IMPORTED.clear()
-    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
         _stop_at(number)
     yield
@@ -44,13 +44,16 @@ def wait_for_libraries() -> None:
     _IMPORTED.wait()
 
 
-def _warm_up() -> None:
+def warm_up() -> None:
+    """Import what pages use, compute what the first visitor sees, and remove old drafts."""
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(_YIELDING_S)
     try:
         _import_libraries()
         with suppress(HybridError):  # the page says what is wrong
             importlib.import_module("hybrid.ui.explore.opening").compute()
+        with suppress(HybridError):  # no home folder
+            importlib.import_module("hybrid.ui.server.tidy").remove_drafts()
     finally:
         sys.setswitchinterval(interval_s)
 

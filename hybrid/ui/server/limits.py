@@ -8,16 +8,54 @@ from contextlib import suppress
 
 import streamlit as st
 from PIL import Image
+from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-__all__ = ["MOST_SERVER_BYTES", "MOST_SESSIONS", "Total", "give_back", "hold", "refuse_too_many"]
+__all__ = [
+    "MOST_SERVER_BYTES",
+    "MOST_SESSIONS",
+    "Doors",
+    "Total",
+    "give_back",
+    "hold",
+    "refuse_too_many",
+]
 
 MOST_SESSIONS = 500
 MOST_SERVER_BYTES = 2_000_000_000  # of all sessions' pictures together
 _FILES = 65_536  # that the server asks to have open at once
 _OTHER_FILES = 96  # of the server itself, its jobs and its uploads
+_KEPT_FILES = 64  # for pages and requests, however many connections there are
+_CONNECTION_FILES = 4  # the connection itself, and an event loop
+_TRY_LATER = 1013
 _SESSION_FILES = 6  # a connection, an event loop, and what a page reads
+
+
+class Doors:
+    """Middleware that lets only so many connections of browsers be open at once.
+
+    Each one costs files even where the page is only a sentence; without any left, the server could
+    neither answer nor accept anyone. A browser that is turned away tries again by itself.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._most = max(8, (_open_files() - _KEPT_FILES) // _CONNECTION_FILES)
+        self._open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or turn it away."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+        elif self._open >= self._most:
+            await send({"type": "websocket.close", "code": _TRY_LATER})
+        else:
+            self._open += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._open -= 1
 
 
 class Total:

@@ -5,7 +5,6 @@ does not matter.
 """
 
 import errno
-import importlib
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +59,6 @@ def serve(address: str, port: int, *, hosts: Sequence[str] = ()) -> None:
     options = [f"--server.address={address}", f"--server.port={port}"]
     names = hosts or (HERE if access.is_loopback_name(address) else ())
     options += [f"--server.allowedHosts={name}" for name in names]
-    importlib.import_module("hybrid.ui.server.whole")  # before the first visitor comes
     # The welcome message would ask an outside server for this machine's address.
     quiet = ["--logger.hideWelcomeMessage=true", "--logger.level=warning"]
     cli.main(

@@ -8,6 +8,7 @@ from hybrid.errors import ImageError, UnknownNameError
 from hybrid.text import numbers
 from hybrid.ui import cache, session
 from hybrid.ui.explore import load
+from hybrid.ui.guard import callback
 from hybrid.ui.images.contact_sheet import OPENED
 from hybrid.ui.try_image.sources import PickedImage
 from hybrid.ui.view import DEFAULT_SPLIT, View
@@ -88,5 +89,6 @@ def _find(text: str, view: View, card: Card) -> PickedImage:
     )
 
 
+@callback
 def _leave() -> None:
-    del st.session_state[OPENED]
+    st.session_state.pop(OPENED, None)  # a second click may come before the page is drawn

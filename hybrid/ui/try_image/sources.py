@@ -23,6 +23,7 @@ from hybrid.data.preprocess import CROP, preprocess
 from hybrid.data.sources import MAX_FILES, read_upload
 from hybrid.text import glossary, numbers
 from hybrid.ui import cache, recording, uploads
+from hybrid.ui.guard import callback
 from hybrid.ui.images import framing
 from hybrid.ui.server import access, limits
 from hybrid.ui.view import DEFAULT_SPLIT
@@ -70,7 +71,7 @@ def choose(card: Card) -> list[PickedImage]:
         format_func=SOURCES.__getitem__,
         required=True,
         key="try_source",
-        on_change=lambda: state.update(try_source_chosen=True),
+        on_change=_source_chosen,
         persist_state="session",
         wrap=True,
     )
@@ -187,12 +188,19 @@ def _offer_earlier(kept: dict[str, list[Picture | Rejected]], earlier: list[str]
             )
 
 
+@callback
+def _source_chosen() -> None:
+    st.session_state["try_source_chosen"] = True
+
+
+@callback
 def _forget_removed() -> None:
     """Drop the files that the user took out of the uploader's list."""
     listed = st.session_state.get("try_listed", set())
     _forget(listed - {file.file_id for file in st.session_state["try_files"]})
 
 
+@callback
 def _forget(file_ids: Iterable[str]) -> None:
     for file_id in file_ids:
         st.session_state["try_kept"].pop(file_id, None)

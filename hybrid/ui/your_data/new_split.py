@@ -20,6 +20,7 @@ from hybrid.errors import HybridError
 from hybrid.text import numbers
 from hybrid.text.plain import plain
 from hybrid.ui import running, uploads
+from hybrid.ui.guard import callback
 from hybrid.ui.images import contact_sheet, framing
 from hybrid.ui.server import access
 from hybrid.ui.view import View
@@ -30,7 +31,7 @@ from hybrid.zoo import Card
 __all__ = ["draw"]
 
 TWO = 2  # variants that are recorded if not all are: the current one and the twin
-SOURCES = {"zip": "Upload a zip", "folder": "Folder on this machine"}
+SOURCES = {"zip": "Upload a zip", "folder": "A folder of this machine"}
 ORIGINALS = 3  # pictures that are not square and are shown whole
 ORIGINAL_WIDTH = 150
 ROWS_SHOWN = 8  # of the table of labels; more scroll inside it
@@ -82,7 +83,10 @@ def _choose_images(card: Card) -> Upload | None:
     with where:
         if source == "folder":
             return _folder(rows)
-        return _upload(rows, card)
+        given = _upload(rows, card)
+        if given is None and not access.may_name_folders():
+            st.caption(access.HOW_TO_ALLOW)
+        return given
 
 
 def _table(file: UploadedFile) -> bytes:
@@ -138,6 +142,7 @@ def _folder(rows: bytes | None) -> Upload | None:
     return Upload(title=Path(text).name, where=where, labels=rows)
 
 
+@callback
 def _rescan() -> None:
     """Forget what was found."""
     st.session_state.pop("your_found", None)
@@ -364,6 +369,7 @@ def _choose_recording(found: Found, card: Card) -> bool:
         )
 
 
+@callback
 def _begin(found: Found, view: View, card: Card) -> None:
     """Start the recording, as the widgets have it when the button is clicked."""
     state = st.session_state

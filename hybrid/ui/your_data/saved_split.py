@@ -15,6 +15,7 @@ from hybrid.ui import app_frame, cache, palette, running
 from hybrid.ui.charts import STILL, metrics
 from hybrid.ui.choose import form
 from hybrid.ui.explore import shares
+from hybrid.ui.guard import callback
 from hybrid.ui.jobs import Turns
 from hybrid.ui.server import access
 from hybrid.ui.view import DEFAULT_SPLIT, View
@@ -126,11 +127,13 @@ def choose_on(about: UserSplit) -> None:
         app_frame.open_page("choose")
 
 
+@callback
 def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns) -> None:
     """Record the traces of these variants too."""
     recorder.record_more(about, card, names, gate)
 
 
+@callback
 def delete(about: UserSplit) -> None:
     """Delete a split."""
     user_splits.delete(about.network, about.name)

@@ -11,7 +11,7 @@ import streamlit as st
 from hybrid.errors import HybridError, PointError
 from hybrid.text import numbers
 from hybrid.text.plain import plain
-from hybrid.ui import app_frame, cache, session
+from hybrid.ui import cache, session
 from hybrid.ui.charts import PLOT
 from hybrid.ui.explore import load, shares
 from hybrid.ui.explore.data import Frontier
@@ -28,6 +28,7 @@ from hybrid.ui.explore.kept.points import (
     from_json,
     with_point,
 )
+from hybrid.ui.guard import callback, guarded
 
 __all__ = ["draw"]
 
@@ -43,7 +44,7 @@ _COLUMNS = {
 
 
 @st.fragment
-@app_frame.guarded
+@guarded
 def draw() -> None:
     """The whole section; it runs without the rest of the page when one of its widgets is used."""
     text = session.carried(LINK)
@@ -149,7 +150,7 @@ def _actions(chosen: Sequence[KeptPoint], found: Sequence[Evaluated]) -> None:
     first = chosen[0]
     with st.container(horizontal=True):
         if st.button("Open", key="explore_kept_open", icon=":material/open_in_full:",
-                     on_click=session.change, kwargs=vars(first.view)):  # fmt: skip
+                     on_click=callback(session.change), kwargs=vars(first.view)):  # fmt: skip
             st.rerun()  # redraws the controls too, not only the fragment
         with st.popover("Rename", icon=":material/edit:"):
             st.text_input(
@@ -261,6 +262,7 @@ def _set(points: Sequence[KeptPoint], problems: Sequence[str] = ()) -> None:
     session.carry(LINK, text)
 
 
+@callback
 def _keep() -> None:
     name = st.session_state["explore_kept_name"]
     try:
@@ -270,6 +272,7 @@ def _keep() -> None:
     st.session_state["explore_kept_name"] = ""
 
 
+@callback
 def _rename(kept: KeptPoint) -> None:
     others = [one.name for one in _points() if one != kept]
     name = free_name(st.session_state["explore_kept_rename"] or kept.name, others)
@@ -280,10 +283,12 @@ def _rename(kept: KeptPoint) -> None:
     st.session_state["explore_kept_rename"] = ""
 
 
+@callback
 def _remove(kept: KeptPoint) -> None:
     _set([one for one in _points() if one != kept])
 
 
+@callback
 def _import() -> None:
     file = st.session_state["explore_kept_import"]
     if file.size > _IMPORT_BYTES:
