@@ -33,7 +33,6 @@ from benchmarks.rows import format_row, machine
 from hybrid import zoo
 from hybrid.deploy.files import load_form
 from hybrid.deploy.form import PIXELS, Form
-from hybrid.deploy.freezing import deployed_name
 from hybrid.deploy.library import Library
 from hybrid.models import Network, build
 from hybrid.quant.levels import FULL_PRECISION
@@ -45,8 +44,12 @@ def main(network: str = "cifar10-resnet32", bits: str = "4,2,1", rounds: str = "
     """Print one row for each bit width."""
     torch.set_num_threads(1)
     for width in map(int, bits.split(",")):
-        form = load_form(zoo.weights_path(network, deployed_name(width)))
-        four = None if width == 4 else load_form(zoo.weights_path(network, deployed_name(4)))
+        form = load_form(zoo.weights_path(network, zoo.variant_name(width, deployed=True)))
+        four = (
+            None
+            if width == 4
+            else load_form(zoo.weights_path(network, zoo.variant_name(4, deployed=True)))
+        )
         trained = zoo.load_variant(network, zoo.variant(network, width))
         with tempfile.TemporaryDirectory() as folder:
             asked = engines(form, trained, Path(folder))

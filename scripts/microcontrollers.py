@@ -21,7 +21,7 @@ from hybrid import zoo
 from hybrid.deploy.c_code import c_files, test_files
 from hybrid.deploy.files import load_form
 from hybrid.deploy.form import PIXELS, Form
-from hybrid.deploy.freezing import deployed_name
+
 
 __all__ = ["PROCESSORS", "TOOLS", "Measured", "measure"]
 
@@ -83,7 +83,7 @@ class Measured:
 def main(network: str = "digits-vgg", bits: str = "4", processors: str = "") -> None:
     """Print the table."""
     for width in map(int, bits.split(",")):
-        form = load_form(zoo.weights_path(network, deployed_name(width)))
+        form = load_form(zoo.weights_path(network, zoo.variant_name(width, deployed=True)))
         for name in processors.split(",") if processors else PROCESSORS:
             found = measure(form, name)
             print(
