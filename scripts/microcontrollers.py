@@ -22,7 +22,6 @@ from hybrid.deploy.c_code import c_files, test_files
 from hybrid.deploy.files import load_form
 from hybrid.deploy.form import PIXELS, Form
 
-
 __all__ = ["PROCESSORS", "TOOLS", "Measured", "measure"]
 
 SUPPORT = Path(__file__).parent / "mcu"
