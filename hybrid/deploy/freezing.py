@@ -26,6 +26,7 @@ from hybrid.models import Network
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
+from hybrid.training.publish import CARD_LOCK
 
 __all__ = ["Frozen", "freeze", "widths"]
 
@@ -179,6 +180,6 @@ def _aurocs(recorded: Trace) -> Iterator[float]:
 
 def _onto_card(name: str, deployed: zoo.Variant) -> None:
     path = zoo.pretrained_folder() / name / "card.toml"
-    with FileLock(path.with_name(".card.lock")):
+    with FileLock(path.with_name(CARD_LOCK)):
         card = zoo.load_card(path)
         zoo.save_card(replace(card, forms={**card.forms, deployed.name: deployed}), path)
