@@ -1,8 +1,9 @@
 """Run a network over a split once and record every exit's answers: the trace."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,19 +19,41 @@ from hybrid.models import Network
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 
-__all__ = ["exit_logits", "fit_temperatures", "record", "record_user_split"]
+__all__ = ["RecordsItself", "exit_logits", "fit_temperatures", "record", "record_user_split"]
 
 Progress = Callable[[int, int], None]
+Logits = Sequence[NDArray[Any]]  # of every exit, final last
+
+
+@runtime_checkable
+class RecordsItself(Protocol):
+    """A network whose logits and confidences are its own: that of a deployment form."""
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """Of each exit, final last."""
+
+    def exit_logits(self, data: Dataset, *, progress: Progress | None = None) -> Logits:
+        """As the function here, in whatever numbers `trace_of` takes."""
+
+    def trace_of(self, parts: Iterable[Logits], *, labels: NDArray[Any], **about: str) -> Trace:
+        """As `trace.build_in_parts`."""
 
 
 def exit_logits(
-    network: Network, data: Dataset, *, batch: int = 250, progress: Progress | None = None
-) -> list[NDArray[np.float32]]:
+    network: Network | RecordsItself,
+    data: Dataset,
+    *,
+    batch: int = 250,
+    progress: Progress | None = None,
+) -> list[NDArray[Any]]:
     """Logits of every exit, final last, each (n, classes); no image stops early.
 
     Args:
         progress: called with images done and images in all, after every batch.
     """
+    if isinstance(network, RecordsItself):
+        return list(network.exit_logits(data, progress=progress))
     device = next(network.parameters()).device
     network.eval()
     rows: list[list[NDArray[np.float32]]] = []
@@ -52,7 +75,7 @@ def fit_temperatures(network: Network, tune: Dataset) -> list[NDArray[np.float32
 
 
 def record_user_split(
-    network: Network,
+    network: Network | RecordsItself,
     about: UserSplit,
     *,
     variant: str,
@@ -76,11 +99,11 @@ def record_user_split(
     path = user_splits.trace_path(about.network, about.name, variant, weights_sha256)
     folder = path.with_name(f".{path.stem}.parts")
     try:
-        recorded = trace.build_in_parts(
-            parts=_logits_in_parts(network, about, folder, progress),
+        recorded = _built(
+            network,
+            _logits_in_parts(network, about, folder, progress),
             labels=user_splits.labels(about),
-            temperatures=network.temperatures,
-            network=about.network,
+            name=about.network,
             variant=variant,
             split=about.name,
             weights_sha256=weights_sha256,
@@ -103,13 +126,13 @@ def record_user_split(
 
 
 def record(
-    network: Network,
+    network: Network | RecordsItself,
     data: Dataset,
     *,
     name: str,
     variant: str,
     weights_sha256: str,
-    logits: list[NDArray[np.float32]] | None = None,
+    logits: Logits | None = None,
     progress: Progress | None = None,
 ) -> Trace:
     """The trace of a network on a split.
@@ -117,20 +140,43 @@ def record(
     Args:
         logits: its logits there, if they are known already.
     """
-    return trace.build(
-        logits=logits or exit_logits(network, data, progress=progress),
+    return _built(
+        network,
+        [logits or exit_logits(network, data, progress=progress)],
         labels=data.labels,
-        temperatures=network.temperatures,
-        network=name,
+        name=name,
         variant=variant,
         split=data.split,
         weights_sha256=weights_sha256,
     )
 
 
+def _built(
+    network: Network | RecordsItself,
+    parts: Iterable[Logits],
+    *,
+    labels: NDArray[Any],
+    name: str,
+    variant: str,
+    split: str,
+    weights_sha256: str,
+) -> Trace:
+    about = {
+        "network": name,
+        "variant": variant,
+        "split": split,
+        "weights_sha256": weights_sha256,
+    }
+    if isinstance(network, RecordsItself):
+        return network.trace_of(parts, labels=labels, **about)
+    return trace.build_in_parts(
+        parts=parts, labels=labels, temperatures=network.temperatures, **about
+    )
+
+
 def _logits_in_parts(
-    network: Network, about: UserSplit, folder: Path, progress: Progress | None
-) -> Iterator[list[NDArray[np.float32]]]:
+    network: Network | RecordsItself, about: UserSplit, folder: Path, progress: Progress | None
+) -> Iterator[list[NDArray[Any]]]:
     """Each part's logits, read from the folder if they are there already."""
     done = 0
     for number, part in enumerate(user_splits.parts(about)):
@@ -168,7 +214,7 @@ def _moved(progress: Progress | None, before: int, about: UserSplit) -> Progress
     return lambda done, _: progress(before + done, about.samples)
 
 
-def _kept_logits(path: Path, *, exits: int, samples: int) -> list[NDArray[np.float32]] | None:
+def _kept_logits(path: Path, *, exits: int, samples: int) -> list[NDArray[Any]] | None:
     """Logits of a part by exit; None if their file is missing or damaged."""
     kept = load_arrays(path)
     logits = [kept[f"arr_{i}"] for i in range(exits) if f"arr_{i}" in kept]
