@@ -105,7 +105,7 @@ def drawn(key: str, view: View, data: ExploreData) -> figures.Figure:
     kept: dict[str, tuple[object, figures.Figure]] = state.setdefault("explore_figures", {})
     draw, follows = FIGURES[key]
     images = (state["explore_data"], view.network, view.split, view.measure, view.early_exits)
-    depends = (images, *(getattr(view, name) for name in follows))
+    depends = (images, view.form, *(getattr(view, name) for name in follows))
     if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
         kept[key] = (depends, draw(view, data, operating_point(view, data)))
     return kept[key][1]
@@ -179,7 +179,7 @@ def show_headlines() -> None:
                 st.caption(words, help=intervals.HELP)
         verdict.show(view, data, point)
     certification.show(view)
-    bundle.as_deployed(view, data)
+    bundle.as_deployed(view)
 
 
 def show_trade(view: View, data: ExploreData) -> None:
@@ -389,7 +389,7 @@ def send_traces(view: View) -> None:
     The first run of the page sends only that trace, with which the follower starts and asks for the
     next run. So the first figures wait for nothing else.
     """
-    state, opened = st.session_state, (view.network, view.split, view.measure)
+    state, opened = st.session_state, (view.network, view.form, view.split, view.measure)
     first_run = "explore_opened" not in state
     if state.get("explore_opened") != opened:
         state["explore_opened"] = opened
@@ -404,7 +404,7 @@ def send_traces(view: View) -> None:
 def go_to_clicked() -> None:
     """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(cache.offers().early_exits.get(view.network, {}))
+    clicked = follower.clicked_point(cache.offers().widths(view.network, view.form))
     if clicked is not None:
         session.go_to(*clicked)
 

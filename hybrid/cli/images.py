@@ -192,6 +192,7 @@ def _record_user_split(
     network: str, variant: "Variant", split: str, out: Path | None = None, *, engine: str = ""
 ) -> None:
     """Record the trace of a variant on a user split, and print where it is."""
+    from hybrid import zoo
     from hybrid.data import user_splits
     from hybrid.deploy.network import load_variant
     from hybrid.inference.record import record_user_split

@@ -77,7 +77,7 @@ def load_form(path: Path, *, expect_sha256: str | None = None) -> Form:
 
 
 def _trained(form: Form, path: Path) -> Arrays:
-    """The packed codes in the trained weights that a form was made of; none if they are elsewhere."""
+    """The packed codes in the trained weights that a form was made of; none if not beside it."""
     try:
         return _codes(_beside(path, form.variant), form.source_sha256)
     except FormError:

@@ -15,7 +15,6 @@ from hybrid.deploy import exits
 from hybrid.deploy.form import PIXELS, Form
 from hybrid.deploy.interpreter import Left
 from hybrid.deploy.recording import (
-    Progress,
     Runs,
     answers,
     built,
@@ -25,6 +24,7 @@ from hybrid.deploy.recording import (
     real_logits,
 )
 from hybrid.errors import UnknownNameError
+from hybrid.inference.protocols import Progress
 from hybrid.models import Inference, Network
 from hybrid.policy import check_thresholds
 from hybrid.traces import confidence
@@ -158,9 +158,7 @@ class FormNetwork:
     ) -> NDArray[np.float32]:
         """(n, exits, classes)."""
         logits: list[NDArray[Any]] = [*real_logits(self.form, whole), cloud]
-        found = [
-            confidence.softmax(z, t) for z, t in zip(logits, self.temperatures, strict=True)
-        ]
+        found = [confidence.softmax(z, t) for z, t in zip(logits, self.temperatures, strict=True)]
         return np.stack(found, axis=1).astype(np.float32)
 
     def pixels(self, images: torch.Tensor) -> NDArray[np.uint8]:

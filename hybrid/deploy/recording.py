@@ -17,13 +17,13 @@ from hybrid.deploy.interpreter import Answers, Left
 from hybrid.deploy.library import Library
 from hybrid.deploy.torch_engine import Engine
 from hybrid.errors import FormError, UnknownNameError
+from hybrid.inference.protocols import Progress
 from hybrid.models import Network
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 
 __all__ = [
     "ENGINES",
-    "Progress",
     "Runs",
     "answers",
     "built",
@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 _BATCH = 100
-
-Progress = Callable[[int, int], None]
 
 
 class Runs(Protocol):

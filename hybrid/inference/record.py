@@ -1,9 +1,9 @@
 """Run a network over a split once and record every exit's answers: the trace."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,29 +15,18 @@ from hybrid.data.split_parts import Part
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import SourceError, TraceError
 from hybrid.files import load_arrays, save_arrays
+from hybrid.inference.protocols import Logits, Progress, RecordsItself
 from hybrid.models import Network
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 
-__all__ = ["RecordsItself", "exit_logits", "fit_temperatures", "record", "record_user_split"]
-
-Progress = Callable[[int, int], None]
-Logits = Sequence[NDArray[Any]]  # of every exit, final last
-
-
-@runtime_checkable
-class RecordsItself(Protocol):
-    """A network whose logits and confidences are its own: that of a deployment form."""
-
-    @property
-    def temperatures(self) -> tuple[float, ...]:
-        """Of each exit, final last."""
-
-    def exit_logits(self, data: Dataset, *, progress: Progress | None = None) -> Logits:
-        """As the function here, in whatever numbers `trace_of` takes."""
-
-    def trace_of(self, parts: Iterable[Logits], *, labels: NDArray[Any], **about: str) -> Trace:
-        """As `trace.build_in_parts`."""
+__all__ = [
+    "exit_logits",
+    "fit_temperatures",
+    "record",
+    "record_user_split",
+    "trace_of",
+]
 
 
 def exit_logits(
@@ -99,7 +88,7 @@ def record_user_split(
     path = user_splits.trace_path(about.network, about.name, variant, weights_sha256)
     folder = path.with_name(f".{path.stem}.parts")
     try:
-        recorded = _built(
+        recorded = trace_of(
             network,
             _logits_in_parts(network, about, folder, progress),
             labels=user_splits.labels(about),
@@ -140,7 +129,7 @@ def record(
     Args:
         logits: its logits there, if they are known already.
     """
-    return _built(
+    return trace_of(
         network,
         [logits or exit_logits(network, data, progress=progress)],
         labels=data.labels,
@@ -151,7 +140,7 @@ def record(
     )
 
 
-def _built(
+def trace_of(
     network: Network | RecordsItself,
     parts: Iterable[Logits],
     *,
@@ -161,6 +150,11 @@ def _built(
     split: str,
     weights_sha256: str,
 ) -> Trace:
+    """The trace from a network's logits of consecutive samples, one part in memory at a time.
+
+    Args:
+        parts: what `exit_logits` gives.
+    """
     about = {
         "network": name,
         "variant": variant,

@@ -7,34 +7,24 @@ and pixels in, plain values out; no widget.
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.data.preprocess import normalise
+from hybrid.inference.protocols import CountsCalls
 from hybrid.zoo import Card, Variant, exit_labels
 
 if TYPE_CHECKING:
-    from hybrid.models import Inference, Network
+    from hybrid.models import Network
 
-__all__ = ["CountsCalls", "ExitSaid", "ImageRun", "StageRan", "run"]
+__all__ = ["ExitSaid", "ImageRun", "StageRan", "run"]
 
 TOP = 3  # classes shown per exit
 RUNS = 3  # whose median is the time: other programs disturb single runs
-
-
-@runtime_checkable
-class CountsCalls(Protocol):
-    """A network that is no module of torch's and counts its layers itself: that of a form."""
-
-    def infer(self, images: Any, thresholds: Sequence[float], *, measure: str) -> "Inference":
-        """As `Network.infer`."""
-
-    def calls(self, names: Sequence[str]) -> AbstractContextManager[set[str]]:
-        """Record the names of the layers that are computed inside the block."""
 
 
 @dataclass(frozen=True, kw_only=True)

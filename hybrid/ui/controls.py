@@ -128,6 +128,7 @@ def shown(view: View) -> dict[str, str]:
     """The texts that the controls on which figures depend show at a view, by key."""
     return {
         "network": view.network,
+        "form": _form_words(view.form),
         "scope": view.scope,
         "profile": view.profile,
         "cloud": _cloud_words(view.cloud),

@@ -73,9 +73,9 @@ class Offers:
 class Choice:
     """A field of a view that has one of several values.
 
-    offered: the values, from the fields chosen before. error: makes the error for any other value, from that value
-    and the offered ones. preferred: the value in a link without the field, if it is offered; else
-    the first one.
+    offered: the values, from the fields chosen before. error: makes the error for any other value,
+    from that value and the offered ones. preferred: the value in a link without the field, if it is
+    offered; else the first one.
     """
 
     offered: Callable[[Offers, Mapping[str, Any]], Sequence[Any]]
