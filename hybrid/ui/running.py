@@ -41,8 +41,6 @@ def _weights(name: str, variant: str) -> tuple[Path, ...]:
 def network(name: str, variant: str) -> "Network | FormNetwork":
     """The variant's network, run once already so that its first answer is as fast as the next.
 
-    A deployment form is computed by the C library where there is a compiler.
-
     Raises:
         UnknownNameError, WeightsError, FormError: as `load_variant`.
     """
@@ -52,7 +50,7 @@ def network(name: str, variant: str) -> "Network | FormNetwork":
 
     spare_a_core()
     chosen = zoo.card(name).recorded[variant]
-    loaded = load_variant(name, chosen)
+    loaded = load_variant(name, chosen, engine="torch")  # nothing to compile first
     spec = loaded.spec
     with gate():
         blank = torch.zeros(1, spec.channels, spec.size, spec.size)
