@@ -22,6 +22,7 @@ services each translate `HybridError` in exactly one place.
     ├── FileError           a file or folder that cannot be named, read or written
     ├── SettingError        a setting with a value that it does not have
     ├── AddressError        an address or a port that the dashboard cannot listen on
+    ├── CloudError          a cloud's address, token or certificate that an edge cannot use
     ├── LineError           a line of an edge, or a plan to watch it, that cannot be used
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
@@ -38,6 +39,7 @@ __all__ = [
     "BitWidthError",
     "BundleError",
     "CertificateError",
+    "CloudError",
     "ClusterError",
     "DataMissingError",
     "FileError",
@@ -165,6 +167,10 @@ class TraceError(HybridError):
 
 class CertificateError(HybridError):
     """A split, delta or limit that cannot be certified."""
+
+
+class CloudError(HybridError):
+    """A cloud's address, token or certificate that an edge cannot use."""
 
 
 class LineError(HybridError):

@@ -3,7 +3,8 @@
     {"kind": "answer", "format": 1, "bundle": "35a4b5d3", "image": "boot7-0000042", "time_s": 1.7e9,
      "class": 3, "confidence": 0.93, "exit": 0, "source": "exit", "reason": "", "device_ms": 4.1,
      "wire_ms": null, "cloud_ms": null, "sent_bytes": 0, "audit_probability": 0.031,
-     "audited": true, "cloud_class": null}
+     "audited": true, "cloud_class": null, "certificate": "cloud_there",
+     "planned": true, "file": "a.png"}
     {"kind": "audit", "format": 1, "bundle": "35a4b5d3", "image": "boot7-0000042", "time_s": 1.7e9,
      "cloud_class": 3}
 
@@ -43,10 +44,14 @@ class AnswerLine:
         device_ms, wire_ms, cloud_ms: measured; None if that part did not run.
         sent_bytes: over the uplink, before the answer was given.
         audit_probability: with which this answer was drawn for an audit, fixed before the draw;
-            None if it did not come from an exit.
+            None if it did not come from an exit, or the edge has no plan.
         audited: True if it was drawn.
         cloud_class: the cloud's answer to an audited image, if it was there when the line was
             written; otherwise an `AuditLine` follows.
+        certificate: of the bundle, that includes this answer: `cloud_there`, of a fallback
+            `cloud_down`; empty if the bundle does not have it.
+        planned: False if the edge has no plan: then none of its lines is evidence.
+        file: where the image is from.
     """
 
     bundle: str
@@ -64,6 +69,9 @@ class AnswerLine:
     audit_probability: float | None = None
     audited: bool = False
     cloud_class: int | None = None
+    certificate: str = ""
+    planned: bool = True
+    file: str = ""
 
     def to_json(self) -> str:
         """The line, without its end."""
@@ -109,11 +117,18 @@ def parse_line(text: str) -> AnswerLine | AuditLine:
 def _checked(line: AnswerLine) -> AnswerLine:
     """The line, if its fields fit together."""
     if line.source not in SOURCES:
+<<<<<<< HEAD
         raise LineError(
             f"A line has the source {line.source[:_MOST_NAME]!r}; there are {', '.join(SOURCES)}."
         )
     if line.source == "exit" and line.audit_probability is None:
+=======
+        raise LineError(f"A line has the source {line.source!r}; there are {', '.join(SOURCES)}.")
+    if line.source == "exit" and line.audit_probability is None and line.planned:
+>>>>>>> main
         raise LineError("A line is of an early exit and has no audit_probability.")
+    if line.audited and not line.planned:
+        raise LineError("A line is audited, although its edge has no plan.")
     if line.audited and line.source != "exit":
         raise LineError(f"A line is audited, although its source is {line.source}.")
     return line
@@ -200,4 +215,7 @@ _ANSWER: dict[str, Kind] = {
     "audit_probability": (_is_probability, "a number above 0 and up to 1", False),
     "audited": (_is_truth, "true or false", False),
     "cloud_class": (_is_whole, "a whole number from 0", False),
+    "certificate": (_is_text, "a text", False),
+    "planned": (_is_truth, "true or false", False),
+    "file": (_is_text, "a text", False),
 }

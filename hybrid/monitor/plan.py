@@ -15,8 +15,13 @@ import numpy.typing as npt
 from hybrid.certificates import Answered, check_delta, disagreements
 from hybrid.errors import HybridError, LineError
 from hybrid.files import parse_json, read_text, replacing
+<<<<<<< HEAD
 from hybrid.monitor.audit import AuditPolicy, Expectation, fit_expectation, fit_policy
 from hybrid.monitor.evidence import FACTORS, kelly_bets
+=======
+from hybrid.monitor.audit import AuditPolicy, fit_expectation, fit_policy, policy_of
+from hybrid.monitor.evidence import kelly_bets
+>>>>>>> main
 from hybrid.policy import check_thresholds, exits_taken
 from hybrid.policy.points import early_confidences
 from hybrid.policy.shift import BINS, histogram
@@ -230,14 +235,7 @@ def _no_plan(name: str) -> LineError:
 
 
 def _plan(row: dict[str, Any]) -> Plan:
-    drawn = row["policy"]
-    expected = Expectation(
-        intercepts=tuple(map(float, drawn["expectation"]["intercepts"])),
-        slope=float(drawn["expectation"]["slope"]),
-    )
-    policy = AuditPolicy(
-        expectation=expected, scale=float(drawn["scale"]), least=float(drawn["least"])
-    )
+    policy = policy_of(row["policy"])
     lists = {name: tuple(map(float, row[name])) for name in ("thresholds", "bets", "exit_shares")}
     plan = Plan(
         **row

@@ -54,6 +54,7 @@ class Refused:
     unfinished: int = 0  # a last line that is still being written
     other_bundle: int = 0
     other_plan: int = 0  # thresholds or probabilities that are not the plan's
+    no_plan: int = 0  # of an edge without one: its early answers cannot count, so none does
     repeated: int = 0
     late_audits: int = 0  # or of an image that was not drawn
     clock_jumps: int = 0  # only noted: nothing is computed from the clock
@@ -161,6 +162,8 @@ class Monitor:
             self._look_at_clock(line.time_s)
             if isinstance(line, AuditLine):
                 self._add_audit(line)
+            elif not line.planned:
+                self._refuse("no_plan")
             elif not allowed:
                 self._refuse("other_plan")
             else:
@@ -173,7 +176,7 @@ class Monitor:
         early = [
             (place, line.exit_index, line.confidence, line.audit_probability)
             for place, line in enumerate(lines)
-            if isinstance(line, AnswerLine) and line.source == "exit"
+            if isinstance(line, AnswerLine) and line.source == "exit" and line.planned
         ]
         if early:
             places, *fields = zip(*early, strict=True)

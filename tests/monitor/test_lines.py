@@ -29,6 +29,8 @@ answer_lines = st.builds(
     audit_probability=chances,
     audited=st.booleans(),
     cloud_class=st.none() | st.integers(0, 999),
+    certificate=st.sampled_from(["", "cloud_there", "cloud_down"]),
+    file=st.text(),
 )
 audit_lines = st.builds(
     AuditLine,
@@ -81,6 +83,8 @@ def test_a_line_without_a_field_that_is_needed_names_it(name: str):
         ({"audit_probability": None}, "is of an early exit and has no audit_probability"),
         ({"source": "guess"}, "source 'guess'; there are exit, cloud, fallback"),
         ({"source": "cloud", "audited": True}, "is audited, although its source is cloud"),
+        ({"planned": False, "audited": True}, "is audited, although its edge has no plan"),
+        ({"planned": "no"}, "planned 'no', which is not true or false"),
         ({"device_ms": -3}, "device_ms -3, which is not a number from 0"),
         ({"time_s": 10**400}, "time_s 10*, which is not a number"),
         ({"class": 2**53 + 1}, "class 9007199254740993, which is not a whole number"),
