@@ -117,15 +117,9 @@ def parse_line(text: str) -> AnswerLine | AuditLine:
 def _checked(line: AnswerLine) -> AnswerLine:
     """The line, if its fields fit together."""
     if line.source not in SOURCES:
-<<<<<<< HEAD
-        raise LineError(
-            f"A line has the source {line.source[:_MOST_NAME]!r}; there are {', '.join(SOURCES)}."
-        )
-    if line.source == "exit" and line.audit_probability is None:
-=======
-        raise LineError(f"A line has the source {line.source!r}; there are {', '.join(SOURCES)}.")
+        given = line.source[:_MOST_NAME]
+        raise LineError(f"A line has the source {given!r}; there are {', '.join(SOURCES)}.")
     if line.source == "exit" and line.audit_probability is None and line.planned:
->>>>>>> main
         raise LineError("A line is of an early exit and has no audit_probability.")
     if line.audited and not line.planned:
         raise LineError("A line is audited, although its edge has no plan.")

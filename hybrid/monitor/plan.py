@@ -15,13 +15,8 @@ import numpy.typing as npt
 from hybrid.certificates import Answered, check_delta, disagreements
 from hybrid.errors import HybridError, LineError
 from hybrid.files import parse_json, read_text, replacing
-<<<<<<< HEAD
-from hybrid.monitor.audit import AuditPolicy, Expectation, fit_expectation, fit_policy
-from hybrid.monitor.evidence import FACTORS, kelly_bets
-=======
 from hybrid.monitor.audit import AuditPolicy, fit_expectation, fit_policy, policy_of
-from hybrid.monitor.evidence import kelly_bets
->>>>>>> main
+from hybrid.monitor.evidence import FACTORS, kelly_bets
 from hybrid.policy import check_thresholds, exits_taken
 from hybrid.policy.points import early_confidences
 from hybrid.policy.shift import BINS, histogram
