@@ -107,7 +107,10 @@ def drawn(key: str, view: View, data: ExploreData) -> figures.Figure:
     images = (state["explore_data"], view.network, view.split, view.measure, view.early_exits)
     depends = (images, *(getattr(view, name) for name in follows))
     if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
-        kept[key] = (depends, draw(view, data, operating_point(view, data)))
+        figure = cache.derived(
+            f"explore {key}", lambda: draw(view, data, operating_point(view, data)), view, data
+        )
+        kept[key] = (depends, figure)
     return kept[key][1]
 
 
