@@ -116,6 +116,20 @@ class Auditor:
             else:
                 self._answered(audit, int(reply.logits.argmax()))
 
+    def _answered(self, audit: Audit, cloud_class: int) -> None:
+        line = AuditLine(
+            bundle=audit.weights, image=audit.image, time_s=self._now(), cloud_class=cloud_class
+        )
+        try:
+            self._write(line)
+        except (OSError, ValueError):  # no room on the disk, or a file that was closed
+            self._pause(_PAUSE_S)
+            return
+        with self._changed:
+            self.sent, self._tries = self.sent + 1, 0
+            self._spool.drop_first()
+            self._changed.notify_all()
+
     def _next(self) -> Audit | None:
         """The oldest audit, once there is one; None when closed."""
         with self._changed:
@@ -127,17 +141,6 @@ class Auditor:
                 self._changed.wait()
         return None
 
-    def _answered(self, audit: Audit, cloud_class: int) -> None:
-        self._write(
-            AuditLine(
-                bundle=audit.weights, image=audit.image, time_s=self._now(), cloud_class=cloud_class
-            )
-        )
-        with self._changed:
-            self.sent, self._tries = self.sent + 1, 0
-            self._spool.drop_first()
-            self._changed.notify_all()
-
     def _failed(self, error: LinkError) -> None:
         """Wait before the next attempt; give up an audit that alone is refused."""
         with self._changed:
@@ -145,5 +148,8 @@ class Auditor:
             if self._tries >= _TRIES:
                 self.lost, self._tries = self.lost + 1, 0
                 self._spool.drop_first()
-            pause = max(_PAUSE_S, self._link.breaker.wait_s())
-            self._changed.wait_for(lambda: self._closed, pause)
+        self._pause(max(_PAUSE_S, self._link.breaker.wait_s()))
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
