@@ -21,6 +21,7 @@ from hybrid.cli import (
     edge,
     evaluate,
     export,
+    former,
     freeze,
     images,
     models,
@@ -60,6 +61,13 @@ class _Commands(TyperGroup):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")
         return super().main(*args, **named)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command by its present or former name."""
+        words, renamed = former.translated(args)
+        for old, new in renamed.items():
+            output.say(f"`{old}` is now `{new}`.", err=True)
+        return super().resolve_command(ctx, words)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
