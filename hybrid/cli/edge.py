@@ -247,6 +247,7 @@ def _answer_all(
             name, pixels = one
             line = runtime.answer(pixels, file=name)
             lines.write(line)
+            runtime.written()
             answered[line.source] += 1
     finally:
         took = time.monotonic() - began

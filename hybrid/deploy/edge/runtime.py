@@ -102,6 +102,7 @@ class EdgeRuntime:
             ImageError: pixels of another shape or kind.
         """
         self._check(pixels)
+        self.written()
         with self._one_at_a_time:
             started = time.monotonic()
             exits = self.device.run(pixels)
@@ -112,6 +113,14 @@ class EdgeRuntime:
             line = replace(line, file=file)
             self.metrics.count(line)
             return line
+
+    def written(self) -> None:
+        """The last answer is where its readers find it, so its audit may be sent.
+
+        The next call of `answer` says the same.
+        """
+        if self.auditor is not None:
+            self.auditor.release()
 
     def gauges(self) -> dict[str, float]:
         """What is so now, for the metrics: the breaker's state and the audits that wait."""

@@ -66,7 +66,9 @@ def passed(toxics: list[Any], *pieces: tuple[float, bytes]) -> tuple[Came, float
     async def given_at() -> AsyncIterator[tuple[float, bytes]]:
         loop = asyncio.get_running_loop()
         for at, data in pieces:
-            await asyncio.sleep(max(0.0, at - loop.time()))
+            there = loop.create_future()
+            loop.call_at(at, there.set_result, None)
+            await there
             yield at, data
 
     async def run() -> tuple[Came, float, str]:
