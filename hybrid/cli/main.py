@@ -18,6 +18,7 @@ from hybrid import energy
 from hybrid.cli import (
     choose,
     dashboard,
+    edge,
     evaluate,
     export,
     former,
@@ -47,6 +48,7 @@ __all__ = ["app"]
 _INTERRUPTED = 130  # as shells say it for SIGINT
 _PACKAGES = (
     "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
+    "cv2",
 )  # fmt: skip
 
 
@@ -224,6 +226,7 @@ for module in (
     models,
     freeze,
     export,
+    edge,
     monitor,
 ):
     module.add_to(app)
