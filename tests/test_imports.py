@@ -103,3 +103,16 @@ def test_the_library_knows_neither_the_pages_nor_the_tests(root: Path):
 def test_the_package_offers_what_its_all_says():
     assert "load" in hybrid.__all__
     assert all(hasattr(hybrid, name) for name in hybrid.__all__)
+
+
+def test_an_edge_loads_with_numpy_and_the_standard_library_alone():
+    edge = [
+        f"hybrid.deploy.edge.{module.name}"
+        for module in pkgutil.iter_modules(importlib.import_module("hybrid.deploy.edge").__path__)
+    ]
+    assert "hybrid.deploy.edge.runtime" in edge
+
+    loaded = loaded_after_importing(edge)
+
+    others = {name for name in loaded - sys.stdlib_module_names if not name.startswith("_")}
+    assert others == {"hybrid", "numpy", "cython_runtime"}  # the last is numpy.random's

@@ -15,7 +15,7 @@ from hybrid.deploy.interpreter import Answers
 from hybrid.errors import FormError
 from hybrid.quant.packing import packed_bytes
 
-__all__ = ["FLAGS", "KERNELS", "Library", "compiler"]
+__all__ = ["FLAGS", "KERNELS", "Library", "compiled", "compiler"]
 
 FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")
 KERNELS = ("plain", "avx2", "avx-vnni", "avx-512")  # numbered as in hybrid_edge.h
@@ -66,6 +66,22 @@ def compiler() -> str:
     if found is None:
         raise FormError("There is no C compiler here; install gcc or clang, or use another engine.")
     return found
+
+
+def compiled(folder: Path, made: Path, flags: tuple[str, ...] = FLAGS) -> Path:
+    """A shared library of all C files in a folder, which hold an edge and nothing else.
+
+    Raises:
+        FormError: there is no compiler, or it refuses them.
+    """
+    sources = sorted(str(path) for path in folder.glob("*.c"))
+    words = [compiler(), *flags, "-shared", "-fPIC", "-o", str(made), *sources]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        reason = next((line for line in lines if "error" in line), lines[0])
+        raise FormError(f"The C compiler refused the edge: {reason}")
+    return made
 
 
 class Library:
@@ -148,15 +164,7 @@ def _compiled(form: Form, folder: Path, flags: tuple[str, ...]) -> Path:
     files = c_files(form) | {"hybrid_hooks.c": _HOOKS}
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    sources = [str(folder / name) for name in sorted(files) if name.endswith(".c")]
-    made = folder / "hybrid_edge.so"
-    words = [compiler(), *flags, "-shared", "-fPIC", "-o", str(made), *sources]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        reason = next((line for line in lines if "error" in line), lines[0])
-        raise FormError(f"The C compiler refused the edge: {reason}")
-    return made
+    return compiled(folder, folder / "hybrid_edge.so", flags)
 
 
 def _sent_bytes(form: Form) -> int:

@@ -6,13 +6,21 @@ The probability is known and above 0, so dividing by it keeps every mean right. 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AuditPolicy", "Expectation", "fit_expectation", "fit_policy", "weighted_losses"]
+__all__ = [
+    "AuditPolicy",
+    "Expectation",
+    "fit_expectation",
+    "fit_policy",
+    "policy_of",
+    "weighted_losses",
+]
 
 Floats = npt.NDArray[np.float64]
 FLOOR = 0.25  # of the mean probability; a lower one would make the bounds of windows wider
@@ -73,6 +81,19 @@ class AuditPolicy:
         """The probabilities, and which answers are drawn; both (n,)."""
         chances = self.probabilities(exits, confidences)
         return chances, rng.random(len(chances)) < chances
+
+
+def policy_of(row: Mapping[str, Any]) -> AuditPolicy:
+    """The policy that a plan's JSON has.
+
+    Raises:
+        KeyError, TypeError, ValueError: it has none.
+    """
+    expected = Expectation(
+        intercepts=tuple(map(float, row["expectation"]["intercepts"])),
+        slope=float(row["expectation"]["slope"]),
+    )
+    return AuditPolicy(expectation=expected, scale=float(row["scale"]), least=float(row["least"]))
 
 
 def weighted_losses(

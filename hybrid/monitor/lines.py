@@ -3,7 +3,8 @@
     {"kind": "answer", "format": 1, "bundle": "35a4b5d3", "image": "boot7-0000042", "time_s": 1.7e9,
      "class": 3, "confidence": 0.93, "exit": 0, "source": "exit", "reason": "", "device_ms": 4.1,
      "wire_ms": null, "cloud_ms": null, "sent_bytes": 0, "audit_probability": 0.031,
-     "audited": true, "cloud_class": null}
+     "audited": true, "cloud_class": null, "certificate": "cloud_there",
+     "planned": true, "file": "a.png"}
     {"kind": "audit", "format": 1, "bundle": "35a4b5d3", "image": "boot7-0000042", "time_s": 1.7e9,
      "cloud_class": 3}
 
@@ -11,7 +12,7 @@ Fields that a reader does not know are left alone, so a later edge may add some.
 """
 
 import json
-import math
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = ["FORMAT", "SOURCES", "AnswerLine", "AuditLine", "parse_line"]
 
 FORMAT = 1
 SOURCES = ("exit", "cloud", "fallback")
+_MOST_NAME = 200  # letters of an image's name, which a monitor keeps for a while
+_MOST_WHOLE = 2**53  # up to which every program reads whole numbers alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class AnswerLine:
 
     Args:
         bundle: SHA-256 of the weights, whole or its first digits; the plan has the same.
-        image: a name that no other image of this edge has, also after a restart.
+        image: a name that no other image of this edge has, also after a restart; up to 200 letters.
         time_s: the edge's clock when it answered, in seconds since 1970.
         class_index: the answer.
         confidence: of the exit that answered, in [0, 1], by the measure of the thresholds.
@@ -41,10 +44,14 @@ class AnswerLine:
         device_ms, wire_ms, cloud_ms: measured; None if that part did not run.
         sent_bytes: over the uplink, before the answer was given.
         audit_probability: with which this answer was drawn for an audit, fixed before the draw;
-            None if it did not come from an exit.
+            None if it did not come from an exit, or the edge has no plan.
         audited: True if it was drawn.
         cloud_class: the cloud's answer to an audited image, if it was there when the line was
             written; otherwise an `AuditLine` follows.
+        certificate: of the bundle, that includes this answer: `cloud_there`, of a fallback
+            `cloud_down`; empty if the bundle does not have it.
+        planned: False if the edge has no plan: then none of its lines is evidence.
+        file: where the image is from.
     """
 
     bundle: str
@@ -62,6 +69,9 @@ class AnswerLine:
     audit_probability: float | None = None
     audited: bool = False
     cloud_class: int | None = None
+    certificate: str = ""
+    planned: bool = True
+    file: str = ""
 
     def to_json(self) -> str:
         """The line, without its end."""
@@ -107,9 +117,12 @@ def parse_line(text: str) -> AnswerLine | AuditLine:
 def _checked(line: AnswerLine) -> AnswerLine:
     """The line, if its fields fit together."""
     if line.source not in SOURCES:
-        raise LineError(f"A line has the source {line.source!r}; there are {', '.join(SOURCES)}.")
-    if line.source == "exit" and line.audit_probability is None:
+        given = line.source[:_MOST_NAME]
+        raise LineError(f"A line has the source {given!r}; there are {', '.join(SOURCES)}.")
+    if line.source == "exit" and line.audit_probability is None and line.planned:
         raise LineError("A line is of an early exit and has no audit_probability.")
+    if line.audited and not line.planned:
+        raise LineError("A line is audited, although its edge has no plan.")
     if line.audited and line.source != "exit":
         raise LineError(f"A line is audited, although its source is {line.source}.")
     return line
@@ -139,12 +152,19 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MOST_NAME
+
+
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_WHOLE
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is finite; also of a whole number that is larger than any float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _is_milliseconds(value: Any) -> bool:
@@ -165,16 +185,17 @@ def _is_truth(value: object) -> bool:
 
 Kind = tuple[Callable[[Any], bool], str, bool]
 _TEXT: Kind = (_is_text, "a text", True)
+_NAME: Kind = (_is_name, f"a text of up to {_MOST_NAME} letters", True)
 _WHOLE: Kind = (_is_whole, "a whole number from 0", True)
 _TIME: Kind = (_is_number, "a number", True)
 _MILLISECONDS: Kind = (_is_milliseconds, "a number from 0", False)
 _NAMES = {"class_index": "class", "exit_index": "exit"}  # in JSON
 _AUDIT: dict[str, Kind] = {
-    "bundle": _TEXT, "image": _TEXT, "time_s": _TIME, "cloud_class": _WHOLE,
+    "bundle": _TEXT, "image": _NAME, "time_s": _TIME, "cloud_class": _WHOLE,
 }  # fmt: skip
 _ANSWER: dict[str, Kind] = {
     "bundle": _TEXT,
-    "image": _TEXT,
+    "image": _NAME,
     "time_s": _TIME,
     "class_index": _WHOLE,
     "confidence": (_is_share, "a number from 0 to 1", True),
@@ -188,4 +209,7 @@ _ANSWER: dict[str, Kind] = {
     "audit_probability": (_is_probability, "a number above 0 and up to 1", False),
     "audited": (_is_truth, "true or false", False),
     "cloud_class": (_is_whole, "a whole number from 0", False),
+    "certificate": (_is_text, "a text", False),
+    "planned": (_is_truth, "true or false", False),
+    "file": (_is_text, "a text", False),
 }

@@ -30,7 +30,8 @@ __all__ = ["Audits", "Monitor", "Refused", "Status"]
 Floats = npt.NDArray[np.float64]
 
 PATIENCE = 10_000  # images that wait for an audit
-_EVERY = 100  # images between two points of the history
+_EVERY = 100  # images between two points of the history, until it has too many
+_MOST_POINTS = 10_000  # of the history: then every second one is dropped
 _LATEST_S = 86_400.0  # between two lines, or the clock has jumped
 _BACK_S = 1.0
 
@@ -53,6 +54,7 @@ class Refused:
     unfinished: int = 0  # a last line that is still being written
     other_bundle: int = 0
     other_plan: int = 0  # thresholds or probabilities that are not the plan's
+    no_plan: int = 0  # of an edge without one: its early answers cannot count, so none does
     repeated: int = 0
     late_audits: int = 0  # or of an image that was not drawn
     clock_jumps: int = 0  # only noted: nothing is computed from the clock
@@ -70,8 +72,10 @@ class Status:
         recent_log10: log10 of the e-CUSUM; its alarm is at log10(run length).
         recent_alarm_at: likewise.
         observed: weighted mean loss; NaN without images.
-        windows: bounds of what is certified, oldest first, which hold together.
-        history: images, evidence_log10 and recent_log10 at every hundredth image.
+        windows: the latest bounds of what is certified, oldest first, which hold together with
+            those before them.
+        history: images, evidence_log10 and recent_log10 at every hundredth image; of a long one,
+            at every 200th, 400th and so on.
     """
 
     promise: Promise
@@ -130,6 +134,7 @@ class Monitor:
         self._alarms: list[int | None] = [None, None]
         self._last = (0.0, 0.0)
         self._history: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
+        self._every = _EVERY
 
     def read(self, texts: Iterable[str], *, last_is_whole: bool = True) -> None:
         """Go on with lines as they were written; those that cannot be read are counted.
@@ -157,6 +162,8 @@ class Monitor:
             self._look_at_clock(line.time_s)
             if isinstance(line, AuditLine):
                 self._add_audit(line)
+            elif not line.planned:
+                self._refuse("no_plan")
             elif not allowed:
                 self._refuse("other_plan")
             else:
@@ -169,7 +176,7 @@ class Monitor:
         early = [
             (place, line.exit_index, line.confidence, line.audit_probability)
             for place, line in enumerate(lines)
-            if isinstance(line, AnswerLine) and line.source == "exit"
+            if isinstance(line, AnswerLine) and line.source == "exit" and line.planned
         ]
         if early:
             places, *fields = zip(*early, strict=True)
@@ -293,7 +300,10 @@ class Monitor:
             if len(over) and self._alarms[which] is None:
                 self._alarms[which] = before + int(over[0]) + 1
         images = before + 1 + np.arange(len(logs[0]))
-        kept = images % _EVERY == 0
+        kept = images % self._every == 0
         rows = zip(images[kept], logs[0][kept], logs[1][kept], strict=True)
         self._history += [(int(at), float(wealth), float(recent)) for at, wealth, recent in rows]
+        while len(self._history) > _MOST_POINTS:
+            self._history = self._history[::2]
+            self._every *= 2
         self._last = float(logs[0][-1]), float(logs[1][-1])

@@ -24,6 +24,7 @@ _REFUSED = {
     "unfinished": "unfinished last line",
     "other_bundle": "lines of another bundle",
     "other_plan": "lines of another plan",
+    "no_plan": "lines of an edge without a plan",
     "repeated": "repeated images",
     "late_audits": "audits too late or not asked for",
     "clock_jumps": "jumps of the clock (only noted)",
