@@ -27,6 +27,7 @@ __all__ = [
     "MAX_WEIGHTS_BYTES",
     "check_size",
     "expanded",
+    "folder_bytes",
     "home_folder",
     "load_arrays",
     "parse_json",
@@ -46,6 +47,19 @@ MAX_DEPTH = 32  # tables and lists in each other
 _DRAFT_NAME_BYTES = 200  # of the name of the file itself; most file systems allow 255 in all
 _LEFT_S = 86_400  # a draft that nothing was written to for a day is of a killed process
 _DEVICES = ("/dev/", "/proc/")
+
+
+def folder_bytes(folder: Path) -> int:
+    """What the files in a folder and below it take, links not followed; 0 if there is none."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as items:
+            for item in items:
+                if item.is_dir(follow_symlinks=False):
+                    waiting.append(item.path)
+                else:
+                    total += item.stat(follow_symlinks=False).st_size
+    return total
 
 
 def sha256_of(path: Path) -> str:

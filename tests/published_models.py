@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,65 @@ class Unpacking(Simple):
         cells = (h // 4) * (w // 4)
         rows = x.permute(0, 2, 3, 1).reshape(n * cells, 12)
         return self.fc(self.hidden(rows.view(n, cells, 12).mean(1)).relu())
+
+
+class ViewingLate(Simple):
+    """The batch size of the image, and its device, asked for only after the blocks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same."""
+        y = self.block2(self.block1(self.stem(x)))
+        y = y.permute(0, 2, 3, 1).contiguous().view(x.size(0), -1, 12).mean(1)
+        return self.fc(self.hidden(y + torch.ones(12, device=x.device, dtype=x.dtype)).relu())
+
+
+class Counting(Simple):
+    """`len` of the batch, and `int` of a quotient of sizes, as windows of attention have it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same, without a norm at the end of a block."""
+        x = self.block2(self.block1(self.stem(x)))
+        windows = x.view(len(x) * 4, 3, 16)
+        x = windows.view(int(windows.shape[0] / 4), 12, 4, 4)
+        return self.fc(self.hidden(x.mean((2, 3))).relu())
+
+
+class Squeezing(Simple):
+    """A `squeeze` that would also remove the first axis of a single image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same."""
+        x = functional.adaptive_avg_pool2d(self.block2(self.block1(self.stem(x))), 1)
+        return self.fc(self.hidden(x.squeeze()).relu())
+
+
+class Branching(Simple):
+    """Two layers that see the image, so that no exit can be before they are joined."""
+
+    def __init__(self, num_classes: int = 3) -> None:
+        super().__init__(num_classes)
+        self.other = nn.Conv2d(3, 8, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same."""
+        x = self.block2(self.block1(self.stem(x) + self.other(x)))
+        return self.fc(self.hidden(x.mean((2, 3))).relu())
+
+
+class Listing(Simple):
+    """Blocks in a list and a dict, any number of inputs, options that are not used."""
+
+    def __init__(self, num_classes: int = 3) -> None:
+        super().__init__(num_classes)
+        self.blocks = nn.ModuleList([self.block1, self.block2])
+        self.pools = nn.ModuleDict({"mean": nn.AdaptiveAvgPool2d(1)})
+
+    def forward(self, *inputs: Tensor, **_options: Any) -> Any:
+        """The same, in a list."""
+        x = self.stem(inputs[0])
+        for block in self.blocks:
+            x = block(x)
+        return [self.fc(self.hidden(torch.flatten(self.pools["mean"](x), 1)).relu())]
 
 
 class Functional(Simple):
@@ -173,6 +232,13 @@ class Answer:
     logits: Tensor
 
 
+class Named(NamedTuple):
+    """The same as a named tuple."""
+
+    features: Tensor
+    logits: Tensor
+
+
 def _block(model: Simple, block: nn.Module, *, norm: bool = True) -> Simple:
     model.block2 = nn.Sequential(block, nn.BatchNorm2d(12) if norm else nn.Identity(), nn.ReLU())
     return model
@@ -205,6 +271,11 @@ STYLES: dict[str, Callable[[int], nn.Module]] = {
     "simple": Simple,
     "viewing": Viewing,
     "unpacking": Unpacking,
+    "viewing late": ViewingLate,
+    "counting": Counting,
+    "squeezing": Squeezing,
+    "branching": Branching,
+    "listing": Listing,
     "functions": Functional,
     "standardised": lambda n: _block(Simple(n), Standardised(12, 12, 3, padding=1)),
     "static same": lambda n: _block(Simple(n), StaticSame(12, 12, 3, 2)),
@@ -229,8 +300,16 @@ STYLES: dict[str, Callable[[int], nn.Module]] = {
     "dict": lambda n: _answering(dict, n),
     "tuple": lambda n: _answering(lambda features, logits: (features, logits), n),
     "record": lambda n: _answering(Answer, n),
+    "named": lambda n: _answering(Named, n),
+    "averaged": lambda n: torch.optim.swa_utils.AveragedModel(Simple(n)),
+    "double": lambda n: Simple(n).double(),
 }
-OUTPUTS = {"dict": "logits", "tuple": "1", "record": "logits"}  # where the logits are
+OUTPUTS = {
+    "dict": "logits",
+    "tuple": "1",
+    "record": "logits",
+    "named": "logits",
+}  # where the logits are
 
 
 def make(num_classes: int = 3, *, style: str = "simple") -> nn.Module:

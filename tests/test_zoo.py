@@ -166,3 +166,13 @@ def test_the_package_loads_a_network_by_name():
 
     assert network.spec.bits == 1
     assert network.temperatures == zoo.variant(NETWORK, 1).temperatures
+
+
+def test_a_folder_whose_networks_take_too_much_room_gets_no_more(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+):
+    zoo.check_room()
+    monkeypatch.setattr(zoo, "MAX_BYTES", 1_000)
+
+    with pytest.raises(WeightsError, match=r"take more than 0 GB, the most they may; delete some"):
+        zoo.check_room()

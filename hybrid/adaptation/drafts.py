@@ -50,8 +50,10 @@ def drafting(prepared: Preparation) -> Iterator[None]:
 
     Raises:
         ModelError: the same request is being adapted now.
+        WeightsError: the networks there take all the room that they may.
     """
     target = zoo.pretrained_folder()
+    zoo.check_room()
     draft = target / _WORK / _key(prepared)
     draft.mkdir(parents=True, exist_ok=True)
     with _alone(draft, prepared.recipe.network):

@@ -18,8 +18,10 @@ from hybrid import energy
 from hybrid.cli import (
     choose,
     dashboard,
+    edge,
     evaluate,
     export,
+    former,
     freeze,
     images,
     models,
@@ -46,6 +48,7 @@ __all__ = ["app"]
 _INTERRUPTED = 130  # as shells say it for SIGINT
 _PACKAGES = (
     "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
+    "cv2",
 )  # fmt: skip
 
 
@@ -58,6 +61,13 @@ class _Commands(TyperGroup):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")
         return super().main(*args, **named)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command by its present or former name."""
+        words, renamed = former.translated(args)
+        for old, new in renamed.items():
+            output.say(f"`{old}` is now `{new}`.", err=True)
+        return super().resolve_command(ctx, words)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
@@ -216,6 +226,7 @@ for module in (
     models,
     freeze,
     export,
+    edge,
     monitor,
 ):
     module.add_to(app)

@@ -92,7 +92,7 @@ def cuts(
     cutting.check_any(found, reference=model)
     shown = found if every else cutting.worthwhile(found)
     if picture is not None:
-        _draw(outline, [cut for cut in shown if not cut.refused], bits, picture)
+        _draw(outline, [cut for cut in shown if not cut.unusable], bits, picture)
     if as_json:
         rows = [cut.to_dict(bits=bits) for cut in shown]
         about = {"model": model, "followed_by": outline.by, "macs": outline.macs}
@@ -341,8 +341,8 @@ def _draw(outline: "Outline", shown: Sequence["Cut"], bits: int, path: Path) -> 
 
 
 _EXIT_ONLY = (
-    " Exit only: an exit can be there, but a cut would leave only the first layer to the edge, "
-    "which stays at full precision."
+    " Exit only: an exit can be there, but a cut would leave the edge no layer to quantize; the "
+    "first stays at full precision."
 )
 
 
@@ -354,8 +354,8 @@ def _print_cuts(outline: "Outline", shown: Sequence["Cut"], bits: int) -> None:
         f"{'edge weights':>14}{'acts':>10}{'cloud weights':>15}{'acts':>12}  crosses"
     )
     for cut in shown:
-        if cut.refused:
-            typer.echo(f"{cut.name:<{width}}cannot be cut: {cut.refused}")
+        if cut.unusable:
+            typer.echo(f"{cut.name:<{width}}cannot be cut: {cut.unusable}")
             continue
         crosses = " + ".join("×".join(map(str, shape)) for shape in cut.shapes)
         edge, cloud = cut.edge, cut.cloud

@@ -13,17 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.data import cifar, image_folders
+from hybrid.data import cifar, image_folders, split_cache
 from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.data.images import Rejected
 from hybrid.data.preprocess import CROP
+from hybrid.data.split_cache import cache_folder
 from hybrid.errors import DataMissingError, FileError, SourceError, UnknownNameError
-from hybrid.files import expanded, home_folder, load_arrays, save_arrays
+from hybrid.files import expanded
 
 __all__ = [
     "DATASETS",
@@ -41,7 +41,6 @@ __all__ = [
 
 SPLITS = ("train", "tune", "certify", "test")
 FORMAT = 1
-_MOST_KEPT_BYTES = 4_000_000_000  # of a cached image folder; a larger one is read each time
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -171,12 +170,6 @@ def data_folder() -> Path:
     return expanded(os.environ.get("HYBRID_DATA") or cache_folder() / "data")
 
 
-def cache_folder() -> Path:
-    """`hybrid/` in the user's cache folder, where unpacked splits are kept."""
-    named = os.environ.get("XDG_CACHE_HOME")
-    return (expanded(named) if named else home_folder("HYBRID_DATA") / ".cache") / "hybrid"
-
-
 def canonical_order(images: Images, labels: Labels) -> NDArray[np.int64]:
     """Positions (n,) that sort images by class, then by the SHA-1 of their pixels.
 
@@ -260,7 +253,7 @@ def _build(
     positions = written.positions if part == "train" else {}
     parts = _divide(images, labels, positions, rest=part)
     for key, (some, some_labels) in parts.items():
-        _keep(name, key, written.key, some, some_labels)
+        split_cache.keep(name, key, written.key, images=some, labels=some_labels)
     return parts[split]
 
 
@@ -337,15 +330,15 @@ def _divide_folder(
         for part, chosen in positions.items()
     }
     for part, some in parts.items():
-        if images.nbytes <= _MOST_KEPT_BYTES:
+        if images.nbytes <= split_cache.MAX_SPLIT_BYTES:
             words = json.dumps([(one.name, one.sentence) for one in some.skipped])
-            _keep(name, part, key, some.images, some.labels, skipped=words)
+            split_cache.keep(name, part, key, images=some.images, labels=some.labels, skipped=words)
     return parts[split]
 
 
 def _cached_folder(name: str, split: str, key: str) -> Pixels | None:
     """The cached split of an image folder; None if its file is missing or damaged."""
-    kept = _kept(name, split, key)
+    kept = split_cache.kept(name, split, key)
     try:
         skipped = json.loads(str(kept["skipped"]))
         return Pixels(
@@ -357,27 +350,7 @@ def _cached_folder(name: str, split: str, key: str) -> Pixels | None:
         return None
 
 
-def _cache_path(name: str, split: str, key: str) -> Path:
-    return cache_folder() / f"{name}-{split}-{key}.npz"
-
-
-def _kept(name: str, split: str, key: str) -> Mapping[str, NDArray[Any]]:
-    """The arrays of a file of the cache; empty where there is none."""
-    try:
-        return load_arrays(_cache_path(name, split, key))
-    except FileError:  # no home folder
-        return {}
-
-
 def _cached(name: str, split: str, key: str) -> tuple[Images, Labels] | None:
     """The cached split; None if its file is missing or damaged."""
-    kept = _kept(name, split, key)
+    kept = split_cache.kept(name, split, key)
     return (kept["images"], kept["labels"]) if kept.keys() >= {"images", "labels"} else None
-
-
-def _keep(name: str, split: str, key: str, images: Images, labels: Labels, **more: Any) -> None:
-    """Write a split to the cache, whole or not at all; a full or read-only disk is not an error."""
-    try:
-        save_arrays(_cache_path(name, split, key), images=images, labels=labels, **more)
-    except (OSError, FileError):
-        return

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid.data import image_folders
-from hybrid.data.datasets import Dataset, cache_folder, canonical_order
+from hybrid.data import image_folders, split_cache
+from hybrid.data.datasets import Dataset, canonical_order
 from hybrid.data.image_folders import ClassFolders, Pixels
 from hybrid.data.preprocess import CROP
 from hybrid.errors import DataMissingError, SourceError
-from hybrid.files import load_arrays, save_arrays
 
 __all__ = ["load_all", "seen_splits"]
 
@@ -40,9 +39,9 @@ def load_all(
         with image_folders.opened(where) as found:
             positions = _positions(found, classes)
             about = (*_about(found, where, size, channels), positions.tolist(), fit)
-            key = hashlib.sha256(repr(about).encode()).hexdigest()
-            path = cache_folder() / f"{where.stem}-all-{key[:12]}.npz"
-            pixels = _kept(path) or _read(found, positions, path, size, channels, fit)
+            digest = hashlib.sha256(repr(about).encode()).hexdigest()
+            key = (where.stem, "all", digest[:12])
+            pixels = _kept(key) or _read(found, positions, key, size, channels, fit)
     except SourceError as error:
         raise DataMissingError(f"The images for {split} cannot be used: {error}") from error
     if not len(pixels.labels):
@@ -81,16 +80,21 @@ def _about(found: ClassFolders, where: Path, size: int, channels: int) -> tuple[
     return str(where), size, channels, keys
 
 
-def _kept(path: Path) -> Pixels | None:
+def _kept(key: tuple[str, str, str]) -> Pixels | None:
     """The cached images; None if their file is missing or damaged, or some could not be read."""
-    kept = load_arrays(path)
+    kept = split_cache.kept(*key)
     if not kept.keys() >= {"images", "labels"}:
         return None
     return Pixels(images=kept["images"], labels=kept["labels"], skipped=())
 
 
 def _read(
-    found: ClassFolders, positions: np.ndarray, path: Path, size: int, channels: int, fit: str
+    found: ClassFolders,
+    positions: np.ndarray,
+    key: tuple[str, str, str],
+    size: int,
+    channels: int,
+    fit: str,
 ) -> Pixels:
     pools = [
         image_folders.read(found, pool, size=size, channels=channels, fit=fit)
@@ -101,14 +105,7 @@ def _read(
     order = canonical_order(images, labels)
     skipped = tuple(dict.fromkeys(one for pool in pools for one in pool.skipped))
     pixels = Pixels(images=images[order], labels=labels[order], skipped=skipped)
-    if not skipped:  # what was skipped is read, and named, again
-        _keep(path, pixels)
+    if not skipped and images.nbytes <= split_cache.MAX_SPLIT_BYTES:
+        # what was skipped is read, and named, again
+        split_cache.keep(*key, images=pixels.images, labels=pixels.labels)
     return pixels
-
-
-def _keep(path: Path, pixels: Pixels) -> None:
-    """Write the cache; a full or read-only disk is not an error."""
-    try:
-        save_arrays(path, images=pixels.images, labels=pixels.labels)
-    except OSError:
-        return

@@ -25,6 +25,7 @@ from hybrid.data.sources import Entry, Source
 from hybrid.data.split_parts import Part, load_part, save_part
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import ImageError, SourceError
+from hybrid.files import folder_bytes
 
 __all__ = [
     "IngestPlan",
@@ -265,11 +266,15 @@ def _write_parts(
     skipped: list[Rejected] = []
     part_samples: list[int] = []
     start = 0
+    room_bytes = user_splits.MAX_BYTES - folder_bytes(user_splits.folder())
     while start < len(plan.entries):
         number = len(part_samples)
         part = load_part(plan.draft, number)
         if part is None:
             part = _read_part(plan, read, start, () if number else plan.refused, progress)
+            room_bytes -= part.images.nbytes
+            if room_bytes < 0:
+                raise SourceError(user_splits.no_room())
             save_part(plan.draft, number, part)
         skipped += part.skipped
         part_samples.append(len(part.labels))

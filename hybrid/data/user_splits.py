@@ -32,6 +32,7 @@ from hybrid.files import expanded, home_folder, read_toml, replacing
 
 __all__ = [
     "FORMAT",
+    "MAX_BYTES",
     "PURPOSES",
     "UserSplit",
     "check_free",
@@ -45,6 +46,7 @@ __all__ = [
     "labels",
     "load",
     "names",
+    "no_room",
     "parts",
     "path_of",
     "recorded",
@@ -58,6 +60,8 @@ FORMAT = 1
 PURPOSES = ("report", "tune", "certify")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _CARD = "split.toml"
+MAX_BYTES = 50_000_000_000  # of all splits, unfinished ones and traces included
+_MOST_SPLITS = 1_000  # of a network
 _MOST_SIDE = 4096  # pixels of an image's side
 
 
@@ -149,13 +153,24 @@ def check_free(network: str, name: str) -> str:
     """The name, if a new user split of the network can have it.
 
     Raises:
-        SourceError: it is taken, or cannot name a split.
+        SourceError: it is taken, or cannot name a split, or there are too many.
     """
-    if check_name(name).lower() in {taken.lower() for taken in names(network)}:
+    known = names(network)
+    if len(known) >= _MOST_SPLITS:
+        raise SourceError(f"{network} has {len(known):,} splits, the most it can; delete some.")
+    if check_name(name).lower() in {taken.lower() for taken in known}:
         raise SourceError(
             f"{network} already has a split called {name}; delete it or choose another name."
         )
     return name
+
+
+def no_room() -> str:
+    """The sentence for images that would make all splits larger than they may be."""
+    return (
+        f"With these images, the splits in {folder()} would take more than "
+        f"{MAX_BYTES // 1_000_000_000} GB, the most they may; delete some splits, then go on."
+    )
 
 
 def halved(network: str) -> list[str]:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hybrid.errors import ModelError, NetworkError
 from hybrid.models.blocks import PooledHead
-from hybrid.models.cutting import Cut, cuts, find_cut, pieces, quantizable, worthwhile
+from hybrid.models.cutting import Cut, cuts, find_cut, least_sent, pieces, quantizable
 from hybrid.models.network import Network
 from hybrid.models.pieces import Piece
 from hybrid.models.spec import Reference, Spec
@@ -69,7 +69,9 @@ def stage_cuts(
             f"The exit after {asked[-1].name} comes after the cut at {last.name}; move the cut or "
             "leave that exit out."
         )
-    if last.exit_only:
+    if why := last.unusable:
+        raise ModelError(f"{reference} cannot be cut after {last.name}: {why}")
+    if last.exit_only and last.edge.layers == 1:  # at 32 bits nothing need be quantized
         raise ModelError(f"The cut after {last.name} {last.exit_only}")
     before, after = _stem(found, asked[0]), _outermost(found, last)
     for one, other in pairwise(asked):
@@ -206,7 +208,7 @@ def _stem(found: Sequence[Cut], first: Cut) -> Iterator[Cut]:
     A clean cut if possible; if two layers read the image, there is none.
     """
     after = [one for one in found if one.edge.layers == 1 < first.edge.layers]
-    yield from worthwhile([one for one in after if one.clean]) or worthwhile(after)
+    yield from least_sent([one for one in after if one.clean]) or least_sent(after)
 
 
 def _outermost(found: Sequence[Cut], last: Cut) -> Iterator[Cut]:

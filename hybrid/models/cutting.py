@@ -7,7 +7,7 @@ if a skip connection spans it, several are sent.
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -25,10 +25,14 @@ __all__ = [
     "check_any",
     "cuts",
     "find_cut",
+    "least_sent",
     "pieces",
     "quantizable",
     "worthwhile",
 ]
+
+
+_NO_EXIT = "no place up to here has a single tensor, which the exit on the device needs; cut later."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,7 @@ class Cut:
         crossing: the tensors that are sent, in the order in which they are computed.
         shapes: of each, for one image.
         refused: why the model cannot be cut here; empty if it can.
+        has_exit: an exit can be here or before.
     """
 
     name: str
@@ -82,6 +87,7 @@ class Cut:
     refused: str
     edge: SegmentCost
     cloud: SegmentCost
+    has_exit: bool = True
 
     @property
     def clean(self) -> bool:
@@ -91,9 +97,20 @@ class Cut:
     @property
     def exit_only(self) -> str:
         """Why an exit can be here, but not the end of the edge; empty if that can be too."""
-        if self.refused or self.edge.layers > 1:
+        if self.refused or (self.edge.layers > 1 and self.edge.filters):
             return ""
+        if self.edge.layers > 1:
+            return "leaves no layer to the edge that can be quantized; cut later."
         return "leaves only the first layer to the edge, which stays at full precision; cut later."
+
+    @property
+    def unusable(self) -> str:
+        """Why neither the edge can end here nor an exit be; empty if one of them can."""
+        if self.refused:
+            return self.refused
+        if not self.has_exit:
+            return _NO_EXIT
+        return "" if self.clean else self.exit_only
 
     @property
     def state_shape(self) -> tuple[int, ...]:
@@ -107,8 +124,8 @@ class Cut:
     def to_dict(self, *, bits: int) -> dict[str, Any]:
         """Plain values for JSON; bytes at 32 bits and with the edge at `bits`."""
         about = {"name": self.name, "also": list(self.also), "clean": self.clean}
-        if self.refused:
-            return about | {"refused": self.refused}
+        if self.unusable:
+            return about | {"refused": self.unusable}
         sent = [
             {"tensor": name, "shape": list(shape)}
             for name, shape in zip(self.crossing, self.shapes, strict=True)
@@ -136,13 +153,14 @@ def cuts(outline: Outline) -> list[Cut]:
     count = len(outline.nodes)
     before = _sides(outline, range(count))
     after = _sides(outline, reversed(range(count)))
-    found = []
+    found: list[Cut] = []
     for position, names in sorted(_ends(outline).items()):
         if position + 1 == count:
             continue
         edge, cloud = before[position], after[position + 1]
         if edge.layers and cloud.layers:
-            found.append(_cut(outline, position, names, edge, cloud))
+            cut = _cut(outline, position, names, edge, cloud)
+            found.append(replace(cut, has_exit=any(one.clean for one in (*found, cut))))
     return found
 
 
@@ -150,15 +168,20 @@ def check_any(found: Sequence[Cut], *, reference: str) -> None:
     """Refuse a model that cannot be cut anywhere.
 
     Raises:
-        ModelError: with the reason at the first place.
+        ModelError: with the reason at the last place.
     """
-    if not any(not cut.refused and not cut.exit_only for cut in found):
-        reasons = [f"after {cut.name}, {cut.refused or cut.exit_only}" for cut in found]
-        why = reasons[0] if reasons else "it has fewer than two layers that end in a module."
+    if not any(not cut.unusable and not cut.exit_only for cut in found):
+        reasons = [f"after {cut.name}, {cut.unusable or cut.exit_only}" for cut in found]
+        why = reasons[-1] if reasons else "it has fewer than two layers that end in a module."
         raise ModelError(f"{reference} cannot be cut: {why}")
 
 
 def worthwhile(found: Sequence[Cut]) -> list[Cut]:
+    """Of the usable cuts with the same layers before them, the one that sends least."""
+    return least_sent([cut for cut in found if not cut.unusable])
+
+
+def least_sent(found: Sequence[Cut]) -> list[Cut]:
     """Of the cuts with the same layers before them, the one that sends least; the last of equals.
 
     Refused cuts are left out.

@@ -17,7 +17,14 @@ from torch import Tensor, fx, nn
 from hybrid.models.canonical import LAYERS
 from hybrid.models.tracing import Outline
 
-__all__ = ["MOST_COLUMNS", "OtherWork", "Piece", "crossing", "in_pieces", "state_shape"]
+__all__ = [
+    "MOST_COLUMNS",
+    "OtherWork",
+    "Piece",
+    "crossing",
+    "in_pieces",
+    "state_shape",
+]
 
 MOST_COLUMNS = 65_535  # of a payload's header
 
@@ -119,8 +126,11 @@ def state_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def crossing(outline: Outline, position: int) -> list[fx.Node]:
-    """The nodes up to `position` whose values are needed later and depend on the image."""
-    after = set(outline.nodes[position + 1 :])
+    """The nodes up to `position` whose values are needed later and depend on the image.
+
+    A later node that only asks for a size, device or kind of numbers needs no value.
+    """
+    after = {node for node in outline.nodes[position + 1 :] if not outline.seen[node].fixed}
     return [
         node
         for node in outline.nodes[: position + 1]
@@ -162,41 +172,54 @@ def _module(outline: Outline, node: fx.Node) -> nn.Module | None:
 
 def _graph(outline: Outline, start: int, end: int) -> fx.GraphModule:
     """The nodes after `start` up to `end` as a graph of the tensors sent in and out."""
-    made = fx.Graph()
-    known: dict[fx.Node, Any] = {}
     image = [node for node in outline.nodes if node.op == "placeholder"]
-    given = image if start < 0 else crossing(outline, start)
-    for node in given:
-        known[node] = made.placeholder(node.name)
-    first = known[given[0]]
+    copier = _Copier(outline, image if start < 0 else crossing(outline, start))
+    for node in outline.nodes[start + 1 : end + 1]:
+        if not outline.seen[node].fixed:
+            copier.copied(node)
+    last = end == len(outline.nodes) - 2
+    gives = outline.nodes[-1].all_input_nodes if last else crossing(outline, end)
+    copier.made.output(tuple(copier.copied(node) for node in gives))
+    return _own_copy(fx.GraphModule(outline.graph, copier.made))
 
-    def size(of_one: int, others: int) -> Any:
+
+class _Copier:
+    """Copies nodes into a new graph, and with them what they need.
+
+    Args:
+        given: the nodes whose values the graph is given, at least one.
+    """
+
+    def __init__(self, outline: Outline, given: Sequence[fx.Node]) -> None:
+        self.made = fx.Graph()
+        self._seen = outline.seen
+        self._known: dict[fx.Node, Any] = {node: self.made.placeholder(node.name) for node in given}
+        self._first = self._known[given[0]]
+
+    def copied(self, node: fx.Node) -> Any:
+        """The node's copy, made when first asked for."""
+        if node not in self._known:
+            self._known[node] = self._copy(node)
+        return self._known[node]
+
+    def _copy(self, node: fx.Node) -> Any:
+        sizes = self._seen[node].sizes
+        if sizes is not None:
+            nested: Any = sizes if isinstance(sizes[0], tuple) else (sizes,)
+            made = tuple(self._size(*one) for one in nested)
+            return made if nested is sizes else made[0]
+        if node.target is getattr and not self._seen[node.all_input_nodes[0]].fixed:
+            # the device or kind of numbers, which all tensors share
+            return self.made.call_function(getattr, (self._first, node.args[1]))
+        return self.made.node_copy(node, self.copied)
+
+    def _size(self, of_one: int, others: int) -> Any:
         """So many for each image, and others."""
         if not of_one:
             return others
-        images = made.call_method("size", (first, 0))
-        scaled = images if of_one == 1 else made.call_function(operator.mul, (images, of_one))
-        return made.call_function(operator.add, (scaled, others)) if others else scaled
-
-    def copied(node: fx.Node) -> Any:
-        if node in known:
-            return known[node]
-        sizes = outline.seen[node].sizes
-        if sizes is None:  # both sides compute what does not depend on the image
-            known[node] = made.node_copy(node, copied)
-        elif sizes and isinstance(sizes[0], tuple):
-            known[node] = tuple(size(*one) for one in sizes)
-        else:
-            known[node] = size(*sizes)
-        return known[node]
-
-    for node in outline.nodes[start + 1 : end + 1]:
-        if node not in known and not outline.seen[node].fixed:
-            copied(node)
-    last = end == len(outline.nodes) - 2
-    gives = outline.nodes[-1].all_input_nodes if last else crossing(outline, end)
-    made.output(tuple(copied(node) for node in gives))
-    return _own_copy(fx.GraphModule(outline.graph, made))
+        images = self.made.call_method("size", (self._first, 0))
+        scaled = images if of_one == 1 else self.made.call_function(operator.mul, (images, of_one))
+        return self.made.call_function(operator.add, (scaled, others)) if others else scaled
 
 
 def _own_copy(graph: fx.GraphModule) -> fx.GraphModule:

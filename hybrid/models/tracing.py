@@ -3,14 +3,11 @@
     model = load_model("torchvision.models:resnet18", classes=10)
     outline = trace(model, shape=(3, 224, 224), reference="torchvision.models:resnet18")
 
-torch.fx traces the model. If fx cannot follow it (because of a branch on a shape, for example),
-torch.export is tried. Either way, convolutions and linear layers are modules in the graph, and
-every node knows the module that called it.
+Convolutions and linear layers are modules in the graph, and every node knows the module that
+called it.
 """
 
-import inspect
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +18,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybrid.errors import ModelError
-from hybrid.models.canonical import LAYERS, base_of, canonical, owners_of
+from hybrid.models.canonical import LAYERS, canonical, owners_of
+from hybrid.models.following import followed
 from hybrid.models.user_models import (
-    ANYTHING,
     answer_of,
     chosen,
-    in_words,
     leaves,
     shape_in_words,
     users_code,
@@ -34,7 +30,6 @@ from hybrid.models.user_models import (
 
 __all__ = ["LAYERS", "NodeOutput", "Outline", "trace"]
 
-_WHOLE = (nn.BatchNorm2d,)  # not traced into, subclasses included
 SAMPLES = 2  # in the measured batch: 1 would hide a first axis that is not the batch
 
 
@@ -113,11 +108,15 @@ def trace(
             f"{reference} returns {_what(answer)} for {SAMPLES} images; it must return one tensor "
             "of shape (images, classes), or name it with --output."
         )
-    graph, by = _followed(model, images, reference)
-    with users_code(reference):
-        _keep_only(graph, chosen(returned, output))
-        graph = canonical(graph, images)
-    _check_same(model, graph, images, output, reference)
+
+    def finish(followed_graph: fx.GraphModule) -> fx.GraphModule:
+        with users_code(reference):
+            _keep_only(followed_graph, chosen(returned, output))
+            made = canonical(followed_graph, images)
+        _check_same(model, made, images, output, reference)
+        return made
+
+    graph, by = followed(model, images, finish, reference=reference)
     nodes = tuple(graph.graph.nodes)
     return Outline(
         reference=reference,
@@ -129,22 +128,6 @@ def trace(
         classes=answer.shape[1],
         by=by,
     )
-
-
-def _followed(model: nn.Module, images: Tensor, reference: str) -> tuple[fx.GraphModule, str]:
-    """The model's graph, and what made it; layers of a library's class are entered if possible."""
-    try:
-        return _by_fx(model), "torch.fx"
-    except ANYTHING as error:
-        why = error
-    try:
-        return _by_export(model, images, reference, why), "torch.export"
-    except ModelError:
-        try:
-            return _by_fx(model, whole=(*_WHOLE, *LAYERS)), "torch.fx"
-        except ANYTHING:
-            pass
-        raise
 
 
 def _keep_only(graph: fx.GraphModule, number: int) -> None:
@@ -162,6 +145,8 @@ def _check_same(
     with users_code(reference):
         theirs = answer_of(model(noise), output, reference=reference)
         ours = graph(noise)
+    if not isinstance(ours, Tensor) or ours.shape != theirs.shape:
+        raise ModelError(f"{reference} returns {_what(ours)} once it is traced.")
     if theirs.isfinite().all() and not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-4):
         raise ModelError(
             f"{reference} answers differently once it is traced, by up to "
@@ -176,91 +161,6 @@ def _what(value: Any) -> str:
         return f"a tensor of shape {tuple(value.shape)}"
     kind = type(value).__name__
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
-
-
-def _by_fx(model: nn.Module, *, whole: tuple[type[nn.Module], ...] = _WHOLE) -> fx.GraphModule:
-    """Trace the model by torch.fx, with every argument except the image at its default."""
-    parameters = list(inspect.signature(model.forward).parameters.values())[1:]
-    fixed = {
-        p.name: p.default
-        for p in parameters
-        if p.default is not p.empty and p.kind is not p.VAR_KEYWORD
-    }
-    with _TRACING:
-        traced = _Tracer(whole).trace(model, concrete_args=fixed or None)
-    if fixed:
-        _drop_arguments(traced)
-    plain = fx.Graph()
-    plain.output(plain.graph_copy(traced, {}))
-    return fx.GraphModule(model, plain)
-
-
-_TRACING = threading.Lock()
-
-
-class _Tracer(fx.Tracer):
-    """Traces one thread only: fx replaces every module's call, so two traces take turns.
-
-    Calls in other threads, such as a page's network, run as usual.
-    """
-
-    def __init__(self, whole: tuple[type[nn.Module], ...]) -> None:
-        super().__init__()
-        self._thread = threading.get_ident()
-        self._whole = whole
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Keep torch's layers, whatever computes their weights, and a library's norms."""
-        if isinstance(m, self._whole) or base_of(m) is not None:
-            return True
-        return super().is_leaf_module(m, module_qualified_name)
-
-    def call_module(
-        self,
-        m: nn.Module,
-        forward: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        if threading.get_ident() != self._thread:
-            return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        if threading.get_ident() != self._thread:
-            return attr_val
-        return super().getattr(attr, attr_val, parameter_proxy_cache)
-
-
-def _drop_arguments(graph: fx.Graph) -> None:
-    """Remove the arguments that stay at their default, and the checks for that."""
-    for placeholder in list(graph.find_nodes(op="placeholder"))[1:]:
-        doomed = [placeholder]
-        for node in doomed:
-            doomed += [user for user in node.users if user not in doomed]
-        for node in sorted(doomed, reverse=True):
-            graph.erase_node(node)
-
-
-def _by_export(
-    model: nn.Module, images: Tensor, reference: str, why: BaseException
-) -> fx.GraphModule:
-    """Trace the model by torch.export for any batch; convolutions and linear layers are modules."""
-    batch = torch.export.Dim("batch", min=1)
-    try:
-        exported = torch.export.export(model, (images,), dynamic_shapes=({0: batch},))
-        graph: Any = exported.module(check_guards=False)
-    except ANYTHING as error:
-        raise ModelError(
-            f"{reference} cannot be followed by torch.fx ({in_words(why)}) nor by torch.export "
-            f"({in_words(error)}); write its forward without branches on the data."
-        ) from error
-    graph.graph.eliminate_dead_code()
-    for node in graph.graph.find_nodes(op="get_attr"):
-        min(node.users).prepend(node)  # next to its first user, so that a cut keeps them together
-    plain = fx.Graph()
-    plain.output(plain.graph_copy(graph.graph, {}))
-    return fx.GraphModule(graph, plain)
 
 
 def _measured(graph: fx.GraphModule, images: Tensor, reference: str) -> dict[fx.Node, NodeOutput]:
@@ -325,7 +225,7 @@ class _Reading:
                 macs=macs,
                 inputs=inputs,
                 outputs=outputs,
-                fixed=sizes is not None or self._fixed(node),
+                fixed=sizes is not None or _is_shared(two.numbers.get(node)) or self._fixed(node),
                 sizes=sizes,
             )
 
@@ -333,6 +233,11 @@ class _Reading:
         if node.op in ("placeholder", "output"):
             return False
         return all(self.nodes[given].fixed for given in node.all_input_nodes)
+
+
+def _is_shared(value: Any) -> bool:
+    """Whether it is the device or kind of numbers that all tensors of a network share."""
+    return isinstance(value, torch.device) or value is torch.float32
 
 
 def _of_one(two: int, three: int) -> int:

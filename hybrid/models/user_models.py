@@ -43,6 +43,11 @@ ANYTHING = (Exception, SystemExit)
 _INSTALLED = {"site-packages", "dist-packages"}
 _SEARCHING = threading.RLock()
 _searched: list[str] = []
+_WRAPPERS = (
+    nn.DataParallel,
+    nn.parallel.DistributedDataParallel,
+    torch.optim.swa_utils.AveragedModel,
+)
 
 
 def is_reference(architecture: str) -> bool:
@@ -51,7 +56,7 @@ def is_reference(architecture: str) -> bool:
 
 
 def load_model(reference: str, *, classes: int | None = None) -> nn.Module:
-    """Call "package.module:function" for a model, in evaluation mode.
+    """Call "package.module:function" for a model, in evaluation mode and in 32-bit numbers.
 
     Modules in the working directory are found too, and those in the folder of `module_folder`. A
     function that takes `num_classes` is given `classes`. The wrappers of torch.compile and
@@ -69,7 +74,13 @@ def load_model(reference: str, *, classes: int | None = None) -> nn.Module:
             f"{reference} returns a {type(model).__name__}, not a torch.nn.Module; name a function "
             "that returns the model."
         )
-    return _unwrapped(model).eval()
+    model = _unwrapped(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            f"{reference} returns a TorchScript module, which cannot be cut; name a function that "
+            "returns the model that it was made from."
+        )
+    return model.eval().float()
 
 
 def materialise(model: nn.Module, shape: tuple[int, int, int], *, reference: str) -> None:
@@ -112,10 +123,10 @@ def module_folder(folder: str) -> Iterator[None]:
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, and the modules in it, out of what torch.compile and DataParallel made."""
+    """The model itself, and the modules in it, out of what torch.compile, DataParallel … made."""
     while True:
         inner = getattr(model, "_orig_mod", None)
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        if isinstance(model, _WRAPPERS):
             inner = model.module
         if not isinstance(inner, nn.Module):
             break
@@ -169,8 +180,11 @@ _ALONE: list[tuple[str, Any]] = []
 
 def _parts(value: Any) -> list[tuple[str, Any]]:
     """What a value consists of, by name; `_ALONE` if it has no parts."""
-    if isinstance(value, fx.Node) and value.op == "call_function" and is_dataclass(value.target):
-        return list(value.kwargs.items())  # how torch.fx writes a dataclass down
+    if isinstance(value, fx.Node) and value.op == "call_function":
+        if is_dataclass(value.target):
+            return list(value.kwargs.items())  # how torch.fx writes a dataclass down
+        if names := getattr(value.target, "_fields", ()):  # and a named tuple
+            return [*zip(names, value.args, strict=False), *value.kwargs.items()]
     if isinstance(value, dict):
         return [(str(key), part) for key, part in value.items()]
     if is_dataclass(value) and not isinstance(value, type):

@@ -12,7 +12,7 @@ Fields that a reader does not know are left alone, so a later edge may add some.
 """
 
 import json
-import math
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,6 +23,8 @@ __all__ = ["FORMAT", "SOURCES", "AnswerLine", "AuditLine", "parse_line"]
 
 FORMAT = 1
 SOURCES = ("exit", "cloud", "fallback")
+_MOST_NAME = 200  # letters of an image's name, which a monitor keeps for a while
+_MOST_WHOLE = 2**53  # up to which every program reads whole numbers alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class AnswerLine:
 
     Args:
         bundle: SHA-256 of the weights, whole or its first digits; the plan has the same.
-        image: a name that no other image of this edge has, also after a restart.
+        image: a name that no other image of this edge has, also after a restart; up to 200 letters.
         time_s: the edge's clock when it answered, in seconds since 1970.
         class_index: the answer.
         confidence: of the exit that answered, in [0, 1], by the measure of the thresholds.
@@ -115,7 +117,8 @@ def parse_line(text: str) -> AnswerLine | AuditLine:
 def _checked(line: AnswerLine) -> AnswerLine:
     """The line, if its fields fit together."""
     if line.source not in SOURCES:
-        raise LineError(f"A line has the source {line.source!r}; there are {', '.join(SOURCES)}.")
+        given = line.source[:_MOST_NAME]
+        raise LineError(f"A line has the source {given!r}; there are {', '.join(SOURCES)}.")
     if line.source == "exit" and line.audit_probability is None and line.planned:
         raise LineError("A line is of an early exit and has no audit_probability.")
     if line.audited and not line.planned:
@@ -149,12 +152,19 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MOST_NAME
+
+
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_WHOLE
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is finite; also of a whole number that is larger than any float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _is_milliseconds(value: Any) -> bool:
@@ -175,16 +185,17 @@ def _is_truth(value: object) -> bool:
 
 Kind = tuple[Callable[[Any], bool], str, bool]
 _TEXT: Kind = (_is_text, "a text", True)
+_NAME: Kind = (_is_name, f"a text of up to {_MOST_NAME} letters", True)
 _WHOLE: Kind = (_is_whole, "a whole number from 0", True)
 _TIME: Kind = (_is_number, "a number", True)
 _MILLISECONDS: Kind = (_is_milliseconds, "a number from 0", False)
 _NAMES = {"class_index": "class", "exit_index": "exit"}  # in JSON
 _AUDIT: dict[str, Kind] = {
-    "bundle": _TEXT, "image": _TEXT, "time_s": _TIME, "cloud_class": _WHOLE,
+    "bundle": _TEXT, "image": _NAME, "time_s": _TIME, "cloud_class": _WHOLE,
 }  # fmt: skip
 _ANSWER: dict[str, Kind] = {
     "bundle": _TEXT,
-    "image": _TEXT,
+    "image": _NAME,
     "time_s": _TIME,
     "class_index": _WHOLE,
     "confidence": (_is_share, "a number from 0 to 1", True),

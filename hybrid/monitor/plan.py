@@ -16,10 +16,10 @@ from hybrid.certificates import Answered, check_delta, disagreements
 from hybrid.errors import HybridError, LineError
 from hybrid.files import parse_json, read_text, replacing
 from hybrid.monitor.audit import AuditPolicy, fit_expectation, fit_policy, policy_of
-from hybrid.monitor.evidence import kelly_bets
+from hybrid.monitor.evidence import FACTORS, kelly_bets
 from hybrid.policy import check_thresholds, exits_taken
 from hybrid.policy.points import early_confidences
-from hybrid.policy.shift import histogram
+from hybrid.policy.shift import BINS, histogram
 
 __all__ = ["FORMAT", "Plan", "Promise", "load_plan", "make_plan", "parse_plan", "save_plan"]
 
@@ -28,6 +28,10 @@ Floats = npt.NDArray[np.float64]
 _LEAST_SHARE = 0.001
 _DIGITS = 8  # of a SHA-256, so that it can be told from others
 _ROUNDING = 1e-6
+_LEAST_WINDOW = 100  # images; a smaller one certifies nothing, and takes as long as a large one
+_MOST_IMAGES = 10**15  # of a window or run length
+_MOST_EARLY = 100  # early exits
+_MOST_NUMBER = 1e9  # of what is fitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +219,7 @@ def parse_plan(text: str, *, name: str) -> Plan:
         raise LineError(f"{name} is a plan of format {version!r}; this version reads {FORMAT}.")
     try:
         return _plan(row)
-    except (KeyError, TypeError, ValueError, HybridError) as error:
+    except (ArithmeticError, KeyError, TypeError, ValueError, HybridError) as error:
         raise LineError(
             f"{name} is damaged; write it again with `hybrid monitor --save-plan`."
         ) from error
@@ -244,7 +248,39 @@ def _plan(row: dict[str, Any]) -> Plan:
         run_length=plan.run_length,
         window=plan.window,
     )
+    _check_fields(plan)
     return plan
+
+
+def _check_fields(plan: Plan) -> None:
+    """Refuse numbers of other kinds and lists of other lengths than `make_plan` writes.
+
+    Raises:
+        ValueError: which one.
+    """
+    early, policy = plan.early, plan.policy
+    expected = policy.expectation
+    if not 1 <= early <= _MOST_EARLY:
+        raise ValueError("too few or too many exits")
+    lengths = len(expected.intercepts), len(plan.histograms), len(plan.exit_shares) - 1
+    if lengths != (early,) * 3 or len(plan.bets) not in {1, len(FACTORS)}:
+        raise ValueError("lists of other lengths")
+    if any(len(bars) not in {0, BINS} for bars in plan.histograms):
+        raise ValueError("histograms of other lengths")
+    if not (type(plan.window) is type(plan.run_length) is int):
+        raise ValueError("numbers of images that are not whole")
+    numbers = (
+        *plan.thresholds, *plan.bets, *plan.exit_shares, *expected.intercepts, expected.slope,
+        policy.scale, *(one for bars in plan.histograms for one in bars),
+    )  # fmt: skip
+    in_range = (np.abs(numbers) <= _MOST_NUMBER).all()  # and none is NaN
+    if not in_range or policy.scale < 1 / _MOST_NUMBER or expected.slope > 0:
+        raise ValueError("numbers out of range")
+    worst = max(plan.bets) * (plan.least_loss - plan.promise.epsilon)
+    if min(plan.bets) < 0 or worst <= -1:
+        raise ValueError("bets that could lose more than everything")
+    if not all(isinstance(text, str) for text in (plan.network, plan.variant, plan.bundle)):
+        raise ValueError("names that are no texts")
 
 
 def _fields(plan: Plan) -> dict[str, Any]:
@@ -266,5 +302,8 @@ def _check(promise: Promise, *, share: float, alpha: float, run_length: int, win
         raise LineError(
             f"A share of {share:g} cannot be audited; give one from {_LEAST_SHARE:g} to 1."
         )
-    if run_length < 1 or window < 1:
-        raise LineError("The run length and the window are numbers of images; give 1 or more.")
+    if not 1 <= run_length <= _MOST_IMAGES or not _LEAST_WINDOW <= window <= _MOST_IMAGES:
+        raise LineError(
+            "The run length and the window are numbers of images; give 1 or more, and a window of "
+            f"{_LEAST_WINDOW} or more."
+        )

@@ -6,6 +6,7 @@ over a few fixed bets b, of prod (1 + b (m - Z)). At the window's true mean K ha
 are equal. Windows spend parts of delta like questions to a ledger, so all of them hold together.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 _MOST_LOST = 0.95  # of the wealth, on a single image
 _PARTS = 2.0 ** -np.arange(7)  # of the largest bet
 _HALVINGS = 30
+_KEPT = 5_000  # windows; those before are certified too, but forgotten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,8 @@ class Windows:
     """
 
     def __init__(self, size: int, *, highest: float, delta: float) -> None:
-        self.found: list[Window] = []
+        self.found: deque[Window] = deque(maxlen=_KEPT)
+        self._closed = 0
         self._size, self._highest, self._delta = size, highest, delta
         self._open: list[Floats] = []
         self._held = 0
@@ -82,8 +85,9 @@ class Windows:
 
     def _close(self) -> None:
         losses = np.concatenate(self._open)
-        delta = spent(len(self.found) + 1, self._delta)
-        begin = len(self.found) * self._size
+        delta = spent(self._closed + 1, self._delta)
+        begin = self._closed * self._size
+        self._closed += 1
         self.found.append(
             Window(
                 begin=begin,

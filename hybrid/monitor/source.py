@@ -14,6 +14,7 @@ __all__ = ["STDIN", "Batch", "batches", "stream"]
 
 STDIN = "-"
 _AT_ONCE = 10_000  # lines
+_AT_ONCE_BYTES = 4_000_000
 _READ_BYTES = 1 << 20
 _MOST_LINE_BYTES = 100_000  # what is longer counts as several lines, all of them damaged
 _TIMEOUT_S = 30.0
@@ -55,14 +56,16 @@ def batches(
 
 
 def stream(file: IO[bytes]) -> Iterator[Batch]:
-    """Lines as they come, and what is left when the stream ends."""
+    """Lines as they come, some at a time, and what is left when the stream ends."""
     held: list[str] = []
+    held_bytes = 0
     for line in _lines(file):
         held.append(_text(line))
+        held_bytes += len(line)
         whole = _is_whole(line)
-        if not whole or len(held) == _AT_ONCE:
+        if not whole or len(held) == _AT_ONCE or held_bytes > _AT_ONCE_BYTES:
             yield Batch(texts=tuple(held), last_is_whole=whole)
-            held = []
+            held, held_bytes = [], 0
     if held:
         yield Batch(texts=tuple(held))
 

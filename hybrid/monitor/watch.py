@@ -30,7 +30,8 @@ __all__ = ["Audits", "Monitor", "Refused", "Status"]
 Floats = npt.NDArray[np.float64]
 
 PATIENCE = 10_000  # images that wait for an audit
-_EVERY = 100  # images between two points of the history
+_EVERY = 100  # images between two points of the history, until it has too many
+_MOST_POINTS = 10_000  # of the history: then every second one is dropped
 _LATEST_S = 86_400.0  # between two lines, or the clock has jumped
 _BACK_S = 1.0
 
@@ -71,8 +72,10 @@ class Status:
         recent_log10: log10 of the e-CUSUM; its alarm is at log10(run length).
         recent_alarm_at: likewise.
         observed: weighted mean loss; NaN without images.
-        windows: bounds of what is certified, oldest first, which hold together.
-        history: images, evidence_log10 and recent_log10 at every hundredth image.
+        windows: the latest bounds of what is certified, oldest first, which hold together with
+            those before them.
+        history: images, evidence_log10 and recent_log10 at every hundredth image; of a long one,
+            at every 200th, 400th and so on.
     """
 
     promise: Promise
@@ -131,6 +134,7 @@ class Monitor:
         self._alarms: list[int | None] = [None, None]
         self._last = (0.0, 0.0)
         self._history: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
+        self._every = _EVERY
 
     def read(self, texts: Iterable[str], *, last_is_whole: bool = True) -> None:
         """Go on with lines as they were written; those that cannot be read are counted.
@@ -296,7 +300,10 @@ class Monitor:
             if len(over) and self._alarms[which] is None:
                 self._alarms[which] = before + int(over[0]) + 1
         images = before + 1 + np.arange(len(logs[0]))
-        kept = images % _EVERY == 0
+        kept = images % self._every == 0
         rows = zip(images[kept], logs[0][kept], logs[1][kept], strict=True)
         self._history += [(int(at), float(wealth), float(recent)) for at, wealth, recent in rows]
+        while len(self._history) > _MOST_POINTS:
+            self._history = self._history[::2]
+            self._every *= 2
         self._last = float(logs[0][-1]), float(logs[1][-1])

@@ -333,7 +333,7 @@ def _at_bits(
 
 def _every(found: Sequence[Cut]) -> list[Cut]:
     """The worthwhile cuts that leave the edge a layer to quantize."""
-    return [cut for cut in worthwhile(found) if cut.edge.layers > 1]
+    return [cut for cut in worthwhile(found) if not cut.exit_only]
 
 
 def _exit_at(found: Sequence[Cut], cut: Cut) -> tuple[str, ...]:

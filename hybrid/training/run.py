@@ -79,6 +79,8 @@ def train(recipe: Recipe, run: TrainingRun, *, variants: tuple[str, ...] = ()) -
     Returns:
         The variants that were missing, or lacked a trace.
     """
+    if run.limit is None:
+        zoo.check_room()
     done = []
     for plan in recipe.plans:
         if variants and plan.name not in variants:

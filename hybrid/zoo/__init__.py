@@ -21,7 +21,7 @@ from hybrid.errors import (
     UnknownNameError,
     WeightsError,
 )
-from hybrid.files import expanded
+from hybrid.files import expanded, folder_bytes
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.traces import trace as trace_files
 from hybrid.traces.trace import Trace
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "MAX_BYTES",
     "SPLITS",
     "TWIN",
     "WEIGHTS",
@@ -40,6 +41,7 @@ __all__ = [
     "bit_widths",
     "card",
     "cards",
+    "check_room",
     "exit_labels",
     "images",
     "load",
@@ -59,6 +61,8 @@ __all__ = [
 
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
+MAX_BYTES = 100_000_000_000  # of all networks in a folder, before another one is made
+_MOST_NAME_BYTES = 255  # that file systems take
 TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
@@ -70,6 +74,20 @@ def pretrained_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     packed = package / "pretrained"  # inside the package in a wheel, next to it in a clone
     return packed if packed.is_dir() else package.parent / "pretrained"
+
+
+def check_room() -> None:
+    """Refuse to make another network where those in the folder take too much already.
+
+    Raises:
+        WeightsError: with the folder and the bound.
+    """
+    folder = pretrained_folder()
+    if folder_bytes(folder) > MAX_BYTES:
+        raise WeightsError(
+            f"The networks in {folder} take more than {MAX_BYTES // 1_000_000_000} GB, the most "
+            "they may; delete some, or name another folder in HYBRID_PRETRAINED."
+        )
 
 
 def networks() -> list[str]:
@@ -95,10 +113,10 @@ def card(network: str) -> Card:
         UnknownNameError: no network has that name.
         WeightsError: its card cannot be read.
     """
-    if network not in networks():
-        raise UnknownNameError("network", network, networks())
     path = pretrained_folder() / network / "card.toml"
     try:
+        if not _is_plain(network) or not path.exists():
+            raise UnknownNameError("network", network, networks())
         changed_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise WeightsError(f"The card {path} cannot be read ({error.strerror}).") from error
@@ -106,6 +124,11 @@ def card(network: str) -> Card:
     if found.network != network:
         raise WeightsError(f"The card {path} is of {found.network}; give its folder that name.")
     return found
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of one folder, which leads nowhere else."""
+    return Path(name).name == name != ".." and len(os.fsencode(name)) <= _MOST_NAME_BYTES
 
 
 @lru_cache(maxsize=32)

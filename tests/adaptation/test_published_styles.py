@@ -1,5 +1,6 @@
 """`adapt` can do every cut that `cuts` offers, in every style in which models are published."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,15 @@ from torch import nn
 
 from hybrid import zoo
 from hybrid.adaptation.adapt import adapt
+from hybrid.adaptation.fitting import quantize
+from hybrid.adaptation.preparing import prepare
 from hybrid.adaptation.request import AdaptRequest
 from hybrid.data.preprocess import normalise
 from hybrid.evaluation import evaluate
-from hybrid.models.cutting import cuts
+from hybrid.models import build
+from hybrid.models.census import census
+from hybrid.models.checkpoints import load_network, save_network
+from hybrid.models.cutting import Cut, cuts
 from hybrid.models.tracing import trace
 from hybrid.models.user_models import answer_of, load_model, materialise
 from tests.published_models import OUTPUTS, STYLES
@@ -48,20 +54,30 @@ def saved(style: str, path: Path, shape: tuple[int, int, int]) -> nn.Module:
     return model
 
 
+def offered(style: str, model: nn.Module, shape: tuple[int, int, int]) -> list[tuple[Cut, Cut]]:
+    """Every cut that is offered, with the first place for an exit, which may be the cut itself."""
+    outline = trace(model, shape=shape, reference=style, output=OUTPUTS.get(style, ""))
+    found = [cut for cut in cuts(outline) if not cut.unusable]
+    first = next(cut for cut in found if cut.clean)
+    return [
+        (cut, first if first.edge.layers < cut.edge.layers else cut)
+        for cut in found
+        if not cut.exit_only
+    ]
+
+
 def request(style: str, folder: Path, photographs: Path, height: int, width: int) -> AdaptRequest:
     """To adapt a style at the middle one of its cuts, with an exit at its first clean place."""
     shape = (3, height, width)
     model = saved(style, folder / "w.pth", shape)
-    outline = trace(model, shape=shape, reference=style, output=OUTPUTS.get(style, ""))
-    found = [cut for cut in cuts(outline) if not cut.refused]
-    first = next(cut for cut in found if cut.clean)
-    offered = [c for c in found if not c.exit_only and c.edge.layers > first.edge.layers]
+    places = offered(style, model, shape)
+    cut, exit_at = places[len(places) // 2]
     return AdaptRequest(
         model=f"tests.published_models:{style.replace(' ', '_')}",
         weights=folder / "w.pth",
         data=str(photographs),
-        cut=offered[len(offered) // 2].name,
-        exit_modules=(first.name,),
+        cut=cut.name,
+        exit_modules=(exit_at.name,),
         bits=(8,),
         name="mine",
         size=(height, width),
@@ -100,6 +116,34 @@ def test_the_middle_cut_of_every_style_can_be_adapted(
     twin = zoo.trace("mine", zoo.TWIN, "test").classes[:, 0]
     assert np.array_equal(twin, answered(style, tmp_path, (3, 16, 16)))
     assert evaluate("mine", 8, (0.0,)).outcome.edge_fraction == 1
+
+
+@pytest.mark.parametrize(
+    "style", [pytest.param(s, marks=() if s in FAST else pytest.mark.slow) for s in STYLES]
+)
+def test_every_cut_that_is_offered_becomes_a_network_that_answers_like_the_model(
+    style: str, tmp_path: Path, photographs: Path
+):
+    """All that `adapt` does with the cut, but for training exits and recording traces."""
+    asked = request(style, tmp_path, photographs, 16, 16)
+    model = saved(style, tmp_path / "w.pth", (3, 16, 16))
+
+    places = offered(style, model, (3, 16, 16))
+    assert places
+    for cut, exit_at in places:
+        at = replace(asked, cut=cut.name, exit_modules=(exit_at.name,))
+        prepared = prepare(at, lambda _: None)
+        network = build(prepared.spec(bits=8, static=False), prepared.outline).eval()
+        quantize(network, prepared.train)
+        save_network(network, tmp_path / "made" / "weights.safetensors")
+        again = load_network(tmp_path / "made" / "weights.safetensors")
+
+        assert any(layer.weight_bits == 8 for layer in census(network))
+        images = torch.from_numpy(normalise(prepared.tune.images, prepared.tune.name))
+        with torch.no_grad():
+            exact, early, ours = prepared.outline.graph(images), *again(images)
+        assert early.shape == exact.shape
+        assert float((ours - exact).norm() / exact.norm()) < 0.2
 
 
 @pytest.mark.slow

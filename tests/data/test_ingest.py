@@ -509,3 +509,24 @@ def _full_after(times: int, write: Callable[..., None]) -> Callable[..., None]:
         write(*args, **options)
 
     return full
+
+
+def test_images_that_would_take_more_disk_than_all_splits_may_are_refused(
+    small_parts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = write_folder(tmp_path / "photos", pngs(digits(60)))
+    monkeypatch.setattr(user_splits, "MAX_BYTES", 3_000)  # two parts of 20 images of 64 bytes
+
+    with sources.opened(folder) as source:
+        plan = ingest.plan_ingest(source, zoo.card(NETWORK), name="mine")
+        with pytest.raises(SourceError, match=r"would take more than 0 GB, the most they may; del"):
+            ingest.ingest(plan, source.read)
+
+    assert user_splits.names(NETWORK) == []
+
+
+def test_a_network_has_so_many_splits_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(user_splits, "_MOST_SPLITS", 0)
+
+    with pytest.raises(SourceError, match="digits-vgg has 0 splits, the most it can; delete some"):
+        user_splits.check_free(NETWORK, "mine")

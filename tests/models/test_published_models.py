@@ -61,9 +61,9 @@ def test_both_halves_of_every_cut_give_the_models_answers_in_any_memory_layout(s
 
     for count in (1, 2, 5):
         images = torch.randn(count, *IMAGE, generator=torch.Generator().manual_seed(count))
-        whole = answers(style, model, images)
+        whole = answers(style, model, images).reshape(count, 3)
         for layout in (torch.contiguous_format, torch.channels_last):
-            for cut in found:
+            for cut in (one for one in found if not one.refused):
                 edge, cloud = pieces(outline, [cut])
                 with torch.no_grad():
                     given = images.clone().to(memory_format=layout)
@@ -74,10 +74,10 @@ def test_both_halves_of_every_cut_give_the_models_answers_in_any_memory_layout(s
 def test_no_place_is_offered_that_refuses_the_cut(style: str):
     found = cuts(outlined(style, loaded(style)))
     assert found
-    assert [cut.refused for cut in found if cut.refused] == []
+    assert style == "branching" or [cut.unusable for cut in found if cut.unusable] == []
 
     for cut in found:
-        if not cut.exit_only:
+        if not cut.unusable and not cut.exit_only:
             first = next(one for one in found if one.clean)
             if first.position < cut.position and first.edge.layers < cut.edge.layers:
                 stage_cuts(found, cut=cut.name, exits=(first.name,), reference=style)
@@ -172,3 +172,57 @@ def test_a_model_of_one_layer_cannot_be_cut_and_the_sentence_says_why():
 
     with pytest.raises(ModelError, match="m cannot be cut: it has fewer than two layers"):
         check_any(cuts(outline), reference="m")
+
+
+def test_until_two_branches_are_joined_there_is_no_place_for_an_exit_and_the_list_says_so():
+    found = cuts(outlined("branching", loaded("branching")))
+
+    reasons = {cut.name: cut.unusable for cut in found}
+    assert reasons["stem"] == (
+        "no place up to here has a single tensor, which the exit on the device needs; cut later."
+    )
+    assert not reasons["block1"]
+
+
+def test_places_before_which_nothing_can_be_quantized_are_for_exits_only():
+    class Convolving(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.line = nn.Conv2d(3, 4, 3), nn.Conv1d(4, 4, 3)
+            self.hidden, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.line(self.first(x).flatten(2)).mean(2)
+            return self.last(self.hidden(x))
+
+    found = {c.name: c for c in cuts(trace(Convolving(), shape=(3, 8, 8), reference="m"))}
+
+    assert found["first"].exit_only.startswith("leaves only the first layer to the edge")
+    assert found["line"].exit_only == (
+        "leaves no layer to the edge that can be quantized; cut later."
+    )
+    assert not found["hidden"].exit_only
+
+
+@pytest.mark.filterwarnings("ignore:.*jit.trace.*:DeprecationWarning")
+def test_a_module_of_torchscript_is_refused_with_what_to_name(monkeypatch: pytest.MonkeyPatch):
+    scripted = torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2))
+    monkeypatch.setattr("tests.published_models.scripted", lambda: scripted, raising=False)
+
+    with pytest.raises(ModelError, match="returns a TorchScript module, which cannot be cut; name"):
+        load_model("tests.published_models:scripted")
+
+
+def test_following_a_model_prints_nothing_and_leaves_the_names_of_its_code(
+    capfd: pytest.CaptureFixture[str],
+):
+    class Deciding(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.view(len(x), int(48.0))
+            return super().forward(x if x.sum() > 0 else -x)
+
+    with pytest.raises(ModelError, match=r"nor by torch\.export"):
+        trace(Deciding(48, 2), shape=(3, 4, 4), reference="m")
+
+    assert capfd.readouterr() == ("", "")
+    assert not {"len", "int"} & globals().keys()

@@ -15,7 +15,7 @@ milliseconds = st.none() | st.floats(0, 1e6)
 answer_lines = st.builds(
     AnswerLine,
     bundle=st.text(),
-    image=st.text(),
+    image=st.text(max_size=200),
     time_s=st.floats(allow_nan=False, allow_infinity=False),
     class_index=st.integers(0, 999),
     confidence=st.floats(0, 1),
@@ -35,7 +35,7 @@ answer_lines = st.builds(
 audit_lines = st.builds(
     AuditLine,
     bundle=st.text(),
-    image=st.text(),
+    image=st.text(max_size=200),
     time_s=st.floats(allow_nan=False, allow_infinity=False),
     cloud_class=st.integers(0, 999),
 )
@@ -86,6 +86,9 @@ def test_a_line_without_a_field_that_is_needed_names_it(name: str):
         ({"planned": False, "audited": True}, "is audited, although its edge has no plan"),
         ({"planned": "no"}, "planned 'no', which is not true or false"),
         ({"device_ms": -3}, "device_ms -3, which is not a number from 0"),
+        ({"time_s": 10**400}, "time_s 10*, which is not a number"),
+        ({"class": 2**53 + 1}, "class 9007199254740993, which is not a whole number"),
+        ({"image": 201 * "x"}, "image 'x*', which is not a text of up to 200 letters"),
     ],
 )
 def test_a_line_with_an_impossible_field_is_refused(changed: dict[str, Any], words: str):

@@ -1,8 +1,11 @@
 """A plan: fitted on a trace, saved and read back, refused where it cannot work."""
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.errors import CertificateError, LineError
-from hybrid.monitor.plan import Promise, load_plan, make_plan, save_plan
-from tests.monitor.edge import THRESHOLDS, made_up_plan, made_up_trace
+from hybrid.monitor.plan import Promise, load_plan, make_plan, parse_plan, save_plan
+from hybrid.monitor.watch import Monitor
+from tests.monitor.edge import THRESHOLDS, answers, made_up_plan, made_up_trace
 from tests.strategies import SHA256
 
 
@@ -124,3 +128,47 @@ def test_only_answers_that_the_plan_allows_are_its_own():
 
     assert allowed.tolist() == [True, False, False, False]
     assert not replace(plan, thresholds=(0.95, 0.95)).allows([0], [0.9], [chance])
+
+
+ODD = (0, -1, 1e308, math.nan, math.inf, 10**400, "x", None, [], [1.0], {}, True, 1e-300, 10**6)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a plan's file has a list or a single value; of a list, its first and last too."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from places(part, (*path, name))
+        return
+    yield path
+    if isinstance(value, list):
+        for place in (0, len(value) - 1):
+            yield from places(value[place], (*path, place))
+
+
+def with_value(values: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of a plan's values with another one at a place."""
+    first, *rest = path
+    copy = values.copy()
+    copy[first] = with_value(values[first], tuple(rest), value) if rest else value
+    return copy
+
+
+def test_a_plan_with_any_odd_value_is_refused_or_watches_a_device():
+    plan = made_up_plan()
+    values = json.loads(json.dumps(plan.to_dict()))
+    lines = answers(plan, made_up_trace(samples=120))
+
+    refused = 0
+    for path in places(values):
+        for odd in ODD:
+            text = json.dumps(with_value(values, path, odd))
+            try:
+                found = parse_plan(text, name="plan.json")
+            except LineError:
+                refused += 1
+                continue
+            monitor = Monitor(found)
+            monitor.add(lines)
+            assert math.isfinite(monitor.status().evidence_log10)
+
+    assert refused > 100

@@ -81,3 +81,18 @@ def test_windows_are_whole_and_follow_each_other_however_the_losses_come(sizes: 
         delta = 0.1 * 6 / (math.pi * number) ** 2  # all of them add up to 0.1
         assert one.bound == mean_bound(part, highest=2.0, delta=delta)
         assert one.observed == pytest.approx(part.mean())
+
+
+def test_only_the_latest_windows_are_kept_with_their_part_of_delta(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    losses = np.random.default_rng(0).uniform(size=(8, 50))
+    every = Windows(50, highest=2.0, delta=0.05)
+    every.add(losses.ravel())
+
+    monkeypatch.setattr("hybrid.monitor.recertify._KEPT", 3)
+    latest = Windows(50, highest=2.0, delta=0.05)
+    latest.add(losses.ravel())
+
+    assert list(latest.found) == list(every.found)[-3:]
+    assert [one.end for one in latest.found] == [300, 350, 400]

@@ -56,6 +56,16 @@ def test_a_line_without_an_end_is_handed_on_in_parts(tmp_path: Path):
     assert last == "next"
 
 
+def test_of_long_lines_fewer_are_in_memory_at_once(tmp_path: Path):
+    path = tmp_path / "edge.jsonl"
+    path.write_text(200 * (90_000 * "x" + "\n"))
+
+    found = [sum(map(len, batch.texts)) for batch in batches(str(path))]
+
+    assert sum(found) == 200 * 90_000
+    assert max(found) < 5_000_000
+
+
 def test_an_empty_file_has_no_lines(tmp_path: Path):
     (tmp_path / "edge.jsonl").touch()
 

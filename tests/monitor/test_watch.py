@@ -222,3 +222,13 @@ def test_unknown_fields_do_not_matter():
     monitor.read([json.dumps(row)])
 
     assert monitor.status().images == 1
+
+
+def test_a_long_history_keeps_every_second_point_and_the_last(monkeypatch: pytest.MonkeyPatch):
+    whole = watched(LINES)
+    monkeypatch.setattr("hybrid.monitor.watch._MOST_POINTS", 10)
+
+    thinned = watched(LINES)
+
+    assert [at for at, *_ in thinned.history] == [0, 400, 800, 1200, 1600, 2000, 2400, 2500]
+    assert set(thinned.history) <= set(whole.history)

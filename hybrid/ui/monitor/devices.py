@@ -10,6 +10,7 @@ import numpy as np
 from hybrid import data, zoo
 from hybrid.certificates import disagreements
 from hybrid.data.corruptions import corrupt
+from hybrid.errors import LineError
 from hybrid.monitor.plan import Plan, Promise, make_plan
 from hybrid.monitor.simulate import simulated
 from hybrid.monitor.source import stream
@@ -20,9 +21,10 @@ from hybrid.ui.cache import cached, trace, trace_file
 from hybrid.ui.uploads import StoredUpload
 from hybrid.ui.view import DEFAULT_SPLIT, View
 
-__all__ = ["IMAGES", "made_up", "plan_at", "usual", "watched"]
+__all__ = ["IMAGES", "MOST_LINES", "made_up", "plan_at", "usual", "watched"]
 
 IMAGES = 40_000  # of a made-up device
+MOST_LINES = 5_000_000  # of an upload: what 500 MB hold, so that short lines take no longer
 _CHANGES_AT = 10_000
 _CORRUPTED = 300  # images that are corrupted and run
 _CORRUPTED_AT_ONCE = 25
@@ -30,10 +32,20 @@ _MOST_PERCENT = 99.0
 
 
 def watched(plan: Plan, content: bytes | StoredUpload) -> Status:
-    """The status after the lines of an uploaded file."""
-    monitor = Monitor(plan)
+    """The status after the lines of an uploaded file, of which only some are in memory at once.
+
+    Raises:
+        LineError: more lines than are read.
+    """
+    monitor, left = Monitor(plan), MOST_LINES
     with io.BytesIO(content) if isinstance(content, bytes) else content.open() as file:
         for batch in stream(file):
+            left -= len(batch.texts)
+            if left < 0:
+                raise LineError(
+                    f"The file has more than {MOST_LINES:,} lines, the most that a page reads; "
+                    "upload a part of it, or use `hybrid monitor`, which has no limit."
+                )
             monitor.read(batch.texts, last_is_whole=batch.last_is_whole)
     return monitor.status()
 

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from hybrid import certificates, zoo
+from hybrid.errors import LineError
 from hybrid.ui.monitor import devices
 from hybrid.ui.view import View
 from tests.monitor.edge import answers, made_up_plan, made_up_trace
@@ -25,6 +26,14 @@ def test_an_upload_is_read_line_by_line():
     status = devices.watched(plan, text.encode())
 
     assert status.images == len(io.StringIO(text).readlines())
+
+
+def test_an_upload_of_more_lines_than_are_read_gets_a_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(devices, "MOST_LINES", 10)
+
+    with pytest.raises(LineError, match="has more than 10 lines, the most that a page reads; "):
+        devices.watched(made_up_plan(), 11 * b"\n")
+    assert devices.watched(made_up_plan(), 10 * b"\n").refused.damaged == 10
 
 
 def test_the_promise_to_start_with_is_above_the_disagreement_on_tune():

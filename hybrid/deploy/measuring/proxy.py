@@ -1,0 +1,222 @@
+"""A TCP proxy whose line is as bad as its toxics make it.
+
+    python -m hybrid.deploy.measuring.proxy '{"upstream": "127.0.0.1:8000", "toxics": […]}' …
+
+listens on a free port of this machine for each description, prints the ports in one line of JSON,
+and ends when its standard input does. Each toxic has a `stream`: `upstream` (to the cloud) or
+`downstream`. `{"down": true}` gives a port on which no one listens.
+"""
+
+import asyncio
+import json
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from hybrid.deploy.measuring.toxics import (
+    Bandwidth,
+    Latency,
+    LineClosedError,
+    Pieces,
+    Toxic,
+    toxic_of,
+)
+from hybrid.energy import Link
+
+__all__ = ["Proxy", "link_toxics", "running"]
+
+_READ_BYTES = 1 << 16
+_AT_ONCE = 64  # pieces that wait in one direction
+_BITS = 8e-6  # of a byte, in mega
+
+
+class Proxy:
+    """A proxy in the event loop that starts it.
+
+    Args:
+        upstream: host and port of the cloud.
+        to_cloud, to_edge: toxics of each direction, in their order. They may be changed while it
+            runs, for the connections that come then.
+    """
+
+    def __init__(
+        self,
+        upstream: tuple[str, int],
+        *,
+        to_cloud: Sequence[Toxic] = (),
+        to_edge: Sequence[Toxic] = (),
+    ) -> None:
+        self._upstream = upstream
+        self.to_cloud, self.to_edge = tuple(to_cloud), tuple(to_edge)
+        self.port = 0
+        self.connections = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen, at the same port as before if there was one."""
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Listen no more, and end all connections."""
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            await self._joined(reader, writer)
+        except asyncio.CancelledError:
+            pass  # stopped
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await asyncio.open_connection(*self._upstream)
+        except OSError:
+            return
+        ways = [
+            asyncio.create_task(_pump(reader, back, self.to_cloud)),
+            asyncio.create_task(_pump(there, writer, self.to_edge)),
+        ]
+        try:
+            await asyncio.gather(*ways)
+        except LineClosedError as end:
+            if end.reset:
+                _linger(writer)
+        except OSError:
+            pass  # one side went away
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            back.transport.abort()
+            if not writer.is_closing():
+                writer.close()
+                with suppress(OSError, asyncio.TimeoutError):
+                    await asyncio.wait_for(writer.wait_closed(), 1)
+
+
+@contextmanager
+def running(proxy: Proxy) -> Iterator[Proxy]:
+    """A proxy in a thread of its own; it listens at `proxy.port`."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="proxy", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(proxy.start(), loop).result()
+        yield proxy
+    finally:
+        asyncio.run_coroutine_threadsafe(_ended(proxy, loop), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _ended(proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
+    await proxy.stop()
+    await loop.shutdown_asyncgens()
+
+
+def link_toxics(link: Link) -> tuple[tuple[Toxic, ...], tuple[Toxic, ...]]:
+    """The toxics that make a line as slow as a radio: to the cloud, and back.
+
+    Half of the round trip each way; the rate of the uplink holds in both directions.
+    """
+    rate = Bandwidth(bytes_per_s=link.uplink_mbit_per_s / _BITS)
+    half = Latency(latency_ms=link.round_trip_ms / 2)
+    return (rate, half), (rate, half)
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, toxics: Sequence[Toxic]
+) -> None:
+    """All bytes of one direction, until its end, which is passed on."""
+    arrived: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_AT_ONCE)
+    reading = asyncio.create_task(_read(reader, arrived))
+    try:
+        pieces = _taken(arrived)
+        for toxic in toxics:
+            pieces = toxic(pieces)
+        async for _, data in pieces:
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _read(
+    reader: asyncio.StreamReader, arrived: "asyncio.Queue[tuple[float, bytes]]"
+) -> None:
+    """Note when each piece came, however slowly they go on; an empty one is the end."""
+    loop = asyncio.get_running_loop()
+    data = b" "
+    while data:
+        try:
+            data = await reader.read(_READ_BYTES)
+        except OSError:
+            data = b""
+        await arrived.put((loop.time(), data))
+
+
+async def _taken(arrived: "asyncio.Queue[tuple[float, bytes]]") -> Pieces:
+    while (one := await arrived.get())[1]:
+        yield one
+
+
+def _linger(writer: asyncio.StreamWriter) -> None:
+    """Make the close of this side a reset."""
+    plain = writer.get_extra_info("socket")
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def _described(row: dict[str, Any]) -> Proxy:
+    host, _, port = row["upstream"].rpartition(":")
+    streams: dict[str, list[Toxic]] = {"upstream": [], "downstream": []}
+    for one in row.get("toxics", ()):
+        stream = one.pop("stream", "downstream")
+        streams[stream].append(toxic_of(one))
+    return Proxy((host, int(port)), to_cloud=streams["upstream"], to_edge=streams["downstream"])
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def _run(rows: list[dict[str, Any]]) -> None:
+    ports, proxies = [], []
+    for row in rows:
+        if row.get("down"):
+            ports.append(_free_port())
+            continue
+        proxy = _described(row)
+        await proxy.start()
+        proxies.append(proxy)
+        ports.append(proxy.port)
+    sys.stdout.write(json.dumps(ports) + "\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    for proxy in proxies:
+        await proxy.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(_run([json.loads(word) for word in sys.argv[1:]]))
