@@ -24,6 +24,7 @@ from hybrid.cli import (
     former,
     freeze,
     images,
+    measure,
     models,
     monitor,
     output,
@@ -227,6 +228,7 @@ for module in (
     freeze,
     export,
     edge,
+    measure,
     monitor,
 ):
     module.add_to(app)
