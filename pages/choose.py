@@ -17,7 +17,7 @@ from hybrid.choosing import (
 )
 from hybrid.text import candidate, choice, decision, glossary
 from hybrid.text.plain import plain
-from hybrid.ui import app_frame, session
+from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.choose import answers, certified, figures, form, tables
 from hybrid.ui.choose.certified import CertifiedPoint
@@ -184,7 +184,12 @@ def show_curve(answer: Answer, query: Query, view: View) -> None:
         )
         curve = answers.curve(query, view)
         st.plotly_chart(
-            figures.loss_curve(curve, answer.limits.max_loss_points),
+            cache.derived(
+                "loss curve",
+                lambda: figures.loss_curve(curve, answer.limits.max_loss_points),
+                curve,
+                answer.limits.max_loss_points,
+            ),
             key=form.CURVE,
             on_select=form.limit_loss,
             selection_mode="points",
@@ -230,7 +235,7 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
             "candidate to mark it."
         )
         event = st.plotly_chart(
-            figures.trade(sets, answer),
+            cache.derived("trade", lambda: figures.trade(sets, answer), sets, answer),
             key="choose_trade",
             on_select="rerun",
             selection_mode="points",
@@ -243,7 +248,7 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
             f"**All candidates** ({view.scope}). Drag along an axis to filter; the choice is red."
         )
         st.plotly_chart(
-            figures.axes(sets, answer),
+            cache.derived("axes", lambda: figures.axes(sets, answer), sets, answer),
             key="choose_axes",
             config=PLOT,
             alt="All candidates as lines over parallel axes, those that meet the limits in blue",
@@ -270,7 +275,7 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
     left, right = st.columns(2)
     with left:
         st.plotly_chart(
-            figures.profiles(others),
+            cache.derived("profiles", lambda: figures.profiles(others), others),
             key="choose_profiles",
             config=PLOT,
             alt="Energy of the choice under each energy model, next to the best one there",

@@ -6,7 +6,6 @@ widget has a key that begins with the page's name, as in `explore_table`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -14,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from hybrid.text import glossary
 from hybrid.text.plain import plain
-from hybrid.ui import cache, palette, session
+from hybrid.ui import cache, page_script, palette, session
 from hybrid.ui.guard import callback, guarded
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
@@ -36,14 +35,6 @@ MEASURE_WORDS = {
 }
 _BACK = "slider_back"
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
-_FOLDER = Path(__file__).parent
-_STYLE = st.components.v2.component(
-    "hybrid_sliders",
-    html="<span hidden></span>",
-    css=(_FOLDER / "sliders.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "sliders.js").read_text(encoding="utf-8"),
-    isolate_styles=False,
-)
 _SCOPE_HELP = (
     f"{glossary.define('scope')}  \n"
     "**compute**: multiply-accumulates on both sides of the cut. The radio is left out, and the "
@@ -155,7 +146,7 @@ def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) 
         session.keep(view)  # which decides whether there is something to undo
         with beside:
             _back()
-        _STYLE(key="slider_style")
+        page_script.mount()
     return view
 
 

@@ -62,6 +62,7 @@ __all__ = [
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
 MAX_BYTES = 100_000_000_000  # of all networks in a folder, before another one is made
+_MOST_NAME_BYTES = 255  # that file systems take
 TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
@@ -112,10 +113,10 @@ def card(network: str) -> Card:
         UnknownNameError: no network has that name.
         WeightsError: its card cannot be read.
     """
-    if network not in networks():
-        raise UnknownNameError("network", network, networks())
     path = pretrained_folder() / network / "card.toml"
     try:
+        if not _is_plain(network) or not path.exists():
+            raise UnknownNameError("network", network, networks())
         changed_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise WeightsError(f"The card {path} cannot be read ({error.strerror}).") from error
@@ -123,6 +124,11 @@ def card(network: str) -> Card:
     if found.network != network:
         raise WeightsError(f"The card {path} is of {found.network}; give its folder that name.")
     return found
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of one folder, which leads nowhere else."""
+    return Path(name).name == name != ".." and len(os.fsencode(name)) <= _MOST_NAME_BYTES
 
 
 @lru_cache(maxsize=32)

@@ -122,3 +122,15 @@ def test_sessions_that_ask_at_once_wait_for_one_computation() -> None:
 
 def test_a_missing_file_has_no_time_of_change(tmp_path: Path) -> None:
     assert cache.changed_ns(tmp_path / "none") == 0
+
+
+def test_what_is_derived_is_made_once_from_the_same_objects_and_equal_words() -> None:
+    data, same = [1], [1]
+    made = [
+        cache.derived("test", object, *inputs)
+        for inputs in ((data, "a"), (data, "a"), (same, "a"), (data, "b"))
+    ]
+
+    assert made[0] is made[1]
+    assert len(set(made)) == 3
+    assert cache.derived("other", object, data, "a") is not made[0]

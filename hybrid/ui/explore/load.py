@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
 __all__ = [
+    "all_files",
     "energy_unit",
     "explore_data",
     "follower_settings",
@@ -90,16 +91,17 @@ def _shown_files(view: View) -> tuple[Path, ...]:
     return trace_files(view.network, view.split)
 
 
-def _all_files(view: View) -> tuple[Path, ...]:
+def all_files(view: View) -> tuple[Path, ...]:
+    """The card, and the traces that are shown or that the frontier is searched on."""
     return _shown_files(view) + trace_files(view.network, searched_split(view))
 
 
 def when_changed(view: View) -> tuple[int, ...]:
     """When the traces that are shown, or those used to search the frontier, last changed."""
-    return tuple(map(changed_ns, _all_files(view)))
+    return tuple(map(changed_ns, all_files(view)))
 
 
-@cached(entries=32, files=_all_files, of=without_thresholds)
+@cached(entries=32, files=all_files, of=without_thresholds)
 def explore_data(view: View) -> ExploreData:
     """The data of Explore that do not depend on the sliders and need no search.
 
@@ -119,7 +121,7 @@ def explore_data(view: View) -> ExploreData:
     )
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def follower_settings(view: View) -> dict[str, Any]:
     """What the script in the browser is told of all bit widths: prices and texts."""
     known = statics(view)
@@ -203,7 +205,7 @@ def _labelled(view: View) -> bool:
     return True
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def frontier_table(view: View) -> "pd.DataFrame":
     """The frontiers and the static networks as a table."""
     return tables.frontier(frontiers(view), statics(view), scope=view.scope)
@@ -239,7 +241,7 @@ def statics(view: View) -> tuple[StaticPoint, ...]:
     return tuple(found)
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
     found = []
@@ -255,7 +257,7 @@ def frontiers(view: View) -> tuple[Frontier, ...]:
     return tuple(found)
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def known_alternatives(view: View) -> tuple[Alternative, ...]:
     """The points of the chart that no other beats; none if accuracy is unknown."""
     return alternatives(frontiers(view), statics(view)) if _labelled(view) else ()

@@ -1,7 +1,7 @@
 """What Explore shows a visitor without a link, computed before the first one comes."""
 
 from hybrid.ui import cache
-from hybrid.ui.explore import load
+from hybrid.ui.explore import drawing, load
 from hybrid.ui.view import View
 
 __all__ = ["compute"]
@@ -24,3 +24,5 @@ def compute() -> None:
     load.frontiers(view)
     load.follower_settings(view)
     load.follower_traces(view)
+    for key in drawing.FOLLOWS:
+        drawing.figure(key, view)

@@ -1,5 +1,6 @@
 // The toolbar of plotly.js, with a button that saves SVG, and with tools that a second click puts
-// away: then a drag or a finger scrolls the page again.
+// away: then a drag or a finger scrolls the page again. And the background of the sliders' box,
+// since the page scrolls under it (page_script.css).
 //
 // Relies on plotly.js 4.2, as Streamlit 1.67 bundles it: window.Plotly; .js-plotly-plot around a
 // figure with ._fullLayout and ._context; in it button.modebar-btn with data-title, data-attr and
@@ -15,7 +16,14 @@ const QUIET = `@media (hover: none) {
   .js-plotly-plot:not(.${TOUCHED}) .modebar { opacity: 0; pointer-events: none; }
 }`;
 
-export default function () {
+export default function ({ parentElement }) {
+  const box = document.querySelector(".st-key-thresholds");
+  const theme = getComputedStyle(parentElement.firstElementChild ?? parentElement);
+  if (box) box.style.backgroundColor = theme.getPropertyValue("--st-background-color");
+  completeToolbars();
+}
+
+function completeToolbars() {
   if (document.hybridToolbar) return;
   document.hybridToolbar = true;
   const quiet = new CSSStyleSheet();
