@@ -68,7 +68,7 @@ class RandomFlip:
 
 
 LINES: dict[str, dict[str, Any]] = {
-    "slow, 100 ms": {"to_cloud": [toxics.Latency(latency_ms=100)]},
+    "slow by 100 ms": {"to_cloud": [toxics.Latency(latency_ms=100)]},
     "jitter around the deadline": {"to_edge": [toxics.Latency(latency_ms=25, jitter_ms=25)]},
     "black hole": {"to_cloud": [toxics.Timeout()]},
     "answers lost": {"to_edge": [toxics.Timeout()]},

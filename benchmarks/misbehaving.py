@@ -100,7 +100,7 @@ FAULTS: dict[str, Callable[[Answer], Answer]] = {
     "status 429": _status(429, Retry_After="0"),
     "status 500": _status(500),
     "status 503": _status(503, Retry_After="0"),
-    "status 503, later": _status(503, Retry_After="30"),
+    "status 503 for 30 s": _status(503, Retry_After="30"),
     "a redirect": _status(302, Location="/"),
     "NaN logits": _logits(float("nan")),
     "infinite logits": _logits(float("inf")),
