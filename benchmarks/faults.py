@@ -48,7 +48,7 @@ from hybrid.deploy.measuring.toxics import Pieces
 
 NETWORK, BITS = "digits-vgg", 4
 SLACK_MS = 5.0
-CLIENTS = 3
+CLIENTS = 2
 NEVER = (1.5, 1.5)  # thresholds that no confidence reaches
 KILLS_EVERY_S = 0.25
 TOKEN = "right"  # of this benchmark
@@ -341,7 +341,7 @@ def _while_killed(bundle: Path, faults: int, deadline_ms: float) -> Iterator[Row
     with _process("serve-one", str(bundle), "0") as (_, places):
         port = places["port"]
     asking = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.faults", "ask", str(bundle), str(20 * faults),
+        [sys.executable, "-m", "benchmarks.faults", "ask", str(bundle), str(60 * faults),
          str(deadline_ms), json.dumps({KILLED: port})],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
