@@ -21,6 +21,7 @@ from hybrid.cli import (
     edge,
     evaluate,
     export,
+    fleet,
     former,
     freeze,
     images,
@@ -49,7 +50,7 @@ __all__ = ["app"]
 _INTERRUPTED = 130  # as shells say it for SIGINT
 _PACKAGES = (
     "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
-    "cv2",
+    "cv2", "simpy",
 )  # fmt: skip
 
 
@@ -229,6 +230,7 @@ for module in (
     export,
     edge,
     measure,
+    fleet,
     monitor,
 ):
     module.add_to(app)
