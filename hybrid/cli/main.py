@@ -21,6 +21,7 @@ from hybrid.cli import (
     edge,
     evaluate,
     export,
+    fleet,
     former,
     freeze,
     images,
@@ -48,7 +49,7 @@ __all__ = ["app"]
 _INTERRUPTED = 130  # as shells say it for SIGINT
 _PACKAGES = (
     "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
-    "cv2",
+    "cv2", "simpy",
 )  # fmt: skip
 
 
@@ -227,6 +228,7 @@ for module in (
     freeze,
     export,
     edge,
+    fleet,
     monitor,
 ):
     module.add_to(app)
