@@ -43,6 +43,7 @@ __all__ = [
     "ClusterError",
     "DataMissingError",
     "FileError",
+    "FleetError",
     "FormError",
     "HybridError",
     "ImageError",
@@ -197,6 +198,10 @@ class FormError(HybridError):
 
 class BundleError(HybridError):
     """A bundle that is damaged, of another format or of another network than was asked for."""
+
+
+class FleetError(HybridError):
+    """A fleet, a day or a cloud that cannot be simulated."""
 
 
 class PayloadError(HybridError):

@@ -21,9 +21,11 @@ from hybrid.cli import (
     edge,
     evaluate,
     export,
+    fleet,
     former,
     freeze,
     images,
+    measure,
     models,
     monitor,
     output,
@@ -48,7 +50,7 @@ __all__ = ["app"]
 _INTERRUPTED = 130  # as shells say it for SIGINT
 _PACKAGES = (
     "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
-    "cv2",
+    "cv2", "simpy",
 )  # fmt: skip
 
 
@@ -227,6 +229,8 @@ for module in (
     freeze,
     export,
     edge,
+    measure,
+    fleet,
     monitor,
 ):
     module.add_to(app)
