@@ -131,7 +131,7 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
     with st.container(horizontal=True):
         if best is not None:
             proof = tables.certified(answer)
-            open_in_explore(view, marked(best), key="choose_open", proof=proof)
+            open_in_explore(view, marked(best, answer), key="choose_open", proof=proof)
             st.download_button(
                 "operating-point.toml",
                 to_toml(point_file(answer)),
@@ -152,10 +152,14 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
         )
 
 
-def marked(best: Point) -> MarkedPoint:
+def marked(best: Point, answer: Answer) -> MarkedPoint:
     """The chosen point as a candidate."""
     return MarkedPoint(
-        network=best.network, mode=best.mode, bits=best.bits, thresholds=best.thresholds
+        network=best.network,
+        mode=best.mode,
+        bits=best.bits,
+        thresholds=best.thresholds,
+        deployed=answer.deployed,
     )
 
 
@@ -242,7 +246,8 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
             config=PLOT,
             alt="Accuracy lost against energy per image of all candidates, the choice ringed",
         )
-        show_marked(tables.marked(event["selection"]["points"], sets), view)
+        points = event["selection"]["points"]
+        show_marked(tables.marked(points, sets, deployed=answer.deployed), view)
     with st.container(border=True):
         st.markdown(
             f"**All candidates** ({view.scope}). Drag along an axis to filter; the choice is red."

@@ -91,7 +91,7 @@ def drawn(key: str, view: View) -> figures.Figure:
     state = st.session_state
     kept: dict[str, tuple[object, figures.Figure]] = state.setdefault("explore_figures", {})
     images = (state["explore_data"], view.network, view.split, view.measure, view.early_exits)
-    depends = (images, *(getattr(view, name) for name in drawing.FOLLOWS[key]))
+    depends = (images, view.form, *(getattr(view, name) for name in drawing.FOLLOWS[key]))
     if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
         kept[key] = (depends, drawing.figure(key, view))
     return kept[key][1]
@@ -125,7 +125,7 @@ def show_headlines() -> None:
                 st.caption(words, help=intervals.HELP)
         verdict.show(view, data, point)
     certification.show(view)
-    bundle.as_deployed(view, data)
+    bundle.as_deployed(view)
 
 
 def show_trade(view: View, data: ExploreData) -> None:
@@ -295,7 +295,7 @@ def send_traces(view: View) -> None:
     The first run of the page sends only that trace, with which the follower starts and asks for the
     next run. So the first figures wait for nothing else.
     """
-    state, opened = st.session_state, (view.network, view.split, view.measure)
+    state, opened = st.session_state, (view.network, view.form, view.split, view.measure)
     first_run = "explore_opened" not in state
     if state.get("explore_opened") != opened:
         state["explore_opened"] = opened
@@ -310,7 +310,7 @@ def send_traces(view: View) -> None:
 def go_to_clicked() -> None:
     """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(cache.offers().early_exits.get(view.network, {}))
+    clicked = follower.clicked_point(cache.offers().widths(view.network, view.form))
     if clicked is not None:
         session.go_to(*clicked)
 

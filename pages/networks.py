@@ -108,7 +108,7 @@ def choose_variant(card: Card, view: View) -> Variant:
     names = list(card.variants)
     key = f"networks_variant_{view.network}_{view.bits}"
     if (link := session.asked()) is not None:
-        asked = link.get("variant", view.variant)
+        asked = link.get("variant", view.trained_variant)
         if asked in names:
             st.session_state[key] = asked
         else:
@@ -117,7 +117,7 @@ def choose_variant(card: Card, view: View) -> Variant:
     name = st.segmented_control(
         "Variant",
         names,
-        default=view.variant,
+        default=view.trained_variant,
         required=True,
         format_func=lambda name: cards.variant_title(card.variants[name]),
         key=key,

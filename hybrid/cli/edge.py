@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hybrid.deploy.edge.runtime import EdgeRuntime
     from hybrid.monitor import AnswerLine, AuditLine
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "link_to"]
 
 _MOST_TOKEN_BYTES = 10_000
 
@@ -163,7 +163,7 @@ def _runtime(
         )
     bundle = load_bundle(folder)
     policy = load_policy(plan, bundle) if plan is not None else None
-    link = _link(cloud, token_file, ca)
+    link = link_to(cloud, token_file, ca)
     if not is_compiled(bundle):
         say(f"Compiling {folder} for this machine, once.", err=True)
     return EdgeRuntime(
@@ -171,7 +171,8 @@ def _runtime(
     )
 
 
-def _link(cloud: str, token_file: Path | None, ca: Path | None) -> "Link | None":
+def link_to(cloud: str, token_file: Path | None, ca: Path | None) -> "Link | None":
+    """The link to a cloud at an address; None for an empty one."""
     if not cloud:
         return None
     from hybrid.deploy.edge.http import Http, trusting

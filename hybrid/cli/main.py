@@ -25,6 +25,7 @@ from hybrid.cli import (
     former,
     freeze,
     images,
+    measure,
     models,
     monitor,
     output,
@@ -228,6 +229,7 @@ for module in (
     freeze,
     export,
     edge,
+    measure,
     fleet,
     monitor,
 ):

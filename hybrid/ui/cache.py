@@ -209,14 +209,22 @@ def card_problem(network: str) -> str:
 
 def offers() -> Offers:
     """The choices available on this machine, without networks whose card cannot be read."""
-    exits, splits = {}, {}
+    exits, splits, deployed = {}, {}, {}
     for network in zoo.networks():
         if card_problem(network):
             continue
-        if hybrids := zoo.card(network).hybrids:
-            exits[network] = {variant.bits: variant.early_exits for variant in hybrids}
+        card = zoo.card(network)
+        if card.hybrids:
+            exits[network] = {variant.bits: variant.early_exits for variant in card.hybrids}
+            deployed[network] = {variant.bits: variant.early_exits for variant in card.deployed}
             splits[network] = tuple(user_splits.names(network))
-    return Offers(early_exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
+    return Offers(
+        early_exits=exits,
+        deployed=deployed,
+        profiles=_profile_names(),
+        links=_link_names(),
+        splits=splits,
+    )
 
 
 @cached(entries=64)

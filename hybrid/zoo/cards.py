@@ -148,8 +148,9 @@ class Card:
 def save_card(card: Card, path: Path) -> None:
     """Write a card as TOML."""
     values = {"format": FORMAT} | asdict(card)
-    for kind in ("variants", "forms"):
-        values[kind] = list(values[kind].values())
+    variants = values["variants"]
+    values["forms"] = [_without_shared(one, variants) for one in values["forms"].values()]
+    values["variants"] = list(variants.values())
     values = {k: v for k, v in values.items() if v or k not in _MAY_BE_ABSENT}
     with replacing(path) as draft:
         draft.write_text(tomli_w.dumps(_without_none(values)), encoding="utf-8")
@@ -166,9 +167,11 @@ def load_card(path: Path) -> Card:
         version = values.pop("format")
         if version != FORMAT:
             raise ValueError(f"format {version}, not {FORMAT}")
+        rows = {row["name"]: row for row in values.pop("variants", ())}
+        made = [rows.get(_trained_name(row), {}) | row for row in values.pop("forms", ())]
         variants, forms = (
-            {v.name: v for v in sorted(map(_variant, values.pop(kind, ())), key=_place)}
-            for kind in ("variants", "forms")
+            {v.name: v for v in sorted(map(_variant, some), key=_place)}
+            for some in (rows.values(), made)
         )
         return _checked(Card(**_tuples(values), variants=variants, forms=forms))
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
@@ -239,13 +242,24 @@ def _check_spec(spec: Mapping[str, Any], what: str, *, stages: int) -> None:
         raise ValueError(f"the branches of {what} have lists of different lengths")
 
 
+def _trained_name(form: Mapping[str, Any]) -> str:
+    """The trained variant that a form was made of."""
+    return f"hybrid-{form['name'].rpartition('-')[2]}"
+
+
+def _without_shared(form: dict[str, Any], variants: Mapping[str, Any]) -> dict[str, Any]:
+    """A form without what it has in common with its trained variant, such as the census."""
+    shared = variants.get(_trained_name(form), {})
+    return {key: value for key, value in form.items() if key == "name" or shared.get(key) != value}
+
+
 def _place(variant: Variant) -> tuple[bool, bool, int]:
     return variant.is_static and variant.bits < 32, not variant.is_static, -variant.bits
 
 
 def _variant(row: dict[str, Any]) -> Variant:
-    layers = tuple(Layer(**{"exit": None} | _tuples(layer)) for layer in row.pop("layers"))
-    return Variant(**_tuples(row), layers=layers)
+    layers = tuple(Layer(**{"exit": None} | _tuples(layer)) for layer in row["layers"])
+    return Variant(**_tuples(row) | {"layers": layers})
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

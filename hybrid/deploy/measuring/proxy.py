@@ -4,7 +4,8 @@
 
 listens on a free port of this machine for each description, prints the ports in one line of JSON,
 and ends when its standard input does. Each toxic has a `stream`: `upstream` (to the cloud) or
-`downstream`. `{"down": true}` gives a port on which no one listens.
+`downstream`. `"link": {"mbit_per_s": 0.7, "round_trip_ms": 50}` makes both as slow as a radio;
+`{"down": true}` gives a port on which no one listens.
 """
 
 import asyncio
@@ -25,7 +26,6 @@ from hybrid.deploy.measuring.toxics import (
     Toxic,
     toxic_of,
 )
-from hybrid.energy import Link
 
 __all__ = ["Proxy", "link_toxics", "running"]
 
@@ -131,13 +131,15 @@ async def _ended(proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
     await loop.shutdown_asyncgens()
 
 
-def link_toxics(link: Link) -> tuple[tuple[Toxic, ...], tuple[Toxic, ...]]:
+def link_toxics(
+    mbit_per_s: float, round_trip_ms: float
+) -> tuple[tuple[Toxic, ...], tuple[Toxic, ...]]:
     """The toxics that make a line as slow as a radio: to the cloud, and back.
 
     Half of the round trip each way; the rate of the uplink holds in both directions.
     """
-    rate = Bandwidth(bytes_per_s=link.uplink_mbit_per_s / _BITS)
-    half = Latency(latency_ms=link.round_trip_ms / 2)
+    rate = Bandwidth(bytes_per_s=mbit_per_s / _BITS)
+    half = Latency(latency_ms=round_trip_ms / 2)
     return (rate, half), (rate, half)
 
 
@@ -190,6 +192,9 @@ def _linger(writer: asyncio.StreamWriter) -> None:
 def _described(row: dict[str, Any]) -> Proxy:
     host, _, port = row["upstream"].rpartition(":")
     streams: dict[str, list[Toxic]] = {"upstream": [], "downstream": []}
+    if "link" in row:
+        there, back = link_toxics(**row["link"])
+        streams = {"upstream": list(there), "downstream": list(back)}
     for one in row.get("toxics", ()):
         stream = one.pop("stream", "downstream")
         streams[stream].append(toxic_of(one))

@@ -3,11 +3,10 @@
 import streamlit as st
 
 from hybrid import policy, zoo
-from hybrid.errors import CertificateError, DataMissingError
+from hybrid.errors import CertificateError, DataMissingError, HybridError
 from hybrid.text import numbers
-from hybrid.ui import cache
+from hybrid.ui.cache import counted, trace
 from hybrid.ui.explore import bands
-from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.view import View
 
 __all__ = ["as_deployed", "button"]
@@ -15,29 +14,30 @@ __all__ = ["as_deployed", "button"]
 _LABEL, _ICON = "This point as a bundle (zip)", ":material/memory:"
 
 
-def as_deployed(view: View, data: ExploreData) -> None:
-    """Accuracy and edge share of the deployment form at the view's point, if there is a form."""
+def as_deployed(view: View) -> None:
+    """Accuracy and edge share at the view's point, as deployed and as trained, if known."""
     name = zoo.variant_name(view.bits, deployed=True)
     if name not in zoo.card(view.network).forms:
         return
     try:
-        form = _outcome(view, name)
-    except DataMissingError:
+        form, trained = _outcome(view, name), _outcome(view, view.trained_variant)
+    except HybridError:
         return  # of your own images; `hybrid trace --deployed` records it
-    trained = policy.outcome(data.trace, view.thresholds, view.measure)
-    correct = "correct" if data.labelled else "answered like the cloud"
+    labelled = trace(view.network, view.variant, view.split).labelled
+    correct = "correct" if labelled else "answered like the cloud"
     st.caption(
         f"**As deployed**, in whole numbers on a device: {numbers.percent(form.accuracy, 2)} "
         f"{correct} (as trained {numbers.percent(trained.accuracy, 2)}), "
         f"{numbers.percent(form.edge_fraction, 2)} at the edge "
         f"(as trained {numbers.percent(trained.edge_fraction, 2)}).",
-        help="The deployment form of this bit width at the same thresholds, from its own trace.",
+        help="The deployment form of this bit width and the trained network at the same "
+        "thresholds, each from its own trace. The figures above and below are those "
+        f"{'as deployed' if view.deployed else 'as trained'}; the sidebar changes it.",
     )
 
 
 def _outcome(view: View, variant: str) -> policy.Outcome:
-    recorded = cache.counted(view.network, variant, view.split)
-    return policy.outcome(recorded, view.thresholds, view.measure)
+    return policy.outcome(counted(view.network, variant, view.split), view.thresholds, view.measure)
 
 
 def button(view: View) -> None:

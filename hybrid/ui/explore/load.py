@@ -63,6 +63,7 @@ __all__ = [
     "searched_split",
     "statics",
     "sweep_together",
+    "variants",
     "when_changed",
 ]
 
@@ -149,7 +150,13 @@ def follower_traces(view: View) -> dict[int, bytes]:
 
 def bit_widths(view: View) -> list[int]:
     """The bit widths of the view's network, in the order of the slider."""
-    return sorted(variant.bits for variant in zoo.card(view.network).hybrids)
+    return [variant.bits for variant in variants(view)]
+
+
+def variants(view: View) -> tuple[zoo.Variant, ...]:
+    """The network's variants in the view's form of the edge, by rising bit width."""
+    known = zoo.card(view.network)
+    return known.deployed if view.deployed else known.hybrids
 
 
 @cached(entries=64, files=lambda network, variant, split, _: trace_file(network, variant, split))
@@ -214,7 +221,8 @@ def frontier_table(view: View) -> "pd.DataFrame":
 @cached(entries=64, files=_shown_files, of=without_thresholds)
 def prices(view: View) -> ExplorePrices:
     """Costs of the view's network on its hardware and link, in its scope."""
-    known, variant = zoo.card(view.network), zoo.variant(view.network, view.bits)
+    known = zoo.card(view.network)
+    variant = zoo.variant(view.network, view.bits, deployed=view.deployed)
     asked = prices_at(view.profile, view.link, view.scope, view.cloud)
     by_exit = _parts_by_exit(variant, asked)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
@@ -245,7 +253,7 @@ def statics(view: View) -> tuple[StaticPoint, ...]:
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
     found = []
-    for variant in zoo.card(view.network).hybrids:
+    for variant in variants(view):
         try:
             points = _points(view.network, variant.name, searched_split(view), view.measure)
             shown = counted(view.network, variant.name, view.split)

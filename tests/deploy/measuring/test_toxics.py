@@ -156,7 +156,7 @@ def test_bytes_are_replaced():
 @pytest.mark.parametrize("name", energy.link_names())
 def test_a_link_takes_as_long_as_its_profile_says(name: str):
     link, data = energy.load_link(name), bytes(2048)
-    there, back = link_toxics(link)
+    there, back = link_toxics(link.uplink_mbit_per_s, link.round_trip_ms)
 
     _, up, _ = passed(list(there), (0.0, data))
     _, down, _ = passed(list(back), (0.0, b"1"))

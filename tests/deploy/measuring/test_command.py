@@ -1,0 +1,104 @@
+"""`hybrid measure`: a split through an edge and a cloud at an address, with a proxy between."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from hybrid import energy, zoo
+from hybrid.cli.main import app
+from hybrid.deploy.bundles.writing import Point, write_bundle
+from hybrid.deploy.edge.bundle import EdgeBundle, load_bundle
+from hybrid.deploy.edge.device import Device
+from tests.deploy.edge.servers import Served, serving
+
+pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
+IMAGES = 359  # all, of which five go on to the cloud
+
+
+@pytest.fixture
+def demanding(frozen: Path, bundle: EdgeBundle, tmp_path: Path) -> EdgeBundle:
+    """A bundle of the same network whose exits let some images go on to the cloud."""
+    write_bundle("digits-vgg", 4, tmp_path / "bundle", Point(thresholds=(1.0, 0.999999)))
+    return load_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def served(
+    demanding: EdgeBundle, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Served]:
+    """A cloud that gives each image of test the answer of the trace."""
+    (tmp_path / "cache" / "hybrid").mkdir(parents=True)
+    (tmp_path / "cache" / "hybrid" / "edge").symlink_to(cache)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    device, known = Device(demanding, cache=cache), {}
+    answers = zoo.trace("digits-vgg", "deployed-4bit", "test").classes[:, -1]
+    for pixels, answer in zip(zoo.images("digits-vgg", "test").images, answers, strict=True):
+        device.run(pixels)
+        known[device.packed()] = np.eye(10, dtype=np.float32)[answer]
+    one = Served(known, demanding.weights)
+    with serving(one):
+        yield one
+
+
+def run(bundle: EdgeBundle, *words: object) -> Result:
+    words = (bundle.folder, "--max-images", IMAGES, *words)
+    return CliRunner().invoke(app, ["measure", *map(str, words)])
+
+
+def test_every_image_is_answered_as_in_the_trace(served: Served, demanding: EdgeBundle):
+    result = run(demanding, "--cloud", served.url, "--json")
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (found["images"], found["as_promised"], found["fallbacks"]) == (IMAGES, True, 0)
+    assert [one["images"] for one in found["exits"]] == [one["in_trace"] for one in found["exits"]]
+    cloud = found["exits"][-1]
+    assert cloud["images"] == len(served.requests) > 0
+    assert cloud["cloud_ms"]["median"] == 0.25  # as the server says
+    assert cloud["sent_bytes"] > demanding.payload_bytes
+
+
+def test_a_link_takes_its_time_and_a_profile_is_written(
+    served: Served, demanding: EdgeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYBRID_PROFILES", str(tmp_path / "own"))
+    result = run(
+        demanding, "--cloud", served.url, "--link", "wifi-esp32", "--save-profile", "mine", "--json"
+    )
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert found["exits"][-1]["wire_ms"]["median"] > energy.load_link("wifi-esp32").round_trip_ms
+    assert energy.load_profile("mine").edge_macs_per_second(4) > 0
+
+
+def test_an_answer_that_is_not_the_traces_is_exit_code_1(served: Served, demanding: EdgeBundle):
+    served.logits = dict.fromkeys(served.logits, np.eye(10, dtype=np.float32)[0])
+
+    result = run(demanding, "--cloud", served.url)
+
+    assert result.exit_code == 1
+    assert "have another answer than in the trace" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["--save-profile", "a/b"], "a/b is no name of a profile"),
+        (["--save-profile", "gap9"], "gap9 is a profile that comes with hybrid"),
+        (["--link", "pigeon"], "No link profile is called 'pigeon'"),
+        (["--cloud", "https://localhost:1", "--link", "lora-sf7"], "a cloud without TLS"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(
+    served: Served, demanding: EdgeBundle, words: list[str], sentence: str
+):
+    result = run(demanding, *words)
+
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.split())
