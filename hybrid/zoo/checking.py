@@ -3,7 +3,7 @@
 A card may come from anyone. A number where a list belongs would fail in a page, far from here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields
 from functools import cache
 from types import UnionType
@@ -23,7 +23,8 @@ def check_types(made: Any, what: str) -> None:
     Raises:
         TypeError: the name of a field with a value of another kind.
     """
-    hints = _hints(type(made))
+    kind: Hashable = type(made)
+    hints = _hints(kind)
     for one in fields(made):
         if not _fits(getattr(made, one.name), hints[one.name]):
             raise TypeError(f"{one.name} of {what} is not what it should be")
