@@ -3,14 +3,14 @@
 A card may come from anyone. A number where a list belongs would fail in a page, far from here.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 __all__ = ["check_types"]
 
+_HINTS: dict[type, Mapping[str, Any]] = {}  # read once for each class
 _MOST = 2**53  # of whole numbers, up to which every program reads them alike
 
 
@@ -23,16 +23,11 @@ def check_types(made: Any, what: str) -> None:
     Raises:
         TypeError: the name of a field with a value of another kind.
     """
-    kind: Hashable = type(made)
-    hints = _hints(kind)
+    kind = type(made)
+    hints = _HINTS.setdefault(kind, _HINTS.get(kind) or get_type_hints(kind))
     for one in fields(made):
         if not _fits(getattr(made, one.name), hints[one.name]):
             raise TypeError(f"{one.name} of {what} is not what it should be")
-
-
-@cache
-def _hints(kind: Any) -> Mapping[str, Any]:
-    return get_type_hints(kind)
 
 
 def _fits(value: Any, kind: Any) -> bool:
