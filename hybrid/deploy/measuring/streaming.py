@@ -38,7 +38,7 @@ class Stand:
     Args:
         bundle: a folder of `hybrid export`.
         images: an empty folder; each image is a file in it while the edge reads it.
-        cloud: starts the cloud of a bundle and gives its address.
+        cloud: starts the cloud of a bundle and gives its address; None: `hybrid cloud`.
 
     Attributes:
         edge: the edge's process.
@@ -52,10 +52,10 @@ class Stand:
         images: Path,
         *,
         deadline_ms: float = 200.0,
-        cloud: Callable[[Path], AbstractContextManager[str]] = cloud_of,
+        cloud: Callable[[Path], AbstractContextManager[str]] | None = None,
     ) -> None:
         self._bundle, self._images, self._deadline_ms = bundle, images, deadline_ms
-        self._start_cloud = cloud
+        self._start_cloud = cloud or cloud_of
         self._stack = ExitStack()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._link: Link | None = None
