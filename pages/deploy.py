@@ -35,7 +35,7 @@ def main() -> None:
         "Starts the edge and the cloud of the present point as two processes on this machine, with "
         "a network line between them, and lets images pass through. What is measured stands beside "
         "what trace and profiles promise.",
-        help=glossary.define("deployment form", "cloud segment", "link"),
+        help=glossary.define("deployment form", "cloud segment", "link", "trace"),
     )
     if view.bits in zoo.bit_widths(view.network, deployed=True):
         controls(view, run)
