@@ -242,7 +242,7 @@ def show_boxes(lines: list[Any], found: Measured | None) -> None:
             Box(
                 "Not as in the trace",
                 numbers.count(other),
-                "images, fallbacks left out",
+                "of the others",
                 "A device gives the trace's exits and answers to the bit, or has a fault.",
             ),
             Box(

@@ -106,11 +106,11 @@ def _show(job: Job, *, changed: bool) -> None:
     metrics(
         [
             Box("To the cloud", numbers.count(row["requests"]), "images per day"),
-            Box("Busiest hour", f"{row['peak_requests_per_s']:.3g}", "requests per second"),
+            Box("Busiest hour", f"{row['peak_requests_per_s']:.3g}", "requests/s"),
             Box("Replicas needed", "none keeps it" if needed is None else str(needed),
                 f"99 % within {job.progress.within_ms:g} ms"),
             Box("In the cloud, 99 %", numbers.latency(row["in_cloud_ms"]["p99"]), "with waiting"),
-            Box("Uplink", f"{row['uplink_bytes'] / 1e6:,.1f} MB", "per day, all devices"),
-            Box("Energy", f"{row['device_energy_j']:,.1f} J", "per day, all devices"),
+            Box("Uplink per day", f"{row['uplink_bytes'] / 1e6:,.1f} MB", "all devices"),
+            Box("Energy per day", f"{row['device_energy_j']:,.1f} J", "all devices"),
         ]
     )  # fmt: skip
