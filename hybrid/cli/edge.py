@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
@@ -128,7 +128,7 @@ class _Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError):  # a full disk was said when a line was written
             if self._path is not None:
                 self._file.close()
 
@@ -136,8 +136,12 @@ class _Lines:
         """Write a line; it is there after the process is killed."""
         text = line.to_json()
         with self._lock:
-            self._file.write(text + "\n")
-            self._file.flush()
+            try:
+                self._file.write(text + "\n")
+                self._file.flush()
+            except OSError as error:
+                error.filename = str(self._path or "stdout")
+                raise
         self.log.add(text)
 
 

@@ -45,8 +45,8 @@ def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path)
     [
         ("bound_points", "much"), ("bound_points", float("nan")), ("observed_points", True),
         ("confidence", 1.0), ("confidence", [0.95]), ("samples", 1.5), ("samples", 10**400),
-        ("comparisons", -1), ("samples", 0), ("reference", "trees-toy"), ("reference", ["trees-toy", 1]),
-        ("reference", {"a": "b"}),
+        ("comparisons", -1), ("samples", 0), ("reference", "trees-toy"),
+        ("reference", ["trees-toy", 1]), ("reference", {"a": "b"}),
     ],
 )  # fmt: skip
 def test_a_certificate_with_values_of_other_kinds_is_refused(
