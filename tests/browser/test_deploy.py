@@ -38,10 +38,12 @@ def test_a_run_follows_its_switches_and_leaves_no_process(
     page: Any, serve: Callable[[Path], str], frozen_once: Path
 ) -> None:
     address = serve(frozen_once)
-    page.goto(f"{address}/?network=digits-vgg&bits=4&t1=1&t2=1", timeout=PATIENCE_MS)
+    page.goto(
+        f"{address}/?network=digits-vgg&bits=4&measure=entropy&t1=1&t2=1", timeout=PATIENCE_MS
+    )
     page.get_by_role("link", name="Deploy").click(timeout=PATIENCE_MS)
-    page.locator(".st-key-deploy_link input").click()
-    page.get_by_role("option", name="wifi-esp32", exact=True).click()
+    page.locator(".st-key-deploy_per_s input").click()
+    page.get_by_role("option", name="10", exact=True).click()
 
     page.locator(".st-key-deploy_start button").click()
     page.get_by_text("Running:").wait_for(timeout=PATIENCE_MS)
