@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hybrid.deploy.edge.runtime import EdgeRuntime
     from hybrid.monitor import AnswerLine, AuditLine
 
-__all__ = ["add_to", "link_to"]
+__all__ = ["add_to", "link_to", "read_token"]
 
 _MOST_TOKEN_BYTES = 10_000
 
@@ -182,10 +182,10 @@ def link_to(cloud: str, token_file: Path | None, ca: Path | None) -> "Link | Non
     from hybrid.deploy.edge.http import Http, trusting
 
     secure = cloud.startswith("https:")
-    return Http(cloud, token=_token(token_file), tls=trusting(ca) if secure else None)
+    return Http(cloud, token=read_token(token_file), tls=trusting(ca) if secure else None)
 
 
-def _token(path: Path | None) -> str:
+def read_token(path: Path | None) -> str:
     """The token in a file; it is in no message."""
     if path is None:
         return ""
