@@ -77,8 +77,8 @@ def slowed(url: str, link: Link | None) -> Iterator[str]:
 
 
 @contextmanager
-def cloud_of(bundle: Path) -> Iterator[str]:
-    """The address of a cloud of this bundle, in a process of its own on this machine.
+def cloud_of(bundle: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A cloud of this bundle in a process of its own on this machine: its address, and the process.
 
     Raises:
         CloudError: it does not start.
@@ -89,7 +89,7 @@ def cloud_of(bundle: Path) -> Iterator[str]:
     with child(command, quiet=True) as cloud:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, cloud)
-        yield url
+        yield url, cloud
 
 
 def _wait_until_ready(url: str, cloud: "subprocess.Popen[str]") -> None:
