@@ -131,7 +131,7 @@ def _answered(
     from hybrid.deploy.measuring.processes import cloud_of, slowed
 
     with ExitStack() as stack:
-        there = cloud or stack.enter_context(cloud_of(bundle.folder))[0]
+        there = cloud or stack.enter_context(cloud_of(bundle.folder))
         url = stack.enter_context(slowed(there, slow))
         edge = stack.enter_context(
             EdgeRuntime(bundle, link_to(url, token_file, ca), deadline_ms=deadline_ms)

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hybrid.cli.main import app
-from hybrid.deploy.measuring.processes import cloud_of
+from hybrid.deploy.measuring.processes import cloud_process
 from hybrid.deploy.torch_engine import Engine
 from tests.deploy.edge.conftest import PORTABLE
 from tests.own_images import digits, png, pngs, zipped
@@ -78,7 +78,7 @@ def test_from_a_zip_of_images_to_an_alarm(
 
     audited = ("--plan", plan, "--spool", tmp_path / "spool", "--out", lines)
     dirty = noisy(tmp_path, 150)
-    with cloud_of(bundle) as (url, cloud):
+    with cloud_process(bundle) as (url, cloud):
         said = edge(bundle, images, "--cloud", url, "--audit-wait-s", 60, *audited)
         cloud.send_signal(signal.SIGKILL)
         cloud.wait()
@@ -94,7 +94,7 @@ def test_from_a_zip_of_images_to_an_alarm(
     assert "audits wait in" in said
 
     # it is back: what waited is sent, and the answers no longer keep the promise
-    with cloud_of(bundle) as (url, _):
+    with cloud_process(bundle) as (url, _):
         edge(bundle, dirty, "--cloud", url, "--audit-wait-s", 60, *audited)
     alarm = hybrid("monitor", lines, "--plan", plan, "--json", code=1)
     found = json.loads(alarm.stdout)

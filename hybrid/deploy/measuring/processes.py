@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from hybrid.energy import Link
 from hybrid.errors import CloudError
 
-__all__ = ["COMMAND", "child", "cloud_of", "slowed"]
+__all__ = ["COMMAND", "child", "cloud_of", "cloud_process", "slowed"]
 
 _START_S, _END_S, _POLL_S = 60.0, 10.0, 0.05
 COMMAND = "from hybrid.cli.main import app; app()"
@@ -77,7 +77,7 @@ def slowed(url: str, link: Link | None) -> Iterator[str]:
 
 
 @contextmanager
-def cloud_of(bundle: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def cloud_process(bundle: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """A cloud of this bundle in a process of its own on this machine: its address, and the process.
 
     Raises:
@@ -90,6 +90,13 @@ def cloud_of(bundle: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, cloud)
         yield url, cloud
+
+
+@contextmanager
+def cloud_of(bundle: Path) -> Iterator[str]:
+    """The address of such a cloud; errors as `cloud_process`."""
+    with cloud_process(bundle) as (url, _):
+        yield url
 
 
 def _wait_until_ready(url: str, cloud: "subprocess.Popen[str]") -> None:
