@@ -102,7 +102,7 @@ def main(faults: str = "300", deadline_ms: str = "30") -> None:
     """Print the rows."""
     about: Row = {**machine("numpy"), "network": NETWORK, "bits": BITS}
     with tempfile.TemporaryDirectory(prefix="hybrid-faults-") as name:
-        bundle = _bundle(Path(name))
+        bundle = exported(Path(name))
         for row in rows(bundle, int(faults), float(deadline_ms)):
             print(format_row({"benchmark": row.pop("benchmark"), **about, **row}), flush=True)
 
@@ -110,7 +110,7 @@ def main(faults: str = "300", deadline_ms: str = "30") -> None:
 def rows(bundle: Path, faults: int, deadline_ms: float) -> Iterator[Row]:
     """All rows."""
     EdgeRuntime(bundle).close()  # compiled before anything is measured
-    with _world(bundle) as places:
+    with world(bundle) as places:
         kinds = [kind for kind in (*LINES, *FAULTS, *EDGES, *CERTIFICATES) if kind in places]
         found = list(_asked(bundle, places, kinds, faults, deadline_ms))
     found += _while_killed(bundle, faults, deadline_ms)
@@ -155,7 +155,7 @@ def breaker_row(bundle: Path, images: int = 2_000) -> Row:
     }
 
 
-def _bundle(folder: Path) -> Path:
+def exported(folder: Path) -> Path:
     """The digits' network, frozen and exported beside a copy of its card."""
     from hybrid import zoo
     from hybrid.deploy.bundles.writing import Point, write_bundle
@@ -178,7 +178,7 @@ def _truth(bundle: Path, edge: EdgeBundle) -> Cloud:
 
 
 @contextmanager
-def _world(bundle: Path) -> Iterator[dict[str, int]]:
+def world(bundle: Path) -> Iterator[dict[str, int]]:
     """Ports by kind of fault."""
     with _process("serve", str(bundle)) as (process, places):
         yield places

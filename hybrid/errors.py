@@ -28,6 +28,7 @@ services each translate `HybridError` in exactly one place.
     ├── NetworkError        a description that is not a valid network
     ├── FormError           an edge that has no exact deployment form, or a damaged one
     ├── BundleError         a bundle that is damaged, of another format or of another network
+    ├── FleetError          a fleet, a day or a cloud that cannot be simulated
     └── PayloadError        received bytes that are not an intact payload
 """
 

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hybrid.deploy.edge.runtime import EdgeRuntime
     from hybrid.monitor import AnswerLine, AuditLine
 
-__all__ = ["add_to", "link_to"]
+__all__ = ["add_to", "link_to", "read_token"]
 
 _MOST_TOKEN_BYTES = 10_000
 
@@ -128,7 +128,7 @@ class _Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError):  # a full disk was said when a line was written
             if self._path is not None:
                 self._file.close()
 
@@ -136,8 +136,12 @@ class _Lines:
         """Write a line; it is there after the process is killed."""
         text = line.to_json()
         with self._lock:
-            self._file.write(text + "\n")
-            self._file.flush()
+            try:
+                self._file.write(text + "\n")
+                self._file.flush()
+            except OSError as error:
+                error.filename = str(self._path or "stdout")
+                raise
         self.log.add(text)
 
 
@@ -178,10 +182,10 @@ def link_to(cloud: str, token_file: Path | None, ca: Path | None) -> "Link | Non
     from hybrid.deploy.edge.http import Http, trusting
 
     secure = cloud.startswith("https:")
-    return Http(cloud, token=_token(token_file), tls=trusting(ca) if secure else None)
+    return Http(cloud, token=read_token(token_file), tls=trusting(ca) if secure else None)
 
 
-def _token(path: Path | None) -> str:
+def read_token(path: Path | None) -> str:
     """The token in a file; it is in no message."""
     if path is None:
         return ""

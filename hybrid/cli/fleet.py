@@ -31,7 +31,7 @@ __all__ = ["add_to"]
 def add_to(app: typer.Typer) -> None:
     """Make this command part of the command line."""
     app.command(
-        epilog="Example: hybrid fleet digits-vgg --bits 4 --thresholds 0.9,0.8 --devices 10000 "
+        epilog="Example: hybrid fleet digits-vgg --bits 4 --thresholds 0.9,0.8 --devices 100 "
         "--images-per-day 500 --cloud-ms 3"
     )(fleet)
 

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from hybrid import energy
 from hybrid.cli import (
     choose,
+    cloud,
     dashboard,
     edge,
     evaluate,
@@ -50,7 +51,7 @@ __all__ = ["app"]
 _INTERRUPTED = 130  # as shells say it for SIGINT
 _PACKAGES = (
     "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
-    "cv2", "simpy",
+    "cv2", "simpy", "uvicorn",
 )  # fmt: skip
 
 
@@ -228,6 +229,7 @@ for module in (
     models,
     freeze,
     export,
+    cloud,
     edge,
     measure,
     fleet,

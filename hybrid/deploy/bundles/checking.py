@@ -16,7 +16,7 @@ from hybrid.deploy.graphs.sessions import CloudSession, EdgeSessions, float_answ
 from hybrid.deploy.library import FLAGS, compiler
 from hybrid.errors import BundleError
 
-__all__ = ["CLOUD_TOLERANCE", "check_bundle"]
+__all__ = ["CLOUD_TOLERANCE", "check_bundle", "check_cloud", "read_vectors"]
 
 CLOUD_TOLERANCE = 0.05  # of logits: a rounding at 8 bits that goes the other way moves them
 
@@ -33,7 +33,7 @@ def check_bundle(folder: Path) -> Iterator[str]:
     """
     manifest = read_manifest(folder)
     yield f"{check_files(folder, manifest)} files have the SHA-256 of the manifest."
-    vectors = _vectors(folder)
+    vectors = read_vectors(folder)
     images = len(vectors["pixels"])
     if not manifest["exact"]:
         yield f"ONNX Runtime: {images} images, {_check_without_form(folder, vectors)}."
@@ -44,7 +44,8 @@ def check_bundle(folder: Path) -> Iterator[str]:
         f"ONNX Runtime, optimized and not: {images} images, every exit's logits, class and "
         "confidence, the bytes sent: equal."
     )
-    furthest = _check_cloud(folder, vectors)
+    session = CloudSession((folder / "onnx" / "cloud.onnx").read_bytes())
+    furthest = check_cloud(folder, session, vectors)
     yield (
         f"ONNX Runtime, cloud: {images} images, the same classes; logits differ by at most "
         f"{furthest:.1e}."
@@ -52,11 +53,34 @@ def check_bundle(folder: Path) -> Iterator[str]:
     yield from (f"C library, {line}." for line in _c_lines(folder))
 
 
-def _vectors(folder: Path) -> Arrays:
+def read_vectors(folder: Path) -> Arrays:
+    """The test vectors of a bundle.
+
+    Raises:
+        BundleError: there are none, or they are damaged.
+    """
     try:
         return load_tensors((folder / VECTORS).read_bytes())
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{folder / VECTORS} cannot be read ({error}).") from None
+
+
+def check_cloud(folder: Path, session: CloudSession, vectors: Arrays) -> float:
+    """The largest difference of a logit.
+
+    Raises:
+        BundleError: another class, or logits that differ by more than rounding.
+    """
+    found = session.run(vectors["packed"])
+    expected = vectors["cloud_logits"]
+    furthest = float(np.abs(found - expected).max())
+    same = np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+    if not same or not furthest <= CLOUD_TOLERANCE:
+        raise BundleError(
+            f"The cloud's graph gives other answers than the test vectors of {folder}; do not "
+            "deploy it."
+        )
+    return furthest
 
 
 def _check_edge(folder: Path, vectors: Arrays) -> None:
@@ -75,20 +99,6 @@ def _check_edge(folder: Path, vectors: Arrays) -> None:
                 f"ONNX Runtime gives other answers than the test vectors of {folder}; do not "
                 "deploy it."
             )
-
-
-def _check_cloud(folder: Path, vectors: Arrays) -> float:
-    """The largest difference of a logit."""
-    found = CloudSession((folder / "onnx" / "cloud.onnx").read_bytes()).run(vectors["packed"])
-    expected = vectors["cloud_logits"]
-    furthest = float(np.abs(found - expected).max())
-    same = np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
-    if not same or not furthest <= CLOUD_TOLERANCE:
-        raise BundleError(
-            f"The cloud's graph gives other answers than the test vectors of {folder}; do not "
-            "deploy it."
-        )
-    return furthest
 
 
 def _check_without_form(folder: Path, vectors: Arrays) -> str:

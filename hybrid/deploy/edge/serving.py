@@ -8,6 +8,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from hybrid.deploy.exposition import CONTENT_TYPE
 from hybrid.errors import AddressError
 
 __all__ = ["LineLog", "Server"]
@@ -107,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         metrics, log, readers = self.given
         if self.path == "/metrics":
-            self._send(200, metrics(), "text/plain; version=0.0.4; charset=utf-8")
+            self._send(200, metrics(), CONTENT_TYPE)
         elif self.path != "/lines":
             self._send(404, "There are /metrics and /lines.\n", "text/plain; charset=utf-8")
         elif not readers.acquire(blocking=False):

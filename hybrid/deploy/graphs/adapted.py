@@ -190,7 +190,12 @@ def _exported(part: nn.Module, x: Tensor, inputs: list[str], outputs: list[str])
                 dynamo=True,
                 verbose=False,
             )
-    except Exception as error:  # whatever a user's layer raises in the exporter
+    except ImportError as error:
+        raise FormError(
+            f"Exporting your own model needs the package {error.name}; pip install hybrid[deploy] "
+            "brings it."
+        ) from error
+    except torch.onnx.OnnxExporterError as error:
         cause = str(error.__cause__ or error).strip()
         reason = cause.partition("\n")[0].rstrip(".")[:200]
         raise FormError(f"PyTorch cannot write this model as ONNX: {reason}.") from error

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from hybrid.energy import Link
 from hybrid.errors import CloudError
 
-__all__ = ["child", "cloud_of", "slowed"]
+__all__ = ["COMMAND", "child", "cloud_of", "slowed"]
 
 _START_S, _END_S, _POLL_S = 60.0, 10.0, 0.05
-_COMMAND = "from hybrid.cli.main import app; app()"
+COMMAND = "from hybrid.cli.main import app; app()"
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def cloud_of(bundle: Path) -> Iterator[str]:
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    command = ["-c", _COMMAND, "cloud", str(bundle), "--port", str(port)]
+    command = ["-c", COMMAND, "cloud", str(bundle), "--port", str(port)]
     with child(command, quiet=True) as cloud:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, cloud)

@@ -113,6 +113,15 @@ def test_a_wrong_word_is_one_sentence(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_one_sentence(home: Path, bundle: EdgeBundle, images: Path):
+    result = run(home, bundle, images, "--out", "/dev/full")
+
+    assert result.exit_code == 2
+    assert "/dev/full cannot be read or written (No space left on device)" in result.stderr
+    assert "0 images in" in result.stderr
+
+
 def test_a_camera_needs_opencv(home: Path, bundle: EdgeBundle, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
 
