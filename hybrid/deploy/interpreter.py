@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from hybrid.deploy import exits
-from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head
+from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, check_pixels
 
 __all__ = ["Answers", "Left", "leave", "multipliers", "run", "sums"]
 
@@ -55,7 +55,11 @@ def run(form: Form, pixels: NDArray[np.uint8]) -> Answers:
 
     Args:
         pixels: (n, height, width, channels).
+
+    Raises:
+        FormError: see `check_pixels`.
     """
+    check_pixels(form, pixels)
     registers: dict[str, Array] = {PIXELS: pixels.transpose(0, 3, 1, 2).astype(np.int64)}
     logits = []
     for step in form.steps:
