@@ -152,7 +152,7 @@ class Batcher:
         took_s = time.monotonic() - began_s
         self._metrics.count_batch(len(packed), took_s)
         self._learn(took_s / len(packed))
-        finite: NDArray[np.bool_] = np.isfinite(logits).all(axis=1)
+        finite = np.asarray(np.isfinite(logits).all(axis=1))
         start, now_s = 0, time.monotonic()
         for one in batch:
             rows = slice(start, start + len(one.packed))
