@@ -21,7 +21,7 @@ import numpy as np
 
 from hybrid import energy, evaluation, zoo
 from hybrid.data import user_splits
-from hybrid.errors import WeightsError
+from hybrid.errors import FileError, WeightsError
 from hybrid.traces.trace import Trace
 from hybrid.ui.view import SAME_AS_DEVICE, Offers, View
 
@@ -227,7 +227,15 @@ def offers() -> Offers:
     )
 
 
-@cached(entries=64)
+def _own_profiles(*_: object) -> tuple[Path, ...]:
+    """The folder of the user's own hardware profiles, which changes with them."""
+    try:
+        return (energy.own_folder(),)
+    except FileError:  # a user without a home folder has none
+        return ()
+
+
+@cached(entries=64, files=_own_profiles)
 def prices_at(profile: str, link: str, scope: str, cloud: str) -> evaluation.Prices:
     """The prices of two hardware profiles, a link profile and an energy scope, by their names.
 
@@ -238,7 +246,7 @@ def prices_at(profile: str, link: str, scope: str, cloud: str) -> evaluation.Pri
     return evaluation.Prices.named(profile=profile, link=link, scope=scope, cloud=own)
 
 
-@cached(entries=64)
+@cached(entries=64, files=_own_profiles)
 def profile_title(name: str) -> str:
     """The hardware profile's title."""
     return energy.load_profile(name).title
@@ -250,7 +258,7 @@ def link_title(name: str) -> str:
     return energy.load_link(name).title
 
 
-@cached(entries=1)
+@cached(entries=1, files=_own_profiles)
 def _profile_names() -> tuple[str, ...]:
     return tuple(energy.profile_names())
 

@@ -1,7 +1,6 @@
 """Micro-batching: requests of a few images in, one call of the model for many of them."""
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -77,6 +76,8 @@ class Batcher:
         """
         now_s = time.monotonic()
         expected_s = self._image_s * (self.waiting + self._computing)
+        if now_s >= until_s:
+            raise late()
         full = self.waiting + len(packed) > self.most_waiting
         if full or now_s + _MARGIN * expected_s > until_s:
             raise busy(expected_s)
@@ -151,19 +152,25 @@ class Batcher:
         took_s = time.monotonic() - began_s
         self._metrics.count_batch(len(packed), took_s)
         self._learn(took_s / len(packed))
-        if not math.isfinite(float(logits.sum())) and not np.isfinite(logits).all():
-            self._fail(batch, "A logit is not a number.")
-            return
-        start = 0
+        finite = np.asarray(np.isfinite(logits).all(axis=1))
+        start, now_s = 0, time.monotonic()
         for one in batch:
-            if not one.answer.done():
-                one.answer.set_result(logits[start : start + len(one.packed)])
-            start += len(one.packed)
+            rows = slice(start, start + len(one.packed))
+            start = rows.stop
+            if now_s >= one.until_s:
+                self._refuse([one], late())
+            elif not finite[rows].all():
+                self._fail([one], "A logit is not a number.")
+            elif not one.answer.done():
+                one.answer.set_result(logits[rows])
 
     def _fail(self, batch: list[_Waiting], sentence: str) -> None:
+        self._refuse(batch, Refusal(_FAILED, sentence))
+
+    def _refuse(self, batch: list[_Waiting], refusal: Refusal) -> None:
         for one in batch:
             if not one.answer.done():
-                one.answer.set_exception(Refusal(_FAILED, sentence))
+                one.answer.set_exception(refusal)
 
     def _learn(self, image_s: float) -> None:
         """Keep the mean time per image, from which a wait is foretold."""

@@ -75,7 +75,8 @@ class Http:
         before = socket.sent_bytes
         request = self._request(bundle, packed, deadline)
         try:
-            link.request("POST", request.path, request.body, request.headers)
+            with socket.together():
+                link.request("POST", request.path, request.body, request.headers)
             response = link.getresponse()
             body = response.read(_MOST_BYTES + 1)
             if len(body) > _MOST_BYTES or not response.isclosed():

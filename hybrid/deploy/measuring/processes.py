@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from hybrid.energy import Link
 from hybrid.errors import CloudError
 
-__all__ = ["child", "cloud_of", "slowed"]
+__all__ = ["COMMAND", "child", "cloud_of", "cloud_process", "slowed"]
 
 _START_S, _END_S, _POLL_S = 60.0, 10.0, 0.05
-_COMMAND = "from hybrid.cli.main import app; app()"
+COMMAND = "from hybrid.cli.main import app; app()"
 
 
 @contextmanager
@@ -77,18 +77,25 @@ def slowed(url: str, link: Link | None) -> Iterator[str]:
 
 
 @contextmanager
-def cloud_of(bundle: Path) -> Iterator[str]:
-    """The address of a cloud of this bundle, in a process of its own on this machine.
+def cloud_process(bundle: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A cloud of this bundle in a process of its own on this machine: its address, and the process.
 
     Raises:
         CloudError: it does not start.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    command = ["-c", _COMMAND, "cloud", str(bundle), "--port", str(port)]
+    command = ["-c", COMMAND, "cloud", str(bundle), "--port", str(port)]
     with child(command, quiet=True) as cloud:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, cloud)
+        yield url, cloud
+
+
+@contextmanager
+def cloud_of(bundle: Path) -> Iterator[str]:
+    """The address of such a cloud; errors as `cloud_process`."""
+    with cloud_process(bundle) as (url, _):
         yield url
 
 

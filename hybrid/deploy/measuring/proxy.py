@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from hybrid.deploy.measuring.toxics import (
     toxic_of,
 )
 
-__all__ = ["Proxy", "link_toxics", "running"]
+__all__ = ["Proxy", "RunningProxy", "link_toxics", "running"]
 
 _READ_BYTES = 1 << 16
 _AT_ONCE = 64  # pieces that wait in one direction
@@ -110,25 +110,56 @@ class Proxy:
                     await asyncio.wait_for(writer.wait_closed(), 1)
 
 
+class RunningProxy:
+    """A proxy in a thread of its own, that can be changed from any other thread."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._listens = False
+
+    def __enter__(self) -> "RunningProxy":
+        """Listen at `url`."""
+        self._thread.start()
+        self._wait(self.proxy.start())
+        self._listens = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all connections, and the thread."""
+        if self._listens:
+            self._wait(self.proxy.stop())
+        self._wait(self._loop.shutdown_asyncgens())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        """The address, the same for ever."""
+        return f"http://127.0.0.1:{self.proxy.port}"
+
+    def change(
+        self, to_cloud: Sequence[Toxic], to_edge: Sequence[Toxic], *, down: bool = False
+    ) -> None:
+        """End all connections; the next ones have these toxics, or are refused."""
+        if self._listens:
+            self._wait(self.proxy.stop())
+        self.proxy.to_cloud, self.proxy.to_edge = tuple(to_cloud), tuple(to_edge)
+        self._listens = not down
+        if self._listens:
+            self._wait(self.proxy.start())
+
+    def _wait(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
 @contextmanager
 def running(proxy: Proxy) -> Iterator[Proxy]:
     """A proxy in a thread of its own; it listens at `proxy.port`."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="proxy", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(proxy.start(), loop).result()
+    with RunningProxy(proxy):
         yield proxy
-    finally:
-        asyncio.run_coroutine_threadsafe(_ended(proxy, loop), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _ended(proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
-    await proxy.stop()
-    await loop.shutdown_asyncgens()
 
 
 def link_toxics(

@@ -2,47 +2,19 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from hybrid import energy, zoo
+from hybrid import energy
 from hybrid.cli.main import app
-from hybrid.deploy.bundles.writing import Point, write_bundle
-from hybrid.deploy.edge.bundle import EdgeBundle, load_bundle
-from hybrid.deploy.edge.device import Device
-from tests.deploy.edge.servers import Served, serving
+from hybrid.deploy.edge.bundle import EdgeBundle
+from tests.deploy.edge.servers import Served
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
 IMAGES = 359  # all, of which five go on to the cloud
-
-
-@pytest.fixture
-def demanding(frozen: Path, bundle: EdgeBundle, tmp_path: Path) -> EdgeBundle:
-    """A bundle of the same network whose exits let some images go on to the cloud."""
-    write_bundle("digits-vgg", 4, tmp_path / "bundle", Point(thresholds=(1.0, 0.999999)))
-    return load_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def served(
-    demanding: EdgeBundle, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Served]:
-    """A cloud that gives each image of test the answer of the trace."""
-    (tmp_path / "cache" / "hybrid").mkdir(parents=True)
-    (tmp_path / "cache" / "hybrid" / "edge").symlink_to(cache)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    device, known = Device(demanding, cache=cache), {}
-    answers = zoo.trace("digits-vgg", "deployed-4bit", "test").classes[:, -1]
-    for pixels, answer in zip(zoo.images("digits-vgg", "test").images, answers, strict=True):
-        device.run(pixels)
-        known[device.packed()] = np.eye(10, dtype=np.float32)[answer]
-    one = Served(known, demanding.weights)
-    with serving(one):
-        yield one
 
 
 def run(bundle: EdgeBundle, *words: object) -> Result:
@@ -102,3 +74,13 @@ def test_a_wrong_word_is_one_sentence(
 
     assert result.exit_code == 2
     assert sentence in " ".join(result.stderr.split())
+
+
+@pytest.mark.slow
+def test_without_an_address_a_cloud_is_started_and_ended(served: Served, demanding: EdgeBundle):
+    result = run(demanding, "--json")
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (found["as_promised"], found["exits"][-1]["images"]) == (True, 5)
+    assert served.requests == []  # the other cloud was not asked
