@@ -59,7 +59,9 @@ def test_one_of_two_replicas_is_killed_and_every_request_is_answered(
     ) as process:
         try:
             assert process.stderr is not None
-            sentence = next((one for one in process.stderr if "answer at" in one), "")
+            said = iter(process.stderr.readline, "")
+            sentence = next((one for one in said if "answer at" in one or "did not" in one), "")
+            assert "answer at" in sentence, sentence
             port = int(sentence.rstrip(".\n").rpartition(":")[2])
             manifest = json.loads((bundle_folder / "manifest.json").read_text())
             path = f"/v2/models/{manifest['cloud']['model']}/infer"
