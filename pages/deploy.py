@@ -24,6 +24,7 @@ from hybrid.ui.view import View
 RUN = "deploy_run"
 SOURCES = {"split": "The split shown", "upload": "Upload"}
 AS_IT_IS = ""
+RATES = (0.0, 1.0, 10.0, 30.0, 100.0)  # images per second; 0: no limit
 _LATEST = 12  # fallbacks that are listed
 
 
@@ -112,9 +113,17 @@ def switches(run: Run | None) -> None:
         width=220,
         help="A proxy makes the line as slow as this radio.",
     )
+    per_s = st.selectbox(
+        "Images per second",
+        RATES,
+        key="deploy_per_s",
+        format_func=lambda rate: f"{rate:g}" if rate else "As many as pass",
+        width=180,
+        help="A camera gives so many; one after the other at once shows what the device can do.",
+    )
     down = st.toggle("Cloud down", key="deploy_down", help="The proxy refuses every connection.")
     if run is not None:
-        run.switches.link, run.switches.down = link or AS_IT_IS, down
+        run.switches.link, run.switches.down, run.switches.per_s = link or "", down, per_s or 0.0
 
 
 @callback
@@ -130,6 +139,7 @@ def start(view: View) -> None:
     run = stream.start(view, pixels, deadline_ms=float(state["deploy_deadline"]), names=names)
     run.switches.link = state.get("deploy_link") or AS_IT_IS
     run.switches.down = bool(state.get("deploy_down"))
+    run.switches.per_s = state.get("deploy_per_s") or 0.0
     state[RUN] = run
 
 

@@ -2,22 +2,20 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from typer.testing import CliRunner, Result
 
 from hybrid.cli.main import app
+from hybrid.deploy.measuring.processes import cloud_process
 from hybrid.deploy.torch_engine import Engine
 from tests.deploy.edge.conftest import PORTABLE
-from tests.deploy.edge.servers import Served, serving
 from tests.own_images import digits, png, pngs, zipped
 
 SCRIPT = (
@@ -25,28 +23,6 @@ SCRIPT = (
     "from hybrid.cli.main import app; app()"
 )
 NETWORK = "digits-vgg"
-
-
-class Answers(dict[bytes, np.ndarray]):
-    """The logits of a bundle's cloud, computed when they are asked for."""
-
-    def __init__(self, bundle: Path) -> None:
-        super().__init__()
-        graph = str(bundle / "onnx" / "cloud.onnx")
-        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-
-    def __missing__(self, packed: bytes) -> np.ndarray:
-        given = np.frombuffer(packed, np.uint8)[None]
-        (logits,) = self._session.run(["logits"], {"packed": given})
-        return logits[0]
-
-
-@contextmanager
-def cloud_of(bundle: Path) -> Iterator[str]:
-    """A cloud in this process, and the edge is in another."""
-    weights = json.loads((bundle / "manifest.json").read_text())["weights"]["form"]
-    with serving(Served(Answers(bundle), weights)) as url:
-        yield url
 
 
 def hybrid(*words: object, code: int = 0) -> Result:
@@ -102,13 +78,15 @@ def test_from_a_zip_of_images_to_an_alarm(
 
     audited = ("--plan", plan, "--spool", tmp_path / "spool", "--out", lines)
     dirty = noisy(tmp_path, 150)
-    with cloud_of(bundle) as url:
+    with cloud_process(bundle) as (url, cloud):
         said = edge(bundle, images, "--cloud", url, "--audit-wait-s", 60, *audited)
+        cloud.send_signal(signal.SIGKILL)
+        cloud.wait()
     assert "300 images" in said
     assert {row.get("source", "audit") for row in rows(lines)} <= {"exit", "cloud", "audit"}
     assert "No alarm" in hybrid("monitor", lines, "--plan", plan).stdout
 
-    # a fault: the cloud is gone
+    # a fault: the cloud was killed
     said = edge(bundle, dirty, "--cloud", url, "--audit-wait-s", 0, *audited)
     fallbacks = [row for row in rows(lines) if row.get("source") == "fallback"]
     assert fallbacks
@@ -116,7 +94,7 @@ def test_from_a_zip_of_images_to_an_alarm(
     assert "audits wait in" in said
 
     # it is back: what waited is sent, and the answers no longer keep the promise
-    with cloud_of(bundle) as url:
+    with cloud_process(bundle) as (url, _):
         edge(bundle, dirty, "--cloud", url, "--audit-wait-s", 60, *audited)
     alarm = hybrid("monitor", lines, "--plan", plan, "--json", code=1)
     found = json.loads(alarm.stdout)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from hybrid.energy import Link
 from hybrid.errors import CloudError
 
-__all__ = ["COMMAND", "child", "cloud_of", "slowed"]
+__all__ = ["COMMAND", "child", "cloud_of", "cloud_process", "slowed"]
 
 _START_S, _END_S, _POLL_S = 60.0, 10.0, 0.05
 COMMAND = "from hybrid.cli.main import app; app()"
@@ -77,8 +77,8 @@ def slowed(url: str, link: Link | None) -> Iterator[str]:
 
 
 @contextmanager
-def cloud_of(bundle: Path) -> Iterator[str]:
-    """The address of a cloud of this bundle, in a process of its own on this machine.
+def cloud_process(bundle: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A cloud of this bundle in a process of its own on this machine: its address, and the process.
 
     Raises:
         CloudError: it does not start.
@@ -89,6 +89,13 @@ def cloud_of(bundle: Path) -> Iterator[str]:
     with child(command, quiet=True) as cloud:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, cloud)
+        yield url, cloud
+
+
+@contextmanager
+def cloud_of(bundle: Path) -> Iterator[str]:
+    """The address of such a cloud; errors as `cloud_process`."""
+    with cloud_process(bundle) as (url, _):
         yield url
 
 

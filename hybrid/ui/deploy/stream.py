@@ -6,6 +6,7 @@ run.lines                                # grows while the job goes on
 """
 
 import tempfile
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,7 @@ __all__ = [
 
 KIND = "deployment"
 MOST_IMAGES = 10_000  # of one run; a line of each is kept
+_LOOK_S = 0.1
 
 Images = NDArray[np.uint8]
 Upload = tuple[str, Images]
@@ -55,10 +57,12 @@ class Switches:
     """What is changed while a run goes on.
 
     link: name of the link profile that the line is as slow as; empty: as it is. down: no cloud.
+    per_s: images per second, as a camera gives them; 0: one follows the other at once.
     """
 
     link: str = ""
     down: bool = False
+    per_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +144,11 @@ def _work(run: Run, pixels: Sequence[Images], report: Report) -> None:
         report("Starting edge and cloud. The first start of a bit width compiles its C code.")
         with Stand(bundle, images, deadline_ms=run.deadline_ms) as stand:
             for one in pixels:
+                began = time.monotonic()
                 _switch(stand, run.switches)
                 run.lines.append(stand.answer(one))
                 report("")
+                _wait(run.switches, began, report)
 
 
 def _switch(stand: "Stand", switches: Switches) -> None:
@@ -151,6 +157,13 @@ def _switch(stand: "Stand", switches: Switches) -> None:
     except HybridError:  # a profile that was removed meanwhile
         link = None
     stand.switch(link=link, down=switches.down)
+
+
+def _wait(switches: Switches, began: float, report: Report) -> None:
+    """Until the next image is due; a run that is stopped meanwhile ends at once."""
+    while switches.per_s and (left := began + 1 / switches.per_s - time.monotonic()) > 0:
+        time.sleep(min(left, _LOOK_S))
+        report("")
 
 
 def prices(run: Run, view: View) -> ExplorePrices:

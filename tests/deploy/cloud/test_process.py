@@ -245,3 +245,11 @@ def status(port: int, context: ssl.SSLContext, token: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_an_answer_waits_for_no_receipt_of_its_head():
+    with listening("127.0.0.1", 0) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+        with client, accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -74,3 +74,13 @@ def test_a_wrong_word_is_one_sentence(
 
     assert result.exit_code == 2
     assert sentence in " ".join(result.stderr.split())
+
+
+@pytest.mark.slow
+def test_without_an_address_a_cloud_is_started_and_ended(served: Served, demanding: EdgeBundle):
+    result = run(demanding, "--json")
+
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (found["as_promised"], found["exits"][-1]["images"]) == (True, 5)
+    assert served.requests == []  # the other cloud was not asked
