@@ -1,6 +1,6 @@
 """What a cloud adds to its model, and what it still answers at three times its capacity.
 
-    python -m benchmarks.serving [bundle of hybrid export] [seconds of overload]
+    python -m benchmarks.serving [bundle of hybrid export] [seconds of overload] [ray]
 
 Without a bundle, one of the digits' network is made. Clients and cloud are processes on this
 machine; requests are as `hybrid edge` sends them. Rows:
@@ -13,6 +13,8 @@ machine; requests are as `hybrid edge` sends them. Rows:
                beside the best; memory is that of the cloud's process. The model is the bundle's,
                and waits until it took 4 ms per image, as a larger one does: the limit is the model,
                and the clients have a core of their own
+    replicas   with `ray`, in place of the others: the round trip to two replicas of Ray Serve, and
+               the model called without them
 """
 
 import asyncio
@@ -34,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rows import format_row, machine
+from benchmarks.rows import format_row, machine, median_ms
 from hybrid.deploy import wire
 from hybrid.deploy.cloud.app import CloudApp, Limits
 from hybrid.deploy.cloud.bundle import CloudBundle, load_cloud
@@ -51,13 +53,19 @@ FRAMES = b"\r\n\r\n"
 Row = dict[str, Any]
 
 
-def main(bundle: str = "", seconds: str = "10") -> None:
+def main(bundle: str = "", seconds: str = "10", kind: str = "") -> None:
     """Print the rows."""
     about: Row = machine("numpy", "onnxruntime", "uvicorn")
     with tempfile.TemporaryDirectory(prefix="hybrid-serving-") as name:
         folder = Path(bundle) if bundle else digits(Path(name))
-        for row in (gateway_row(folder), overload_row(folder, float(seconds))):
+        for row in [replicas_row(folder)] if kind == "ray" else rows(folder, float(seconds)):
             print(format_row({"benchmark": row.pop("benchmark"), **about, **row}), flush=True)
+
+
+def rows(folder: Path, seconds: float) -> Iterator[Row]:
+    """The rows of one process."""
+    yield gateway_row(folder)
+    yield overload_row(folder, seconds)
 
 
 def gateway_row(folder: Path) -> Row:
@@ -114,6 +122,33 @@ def overload_row(folder: Path, seconds: float) -> Row:
         "queue_limit": int(told["hybrid_cloud_queue_limit"]),
         "memory_before_mb": before,
         "memory_after_mb": after,
+    }
+
+
+def replicas_row(folder: Path) -> Row:
+    """What two replicas behind Ray's HAProxy add."""
+    words = [sys.executable, "-c", "from hybrid.cli.main import app; app()", "cloud", str(folder)]
+    command = [*words, "--ray", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            said = next(one for one in iter(process.stderr.readline, "") if "answer at" in one)
+            cloud = load_cloud(folder)
+            one = request(cloud, cloud.payload_bytes)
+            with Connection(int(said.rstrip(".\n").rpartition(":")[2])) as connection:
+                connection.times_ms(one, 100)
+                asked = connection.times_ms(one, ASKED)
+        finally:
+            process.terminate()
+    packed = np.zeros((1, cloud.payload_bytes), np.uint8)
+    return {
+        "benchmark": "replicas",
+        "model": cloud.model,
+        "payload_bytes": cloud.payload_bytes,
+        "asked": ASKED,
+        "p50_ms": statistics.median(asked),
+        "p99_ms": float(np.percentile(asked, 99)),
+        "model_ms": median_ms(lambda: cloud.run(packed), runs=ASKED // 4),
     }
 
 
