@@ -1,13 +1,17 @@
 """The command `cloud`: a bundle answers the bytes that edges send."""
 
+import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hybrid.cli.edge import read_token
 from hybrid.cli.output import say
 from hybrid.errors import CloudError
+
+if TYPE_CHECKING:
+    from hybrid.deploy.cloud.app import Limits
 
 __all__ = ["add_to"]
 
@@ -60,6 +64,20 @@ def cloud(
         float,
         typer.Option(min=0.1, max=3600, help="Time for a request to arrive, and for its answer."),
     ] = 10.0,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Run replicas through Ray Serve; needs the extra `serve`."),
+    ] = False,
+    address: Annotated[
+        str,
+        typer.Option(
+            help="With --ray: auto, or host:port of a Ray cluster. Default: this machine alone."
+        ),
+    ] = "",
+    replicas: Annotated[int, typer.Option(min=1, help="With --ray: replicas at any time.")] = 2,
+    max_replicas: Annotated[
+        int, typer.Option(min=0, help="With --ray: replicas when many wait. Default: as many.")
+    ] = 0,
 ) -> None:
     """Answer for edges: Open Inference Protocol v2 over HTTP, and HYB1 frames.
 
@@ -85,6 +103,9 @@ def cloud(
         max_body_bytes=max_body_bytes,
         timeout_s=timeout_s,
     )
+    if ray:
+        _serve_replicas(bundle, limits, (replicas, max_replicas), (host, port), token, address)
+        return
     app = CloudApp(load_cloud(bundle), limits, token=token)
     sock = listening(host, port)
     scheme = "http" if context is None else "https"
@@ -95,3 +116,31 @@ def cloud(
         say(f"The cloud of {bundle} answers at {address}.", err=True)
 
     serve(app, sock, tls=context, timeout_s=timeout_s, started=started)
+
+
+def _serve_replicas(
+    bundle: Path,
+    limits: "Limits",
+    counts: tuple[int, int],
+    place: tuple[str, int],
+    token: str,
+    address: str,
+) -> None:
+    """Run replicas until a signal ends this process."""
+    from hybrid.deploy.cloud.replicas import Replicas, check_installed, serving
+    from hybrid.deploy.cloud.serving import listening
+
+    host, port = place
+    if host not in {"127.0.0.1", "localhost"}:
+        raise CloudError(
+            "Ray's proxy has no TLS, so --ray listens on 127.0.0.1 only; put a server with TLS "
+            "before it."
+        )
+    check_installed()
+    with listening("127.0.0.1", port) as sock:  # whether the port is free; and a free one for 0
+        port = sock.getsockname()[1]
+    least, most = counts
+    replicas = Replicas(least=least, most=max(least, most))
+    with serving(bundle, limits, replicas, port=port, token=token, address=address):
+        say(f"{least} replicas of {bundle} answer at http://127.0.0.1:{port}.", err=True)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from hybrid.deploy import exits
-from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head
+from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, check_pixels
 
 __all__ = ["Answers", "Left", "leave", "multipliers", "run", "sums"]
 
@@ -55,7 +55,11 @@ def run(form: Form, pixels: NDArray[np.uint8]) -> Answers:
 
     Args:
         pixels: (n, height, width, channels).
+
+    Raises:
+        FormError: see `check_pixels`.
     """
+    check_pixels(form, pixels)
     registers: dict[str, Array] = {PIXELS: pixels.transpose(0, 3, 1, 2).astype(np.int64)}
     logits = []
     for step in form.steps:
@@ -107,13 +111,15 @@ def sums(conv: Conv, x: Array) -> Whole:
     """The sums of a convolution before its pool, (n, in, h, w) to (n, out, h', w')."""
     n, channels, height, width = x.shape
     around, kernel = conv.padding, conv.weights.shape[-1]
-    padded = np.empty((n, channels, height + 2 * around, width + 2 * around), np.int64)
+    padded = np.empty((n, channels, height + 2 * around, width + 2 * around), np.float64)
     padded[:] = conv.fill[:, None, None]
     padded[:, :, around : around + height, around : around + width] = x
     windows = sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
     windows = windows[:, :, :: conv.stride, :: conv.stride]  # (n, in, h', w', kernel, kernel)
-    found = np.tensordot(windows, conv.weights.astype(np.int64), axes=([1, 4, 5], [1, 2, 3]))
-    moved: Whole = found.transpose(0, 3, 1, 2)
+    # float64 holds every partial sum exactly, as `form.check` makes sure, and multiplies faster
+    weights = conv.weights.astype(np.float64)
+    found = np.tensordot(windows, weights, axes=([1, 4, 5], [1, 2, 3]))
+    moved: Whole = found.transpose(0, 3, 1, 2).astype(np.int64)
     return moved
 
 

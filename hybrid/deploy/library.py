@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deploy.c_code import c_files
-from hybrid.deploy.form import SENT, Form
+from hybrid.deploy.form import SENT, Form, check_pixels
 from hybrid.deploy.interpreter import Answers, Left
 from hybrid.errors import FormError
 from hybrid.quant.packing import packed_bytes
@@ -158,6 +158,7 @@ class Library:
 
     def leave(self, pixels: NDArray[np.uint8], limits: Sequence[int], measure: str) -> Left:
         """The same as `hybrid.deploy.interpreter.leave`; what comes after is not computed."""
+        check_pixels(self.form, pixels)
         form, pixels, n = self.form, np.ascontiguousarray(pixels), len(pixels)
         logits = np.zeros((n, len(form.heads), form.classes), np.int64)
         taken, steps = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -181,6 +182,7 @@ class Library:
         packed: NDArray[np.uint8] | None,
         codes: NDArray[np.uint8] | None,
     ) -> tuple[NDArray[np.int64], ...]:
+        check_pixels(self.form, pixels)
         form, pixels = self.form, np.ascontiguousarray(pixels)
         logits = np.empty((len(pixels), len(form.heads), form.classes), np.int64)
         self._library.hybrid_run(

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hybrid.deploy import exits
-from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, bound
+from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, bound, check_pixels
 from hybrid.deploy.interpreter import Answers, Left, multipliers
 
 __all__ = ["Engine"]
@@ -29,7 +29,7 @@ class Engine:
     @torch.inference_mode()
     def run(self, pixels: NDArray[np.uint8]) -> Answers:
         """The same as `hybrid.deploy.interpreter.run`."""
-        registers = _pixels(pixels)
+        registers = _pixels(self.form, pixels)
         logits = []
         for step in self._steps:
             if isinstance(step, _Linear):
@@ -42,7 +42,7 @@ class Engine:
     def leave(self, pixels: NDArray[np.uint8], limits: Sequence[int], measure: str) -> Left:
         """The same as `hybrid.deploy.interpreter.leave`; what comes after is not computed."""
         heads, n = len(self.form.heads), len(pixels)
-        registers, alive, exit_ = _pixels(pixels), np.arange(n), 0
+        registers, alive, exit_ = _pixels(self.form, pixels), np.arange(n), 0
         logits = np.zeros((heads, n, self.form.classes), np.int64)
         taken, steps = np.full(n, heads), np.full(n, len(self._steps))
         for number, step in enumerate(self._steps, 1):
@@ -71,7 +71,8 @@ class Engine:
             registers[output.register] = self._codes[output.register](y) if coded else y
 
 
-def _pixels(pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
+def _pixels(form: Form, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
+    check_pixels(form, pixels)
     return {PIXELS: torch.from_numpy(pixels).permute(0, 3, 1, 2).float()}
 
 

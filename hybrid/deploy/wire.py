@@ -42,6 +42,7 @@ PACKED, LOGITS = "packed", "logits"  # the tensors
 BYTES, FLOATS = "UINT8", "FP32"  # their types
 
 _MICROSECONDS = 1000  # per millisecond
+_LONGEST_US = 10**15  # thirty years; a larger number might be none that can be divided
 _OCTET = 255
 Floats = NDArray[np.float32]
 
@@ -112,7 +113,7 @@ def read_request(body: bytes, header_bytes: int | None, payload_bytes: int) -> A
     """
     if header_bytes is not None and not 0 <= header_bytes <= len(body):
         raise ValueError(f"{LENGTH} is {header_bytes}, and the body has {len(body)} bytes")
-    about = _object(parse_json(body[:header_bytes]), "the header")
+    about = _object(parse_json(_text(body[:header_bytes])), "the header")
     data = b"" if header_bytes is None else body[header_bytes:]
     (given,) = _objects(about.get("inputs"), "inputs")
     if given.get("name") != PACKED or given.get("datatype") != BYTES:
@@ -177,6 +178,13 @@ def read_logits(body: bytes, header_bytes: int, *, name: str, version: str) -> F
 
 def _json(about: Mapping[str, Any]) -> bytes:
     return json.dumps(about, separators=(",", ":")).encode()
+
+
+def _text(header: bytes) -> str:
+    try:
+        return header.decode()
+    except UnicodeDecodeError:
+        raise ValueError("the header is not UTF-8") from None
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:
@@ -248,4 +256,4 @@ def _left_ms(parameters: Mapping[str, Any]) -> float | None:
         return None
     if type(timeout) is not int or timeout < 0:
         raise ValueError("the timeout is a whole number of microseconds")
-    return timeout / _MICROSECONDS if timeout else None  # 0 is none, as in Triton
+    return min(timeout, _LONGEST_US) / _MICROSECONDS if timeout else None  # 0 is none, as in Triton

@@ -6,6 +6,7 @@ A network's splits are those of its data set and the user's own, which are kept 
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,7 +134,10 @@ def _is_plain(name: str) -> bool:
 
 @lru_cache(maxsize=32)
 def _cached_card(path: Path, _changed_ns: int) -> Card:
-    return load_card(path)
+    """A wheel may leave out forms, which are then not offered."""
+    known = load_card(path)
+    here = {name: one for name, one in known.forms.items() if (path.parent / name).is_dir()}
+    return replace(known, forms=here)
 
 
 def variant_name(bits: int, *, static: bool = False, deployed: bool = False) -> str:

@@ -264,3 +264,21 @@ def test_c_leaves_images_early_as_the_interpreter_does(measure: str):
     for limits in (limits_between(library.form, images, measure), [0], [2**24 + 1]):
         expected = interpreter.leave(library.form, images, limits, measure)
         assert left_as(library.leave(images, limits, measure), expected)
+
+
+@pytest.mark.parametrize("engine", [Engine, pytest.param(Library, marks=compiled)])
+def test_an_image_of_another_size_is_one_sentence(engine: type):
+    form = one_form(4)
+    made = library_of(4) if engine is Library else engine(form)
+    wrong = np.zeros((1, 99, 4, 3), np.uint8)
+
+    for run in (made.run, lambda images: interpreter.run(form, images)):
+        with pytest.raises(FormError, match="resize them first"):
+            run(wrong)
+
+
+def test_without_a_compiler_one_sentence_tells_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("hybrid.deploy.library.shutil.which", lambda _: None)
+
+    with pytest.raises(FormError, match="no C compiler here; install gcc or clang"):
+        Library(one_form(4))

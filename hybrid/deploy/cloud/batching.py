@@ -1,7 +1,6 @@
 """Micro-batching: requests of a few images in, one call of the model for many of them."""
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +18,9 @@ __all__ = ["Batcher"]
 
 Octets = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+# A request is let in only if it would be answered in half of its time: a queue that is filled up to
+# the deadline answers everything a little too late.
+_MARGIN = 2.0
 _SHARE = 0.1  # of the newest batch in the mean time per image
 _FAILED = 500
 
@@ -59,6 +61,7 @@ class Batcher:
         self._came = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._image_s = 0.0
+        self._computing = 0
         self.waiting = 0
         self._worker = asyncio.get_running_loop().create_task(self._work())
 
@@ -71,9 +74,12 @@ class Batcher:
         Raises:
             Refusal: no room, too late, or the model failed.
         """
-        now_s, expected_s = time.monotonic(), self._image_s * self.waiting
+        now_s = time.monotonic()
+        expected_s = self._image_s * (self.waiting + self._computing)
+        if now_s >= until_s:
+            raise late()
         full = self.waiting + len(packed) > self.most_waiting
-        if full or now_s + expected_s > until_s:
+        if full or now_s + _MARGIN * expected_s > until_s:
             raise busy(expected_s)
         answer: asyncio.Future[Floats] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(packed, now_s, until_s, answer))
@@ -130,6 +136,7 @@ class Batcher:
 
     async def _answer(self, batch: list[_Waiting]) -> None:
         packed = np.concatenate([one.packed for one in batch])
+        self._computing = len(packed)
         began_s = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
@@ -140,22 +147,30 @@ class Batcher:
         except Exception:  # whatever it is, the next batch is answered
             self._fail(batch, "The model failed.")
             return
+        finally:
+            self._computing = 0
         took_s = time.monotonic() - began_s
         self._metrics.count_batch(len(packed), took_s)
         self._learn(took_s / len(packed))
-        if not math.isfinite(float(logits.sum())) and not np.isfinite(logits).all():
-            self._fail(batch, "A logit is not a number.")
-            return
-        start = 0
+        finite = np.asarray(np.isfinite(logits).all(axis=1))
+        start, now_s = 0, time.monotonic()
         for one in batch:
-            if not one.answer.done():
-                one.answer.set_result(logits[start : start + len(one.packed)])
-            start += len(one.packed)
+            rows = slice(start, start + len(one.packed))
+            start = rows.stop
+            if now_s >= one.until_s:
+                self._refuse([one], late())
+            elif not finite[rows].all():
+                self._fail([one], "A logit is not a number.")
+            elif not one.answer.done():
+                one.answer.set_result(logits[rows])
 
     def _fail(self, batch: list[_Waiting], sentence: str) -> None:
+        self._refuse(batch, Refusal(_FAILED, sentence))
+
+    def _refuse(self, batch: list[_Waiting], refusal: Refusal) -> None:
         for one in batch:
             if not one.answer.done():
-                one.answer.set_exception(Refusal(_FAILED, sentence))
+                one.answer.set_exception(refusal)
 
     def _learn(self, image_s: float) -> None:
         """Keep the mean time per image, from which a wait is foretold."""

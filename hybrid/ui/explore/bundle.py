@@ -4,6 +4,7 @@ import streamlit as st
 
 from hybrid import policy, zoo
 from hybrid.errors import CertificateError, DataMissingError, HybridError
+from hybrid.quant.levels import FULL_PRECISION
 from hybrid.text import numbers
 from hybrid.ui.cache import counted, trace
 from hybrid.ui.explore import bands
@@ -48,8 +49,7 @@ def button(view: View) -> None:
             disabled=True,
             icon=_ICON,
             key="explore_no_bundle",
-            help=f"{view.network} has no deployment form at {view.bits} bits; make it with "
-            f"`hybrid freeze {view.network} --bits {view.bits}`.",
+            help=_why_not(view),
         )
         return
     st.download_button(
@@ -63,6 +63,22 @@ def button(view: View) -> None:
         help="The edge in C and ONNX, the cloud in ONNX, thresholds and two certificates: with "
         "the cloud there, and with the cloud down. These are questions to the images that "
         "certify, like those of the button above.",
+    )
+
+
+def _why_not(view: View) -> str:
+    """Why there is no bundle to download, and what to do."""
+    words = f"{view.network} --bits {view.bits}"
+    if view.bits == FULL_PRECISION:
+        return "An edge of 32 bits has no deployment form; choose 8 bits or fewer."
+    if ":" in zoo.card(view.network).architecture:  # a user's model
+        return (
+            f"{view.network} has no exact deployment form; `hybrid export {words} --out bundle` "
+            "writes it as ONNX alone."
+        )
+    return (
+        f"{view.network} has no deployment form at {view.bits} bits; make it with "
+        f"`hybrid freeze {words}`."
     )
 
 

@@ -153,8 +153,40 @@ def test_what_is_late_is_not_computed(cloud: CloudBundle, vectors: Vectors):
 
     (answered,) = asked(watched, ("POST", infer(cloud), headers | {"X-Deadline-Ms": "0"}, body))
 
-    assert answered.status in {408, 503}
+    assert answered.status == 408
     assert computed == []
+
+
+def test_an_answer_that_is_late_is_none(cloud: CloudBundle, vectors: Vectors):
+    now_s = [0.0]
+
+    def slow(packed: np.ndarray) -> np.ndarray:
+        now_s[0] += 60  # while the model computes
+        return cloud.run(packed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hybrid.deploy.cloud.batching.time.monotonic", lambda: now_s[0])
+        patch.setattr("hybrid.deploy.cloud.app.time.monotonic", lambda: now_s[0])
+        waiting = CloudBundle(**vars(cloud) | {"run": slow})
+        (answered,) = asked(waiting, ("POST", infer(cloud), *binary(vectors["packed"][:1])))
+
+    assert answered.status == 408
+
+
+def test_only_the_image_without_a_number_fails(cloud: CloudBundle, vectors: Vectors):
+    def run(packed: np.ndarray) -> np.ndarray:
+        logits = cloud.run(packed)
+        logits[(packed == vectors["packed"][1]).all(axis=1)] = np.nan
+        return logits
+
+    failing = CloudBundle(**vars(cloud) | {"run": run})
+    requests = [
+        ("POST", infer(cloud), *binary(vectors["packed"][row : row + 1])) for row in range(3)
+    ]
+
+    answers = asked(failing, *requests, limits=Limits(max_batch=3, max_wait_s=0.05))
+
+    assert [one.status for one in answers] == [200, 500, 200]
 
 
 def test_the_model_may_fail_once(cloud: CloudBundle, vectors: Vectors):
@@ -249,6 +281,16 @@ def test_a_wrong_body_has_its_status(
     assert answered.json["error"]
     if status in {408, 413}:  # more may come
         assert answered.headers["connection"] == "close"
+
+
+def test_a_timeout_beyond_all_floats_is_a_long_one(cloud: CloudBundle, vectors: Vectors):
+    given = {"name": "packed", "shape": [1, 64], "datatype": "UINT8"}
+    given |= {"data": vectors["packed"][0].tolist()}
+    body = json.dumps({"inputs": [given], "parameters": {"timeout": 10**400}}).encode()
+
+    (answered,) = asked(cloud, ("POST", infer(cloud), {}, body))
+
+    assert answered.status == 200
 
 
 def test_data_that_are_no_octets_are_refused(cloud: CloudBundle):
