@@ -1,6 +1,7 @@
 """The command `cloud`: a bundle answers the bytes that edges send."""
 
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,4 +144,12 @@ def _serve_replicas(
     replicas = Replicas(least=least, most=max(least, most))
     with serving(bundle, limits, replicas, port=port, token=token, address=address):
         say(f"{least} replicas of {bundle} answer at http://127.0.0.1:{port}.", err=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        _wait_for_signal()
+
+
+def _wait_for_signal() -> None:
+    """Wait for Ctrl+C or SIGTERM; Ray's own handler would abort the process."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()

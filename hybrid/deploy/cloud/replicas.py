@@ -5,6 +5,7 @@ HAProxy stands before the replicas. Ray is an extra and is imported late.
 
 import importlib
 import importlib.util
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ def serving(
         import ray
 
         serve: Any = importlib.import_module("ray.serve")
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
         try:
             _start(folder.resolve(), limits, replicas, port, token)
         except (RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
