@@ -50,10 +50,10 @@ _BITS_HELP = glossary.define(
     "bit width", "edge segment", "cut", note="The cloud's width is on the page Networks."
 )
 _FORM_HELP = (
+    f"{glossary.define('deployment form')}  \n"
     "**As trained**: floating-point numbers, in PyTorch.  \n"
-    "**As deployed**: whole numbers, with the same answers to the bit on every device, in C and in "
-    "ONNX Runtime. It is a network of its own, with traces, temperatures and certificates of its "
-    "own."
+    "**As deployed**: the deployment form, a network of its own with traces, temperatures and "
+    "certificates of its own."
 )
 _CLOUD_HELP = (
     "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "

@@ -66,9 +66,11 @@ class Proxy:
         """Listen no more, and end all connections."""
         assert self._server is not None
         self._server.close()
+        await asyncio.sleep(0)  # what was just accepted begins, so that it can be ended
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was just ended is closed
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -5,7 +5,7 @@ import streamlit as st
 from hybrid import policy, zoo
 from hybrid.errors import CertificateError, DataMissingError, HybridError
 from hybrid.quant.levels import FULL_PRECISION
-from hybrid.text import numbers
+from hybrid.text import glossary, numbers
 from hybrid.ui.cache import counted, trace
 from hybrid.ui.explore import bands
 from hybrid.ui.view import View
@@ -31,9 +31,12 @@ def as_deployed(view: View) -> None:
         f"{correct} (as trained {numbers.percent(trained.accuracy, 2)}), "
         f"{numbers.percent(form.edge_fraction, 2)} at the edge "
         f"(as trained {numbers.percent(trained.edge_fraction, 2)}).",
-        help="The deployment form of this bit width and the trained network at the same "
-        "thresholds, each from its own trace. The figures above and below are those "
-        f"{'as deployed' if view.deployed else 'as trained'}; the sidebar changes it.",
+        help=glossary.define(
+            "deployment form",
+            note="Here it and the trained network have the same thresholds, each with its own "
+            "trace. The figures above and below are those "
+            f"{'as deployed' if view.deployed else 'as trained'}; the sidebar changes it.",
+        ),
     )
 
 

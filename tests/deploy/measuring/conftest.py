@@ -20,11 +20,19 @@ from tests.deploy.frozen import frozen, frozen_once
 __all__ = ["bundle", "bundle_folder", "cache", "frozen", "frozen_once"]
 
 
+@pytest.fixture(scope="session")
+def demanding_folder(frozen_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demanding") / "bundle"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRID_PRETRAINED", str(frozen_once))
+        write_bundle("digits-vgg", 4, folder, Point(thresholds=(1.0, 0.999999)))
+    return folder
+
+
 @pytest.fixture
-def demanding(frozen: Path, bundle: EdgeBundle, tmp_path: Path) -> EdgeBundle:
+def demanding(frozen: Path, bundle: EdgeBundle, demanding_folder: Path) -> EdgeBundle:
     """A bundle of the same network whose exits let some images go on to the cloud."""
-    write_bundle("digits-vgg", 4, tmp_path / "bundle", Point(thresholds=(1.0, 0.999999)))
-    return load_bundle(tmp_path / "bundle")
+    return load_bundle(demanding_folder)
 
 
 @pytest.fixture
