@@ -13,6 +13,7 @@
 #else
 #define ACROSS 4
 #endif
+#define TILE 16 /* output channels whose signs are compared side by side */
 
 ALWAYS int32_t whole(float value) /* |value| <= 2^22 and half to even, without a maths library */
 {
@@ -79,9 +80,11 @@ static void position(const hybrid_conv_t *conv, unsigned char *arena, float *res
     if (conv->prelu) {
         const float *before = conv->prelu, *slope = before + channels, *after = slope + channels;
         for (int32_t c = 0; c < channels; c++) {
-            const float moved = result[c] - before[c];
-            const float scaled = slope[c] * moved;
-            result[c] = (moved >= 0.0f ? moved : scaled) + after[c];
+            const float moved = result[c] - before[c]; /* one of the two parts is 0: no branch */
+            const float rising = moved > 0.0f ? moved : 0.0f;
+            const float falling = moved < 0.0f ? moved : 0.0f;
+            const float scaled = slope[c] * falling;
+            result[c] = (rising + scaled) + after[c];
         }
     }
     for (int32_t o = 0; o < conv->output_count; o++)
@@ -228,41 +231,94 @@ static void row_of_codes(const hybrid_conv_t *conv, unsigned char *arena, int32_
     }
 }
 
-ALWAYS uint32_t ones(uint32_t word)
+ALWAYS uint32_t byte_ones(uint32_t word) /* how many bits of each byte are 1 */
 {
     word -= word >> 1 & 0x55555555u;
     word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
-    return ((word + (word >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24;
+    return (word + (word >> 4)) & 0x0F0F0F0Fu;
 }
 
-static void row_of_signs(const hybrid_conv_t *conv, unsigned char *arena, int32_t y,
-                         int32_t *sums)
+ALWAYS uint32_t byte_sum(uint32_t word)
 {
-    const int32_t kernel = conv->kernel, stored = conv->stored, across = padded(conv->channels);
-    const int32_t bytes = kernel * kernel * stored, total = kernel * kernel * conv->inputs;
-    uint8_t *rows = arena + HYBRID_SCRATCH, *to = rows;
-    const uint8_t *source = arena + conv->source + y * conv->stride * conv->source_width * stored;
-    for (int32_t x = 0; x < conv->source_width; x++)
-        for (int32_t ky = 0; ky < kernel; ky++, to += stored)
-            memcpy(to, source + (ky * conv->source_width + x) * stored, (size_t)stored);
-    for (int32_t x = 0; x < conv->row_width; x++) {
-        const uint8_t *window = rows + x * conv->stride * kernel * stored, *w = conv->packed;
-        for (int32_t c = 0; c < conv->channels; c++) {
-            uint32_t differ = 0;
-            for (int32_t i = 0; i < bytes; i += 4, w += 4) {
-                uint32_t one, other;
-                memcpy(&one, window + i, 4);
-                memcpy(&other, w, 4);
-                one ^= other;
-                if (bytes - i < 4) one &= 0xFFFFFFFFu >> 8 * (4 - (bytes - i));
-                differ += ones(one);
+    word = (word & 0x00FF00FFu) + (word >> 8 & 0x00FF00FFu);
+    return (word + (word >> 16)) & 0xFFFFu;
+}
+
+/* How many bits of a window differ from the weights of TILE channels, which lie side by side, so
+ * that a compiler makes vectors of them. A full adder takes two words at a time to bits that count
+ * one, which go on, and bits that count two, which are counted at once. */
+static void differences(const uint32_t *window, const uint32_t *w, int32_t words, uint32_t *differ)
+{
+    uint32_t ones[TILE], some[TILE];
+    int32_t k = words % 2;
+    for (int32_t c = 0; c < TILE; c++) {
+        ones[c] = k ? window[0] ^ w[c] : 0u;
+        differ[c] = 0;
+    }
+    for (w += k * TILE; k < words;) {
+        const int32_t end = k + 62 < words ? k + 62 : words; /* 31 * 8 twos fit a byte */
+        memset(some, 0, sizeof some);
+        for (; k < end; k += 2, w += 2 * TILE)
+            for (int32_t c = 0; c < TILE; c++) {
+                const uint32_t a = window[k] ^ w[c], b = window[k + 1] ^ w[TILE + c];
+                const uint32_t half = ones[c] ^ a;
+                some[c] += byte_ones((ones[c] & a) | (half & b));
+                ones[c] = half ^ b;
             }
-            sums[x * across + c] = total - 2 * (int32_t)differ;
-        }
+        for (int32_t c = 0; c < TILE; c++) differ[c] += 2u * byte_sum(some[c]);
+    }
+    for (int32_t c = 0; c < TILE; c++) differ[c] += byte_sum(byte_ones(ones[c]));
+}
+
+static void position_of_signs(const hybrid_conv_t *conv, const uint32_t *window,
+                              const uint32_t *weights, int32_t *sums)
+{
+    const int32_t words = hybrid_packed_bytes(conv) / 4, channels = conv->channels;
+    const int32_t total = conv->kernel * conv->kernel * conv->inputs;
+    for (int32_t c = 0; c < channels; c += TILE, weights += words * TILE) {
+        uint32_t differ[TILE];
+        const int32_t left = channels - c < TILE ? channels - c : TILE;
+        differences(window, weights, words, differ);
+        for (int32_t i = 0; i < left; i++) sums[c + i] = total - 2 * (int32_t)differ[i];
     }
 }
 
-static void narrow(const hybrid_conv_t *conv, unsigned char *arena, const int16_t *weights)
+/* The same with the weights as they are packed. */
+static void position_of_packed(const hybrid_conv_t *conv, const uint32_t *window, int32_t *sums)
+{
+    const int32_t words = hybrid_packed_bytes(conv) / 4;
+    const int32_t total = conv->kernel * conv->kernel * conv->inputs;
+    const uint8_t *w = conv->packed;
+    for (int32_t c = 0; c < conv->channels; c++) {
+        uint32_t differ = 0;
+        for (int32_t k = 0; k < words; k++, w += 4) {
+            uint32_t word;
+            memcpy(&word, w, 4);
+            differ += byte_ones(window[k] ^ word) * 0x01010101u >> 24;
+        }
+        sums[c] = total - 2 * (int32_t)differ;
+    }
+}
+
+static void row_of_signs(const hybrid_conv_t *conv, unsigned char *arena, int32_t y,
+                         const uint32_t *weights, int32_t *sums)
+{
+    const int32_t kernel = conv->kernel, stored = conv->stored, across = padded(conv->channels);
+    const size_t bytes = (size_t)(kernel * kernel * stored);
+    uint8_t *rows = arena + HYBRID_SCRATCH;
+    uint32_t window[HYBRID_MAX_WINDOW / 4 + 1] = {0};
+    hybrid_columns(conv, arena + conv->source + y * conv->stride * conv->source_width * stored,
+                   rows);
+    for (int32_t x = 0; x < conv->row_width; x++, sums += across) {
+        memcpy(window, rows + x * conv->stride * kernel * stored, bytes);
+        if (weights)
+            position_of_signs(conv, window, weights, sums);
+        else
+            position_of_packed(conv, window, sums);
+    }
+}
+
+static void narrow(const hybrid_conv_t *conv, unsigned char *arena, const void *weights)
 {
     const int32_t across = padded(conv->channels), pool = conv->pool;
     const int32_t row = conv->row_width * across;
@@ -271,9 +327,9 @@ static void narrow(const hybrid_conv_t *conv, unsigned char *arena, const int16_
     for (int32_t y = 0; y < conv->height; y++) {
         for (int32_t p = 0; p < pool; p++) {
             if (conv->binary)
-                row_of_signs(conv, arena, y * pool + p, sums + p * row);
+                row_of_signs(conv, arena, y * pool + p, (const uint32_t *)weights, sums + p * row);
             else
-                row_of_codes(conv, arena, y * pool + p, weights, sums + p * row);
+                row_of_codes(conv, arena, y * pool + p, (const int16_t *)weights, sums + p * row);
         }
         for (int32_t x = 0; x < conv->width; x++) {
             int32_t *best = sums + x * pool * across;
@@ -290,27 +346,56 @@ static void narrow(const hybrid_conv_t *conv, unsigned char *arena, const int16_
 
 /* ---- weights of many bits: stem and shortcuts ---- */
 
-static void fine(const hybrid_conv_t *conv, unsigned char *arena)
+ALWAYS int32_t code_at(const hybrid_conv_t *conv, const unsigned char *arena, int32_t at)
 {
-    const int32_t channels = conv->channels, inputs = conv->inputs;
+    if (conv->source_wide) return ((const int32_t *)(const void *)(arena + conv->source))[at];
+    return arena[conv->source + at];
+}
+
+/* Sums below 2^53 are exact as double too, which processors with vectors multiply faster than
+ * int64; their weights are unpacked as such. */
+static void fine_doubles(const hybrid_conv_t *conv, const unsigned char *arena, int32_t source,
+                         const double *w, float *values)
+{
+    const int32_t channels = conv->channels, row = conv->kernel * conv->stored;
+    double sums[HYBRID_MAX_CHANNELS];
+    for (int32_t c = 0; c < channels; c++) sums[c] = 0;
+    for (int32_t ky = 0; ky < conv->kernel; ky++, source += conv->source_width * conv->stored)
+        for (int32_t i = 0; i < row; i++) {
+            const double code = code_at(conv, arena, source + i);
+            if (i % conv->stored >= conv->inputs) continue;
+            for (int32_t c = 0; c < channels; c++) sums[c] += code * w[c];
+            w += channels;
+        }
+    for (int32_t c = 0; c < channels; c++) values[c] = (float)sums[c];
+}
+
+static void fine_wholes(const hybrid_conv_t *conv, const unsigned char *arena, int32_t source,
+                        float *values)
+{
+    const int32_t channels = conv->channels, row = conv->kernel * conv->stored, *w = conv->fine;
     int64_t sums[HYBRID_MAX_CHANNELS];
+    memset(sums, 0, (size_t)channels * sizeof *sums);
+    for (int32_t ky = 0; ky < conv->kernel; ky++, source += conv->source_width * conv->stored)
+        for (int32_t i = 0; i < row; i++) {
+            const int32_t code = code_at(conv, arena, source + i);
+            if (i % conv->stored >= conv->inputs) continue;
+            for (int32_t c = 0; c < channels; c++) sums[c] += (int64_t)code * w[c];
+            w += channels;
+        }
+    for (int32_t c = 0; c < channels; c++) values[c] = (float)sums[c];
+}
+
+static void fine(const hybrid_conv_t *conv, unsigned char *arena, const double *weights)
+{
     float values[HYBRID_MAX_CHANNELS];
     for (int32_t y = 0; y < conv->height; y++)
         for (int32_t x = 0; x < conv->width; x++) {
-            const int32_t *w = conv->fine;
-            memset(sums, 0, (size_t)channels * sizeof *sums);
-            for (int32_t ky = 0; ky < conv->kernel; ky++)
-                for (int32_t kx = 0; kx < conv->kernel; kx++) {
-                    const int32_t at = ((y * conv->stride + ky) * conv->source_width
-                                        + x * conv->stride + kx) * conv->stored;
-                    const uint8_t *bytes = arena + conv->source + at;
-                    const int32_t *wide = (const int32_t *)(const void *)(arena + conv->source);
-                    for (int32_t i = 0; i < inputs; i++, w += channels) {
-                        const int32_t code = conv->source_wide ? wide[at + i] : bytes[i];
-                        for (int32_t c = 0; c < channels; c++) sums[c] += (int64_t)code * w[c];
-                    }
-                }
-            for (int32_t c = 0; c < channels; c++) values[c] = (float)sums[c];
+            const int32_t at = (y * conv->source_width + x) * conv->stride * conv->stored;
+            if (weights)
+                fine_doubles(conv, arena, at, weights, values);
+            else
+                fine_wholes(conv, arena, at, values);
             position(conv, arena, values, adds(conv, y, x), y, x);
         }
 }
@@ -318,18 +403,29 @@ static void fine(const hybrid_conv_t *conv, unsigned char *arena)
 static void convolve(const hybrid_conv_t *conv, unsigned char *arena, const void *weights)
 {
     if (conv->packed)
-        narrow(conv, arena, (const int16_t *)weights);
+        narrow(conv, arena, weights);
     else
-        fine(conv, arena);
+        fine(conv, arena, (const double *)weights);
 }
 
 static void unpack(const hybrid_conv_t *conv, void *weights)
 {
-    const int32_t length = conv->kernel * conv->kernel * conv->stored;
-    int16_t *to = (int16_t *)weights;
-    if (!conv->packed || conv->binary) return;
-    for (int32_t c = 0; c < padded(conv->channels); c++)
-        hybrid_unpack_channel(conv, c < conv->channels ? c : 0, to + c * length);
+    const int32_t square = conv->kernel * conv->kernel, channels = conv->channels;
+    if (!conv->packed) {
+        double *to = (double *)weights;
+        for (int32_t i = 0; i < square * conv->inputs * channels; i++) to[i] = conv->fine[i];
+    } else if (conv->binary) {
+        const int32_t bytes = hybrid_packed_bytes(conv), tile = bytes * TILE;
+        memset(weights, 0, (size_t)((channels + TILE - 1) / TILE * tile));
+        for (int32_t c = 0; c < channels; c++)
+            for (int32_t i = 0; i < bytes; i += 4)
+                memcpy((uint8_t *)weights + c / TILE * tile + i * TILE + c % TILE * 4,
+                       conv->packed + c * bytes + i, 4);
+    } else {
+        int16_t *to = (int16_t *)weights;
+        for (int32_t c = 0; c < padded(channels); c++)
+            hybrid_unpack_channel(conv, c < channels ? c : 0, to + c * square * conv->stored);
+    }
 }
 
 static void head(const hybrid_head_t *one, unsigned char *arena, int64_t *logits)

@@ -3,6 +3,7 @@
 #define HYBRID_STEPS_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "hybrid_edge.h"
 
@@ -99,6 +100,22 @@ ALWAYS int32_t hybrid_packed_bytes(const hybrid_conv_t *conv) /* of an output ch
     const int32_t square = conv->kernel * conv->kernel;
     if (conv->binary) return (square * conv->stored + 3) / 4 * 4;
     return (square * conv->inputs * conv->bits + 7) / 8;
+}
+
+/* The rows under a row of the kernel, columns first: a window is then one run of bits. */
+ALWAYS void hybrid_columns(const hybrid_conv_t *conv, const uint8_t *source, uint8_t *to)
+{
+    const int32_t stored = conv->stored, kernel = conv->kernel, wide = conv->source_width;
+    for (int32_t x = 0; x < wide; x++, source += stored)
+        for (int32_t ky = 0; ky < kernel; ky++, to += stored) {
+            const uint8_t *from = source + ky * wide * stored;
+            if (stored == 2) /* sizes that the compiler knows */
+                memcpy(to, from, 2);
+            else if (stored == 4)
+                memcpy(to, from, 4);
+            else
+                memcpy(to, from, (size_t)stored);
+        }
 }
 
 #endif
