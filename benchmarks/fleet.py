@@ -22,7 +22,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from benchmarks.faults import exported
-from benchmarks.rows import format_row, machine
+from benchmarks.rows import format_row, machine, median_ms
+from hybrid.deploy.cloud.bundle import load_cloud
 from hybrid.deploy.edge.bundle import EdgeBundle, load_bundle
 from hybrid.deploy.edge.http import Http
 from hybrid.deploy.fleet.queueing import Cloud, simulate
@@ -31,6 +32,7 @@ from hybrid.deploy.measuring.processes import cloud_of
 EDGES = (1, 2, 4)
 SHARE = 1 / 6  # of the cloud's time, for each edge
 LONG_S = 60.0
+BATCH = 4
 
 
 def main(folder: str = "", seconds: str = "20") -> None:
@@ -43,22 +45,29 @@ def main(folder: str = "", seconds: str = "20") -> None:
             hot_ms = statistics.fmean(asked(Http(url), edge, packed, [0.0] * 100)[1])
             rate_per_s = SHARE * 1000 / hot_ms
             real = {n: together(url, edge, packed, rate_per_s, n, float(seconds)) for n in EDGES}
+        row |= {"more_ratio": further_image(bundle, packed)}
         for edges in EDGES:
-            row |= compared(*real[edges], real[1][1], edges)
+            row |= compared(*real[edges], real[1][1], edges, row["more_ratio"])
         print(format_row(row))
 
 
 def compared(
-    sent_s: Sequence[float], real: Sequence[float], alone: Sequence[float], edges: int
+    sent_s: Sequence[float],
+    real: Sequence[float],
+    alone: Sequence[float],
+    edges: int,
+    more: float,
 ) -> dict[str, float]:
     """Mean and 95th percentile with so many edges, real and simulated.
 
     Args:
         sent_s, real: when each image was sent, and its milliseconds in the cloud.
         alone: milliseconds with one edge, which never waits for itself.
+        more: time of a further image in a batch, in those of the first.
     """
     rng = np.random.default_rng(edges)
-    cloud = Cloud(replicas=1, image_ms=tuple(alone), most_in_batch=32)
+    more_ms = more * statistics.fmean(alone)
+    cloud = Cloud(replicas=1, image_ms=tuple(alone), more_ms=more_ms, most_in_batch=32)
     simulated = simulate(sorted(one - min(sent_s) for one in sent_s), cloud, rng)
     return {
         f"real_{edges}_ms": statistics.fmean(real),
@@ -67,6 +76,13 @@ def compared(
         f"real_{edges}_p95_ms": float(np.quantile(real, 0.95)),
         f"simulated_{edges}_p95_ms": simulated.percentile_ms(0.95),
     }
+
+
+def further_image(bundle: Path, packed: np.ndarray) -> float:
+    """What a further image of a batch takes, in times of the first."""
+    run = load_cloud(bundle).run
+    one, many = (median_ms(lambda n=n: run(packed[:n]), runs=100) for n in (1, BATCH))
+    return max(0.01, (many / one - 1) / (BATCH - 1))
 
 
 def together(
