@@ -168,7 +168,9 @@ def load_card(path: Path) -> Card:
         if version != FORMAT:
             raise ValueError(f"format {version}, not {FORMAT}")
         rows = {row["name"]: row for row in values.pop("variants", ())}
-        made = [rows.get(_trained_name(row), {}) | row for row in values.pop("forms", ())]
+        form_rows = list(values.pop("forms", ()))
+        _check_names(values["network"], *rows, *(row["name"] for row in form_rows))
+        made = [rows.get(_trained_name(row), {}) | row for row in form_rows]
         variants, forms = (
             {v.name: v for v in sorted(map(_variant, some), key=_place)}
             for some in (rows.values(), made)
@@ -189,11 +191,15 @@ def exit_labels(early: int) -> list[str]:
     )
 
 
-def _checked(card: Card) -> Card:
-    """The card, if all names that become names of files are harmless as such."""
-    for name in (card.network, *card.recorded):
+def _check_names(*names: object) -> None:
+    """Refuse names that are not harmless as names of files."""
+    for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"{str(name)[:60]!r} cannot name a network or variant")
+
+
+def _checked(card: Card) -> Card:
+    """The card, if its values fit together."""
     check_types(card, "the card")
     if not card.classes or not card.stage_names or not card.variants:
         raise ValueError("it has no classes, stages or variants")

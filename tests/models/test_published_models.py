@@ -221,6 +221,7 @@ def test_following_a_model_prints_nothing_and_leaves_the_names_of_its_code(
             x = x.view(len(x), int(48.0))
             return super().forward(x if x.sum() > 0 else -x)
 
+    capfd.readouterr()  # what came before
     with pytest.raises(ModelError, match=r"nor by torch\.export"):
         trace(Deciding(48, 2), shape=(3, 4, 4), reference="m")
 

@@ -18,10 +18,19 @@ from hybrid.ui import jobs
 from tests.deploy.edge.conftest import PORTABLE, bundle, bundle_folder, cache
 from tests.deploy.edge.servers import Served
 from tests.deploy.frozen import frozen, frozen_once
-from tests.deploy.measuring.conftest import demanding, served
+from tests.deploy.measuring.conftest import demanding, demanding_folder, served
 from tests.ui.waiting import SOON_S, ReportingJob
 
-__all__ = ["bundle", "bundle_folder", "cache", "demanding", "frozen", "frozen_once", "served"]
+__all__ = [
+    "bundle",
+    "bundle_folder",
+    "cache",
+    "demanding",
+    "demanding_folder",
+    "frozen",
+    "frozen_once",
+    "served",
+]
 
 pytestmark = [
     pytest.mark.slow,

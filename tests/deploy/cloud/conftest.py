@@ -14,6 +14,7 @@ from hybrid.deploy.cloud.bundle import CloudBundle, load_cloud
 from tests.deploy.edge.clouds import read_vectors
 from tests.deploy.edge.conftest import bundle, bundle_folder, cache
 from tests.deploy.frozen import frozen, frozen_once
+from tests.loops import apart
 
 __all__ = [
     "Answered", "asked", "binary", "bundle", "bundle_folder", "cache", "cloud", "frozen",
@@ -75,7 +76,7 @@ def asked(
         async with alive(app):
             return await asyncio.gather(*(_one(app, *request) for request in requests))
 
-    return asyncio.run(run())
+    return apart(lambda: asyncio.run(run()))
 
 
 class alive:  # noqa: N801  # used like a function

@@ -27,6 +27,7 @@ from hybrid.deploy.measuring.toxics import (
     toxic_of,
 )
 from hybrid.errors import SettingError
+from tests.loops import apart
 
 Came = list[tuple[float, bytes]]
 
@@ -55,9 +56,11 @@ class Loop(asyncio.SelectorEventLoop):
 @contextmanager
 def fresh() -> Iterator[Loop]:
     loop = Loop()
-    yield loop
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
+    try:
+        yield loop
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 def passed(toxics: list[Any], *pieces: tuple[float, bytes]) -> tuple[Came, float, str]:
@@ -83,8 +86,11 @@ def passed(toxics: list[Any], *pieces: tuple[float, bytes]) -> tuple[Came, float
             end = "reset" if closed.reset else "closed"
         return found, round(loop.time(), 6), end
 
-    with fresh() as loop:
-        return loop.run_until_complete(run())
+    def in_loop() -> tuple[Came, float, str]:
+        with fresh() as loop:
+            return loop.run_until_complete(run())
+
+    return apart(in_loop)
 
 
 def test_latency_is_added_to_each_piece_and_does_not_add_up():
