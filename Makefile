@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # rows.py is what the others write with
-BENCHMARKS := $(filter-out rows __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out rows misbehaving __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint documents bench run

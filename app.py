@@ -44,6 +44,12 @@ OFFERED = (
         "Run the network over the test split at the current thresholds.",
     ),
     (
+        "deploy",
+        "Deploy",
+        ":material/hub:",
+        "Run the point as a real edge and a real cloud, and simulate a fleet.",
+    ),
+    (
         "monitor",
         "Monitor",
         ":material/monitor_heart:",

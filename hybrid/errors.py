@@ -21,13 +21,14 @@ services each translate `HybridError` in exactly one place.
     ├── PointError          an operating-point file that cannot be used
     ├── FileError           a file or folder that cannot be named, read or written
     ├── SettingError        a setting with a value that it does not have
-    ├── AddressError        an address or a port that the dashboard cannot listen on
+    ├── AddressError        an address or a port that a server cannot listen on
     ├── CloudError          a cloud's address, token or certificate that an edge cannot use
     ├── LineError           a line of an edge, or a plan to watch it, that cannot be used
     ├── RecipeError         a training recipe that is not valid
     ├── NetworkError        a description that is not a valid network
     ├── FormError           an edge that has no exact deployment form, or a damaged one
     ├── BundleError         a bundle that is damaged, of another format or of another network
+    ├── FleetError          a fleet, a day or a cloud that cannot be simulated
     └── PayloadError        received bytes that are not an intact payload
 """
 
@@ -43,6 +44,7 @@ __all__ = [
     "ClusterError",
     "DataMissingError",
     "FileError",
+    "FleetError",
     "FormError",
     "HybridError",
     "ImageError",
@@ -112,10 +114,16 @@ class SettingError(HybridError):
 
 
 class AddressError(HybridError):
-    """An address or a port that the dashboard cannot listen on."""
+    """An address or a port that a server cannot listen on."""
 
     def __init__(
-        self, address: str, port: int, *, in_use: bool = False, unknown: bool = False
+        self,
+        address: str,
+        port: int,
+        *,
+        in_use: bool = False,
+        unknown: bool = False,
+        option: str = "--port",
     ) -> None:
         self.in_use = in_use
         if unknown:
@@ -125,7 +133,7 @@ class AddressError(HybridError):
             )
         else:
             why = "in use" if in_use else "not allowed for this user"
-            sentence = f"Port {port} on {address} is {why}; choose another one with --port."
+            sentence = f"Port {port} on {address} is {why}; choose another one with {option}."
         super().__init__(sentence)
 
 
@@ -191,6 +199,10 @@ class FormError(HybridError):
 
 class BundleError(HybridError):
     """A bundle that is damaged, of another format or of another network than was asked for."""
+
+
+class FleetError(HybridError):
+    """A fleet, a day or a cloud that cannot be simulated."""
 
 
 class PayloadError(HybridError):

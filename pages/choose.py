@@ -17,7 +17,7 @@ from hybrid.choosing import (
 )
 from hybrid.text import candidate, choice, decision, glossary
 from hybrid.text.plain import plain
-from hybrid.ui import app_frame, session
+from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.choose import answers, certified, figures, form, tables
 from hybrid.ui.choose.certified import CertifiedPoint
@@ -131,7 +131,7 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
     with st.container(horizontal=True):
         if best is not None:
             proof = tables.certified(answer)
-            open_in_explore(view, marked(best), key="choose_open", proof=proof)
+            open_in_explore(view, marked(best, answer), key="choose_open", proof=proof)
             st.download_button(
                 "operating-point.toml",
                 to_toml(point_file(answer)),
@@ -152,10 +152,14 @@ def take_along(answer: Answer, query: Query, view: View) -> None:
         )
 
 
-def marked(best: Point) -> MarkedPoint:
+def marked(best: Point, answer: Answer) -> MarkedPoint:
     """The chosen point as a candidate."""
     return MarkedPoint(
-        network=best.network, mode=best.mode, bits=best.bits, thresholds=best.thresholds
+        network=best.network,
+        mode=best.mode,
+        bits=best.bits,
+        thresholds=best.thresholds,
+        deployed=answer.deployed,
     )
 
 
@@ -184,7 +188,12 @@ def show_curve(answer: Answer, query: Query, view: View) -> None:
         )
         curve = answers.curve(query, view)
         st.plotly_chart(
-            figures.loss_curve(curve, answer.limits.max_loss_points),
+            cache.derived(
+                "loss curve",
+                lambda: figures.loss_curve(curve, answer.limits.max_loss_points),
+                curve,
+                answer.limits.max_loss_points,
+            ),
             key=form.CURVE,
             on_select=form.limit_loss,
             selection_mode="points",
@@ -230,20 +239,21 @@ def show_figures(answer: Answer, sets: Sequence[ParetoSet], view: View) -> None:
             "candidate to mark it."
         )
         event = st.plotly_chart(
-            figures.trade(sets, answer),
+            cache.derived("trade", lambda: figures.trade(sets, answer), sets, answer),
             key="choose_trade",
             on_select="rerun",
             selection_mode="points",
             config=PLOT,
             alt="Accuracy lost against energy per image of all candidates, the choice ringed",
         )
-        show_marked(tables.marked(event["selection"]["points"], sets), view)
+        points = event["selection"]["points"]
+        show_marked(tables.marked(points, sets, deployed=answer.deployed), view)
     with st.container(border=True):
         st.markdown(
             f"**All candidates** ({view.scope}). Drag along an axis to filter; the choice is red."
         )
         st.plotly_chart(
-            figures.axes(sets, answer),
+            cache.derived("axes", lambda: figures.axes(sets, answer), sets, answer),
             key="choose_axes",
             config=PLOT,
             alt="All candidates as lines over parallel axes, those that meet the limits in blue",
@@ -270,7 +280,7 @@ def show_other_models(answer: Answer, others: Sequence[ProfileCheck]) -> None:
     left, right = st.columns(2)
     with left:
         st.plotly_chart(
-            figures.profiles(others),
+            cache.derived("profiles", lambda: figures.profiles(others), others),
             key="choose_profiles",
             config=PLOT,
             alt="Energy of the choice under each energy model, next to the best one there",

@@ -5,21 +5,20 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from hybrid import policy
 from hybrid.errors import DataMissingError, TraceError
 from hybrid.text import glossary, intervals
 from hybrid.text.plain import plain
-from hybrid.text.point import against, headlines, honest, interval, reach
+from hybrid.text.point import headlines, honest, interval, reach
 from hybrid.ui import app_frame, cache, session
 from hybrid.ui.charts import PLOT, metrics
 from hybrid.ui.explore import (
     bands,
     bundle,
     certification,
+    drawing,
     figures,
     follower,
     load,
-    shares,
     verdict,
 )
 from hybrid.ui.explore.data import ExploreData
@@ -50,8 +49,8 @@ def main() -> None:
     # Sent first although they are shown below: the browser loads plotly.js while Python searches
     # the frontiers, which a server that was just started does not have.
     with flow:
-        show_flow(view, data)
-    details(view, data)
+        show_flow(view)
+    details(view)
     with trade:
         show_trade(view, data)
     with top:
@@ -83,19 +82,7 @@ def below(view: View) -> None:
     pictures()
 
 
-def operating_point(view: View, data: ExploreData) -> policy.OperatingPoint:
-    """The operating point at the view's thresholds."""
-    return policy.operating_point(
-        data.trace,
-        view.thresholds,
-        measure=view.measure,
-        costs=data.prices.costs,
-        twin_energy_pj=data.prices.twin_energy_pj,
-        twin_accuracy=data.prices.twin_accuracy,
-    )
-
-
-def drawn(key: str, view: View, data: ExploreData) -> figures.Figure:
+def drawn(key: str, view: View) -> figures.Figure:
     """A figure: at the present point until the follower runs, then fixed.
 
     Streamlit mounts a figure again when its spec changes. So it is drawn again only if it changes
@@ -103,52 +90,11 @@ def drawn(key: str, view: View, data: ExploreData) -> figures.Figure:
     """
     state = st.session_state
     kept: dict[str, tuple[object, figures.Figure]] = state.setdefault("explore_figures", {})
-    draw, follows = FIGURES[key]
     images = (state["explore_data"], view.network, view.split, view.measure, view.early_exits)
-    depends = (images, *(getattr(view, name) for name in follows))
+    depends = (images, view.form, *(getattr(view, name) for name in drawing.FOLLOWS[key]))
     if not follower.is_alive() or kept.get(key, (None,))[0] != depends:
-        kept[key] = (depends, draw(view, data, operating_point(view, data)))
+        kept[key] = (depends, drawing.figure(key, view))
     return kept[key][1]
-
-
-def tradeoff_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
-    """Accuracy against energy."""
-    scale_pj, unit = data.energy_unit
-    return figures.tradeoff(
-        load.frontiers(view),
-        data.statics,
-        bits=view.bits,
-        energy_pj=point.energy_pj,
-        accuracy=point.outcome.accuracy,
-        scale_pj=scale_pj,
-        unit=unit,
-        labelled=data.labelled,
-    )
-
-
-def flow_figure(_: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
-    """Where images stop."""
-    return shares.flow(point.outcome, labelled=data.labelled)
-
-
-def parts_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
-    """Energy by part of the network."""
-    scale_pj, unit = data.energy_unit
-    return shares.by_part(
-        data.prices.mean_parts(point.outcome),
-        data.prices.twin_parts,
-        scale_pj=scale_pj,
-        unit=unit,
-        energy_range=data.ranges.parts,
-        beside=against(view.scope).capitalize(),
-    )
-
-
-def classes_figure(view: View, data: ExploreData, _: policy.OperatingPoint) -> figures.Figure:
-    """Exits and accuracy by class."""
-    classes = data.card.classes
-    counted = policy.per_class(data.trace, view.thresholds, view.measure, classes=len(classes))
-    return shares.per_class(counted, classes, labelled=data.labelled)
 
 
 @st.fragment(key=POINT)
@@ -159,7 +105,7 @@ def show_headlines() -> None:
     if st.session_state["explore_data"] != load.when_changed(view):
         st.rerun()  # a trace was recorded in the meantime: redraw everything
     data = load.explore_data(view)
-    point = operating_point(view, data)
+    point = drawing.operating_point(view)
     written = honest(point, labelled=data.labelled)
     st.session_state["explore_point"].update(view=view, point=written)
     shown = headlines(
@@ -179,7 +125,7 @@ def show_headlines() -> None:
                 st.caption(words, help=intervals.HELP)
         verdict.show(view, data, point)
     certification.show(view)
-    bundle.as_deployed(view, data)
+    bundle.as_deployed(view)
 
 
 def show_trade(view: View, data: ExploreData) -> None:
@@ -187,30 +133,30 @@ def show_trade(view: View, data: ExploreData) -> None:
     what = "Accuracy" if data.labelled else "Agreement with the cloud"
     chart(
         "tradeoff",
-        drawn("tradeoff", view, data),
+        drawn("tradeoff", view),
         title=f"**{what} against energy** ({view.scope}). Click a point to select it",
         about=glossary.define("frontier", "static network", "twin"),
         alt=f"{what} against energy per image, a line per bit width, static networks as points",
     )
 
 
-def show_flow(view: View, data: ExploreData) -> None:
+def show_flow(view: View) -> None:
     """The flow of the images."""
     chart(
         "flow",
-        drawn("flow", view, data),
+        drawn("flow", view),
         title="**Where images stop**",
         alt="Flow of the images to exits and cloud, then to correct or incorrect answers",
     )
 
 
-def details(view: View, data: ExploreData) -> None:
+def details(view: View) -> None:
     """Accuracy by threshold, energy by part, and both exits and accuracy by class."""
     over, parts, classes = st.columns(3)
     with over:
         chart(
             "threshold",
-            drawn("threshold", view, data),
+            drawn("threshold", view),
             title="**Accuracy and edge share** as one threshold moves, others fixed. Shaded: bound "
             "for all settings at once",
             alt="Accuracy and share answered at the edge, by threshold, the present point marked",
@@ -218,7 +164,7 @@ def details(view: View, data: ExploreData) -> None:
     with parts:
         chart(
             "parts",
-            drawn("parts", view, data),
+            drawn("parts", view),
             title=f"**Energy by part** ({view.scope})",
             about=glossary.define("stage", "twin"),
             alt="Energy per image by part of the network, compared with the full-precision twin",
@@ -226,7 +172,7 @@ def details(view: View, data: ExploreData) -> None:
     with classes:
         chart(
             "classes",
-            drawn("classes", view, data),
+            drawn("classes", view),
             title="**By class**: exits and accuracy",
             alt="Share of each class that takes each exit, and its accuracy",
         )
@@ -242,46 +188,6 @@ def chart(
         tall = figure.layout.height > BOX_PIXELS
         with st.container(height=BOX_PIXELS if tall else "content", border=False):
             st.plotly_chart(figure, key=f"explore_{key}", config=PLOT, alt=alt)
-
-
-def threshold_figure(view: View, data: ExploreData, point: policy.OperatingPoint) -> figures.Figure:
-    """Accuracy and edge fraction as each exit's threshold moves, the others fixed."""
-    exits = [] if view.together else range(view.early_exits)
-    # Without height: the follower opens it once it has the bounds, for which no figure waits.
-    final = float(data.trace.correct[:, -1].mean())
-    below = final - data.together.accuracy
-    area = figures.certified_area(data.together, below, final_exit_accuracy=final)
-    alone = [
-        policy.sweep(
-            data.trace,
-            measure=view.measure,
-            exit=number,
-            others=view.thresholds,
-            grid=data.together.grid,
-        )
-        for number in exits
-    ]
-    return figures.over_threshold(
-        data.together,
-        alone,
-        thresholds=view.thresholds[: len(alone) or 1],
-        accuracy=point.outcome.accuracy,
-        edge_fraction=point.outcome.edge_fraction,
-        twin_accuracy=data.prices.twin_accuracy,
-        accuracy_range=data.ranges.accuracy,
-        area=area,
-        labelled=data.labelled,
-    )
-
-
-# How each figure is drawn, and the fields of the view besides the images that draw it again.
-FIGURES = {
-    "tradeoff": (tradeoff_figure, ("profile", "link", "scope")),
-    "flow": (flow_figure, ()),
-    "threshold": (threshold_figure, ("sliders",)),
-    "parts": (parts_figure, ("profile", "link", "scope")),
-    "classes": (classes_figure, ()),
-}
 
 
 @st.fragment
@@ -389,7 +295,7 @@ def send_traces(view: View) -> None:
     The first run of the page sends only that trace, with which the follower starts and asks for the
     next run. So the first figures wait for nothing else.
     """
-    state, opened = st.session_state, (view.network, view.split, view.measure)
+    state, opened = st.session_state, (view.network, view.form, view.split, view.measure)
     first_run = "explore_opened" not in state
     if state.get("explore_opened") != opened:
         state["explore_opened"] = opened
@@ -404,7 +310,7 @@ def send_traces(view: View) -> None:
 def go_to_clicked() -> None:
     """Set bit width and sliders to the frontier point that was clicked."""
     view = session.current()
-    clicked = follower.clicked_point(cache.offers().early_exits.get(view.network, {}))
+    clicked = follower.clicked_point(cache.offers().widths(view.network, view.form))
     if clicked is not None:
         session.go_to(*clicked)
 

@@ -24,6 +24,7 @@ from hybrid.ui.view import DEFAULT_SPLIT, View
 from hybrid.zoo import exit_labels
 
 DEFAULT_BATCH = 16
+ENGINES = {"c": "C library", "torch": "PyTorch"}  # of a deployment form
 RUN = "live_run"  # the session's run, while it is running and afterwards
 
 
@@ -77,6 +78,17 @@ def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
             disabled=alive,
             help="A device runs one at a time; larger batches use a processor better.",
         )
+        if view.deployed:
+            st.segmented_control(
+                "Engine of the edge",
+                ENGINES,
+                default=next(iter(ENGINES)),
+                required=True,
+                key="live_engine",
+                disabled=alive,
+                format_func=ENGINES.__getitem__,
+                help="Both give the same answers, to the bit. C needs a C compiler here.",
+            )
         if run is not None and alive:
             st.button(
                 "Stop", icon=":material/stop:", key="live_stop", on_click=callback(run.job.stop)
@@ -97,7 +109,8 @@ def buttons(view: View, run: LiveRun | None, *, ready: bool) -> None:
 def start(view: View) -> None:
     """Begin a run in place of the previous one."""
     # Not passed as an argument: it would be of the last drawing, and may have changed since.
-    st.session_state[RUN] = live_run.start(view, st.session_state["live_batch"])
+    state = st.session_state
+    state[RUN] = live_run.start(view, state["live_batch"], state.get("live_engine") or "")
 
 
 def trace_of(view: View, *, record: bool) -> Trace | None:
@@ -265,7 +278,7 @@ def show_against_trace(run: LiveRun, progress: Progress, trace: Trace | None) ->
 def show_against_everything(run: LiveRun, progress: Progress) -> None:
     """The savings of early exits."""
     st.subheader("Compared with running every image through the whole network")
-    variant = zoo.card(run.view.network).variants[run.view.variant]
+    variant = zoo.card(run.view.network).recorded[run.view.variant]
     against = live.against_everything(progress, variant.layers, load.prices(run.view).costs)
     metrics(live_run.savings(against, scope=run.view.scope))
     st.caption(live_run.measurement(progress, run.request))

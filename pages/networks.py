@@ -108,7 +108,7 @@ def choose_variant(card: Card, view: View) -> Variant:
     names = list(card.variants)
     key = f"networks_variant_{view.network}_{view.bits}"
     if (link := session.asked()) is not None:
-        asked = link.get("variant", view.variant)
+        asked = link.get("variant", view.trained_variant)
         if asked in names:
             st.session_state[key] = asked
         else:
@@ -117,7 +117,7 @@ def choose_variant(card: Card, view: View) -> Variant:
     name = st.segmented_control(
         "Variant",
         names,
-        default=view.variant,
+        default=view.trained_variant,
         required=True,
         format_func=lambda name: cards.variant_title(card.variants[name]),
         key=key,
@@ -134,11 +134,16 @@ def show_structure(card: Card, variant: Variant) -> None:
     """Stages, exits and cut as a figure."""
     st.subheader("Stages, exits and cut")
     st.plotly_chart(
-        structure(
-            variant.layers,
-            stage_names=card.stage_names,
-            exit_names=cards.exit_names(variant),
-            uplink_bytes=variant.uplink_bytes,
+        cache.derived(
+            "structure",
+            lambda: structure(
+                variant.layers,
+                stage_names=card.stage_names,
+                exit_names=cards.exit_names(variant),
+                uplink_bytes=variant.uplink_bytes,
+            ),
+            card,
+            variant,
         ),
         key="networks_structure",
         config=STILL,
@@ -154,7 +159,9 @@ def show_layers(card: Card, variant: Variant, view: View) -> None:
     """Every layer with its cost on the sidebar's profile, in the sidebar's scope."""
     st.subheader("Layers", help=glossary.define("MAC", "census"))
     prices = prices_at(view.profile, view.link, view.scope, view.cloud)
-    table = cards.layer_table(variant, card, prices)
+    table = cache.derived(
+        "layers", lambda: cards.layer_table(variant, card, prices), card, variant, prices
+    )
     st.dataframe(
         table,
         hide_index=True,
@@ -186,7 +193,11 @@ def show_training(variant: Variant) -> None:
         )
         return
     st.plotly_chart(
-        figures.training(variant.history, exit_names=cards.exit_names(variant)),
+        cache.derived(
+            "training",
+            lambda: figures.training(variant.history, exit_names=cards.exit_names(variant)),
+            variant,
+        ),
         key="networks_training",
         config=STILL,
         alt=f"Accuracy on tune and training loss over {len(variant.history)} epochs.",
@@ -202,7 +213,7 @@ def show_calibration(card: Card, variant: Variant) -> None:
     except (DataMissingError, TraceError) as error:
         recording.missing_trace(card.network, variant.name, error)
         return
-    belief = cards.calibration(trace)
+    belief = cache.derived("calibration", lambda: cards.calibration(trace), trace)
     names = cards.exit_names(variant)
     for number, (name, column) in enumerate(zip(names, st.columns(len(names)), strict=True)):
         with column:
@@ -231,9 +242,14 @@ def show_reliability(belief: cards.Calibration, number: int, name: str, temperat
         ),
     )
     metric(box, border=False)
+    colour = palette.exit_colour(number) if early else palette.CLOUD
     st.plotly_chart(
-        figures.reliability(
-            before, after, colour=palette.exit_colour(number) if early else palette.CLOUD
+        cache.derived(
+            "reliability",
+            lambda: figures.reliability(before, after, colour=colour),
+            before,
+            after,
+            colour,
         ),
         key=f"networks_reliability_{number}",
         config=STILL,
@@ -244,7 +260,7 @@ def show_reliability(belief: cards.Calibration, number: int, name: str, temperat
 def show_auroc(belief: cards.Calibration, names: list[str]) -> None:
     """How well each measure of each exit ranks correct answers above incorrect ones."""
     st.plotly_chart(
-        figures.auroc(belief.auroc, exit_names=names),
+        cache.derived("auroc", lambda: figures.auroc(belief.auroc, exit_names=names), belief),
         key="networks_auroc",
         config=STILL,
         alt="AUROC of each exit's confidence for telling correct from incorrect answers.",

@@ -203,9 +203,46 @@ def _epochs_from_twin(variant: zoo.Variant, variants: Mapping[str, zoo.Variant])
 
 def benchmarks() -> str:
     """The last row of each benchmark of speed."""
-    others = (line for line in _results() if not line.startswith((CERTIFICATES, MONITOR)))
+    others = (
+        line
+        for line in _results()
+        if not line.startswith((CERTIFICATES, MONITOR, FAULTS, MEASURED))
+    )
     last = {line.partition(",")[0]: line for line in others}
     return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in last.values())
+
+
+def faults() -> str:
+    """A row per kind of fault, the seldom answered by the cloud first, and their sum."""
+    rows = [*_last("benchmark=fault_kind", "kind").values()]
+    rows.sort(key=lambda row: (int(row["cloud"]) / int(row["faults"]), row["kind"]))
+    total = [{"kind": "all"} | row for row in _last("benchmark=faults", "network").values()]
+    return _table(FAULT_COLUMNS, map(_fault_row, [*rows, *total]))
+
+
+def _fault_row(row: dict[str, str]) -> list[str]:
+    counts = [f"{int(row[key]):,}" for key in ("faults", "cloud", "fallback")]
+    bad = [f"{int(row[key]):,}" for key in ("late", "wrong", "raised")]
+    return [row["kind"], *counts, *bad, f"{float(row['worst_ms']):.1f}"]
+
+
+def measured() -> str:
+    """Both processes over a split, a row per line and exit."""
+    rows = _last(MEASURED, "network", "link", "exit").values()
+    return _table(MEASURED_COLUMNS, map(_measured_row, rows))
+
+
+def _measured_row(row: dict[str, str]) -> list[str]:
+    times = [
+        f"{float(row[f'{part}_ms_median']):.2f} / {float(row[f'{part}_ms_p95']):.2f}"
+        if f"{part}_ms_median" in row
+        else ""
+        for part in ("device", "wire", "cloud")
+    ]
+    counts = [f"{int(row[key]):,}" for key in ("answered", "in_trace")]
+    line = "this machine" if row["link"] == "none" else f"`{row['link']}`"
+    promised = f"{float(row['promised_ms']):.1f}"
+    return [line, row["exit"], *counts, *times, promised, f"{float(row['sent_bytes']):,.0f}"]
 
 
 def certificates() -> str:
@@ -313,6 +350,15 @@ CERTIFICATE_COLUMNS = (
     "above the bound on the rest",
 )  # fmt: skip
 MONITOR = "benchmark=monitor"
+FAULTS = "benchmark=fault"
+MEASURED = "benchmark=measure"
+MEASURED_COLUMNS = [
+    "line", "answered by", "images", "in trace", "device, ms", "wire, ms", "cloud, ms",
+    "promised, ms", "bytes",
+]  # fmt: skip
+FAULT_COLUMNS = [
+    "fault", "images", "cloud", "fallback", "late", "wrong", "errors", "slowest, ms",
+]  # fmt: skip
 FALSE_ALARM_COLUMNS = (
     "network", "exit shares", "promise", "runs × images", "alpha", "runs with an alarm",
     "with one of the restarting test",
@@ -349,6 +395,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
         monitor_delay,
         monitor_drift,
         monitor_mapie,
+        faults,
+        measured,
     )
 } | {"help": help_texts}
 

@@ -19,6 +19,7 @@ if BESIDE.is_dir():
     os.environ.setdefault("HYBRID_DATA", str(BESIDE))
 # Whoever runs the tests may have splits of their own; a test that makes some names a folder.
 os.environ["HYBRID_TRACES"] = str(Path(tempfile.gettempdir()) / "no-own-splits" / str(os.getpid()))
+os.environ["HYBRID_PROFILES"] = os.environ["HYBRID_TRACES"]  # nor hardware profiles
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers already fill the cores; torch's threads on top only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

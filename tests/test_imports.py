@@ -22,7 +22,8 @@ TORCH_FREE = [
     *(
         module.name
         for package in (
-            "certificates", "choosing", "cli", "data", "energy", "policy", "text", "traces", "ui",
+            "certificates", "choosing", "cli", "data", "deploy.cloud", "energy", "policy", "text",
+            "traces", "ui",
         )
         for module in pkgutil.walk_packages(
             importlib.import_module(f"hybrid.{package}").__path__, f"hybrid.{package}."

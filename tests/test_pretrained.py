@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hybrid import data, zoo
+from hybrid.deploy.network import load_form_network
 from hybrid.files import sha256_of
 from hybrid.inference import record
 from hybrid.models.census import census
@@ -28,11 +29,14 @@ every_variant_with_images = pytest.mark.parametrize(
         for network, name in VARIANTS
     ],
 )
+FORMS = [(network, name) for network in zoo.networks() for name in zoo.card(network).forms]
+every_form = pytest.mark.parametrize("network, name", FORMS)
+everything = pytest.mark.parametrize("network, name", [*VARIANTS, *FORMS])
 SAMPLES = 500
 
 
 def entry(network: str, name: str) -> zoo.Variant:
-    return zoo.card(network).variants[name]
+    return zoo.card(network).recorded[name]
 
 
 @cache
@@ -45,7 +49,7 @@ def test_there_is_a_network_to_look_at():
     assert ("digits-vgg", "hybrid-1bit") in VARIANTS
 
 
-@every_variant
+@everything
 def test_every_file_is_the_one_its_card_describes(network: str, name: str):
     folder = zoo.weights_path(network, name).parent
     files = entry(network, name).files
@@ -102,7 +106,7 @@ def test_only_trained_heads_leave_the_rest_to_what_they_were_trained_on(network:
     assert base_of(zoo.weights_path(network, name)) == start
 
 
-@every_variant
+@everything
 @pytest.mark.parametrize("split", zoo.SPLITS)
 def test_accuracies_and_aurocs_are_those_of_the_trace(network: str, name: str, split: str):
     variant, trace = entry(network, name), zoo.trace(network, name, split)
@@ -140,6 +144,44 @@ def test_test_images_scored_again_give_the_trace(network: str, name: str):
     )
     assert np.quantile(apart, 0.95) < 1e-3
     assert (again.classes == trace.classes[rows]).mean() >= 0.99
+
+
+def test_every_quantized_hybrid_has_its_form():
+    hybrids = {(network, name) for network, name in VARIANTS if name.startswith("hybrid-")}
+    quantized = {(network, name) for network, name in hybrids if name != "hybrid-32bit"}
+
+    assert {(network, name.replace("deployed", "hybrid")) for network, name in FORMS} == quantized
+
+
+@every_form
+def test_a_form_answers_as_its_trained_network_nearly_always(network: str, name: str):
+    form, bits = zoo.trace(network, name), entry(network, name).bits
+    trained = zoo.trace(network, zoo.variant_name(bits))
+
+    changed = form.correct.mean(axis=0) - trained.correct.mean(axis=0)
+    assert np.abs(changed).max() <= (0.003 if bits == 1 else 0.002)
+    assert (form.classes != trained.classes).mean(axis=0).max() <= 0.01
+    assert np.array_equal(form.labels, trained.labels)
+
+
+@pytest.mark.parametrize(
+    "network, name",
+    [
+        pytest.param(network, name, marks=pytest.mark.images(zoo.card(network).dataset))
+        for network, name in FORMS
+    ],
+)
+def test_a_form_computed_again_gives_its_trace_exactly(network: str, name: str):
+    trace, split = zoo.trace(network, name), data.load(zoo.card(network).dataset, "test")
+    rows = np.linspace(0, len(split.labels) - 1, 20).astype(int)
+    few = replace(split, images=split.images[rows], labels=split.labels[rows])
+    form = load_form_network(network, entry(network, name), engine="torch")
+
+    again = record.record(form, few, name=network, variant=name, weights_sha256="")
+
+    assert np.array_equal(again.classes[:, :-1], trace.classes[rows, :-1])
+    for measure, sure in trace.confidences.items():
+        assert np.array_equal(again.confidences[measure][:, :-1], sure[rows, :-1])
 
 
 @every_variant

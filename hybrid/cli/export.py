@@ -51,6 +51,9 @@ def export(
     The network must have been frozen at these bits (`hybrid freeze`). The certificates come from
     the traces of its deployment form: one with the cloud there, and one with the cloud down, where
     the most confident exit answers. Without thresholds every image is sent and nothing certified.
+
+    Your own model has no exact form, so its bundle has ONNX graphs alone and no certificate; the
+    manifest says what is not promised.
     """
     if check is not None:
         _check(check, as_json=as_json)
@@ -66,6 +69,8 @@ def export(
         print_json(read_manifest(out))
         return
     say(f"{files} files written to {out}.", err=True)
+    if words := read_manifest(out).get("not_promised"):
+        say(words)
     for name, made in asked.certificates.items():
         if made is not None and "sentence" in made:
             say(f"{name.replace('_', ' ')}: {made['sentence']}")
@@ -87,14 +92,18 @@ def _point(
     from hybrid.choosing import load_point
     from hybrid.deploy.bundles.promises import check_point, promises
     from hybrid.deploy.bundles.writing import Point
+    from hybrid.models.user_models import is_reference
 
     chosen = None if path is None else load_point(path)
     if chosen is not None:
         check_point(chosen, network, bits)
     if not thresholds:
         return Point(measure=measure)
-    early = zoo.variant(network, bits, deployed=True).early_exits
+    exact = not is_reference(zoo.card(network).architecture)
+    early = zoo.variant(network, bits, deployed=exact).early_exits
     limits = policy.check_thresholds(thresholds, early)
+    if not exact:
+        return Point(thresholds=limits, measure=measure)  # no certificate covers its graphs
     if chosen is not None and chosen.answers[2:] != (limits, measure):
         chosen = None  # an option changed the point, so its certificate does not apply
     made = promises(

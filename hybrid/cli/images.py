@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybrid.cli import output
-from hybrid.cli.options import Bits, Deployed, Fit, Network, Split, Static
+from hybrid.cli.options import Bits, Deployed, Engine, Fit, Network, Split, Static
 from hybrid.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def trace(
     bits: Bits,
     static: Static = False,
     deployed: Deployed = False,
+    engine: Engine = "",
     split: Split = "test",
     out: Annotated[
         Path | None,
@@ -64,18 +65,16 @@ def trace(
     """Run a network over a split and record every exit's prediction for every image."""
     from hybrid import data, zoo
     from hybrid.data import user_splits
+    from hybrid.deploy.network import load_variant
     from hybrid.inference import record
     from hybrid.traces import trace
 
     if split not in (known := (*data.SPLITS, *user_splits.names(network))):
         raise UnknownNameError("split", split, known)
-    variant = zoo.variant(network, bits, static=static, deployed=deployed)
-    if deployed:
-        _record_form(network, variant, split, out)
-        return
-    loaded = zoo.load_variant(network, variant)
+    variant = zoo.variant(network, bits, static=static, deployed=deployed or bool(engine))
+    loaded = load_variant(network, variant, engine=engine)
     if split in user_splits.names(network):
-        _record_user_split(network, variant, split, out)
+        _record_user_split(network, variant, split, out, engine=engine)
         return
     samples = zoo.images(network, split)
     with output.progress(f"{network} {variant.name} on {split}") as progress:
@@ -123,6 +122,15 @@ def import_images(
         typer.Option(help="Record only the variant of this bit width. Default: all variants."),
     ] = None,
     static: Static = False,
+    deployed: Annotated[
+        bool,
+        typer.Option(
+            "--deployed",
+            help="Record the deployment forms, made with `hybrid freeze`, instead of the trained "
+            "variants.",
+        ),
+    ] = False,
+    engine: Engine = "",
 ) -> None:
     """Make a split from your own images and record every exit's predictions for them.
 
@@ -135,11 +143,7 @@ def import_images(
     from hybrid.data.labels import match
 
     card = zoo.card(network)
-    variants = (
-        tuple(card.variants.values())
-        if bits is None
-        else (zoo.variant(network, bits, static=static),)
-    )
+    variants = _variants(card, bits, static=static, deployed=deployed or bool(engine))
     table_of_labels = None if labels is None else sources.table_bytes(labels)
     with sources.opened(images, labels=table_of_labels) as source:
         output.say_found(source)
@@ -163,39 +167,38 @@ def import_images(
     output.say_left_out(found, table)
     for plan in plans:
         for variant in variants:
-            _record_user_split(network, variant, plan.about.name)
+            _record_user_split(network, variant, plan.about.name, engine=engine)
 
 
-def _record_form(network: str, variant: "Variant", split: str, out: Path | None) -> None:
-    """Record the trace of a deployment form on any split."""
+def _variants(
+    card: "Card", bits: int | None, *, static: bool, deployed: bool
+) -> tuple["Variant", ...]:
+    """The variant of a bit width; all trained ones or all deployment forms without one."""
     from hybrid import zoo
-    from hybrid.deploy.recording import fastest, load_parts, record
-    from hybrid.traces import trace
+    from hybrid.errors import FormError
 
-    form, trained = load_parts(network, variant)
-    recorded = record(
-        form,
-        fastest(form),
-        trained,
-        zoo.images(network, split),
-        variant=variant.name,
-        sha256=variant.files[zoo.WEIGHTS],
-    )
-    path = out or zoo.trace_path(network, variant.name, split)
-    trace.save(recorded, path)
-    typer.echo(f"{recorded.samples:,} samples written to {path}.", err=True)
+    if bits is not None:
+        return (zoo.variant(card.network, bits, static=static, deployed=deployed),)
+    if not deployed:
+        return tuple(card.variants.values())
+    if not card.deployed:
+        raise FormError(
+            f"{card.network} has no deployment form; make them with `hybrid freeze {card.network}`."
+        )
+    return card.deployed
 
 
 def _record_user_split(
-    network: str, variant: "Variant", split: str, out: Path | None = None
+    network: str, variant: "Variant", split: str, out: Path | None = None, *, engine: str = ""
 ) -> None:
     """Record the trace of a variant on a user split, and print where it is."""
     from hybrid import zoo
     from hybrid.data import user_splits
+    from hybrid.deploy.network import load_variant
     from hybrid.inference.record import record_user_split
 
     about = user_splits.split(network, split)
-    loaded = zoo.load_variant(network, variant)
+    loaded = load_variant(network, variant, engine=engine)
     with output.progress(f"{network} {variant.name} on {split}") as progress:
         path = record_user_split(
             loaded,

@@ -17,12 +17,16 @@ from typer.core import TyperGroup
 from hybrid import energy
 from hybrid.cli import (
     choose,
+    cloud,
     dashboard,
+    edge,
     evaluate,
     export,
+    fleet,
     former,
     freeze,
     images,
+    measure,
     models,
     monitor,
     output,
@@ -47,6 +51,7 @@ __all__ = ["app"]
 _INTERRUPTED = 130  # as shells say it for SIGINT
 _PACKAGES = (
     "torch", "torchvision", "lightning", "streamlit", "plotly", "pandas", "onnx", "onnxruntime",
+    "cv2", "simpy", "uvicorn",
 )  # fmt: skip
 
 
@@ -224,6 +229,10 @@ for module in (
     models,
     freeze,
     export,
+    cloud,
+    edge,
+    measure,
+    fleet,
     monitor,
 ):
     module.add_to(app)

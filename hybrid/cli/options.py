@@ -13,6 +13,7 @@ __all__ = [
     "Bits",
     "CloudProfileName",
     "Deployed",
+    "Engine",
     "Fit",
     "LinkName",
     "Measure",
@@ -44,6 +45,13 @@ Deployed = Annotated[
         "--deployed",
         help="Use the deployment form of that bit width, made with `hybrid freeze`: what a device "
         "really answers.",
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="What computes the deployment form: c, torch or numpy, all with the same answers. "
+        "Implies --deployed. Default: c where there is a C compiler, else torch."
     ),
 ]
 Thresholds = Annotated[

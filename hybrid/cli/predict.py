@@ -175,7 +175,7 @@ def _rows(
     card, variant = network
     loaded = None
     for batch in batches:
-        loaded = loaded or load_variant(card.network, variant)
+        loaded = loaded or load_variant(card.network, variant, engine="torch")
         pixels = _normalised([pixels for _, pixels in batch], card)
         answer = loaded.infer(pixels, limits, measure=measure)
         for sample, (name, _) in enumerate(batch):

@@ -208,7 +208,7 @@ def _pooled(
 
 def _checked(names: Iterable[str], title: str) -> tuple[str, ...]:
     """Classes in order; refuses two that differ only in case."""
-    classes = tuple(sorted(names))
+    classes = tuple(sorted(set(names)))
     spelled: dict[str, str] = {}
     for name in classes:
         other = spelled.setdefault(_folded(name), name)

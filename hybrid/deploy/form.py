@@ -36,6 +36,7 @@ __all__ = [
     "Shape",
     "bound",
     "check",
+    "check_pixels",
     "weight_rule",
 ]
 
@@ -199,6 +200,24 @@ def bound(step: Conv | Head, source: Codes) -> int:
     if isinstance(step, Conv):
         return int(rows.max()) * source.largest
     return int((rows * source.largest * step.pool**2 + np.abs(step.bias)).max())
+
+
+def check_pixels(form: Form, pixels: NDArray[np.uint8]) -> None:
+    """Refuse images of another size.
+
+    Raises:
+        FormError: pixels that are not (n, height, width, channels) uint8 of the form's shape.
+    """
+    channels, height, width = form.shapes[PIXELS]
+    if (
+        pixels.dtype != np.uint8
+        or pixels.ndim != 4
+        or pixels.shape[1:] != (height, width, channels)
+    ):
+        raise FormError(
+            f"{form.network} takes images of {height}x{width} pixels with {channels} channels as "
+            f"uint8, not {pixels.dtype} of shape {pixels.shape[1:]}; resize them first."
+        )
 
 
 def weight_rule(bits: int) -> tuple[int, int]:

@@ -181,5 +181,5 @@ def _aurocs(recorded: Trace) -> Iterator[float]:
 def _onto_card(name: str, deployed: zoo.Variant) -> None:
     path = zoo.pretrained_folder() / name / "card.toml"
     with FileLock(path.with_name(CARD_LOCK)):
-        card = zoo.load_card(path)
+        card = zoo.load_card(path)  # with the forms that are not here, too
         zoo.save_card(replace(card, forms={**card.forms, deployed.name: deployed}), path)

@@ -4,20 +4,22 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deploy.c_code import c_files
-from hybrid.deploy.form import SENT, Form
-from hybrid.deploy.interpreter import Answers
+from hybrid.deploy.form import SENT, Form, check_pixels
+from hybrid.deploy.interpreter import Answers, Left
 from hybrid.errors import FormError
 from hybrid.quant.packing import packed_bytes
 
 __all__ = ["FLAGS", "KERNELS", "Library", "compiled", "compiler"]
 
 FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")
+MEASURES = ("max_probability", "margin", "entropy")  # numbered as in hybrid_edge.h
 KERNELS = ("plain", "avx2", "avx-vnni", "avx-512")  # numbered as in hybrid_edge.h
 _HOOKS = """
 #include "hybrid_edge.h"
@@ -27,6 +29,13 @@ _HOOKS = """
 size_t hybrid_edge_size(void) { return sizeof(hybrid_edge_t); }
 size_t hybrid_arena_size(void) { return HYBRID_ARENA_BYTES; }
 size_t hybrid_weights_size(void) { return HYBRID_WEIGHT_BYTES; }
+
+static void codes_at_the_cut(const hybrid_edge_t *edge, uint8_t *codes)
+{
+    for (int32_t c = 0; c < HYBRID_SENT_CHANNELS; c++)
+        for (int32_t i = 0; i < HYBRID_SENT_PIXELS; i++)
+            *codes++ = edge->arena[HYBRID_SENT + i * HYBRID_SENT_STORED + c];
+}
 
 void hybrid_run(hybrid_edge_t *edge, const uint8_t *pixels, int64_t images, int64_t *logits,
                 uint8_t *sent, uint8_t *codes)
@@ -39,10 +48,29 @@ void hybrid_run(hybrid_edge_t *edge, const uint8_t *pixels, int64_t images, int6
             logits += HYBRID_CLASSES;
         }
         if (sent) hybrid_edge_pack(edge, sent + n * (int64_t)HYBRID_SENT_BYTES);
-        for (int32_t c = 0; codes && c < HYBRID_SENT_CHANNELS; c++)
-            for (int32_t i = 0; i < HYBRID_SENT_PIXELS; i++)
-                *codes++ = edge->arena[HYBRID_SENT + i * HYBRID_SENT_STORED + c];
+        if (codes) codes_at_the_cut(edge, codes + n * HYBRID_SENT_CHANNELS * HYBRID_SENT_PIXELS);
     }
+}
+
+int64_t hybrid_leave(hybrid_edge_t *edge, const uint8_t *pixels, int64_t images,
+                     const uint32_t *thresholds, int32_t measure, int64_t *logits, int64_t *taken,
+                     int64_t *steps, uint8_t *codes)
+{
+    int64_t went_on = 0;
+    memcpy(edge->thresholds, thresholds, sizeof edge->thresholds);
+    edge->measure = measure;
+    for (int64_t n = 0; n < images; n++, logits += HYBRID_EXITS * HYBRID_CLASSES) {
+        hybrid_answer_t answer = {0, 0, 0, 0};
+        hybrid_edge_begin(edge, pixels + n * HYBRID_HEIGHT * HYBRID_WIDTH * HYBRID_CHANNELS);
+        while (!answer.leaves && hybrid_edge_step(edge, &answer))
+            memcpy(logits + answer.exit * HYBRID_CLASSES, edge->logits, sizeof edge->logits);
+        taken[n] = answer.leaves ? answer.exit : HYBRID_EXITS;
+        steps[n] = edge->next_step;
+        if (answer.leaves) continue;
+        codes_at_the_cut(edge, codes + went_on * HYBRID_SENT_CHANNELS * HYBRID_SENT_PIXELS);
+        went_on++;
+    }
+    return went_on;
 }
 
 void hybrid_confidences(hybrid_edge_t *edge, const int64_t *logits, int64_t images, int32_t exit,
@@ -93,6 +121,7 @@ class Library:
             self._library = ctypes.CDLL(str(_compiled(form, Path(folder), flags)))
         for name in ("edge", "arena", "weights"):
             getattr(self._library, f"hybrid_{name}_size").restype = ctypes.c_size_t
+        self._library.hybrid_leave.restype = ctypes.c_int64
         self._edge = self._buffer("edge")
         self._arena, self._weights = self._buffer("arena"), self._buffer("weights")
         self.use(KERNELS[self._library.hybrid_edge_best_kernel()])
@@ -127,12 +156,33 @@ class Library:
         packed = np.empty((len(pixels), _sent_bytes(self.form)), np.uint8)
         return self._run(pixels, packed, None), packed
 
+    def leave(self, pixels: NDArray[np.uint8], limits: Sequence[int], measure: str) -> Left:
+        """The same as `hybrid.deploy.interpreter.leave`; what comes after is not computed."""
+        check_pixels(self.form, pixels)
+        form, pixels, n = self.form, np.ascontiguousarray(pixels), len(pixels)
+        logits = np.zeros((n, len(form.heads), form.classes), np.int64)
+        taken, steps = np.empty(n, np.int64), np.empty(n, np.int64)
+        codes = np.empty((n, *form.shapes[SENT]), np.uint8)
+        whole = np.array(limits, np.uint32)
+        sent = self._library.hybrid_leave(
+            _pointer(self._edge), _pointer(pixels), ctypes.c_int64(n), _pointer(whole),
+            ctypes.c_int32(MEASURES.index(measure)), _pointer(logits), _pointer(taken),
+            _pointer(steps), _pointer(codes),
+        )  # fmt: skip
+        return Left(
+            exit_taken=taken,
+            logits=tuple(logits[:, i] for i in range(len(form.heads))),
+            sent=codes[:sent],
+            steps=steps,
+        )
+
     def _run(
         self,
         pixels: NDArray[np.uint8],
         packed: NDArray[np.uint8] | None,
         codes: NDArray[np.uint8] | None,
     ) -> tuple[NDArray[np.int64], ...]:
+        check_pixels(self.form, pixels)
         form, pixels = self.form, np.ascontiguousarray(pixels)
         logits = np.empty((len(pixels), len(form.heads), form.classes), np.int64)
         self._library.hybrid_run(

@@ -1,6 +1,6 @@
 """A form's whole numbers with torch: many images at a time, equal to the interpreter's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, bound
-from hybrid.deploy.interpreter import Answers
+from hybrid.deploy import exits
+from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Head, bound, check_pixels
+from hybrid.deploy.interpreter import Answers, Left, multipliers
 
 __all__ = ["Engine"]
 
@@ -28,19 +29,56 @@ class Engine:
     @torch.inference_mode()
     def run(self, pixels: NDArray[np.uint8]) -> Answers:
         """The same as `hybrid.deploy.interpreter.run`."""
-        registers = {PIXELS: torch.from_numpy(pixels).permute(0, 3, 1, 2).float()}
+        registers = _pixels(self.form, pixels)
         logits = []
         for step in self._steps:
             if isinstance(step, _Linear):
                 logits.append(step(registers).numpy().astype(np.int64))
+            else:
+                self._convolve(step, registers)
+        return Answers(logits=tuple(logits), sent=_sent(registers))
+
+    @torch.inference_mode()
+    def leave(self, pixels: NDArray[np.uint8], limits: Sequence[int], measure: str) -> Left:
+        """The same as `hybrid.deploy.interpreter.leave`; what comes after is not computed."""
+        heads, n = len(self.form.heads), len(pixels)
+        registers, alive, exit_ = _pixels(self.form, pixels), np.arange(n), 0
+        logits = np.zeros((heads, n, self.form.classes), np.int64)
+        taken, steps = np.full(n, heads), np.full(n, len(self._steps))
+        for number, step in enumerate(self._steps, 1):
+            if not isinstance(step, _Linear):
+                self._convolve(step, registers)
                 continue
-            y = step(registers)
-            for output in step.conv.outputs:
-                coded = output.codes is not None
-                registers[output.register] = self._codes[output.register](y) if coded else y
-        return Answers(
-            logits=tuple(logits), sent=registers[SENT].to(torch.uint8).contiguous().numpy()
-        )
+            found = step(registers).numpy().astype(np.int64)
+            logits[exit_, alive] = found
+            multiply = multipliers(self.form)[exit_]
+            stays = exits.confidences(found, multiply, measure) < limits[exit_]
+            taken[alive[~stays]], steps[alive[~stays]] = exit_, number
+            if not stays.all():
+                rows = torch.from_numpy(np.flatnonzero(stays))
+                registers, alive = {key: x[rows] for key, x in registers.items()}, alive[stays]
+            exit_ += 1
+            if not len(alive):
+                break
+        shape = (0, *self.form.shapes[SENT])
+        sent = _sent(registers) if len(alive) else np.zeros(shape, np.uint8)
+        return Left(exit_taken=taken, logits=tuple(logits), sent=sent, steps=steps)
+
+    def _convolve(self, step: "_Convolution", registers: dict[str, Tensor]) -> None:
+        y = step(registers)
+        for output in step.conv.outputs:
+            coded = output.codes is not None
+            registers[output.register] = self._codes[output.register](y) if coded else y
+
+
+def _pixels(form: Form, pixels: NDArray[np.uint8]) -> dict[str, Tensor]:
+    check_pixels(form, pixels)
+    return {PIXELS: torch.from_numpy(pixels).permute(0, 3, 1, 2).float()}
+
+
+def _sent(registers: Mapping[str, Tensor]) -> NDArray[np.uint8]:
+    sent: NDArray[np.uint8] = registers[SENT].to(torch.uint8).contiguous().numpy()
+    return sent
 
 
 def _of(step: Conv | Head, source: Codes) -> "_Convolution | _Linear":

@@ -16,6 +16,7 @@ from hybrid.energy.model import (
     link_names,
     load_link,
     load_profile,
+    own_folder,
     profile_names,
     twin_energy_pj,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "link_names",
     "load_link",
     "load_profile",
+    "own_folder",
     "profile_names",
     "twin_energy_pj",
 ]

@@ -23,6 +23,7 @@ from hybrid.energy.profiles import (
     link_names,
     load_link,
     load_profile,
+    own_folder,
     profile_names,
 )
 from hybrid.errors import UnknownNameError
@@ -43,6 +44,7 @@ __all__ = [
     "link_names",
     "load_link",
     "load_profile",
+    "own_folder",
     "profile_names",
     "twin_energy_pj",
 ]

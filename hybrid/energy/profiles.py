@@ -1,18 +1,20 @@
 """Hardware and link profiles, read from TOML files: numbers with their units and origin.
 
 Each key includes its unit, and `[basis]` states for each number whether it was read in a source,
-computed from one, or assumed. Your own profile is a TOML file with the same keys; give its path
-as the name.
+computed from one, measured, or assumed. Your own profile is a TOML file with the same keys; give
+its path as the name.
 """
 
 import math
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hybrid.errors import ProfileError, UnknownNameError
-from hybrid.files import read_toml
+from hybrid.errors import FileError, ProfileError, UnknownNameError
+from hybrid.files import expanded, home_folder, read_toml
 
 __all__ = [
     "DEFAULT_LINK",
@@ -22,6 +24,7 @@ __all__ = [
     "link_names",
     "load_link",
     "load_profile",
+    "own_folder",
     "profile_names",
 ]
 
@@ -30,7 +33,7 @@ DEFAULT_LINK = "ble-nrf52840"
 
 FORMAT = 1
 FOLDER = Path(__file__).parent
-BASES = ("read", "computed", "assumed")
+BASES = ("read", "computed", "measured", "assumed")
 TEXTS = ("name", "title", "source", "note")
 MOST = 1e18  # of any number; products of several are still finite
 RATES = ("edge_macs_per_second", "cloud_macs_per_second", "uplink_mbit_per_s")
@@ -131,8 +134,25 @@ class Link:
 
 
 def profile_names() -> list[str]:
-    """Names of the hardware profiles that come with hybrid, the default first."""
-    return _names("hardware", DEFAULT_PROFILE)
+    """Names of the hardware profiles that come with hybrid, the default first; then your own.
+
+    Your own are the files in `own_folder` that are profiles of another name.
+    """
+    shipped = _names("hardware", DEFAULT_PROFILE)
+    return shipped + [name for name in _own_names() if name not in shipped]
+
+
+def own_folder() -> Path:
+    """The folder of your own hardware profiles: HYBRID_PROFILES, else one in the home folder.
+
+    Raises:
+        FileError: there is no home folder.
+    """
+    if named := os.environ.get("HYBRID_PROFILES"):
+        return expanded(named)
+    data = os.environ.get("XDG_DATA_HOME")
+    home = expanded(data) if data else home_folder("HYBRID_PROFILES") / ".local" / "share"
+    return home / "hybrid" / "profiles"
 
 
 def link_names() -> list[str]:
@@ -178,7 +198,22 @@ def _path(folder: str, kind: str, name: str | Path, known: list[str]) -> Path:
         return Path(name)
     if str(name) not in known:
         raise UnknownNameError(kind, name, known)
-    return FOLDER / folder / f"{name}.toml"
+    shipped = FOLDER / folder / f"{name}.toml"
+    return shipped if shipped.is_file() else own_folder() / f"{name}.toml"
+
+
+def _own_names() -> list[str]:
+    """Names of the files in the own folder that can be read as profiles."""
+    try:
+        paths = sorted(own_folder().glob("*.toml"))
+    except (OSError, FileError):
+        return []
+    found = []
+    for path in paths:
+        with suppress(ProfileError):
+            _load(Profile, path)
+            found.append(path.stem)
+    return found
 
 
 def _load(kind: type[Kind], path: Path) -> Kind:

@@ -26,7 +26,8 @@ from hybrid.energy import ExitCosts, Layer
 from hybrid.traces.trace import Trace
 
 if TYPE_CHECKING:
-    from hybrid.models import Inference, Network
+    from hybrid.inference.protocols import RunsLive
+    from hybrid.models import Inference
 
 __all__ = [
     "BATCHES",
@@ -53,7 +54,10 @@ Gate = AbstractContextManager[object]
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRequest:
-    """Settings of a run: one threshold per early exit, and `batch` images at a time."""
+    """Settings of a run: one threshold per early exit, and `batch` images at a time.
+
+    engine: of a deployment form, by its name; empty for the fastest.
+    """
 
     network: str
     variant: str
@@ -61,6 +65,7 @@ class LiveRequest:
     thresholds: tuple[float, ...]
     measure: str
     batch: int
+    engine: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,17 +166,20 @@ class AgainstEverything:
     time_ratio: float | None
 
 
-def load(request: LiveRequest) -> tuple["Network", Dataset]:
+def load(
+    request: LiveRequest, load_variant: "Callable[[str, zoo.Variant], RunsLive]" = zoo.load_variant
+) -> tuple["RunsLive", Dataset]:
     """The network and the split.
+
+    Args:
+        load_variant: of a network and a variant, which may be a deployment form.
 
     Raises:
         UnknownNameError, WeightsError, DataMissingError: as `zoo.load`, `data.load`.
     """
-    card = zoo.card(request.network)
-    variant = card.variants[request.variant]
+    variant = zoo.card(request.network).recorded[request.variant]
     images = zoo.images(request.network, request.split)
-    network = zoo.load_variant(request.network, variant)
-    return network, images
+    return load_variant(request.network, variant), images
 
 
 def order(samples: int) -> NDArray[np.int64]:
@@ -183,7 +191,7 @@ def order(samples: int) -> NDArray[np.int64]:
 
 
 def run(
-    network: "Network",
+    network: "RunsLive",
     dataset: Dataset,
     request: LiveRequest,
     *,
@@ -281,7 +289,7 @@ def _promised_exits(trace: Trace, request: LiveRequest) -> NDArray[np.int64]:
 class _Forward:
     """Forward passes, each timed and run while holding the gate."""
 
-    def __init__(self, network: "Network", request: LiveRequest, gate: Gate, clock: Clock) -> None:
+    def __init__(self, network: "RunsLive", request: LiveRequest, gate: Gate, clock: Clock) -> None:
         self._network, self._request, self._gate, self._clock = network, request, gate, clock
 
     def leaving(self, pixels: NDArray[np.float32]) -> tuple["Inference", float]:

@@ -1,8 +1,9 @@
 """Run a network over a split once and record every exit's answers: the trace."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,23 +15,34 @@ from hybrid.data.split_parts import Part
 from hybrid.data.user_splits import UserSplit
 from hybrid.errors import SourceError, TraceError
 from hybrid.files import load_arrays, save_arrays
+from hybrid.inference.protocols import Logits, Progress, RecordsItself
 from hybrid.models import Network
 from hybrid.traces import confidence, trace
 from hybrid.traces.trace import Trace
 
-__all__ = ["exit_logits", "fit_temperatures", "record", "record_user_split"]
-
-Progress = Callable[[int, int], None]
+__all__ = [
+    "exit_logits",
+    "fit_temperatures",
+    "record",
+    "record_user_split",
+    "trace_of",
+]
 
 
 def exit_logits(
-    network: Network, data: Dataset, *, batch: int = 250, progress: Progress | None = None
-) -> list[NDArray[np.float32]]:
+    network: Network | RecordsItself,
+    data: Dataset,
+    *,
+    batch: int = 250,
+    progress: Progress | None = None,
+) -> list[NDArray[Any]]:
     """Logits of every exit, final last, each (n, classes); no image stops early.
 
     Args:
         progress: called with images done and images in all, after every batch.
     """
+    if isinstance(network, RecordsItself):
+        return list(network.exit_logits(data, progress=progress))
     device = next(network.parameters()).device
     network.eval()
     rows: list[list[NDArray[np.float32]]] = []
@@ -52,7 +64,7 @@ def fit_temperatures(network: Network, tune: Dataset) -> list[NDArray[np.float32
 
 
 def record_user_split(
-    network: Network,
+    network: Network | RecordsItself,
     about: UserSplit,
     *,
     variant: str,
@@ -76,11 +88,11 @@ def record_user_split(
     path = user_splits.trace_path(about.network, about.name, variant, weights_sha256)
     folder = path.with_name(f".{path.stem}.parts")
     try:
-        recorded = trace.build_in_parts(
-            parts=_logits_in_parts(network, about, folder, progress),
+        recorded = trace_of(
+            network,
+            _logits_in_parts(network, about, folder, progress),
             labels=user_splits.labels(about),
-            temperatures=network.temperatures,
-            network=about.network,
+            name=about.network,
             variant=variant,
             split=about.name,
             weights_sha256=weights_sha256,
@@ -103,13 +115,13 @@ def record_user_split(
 
 
 def record(
-    network: Network,
+    network: Network | RecordsItself,
     data: Dataset,
     *,
     name: str,
     variant: str,
     weights_sha256: str,
-    logits: list[NDArray[np.float32]] | None = None,
+    logits: Logits | None = None,
     progress: Progress | None = None,
 ) -> Trace:
     """The trace of a network on a split.
@@ -117,20 +129,48 @@ def record(
     Args:
         logits: its logits there, if they are known already.
     """
-    return trace.build(
-        logits=logits or exit_logits(network, data, progress=progress),
+    return trace_of(
+        network,
+        [logits or exit_logits(network, data, progress=progress)],
         labels=data.labels,
-        temperatures=network.temperatures,
-        network=name,
+        name=name,
         variant=variant,
         split=data.split,
         weights_sha256=weights_sha256,
     )
 
 
+def trace_of(
+    network: Network | RecordsItself,
+    parts: Iterable[Logits],
+    *,
+    labels: NDArray[Any],
+    name: str,
+    variant: str,
+    split: str,
+    weights_sha256: str,
+) -> Trace:
+    """The trace from a network's logits of consecutive samples, one part in memory at a time.
+
+    Args:
+        parts: what `exit_logits` gives.
+    """
+    about = {
+        "network": name,
+        "variant": variant,
+        "split": split,
+        "weights_sha256": weights_sha256,
+    }
+    if isinstance(network, RecordsItself):
+        return network.trace_of(parts, labels=labels, **about)
+    return trace.build_in_parts(
+        parts=parts, labels=labels, temperatures=network.temperatures, **about
+    )
+
+
 def _logits_in_parts(
-    network: Network, about: UserSplit, folder: Path, progress: Progress | None
-) -> Iterator[list[NDArray[np.float32]]]:
+    network: Network | RecordsItself, about: UserSplit, folder: Path, progress: Progress | None
+) -> Iterator[list[NDArray[Any]]]:
     """Each part's logits, read from the folder if they are there already."""
     done = 0
     for number, part in enumerate(user_splits.parts(about)):
@@ -168,7 +208,7 @@ def _moved(progress: Progress | None, before: int, about: UserSplit) -> Progress
     return lambda done, _: progress(before + done, about.samples)
 
 
-def _kept_logits(path: Path, *, exits: int, samples: int) -> list[NDArray[np.float32]] | None:
+def _kept_logits(path: Path, *, exits: int, samples: int) -> list[NDArray[Any]] | None:
     """Logits of a part by exit; None if their file is missing or damaged."""
     kept = load_arrays(path)
     logits = [kept[f"arr_{i}"] for i in range(exits) if f"arr_{i}" in kept]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.data.preprocess import normalise
+from hybrid.inference.protocols import CountsCalls
 from hybrid.zoo import Card, Variant, exit_labels
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class ImageRun:
 
 
 def run(
-    network: "Network",
+    network: "Network | CountsCalls",
     pixels: NDArray[np.uint8],
     *,
     card: Card,
@@ -101,7 +102,9 @@ def run(
         start = clock()
         network.infer(batch, thresholds, measure=measure)
         seconds.append(clock() - start)
-    with _calls(network, [layer.name for layer in variant.layers]) as called:
+    names = [layer.name for layer in variant.layers]
+    counted = network.calls(names) if isinstance(network, CountsCalls) else _calls(network, names)
+    with counted as called:
         start = clock()
         answer = network.infer(batch, thresholds, measure=measure)
         seconds.append(clock() - start)

@@ -6,13 +6,16 @@ Pickled files are read with `weights_only=True`: no code in them runs. The weigh
 (`state_dict`, `model`) and have a prefix (`module.`, `_orig_mod.`, `net.backbone.`).
 """
 
+import argparse
 import pickle
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -34,12 +37,24 @@ _UNREADABLE = (
     ),
     (b"<", "is a web page, not the file behind it; download the file itself"),
     (b"\x89HDF", "is an HDF5 file, as Keras writes it; export PyTorch weights"),
+    (b"\x1f\x8b", "is compressed; unpack it and name the file inside"),
     (b"{", "is JSON, perhaps the index of several files; name a file of weights"),
 )
 _CONVERT = """convert it in Python, if you trust it:
   s = torch.load({path!r}, map_location="cpu", weights_only=False)
-  s = s.state_dict() if hasattr(s, "state_dict") else s.get("state_dict", s)
-  torch.save({{k: v for k, v in s.items() if hasattr(v, "shape")}}, "weights.pth")"""
+  s = s.get("state_dict", s.get("model", s)) if isinstance(s, dict) else s.state_dict()
+  torch.save(s if isinstance(s, dict) else s.state_dict(), "weights.pth")"""
+# What hyper-parameters and scores are made of; making one of these runs no code of the file.
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    PosixPath,
+    np.ndarray,
+    np.dtype,
+    np.float64(0).__reduce__()[0],
+    np.zeros(0).__reduce__()[0],
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")),
+]
+_COUNTERS = ("total_ops", "total_params")  # that thop leaves in a model
 
 
 @torch.no_grad()
@@ -58,7 +73,8 @@ def fit_weights(model: nn.Module, path: Path) -> None:
     if not problems:
         done = model.load_state_dict(theirs, strict=False)
         missing = _really_missing(ours, theirs, done.missing_keys)
-        problems = {"missing": missing, "unknown": done.unexpected_keys}
+        unknown = [name for name in done.unexpected_keys if not name.endswith(_COUNTERS)]
+        problems = {"missing": missing, "unknown": unknown}
     said = "; ".join(f"{what}: {_some(keys)}" for what, keys in problems.items() if keys)
     if said:
         raise WeightsError(
@@ -89,13 +105,34 @@ def _read(path: Path) -> Mapping[str, Any]:
     for magic, reason in _UNREADABLE:
         if begin.lstrip().startswith(magic):
             raise WeightsError(f"{path} {reason}.")
+    if begin.startswith(b"PK") and not _is_checkpoint(path):
+        raise WeightsError(f"{path} is a zip of other files; unpack it and name the weights.")
+    if not begin.startswith((b"PK", b"\x80")):
+        raise WeightsError(_neither(path, ""))
     return _unpickled(path)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a zip is what `torch.save` writes, or a damaged one, about which torch says more."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith((".pkl", "/code/")) for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return True
+
+
+def _neither(path: Path, why: str) -> str:
+    return (
+        f"{path} is neither an intact safetensors file nor an intact PyTorch checkpoint{why}; "
+        "copy or download it again, or save the model's state_dict()."
+    )
 
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
     convert = _CONVERT.format(path=str(path))
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS):
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         name = re.search(r"GLOBAL (\S+)", str(error))
         holds = f"holds {name[1]}" if name else "holds Python objects"
@@ -108,21 +145,21 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
                 f"{path} is a TorchScript archive; save the state_dict() of the model it was made "
                 "from, or of torch.jit.load(path)."
             ) from error
-        raise WeightsError(
-            f"{path} is neither an intact safetensors file nor an intact PyTorch checkpoint "
-            f"({in_words(error)}); copy or download it again, or save the model's state_dict()."
-        ) from error
-    return found if isinstance(found, Mapping) else {}
+        raise WeightsError(_neither(path, f" ({in_words(error)})")) from error
+    return {"": found}
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested dicts, their names joined by dots."""
+    """The tensors in nested dicts and lists, their names joined by dots."""
     if isinstance(value, Tensor):
         yield name, value
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            if isinstance(key, str):
-                yield from _flat(part, f"{name}.{key}" if name else key)
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        yield name, torch.from_numpy(value)
+    elif isinstance(value, Mapping | list | tuple):
+        parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, part in parts:
+            if isinstance(key, str) or not isinstance(value, Mapping):
+                yield from _flat(part, f"{name}.{key}" if name else str(key))
 
 
 def _renamed(theirs: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:

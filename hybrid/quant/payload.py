@@ -17,7 +17,7 @@ from hybrid.errors import BitWidthError, PayloadError
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.quant.packing import pack, packed_bytes, unpack
 
-__all__ = ["Received", "decode", "encode", "payload_bytes"]
+__all__ = ["Frame", "Received", "decode", "encode", "payload_bytes", "read_frame"]
 
 _MAGIC = b"HYB1"
 _HEADER = struct.Struct("<4sBBHfI")
@@ -29,6 +29,16 @@ class Received:
 
     features: npt.NDArray[np.float32]
     bits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """An intact payload that is not decoded: `body` has the packed codes."""
+
+    bits: int
+    step: float
+    shape: tuple[int, ...]
+    body: bytes
 
 
 def payload_bytes(shape: tuple[int, ...], *, bits: int) -> int:
@@ -65,6 +75,20 @@ def decode(data: bytes) -> Received:
     Raises:
         PayloadError: not exactly one intact payload.
     """
+    frame = read_frame(data)
+    try:
+        features = _features(frame.body, frame.shape, bits=frame.bits, step=frame.step)
+    except (ValueError, BitWidthError) as error:
+        raise PayloadError(f"The payload does not fit its header: {error}") from error
+    return Received(features=features, bits=frame.bits)
+
+
+def read_frame(data: bytes) -> Frame:
+    """Header and codes of a payload whose checksum is right; whether they fit is not looked at.
+
+    Raises:
+        PayloadError: incomplete, damaged or in another format.
+    """
     try:
         magic, bits, dimensions, reserved, step, check = _HEADER.unpack_from(data)
         shape = struct.unpack_from(f"<{dimensions}H", data, _HEADER.size)
@@ -74,11 +98,7 @@ def decode(data: bytes) -> Received:
     header = _HEADER.pack(magic, bits, dimensions, reserved, step, 0)
     if magic != _MAGIC or zlib.crc32(header + rest) != check:
         raise PayloadError("The payload is damaged or in another format; send it again.")
-    try:
-        features = _features(rest[2 * dimensions :], shape, bits=bits, step=step)
-    except (ValueError, BitWidthError) as error:
-        raise PayloadError(f"The payload does not fit its header: {error}") from error
-    return Received(features=features, bits=bits)
+    return Frame(bits=bits, step=step, shape=shape, body=rest[2 * dimensions :])
 
 
 def _features(

@@ -332,8 +332,8 @@ def _at_bits(
 
 
 def _every(found: Sequence[Cut]) -> list[Cut]:
-    """The worthwhile cuts that leave the edge a layer to quantize."""
-    return [cut for cut in worthwhile(found) if not cut.exit_only]
+    """The worthwhile cuts that leave the edge a layer after the first, which 32 bits can use."""
+    return [cut for cut in worthwhile(found) if cut.edge.layers > 1]
 
 
 def _exit_at(found: Sequence[Cut], cut: Cut) -> tuple[str, ...]:

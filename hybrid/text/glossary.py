@@ -56,6 +56,11 @@ TERMS: Mapping[str, Term] = {
         meaning="The place between two stages where the edge segment ends and the cloud segment "
         "begins."
     ),
+    "deployment form": Term(
+        meaning="The edge in whole numbers, as a device has it: every engine gives the same "
+        "answers, to the bit.",
+        also=("as deployed",),
+    ),
     "deployment mode": Term(
         meaning="How a variant is used: hybrid, edge only, static on the device, or raw images "
         "sent to the twin in the cloud."

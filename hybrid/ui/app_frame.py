@@ -23,7 +23,7 @@ import hybrid.ui.server.whole  # noqa: F401  # before everything that uses what 
 from hybrid import zoo
 from hybrid.errors import HybridError
 from hybrid.text.plain import plain
-from hybrid.ui import address, cache, controls, recording, session, toolbar, uploads
+from hybrid.ui import address, cache, controls, recording, session, uploads
 from hybrid.ui.server import limits
 from hybrid.ui.view import View
 
@@ -137,7 +137,6 @@ def empty() -> None:
 
 def finish_run() -> None:
     """Last line of app.py: the page is complete."""
-    toolbar.mount()
     _LINKS.pop(_session_id(), None)
     session.finish_run()
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from hybrid import energy, evaluation, zoo
 from hybrid.data import user_splits
-from hybrid.errors import WeightsError
+from hybrid.errors import FileError, WeightsError
 from hybrid.traces.trace import Trace
-from hybrid.ui.view import SAME_AS_DEVICE, Offers
+from hybrid.ui.view import SAME_AS_DEVICE, Offers, View
 
 __all__ = [
     "cached",
@@ -31,6 +31,7 @@ __all__ = [
     "card_problem",
     "changed_ns",
     "counted",
+    "derived",
     "link_title",
     "offers",
     "prices_at",
@@ -102,6 +103,19 @@ class _Kept(Generic[R]):
         return cast("R", slot.value)
 
 
+class _Same:
+    """A value in a key that counts as this very object, which the key keeps alive."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._value is other._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
+
+
 class _Slot:
     """One result, or none yet."""
 
@@ -110,12 +124,32 @@ class _Slot:
         self.lock = threading.Lock()
 
 
+def derived(name: str, make: Callable[[], R], *inputs: Any) -> R:
+    """A figure or table that follows from its inputs alone, made once for all sessions.
+
+    Most of a page's time is drawing, and most visitors see the same at first.
+
+    Args:
+        name: of what is made.
+        inputs: everything that it depends on. Words, numbers and views count by their value,
+            other objects by identity: results of `cached` are the same until a file changes.
+    """
+    key = (name, *(one if isinstance(one, _BY_VALUE) else _Same(one) for one in inputs))
+    return cast("R", _DERIVED.get(key, make))
+
+
+_BY_VALUE = (str, int, float, type(None), View)
+
+
 def changed_ns(path: Path) -> int:
     """When a file or folder last changed, in nanoseconds; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except (FileNotFoundError, NotADirectoryError):
         return 0
+
+
+_DERIVED: _Kept[Any] = _Kept(96)
 
 
 def _key_part(argument: Any) -> Hashable:
@@ -175,17 +209,33 @@ def card_problem(network: str) -> str:
 
 def offers() -> Offers:
     """The choices available on this machine, without networks whose card cannot be read."""
-    exits, splits = {}, {}
+    exits, splits, deployed = {}, {}, {}
     for network in zoo.networks():
         if card_problem(network):
             continue
-        if hybrids := zoo.card(network).hybrids:
-            exits[network] = {variant.bits: variant.early_exits for variant in hybrids}
+        card = zoo.card(network)
+        if card.hybrids:
+            exits[network] = {variant.bits: variant.early_exits for variant in card.hybrids}
+            deployed[network] = {variant.bits: variant.early_exits for variant in card.deployed}
             splits[network] = tuple(user_splits.names(network))
-    return Offers(early_exits=exits, profiles=_profile_names(), links=_link_names(), splits=splits)
+    return Offers(
+        early_exits=exits,
+        deployed=deployed,
+        profiles=_profile_names(),
+        links=_link_names(),
+        splits=splits,
+    )
 
 
-@cached(entries=64)
+def _own_profiles(*_: object) -> tuple[Path, ...]:
+    """The folder of the user's own hardware profiles, which changes with them."""
+    try:
+        return (energy.own_folder(),)
+    except FileError:  # a user without a home folder has none
+        return ()
+
+
+@cached(entries=64, files=_own_profiles)
 def prices_at(profile: str, link: str, scope: str, cloud: str) -> evaluation.Prices:
     """The prices of two hardware profiles, a link profile and an energy scope, by their names.
 
@@ -196,7 +246,7 @@ def prices_at(profile: str, link: str, scope: str, cloud: str) -> evaluation.Pri
     return evaluation.Prices.named(profile=profile, link=link, scope=scope, cloud=own)
 
 
-@cached(entries=64)
+@cached(entries=64, files=_own_profiles)
 def profile_title(name: str) -> str:
     """The hardware profile's title."""
     return energy.load_profile(name).title
@@ -208,7 +258,7 @@ def link_title(name: str) -> str:
     return energy.load_link(name).title
 
 
-@cached(entries=1)
+@cached(entries=1, files=_own_profiles)
 def _profile_names() -> tuple[str, ...]:
     return tuple(energy.profile_names())
 

@@ -11,8 +11,8 @@ from hybrid.text.point import Headline
 __all__ = ["PLOT", "STILL", "Box", "metric", "metrics"]
 
 # Plotly's settings for figures that do not follow the width of the window, and for those that do:
-# a toolbar with zoom, reset and PNG, to which `hybrid.ui.toolbar` adds SVG. A finger on the axes
-# scrolls the page instead of the axis.
+# a toolbar with zoom, reset and PNG; `hybrid.ui.page_script` adds SVG. A finger on the axes scrolls
+# the page instead of the axis.
 STILL: dict[str, Any] = {
     "displaylogo": False,
     "displayNotifier": False,

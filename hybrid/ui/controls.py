@@ -6,7 +6,6 @@ widget has a key that begins with the page's name, as in `explore_table`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -14,13 +13,15 @@ from streamlit.delta_generator import DeltaGenerator
 
 from hybrid.text import glossary
 from hybrid.text.plain import plain
-from hybrid.ui import cache, palette, session
+from hybrid.ui import cache, page_script, palette, session
 from hybrid.ui.guard import callback, guarded
 from hybrid.ui.view import (
     DEFAULT_SPLIT,
     DEFAULT_THRESHOLD,
+    DEPLOYED,
     SAME_AS_DEVICE,
     STEPS,
+    TRAINED,
     Offers,
     View,
     on_grid,
@@ -36,14 +37,6 @@ MEASURE_WORDS = {
 }
 _BACK = "slider_back"
 _MODE_WIDTH = 0.19  # of the row, whatever the number of sliders: the control must not be cut
-_FOLDER = Path(__file__).parent
-_STYLE = st.components.v2.component(
-    "hybrid_sliders",
-    html="<span hidden></span>",
-    css=(_FOLDER / "sliders.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "sliders.js").read_text(encoding="utf-8"),
-    isolate_styles=False,
-)
 _SCOPE_HELP = (
     f"{glossary.define('scope')}  \n"
     "**compute**: multiply-accumulates on both sides of the cut. The radio is left out, and the "
@@ -55,6 +48,12 @@ _SCOPE_HELP = (
 )
 _BITS_HELP = glossary.define(
     "bit width", "edge segment", "cut", note="The cloud's width is on the page Networks."
+)
+_FORM_HELP = (
+    f"{glossary.define('deployment form')}  \n"
+    "**As trained**: floating-point numbers, in PyTorch.  \n"
+    "**As deployed**: the deployment form, a network of its own with traces, temperatures and "
+    "certificates of its own."
 )
 _CLOUD_HELP = (
     "Energy and speed of the hardware in the cloud. The full-precision twin keeps the prices of "
@@ -73,6 +72,7 @@ def choices(offers: Offers) -> dict[str, Any]:
             help=glossary.define("network"),
         )
     }
+    chosen["form"] = _form(offers.forms_of(chosen["network"]))
     chosen["split"] = _split(chosen["network"], offers.splits_of(chosen["network"]))
     scope = st.segmented_control(
         "Energy scope", offers.scopes, key="scope", required=True, help=_SCOPE_HELP, wrap=True
@@ -119,6 +119,7 @@ def shown(view: View) -> dict[str, str]:
     """The texts that the controls on which figures depend show at a view, by key."""
     return {
         "network": view.network,
+        "form": _form_words(view.form),
         "scope": view.scope,
         "profile": view.profile,
         "cloud": _cloud_words(view.cloud),
@@ -137,7 +138,7 @@ def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) 
         choice: the other fields of the view, from `choices`.
         folded: put the thresholds into an expander.
     """
-    exits_of = offers.early_exits[choice["network"]]
+    exits_of = offers.widths(choice["network"], choice["form"])
     held = session.preset_bits(list(exits_of))
     exits = exits_of[held]
     count = 1 if st.session_state.get("sliders") == "one" else exits
@@ -155,7 +156,7 @@ def sliders(offers: Offers, choice: Mapping[str, Any], *, folded: bool = False) 
         session.keep(view)  # which decides whether there is something to undo
         with beside:
             _back()
-        _STYLE(key="slider_style")
+        page_script.mount()
     return view
 
 
@@ -261,6 +262,27 @@ def _bits(offered: list[int], held: int) -> int:
             help=_BITS_HELP,
         )
     )
+
+
+def _form(offered: tuple[str, ...]) -> str:
+    """The form of the edge; nothing is drawn if there is only one."""
+    if st.session_state.get("form") not in offered:
+        st.session_state["form"] = offered[0]  # another network's
+    if len(offered) == 1:
+        return offered[0]
+    form = st.segmented_control(
+        "Edge segment",
+        offered,
+        key="form",
+        required=True,
+        format_func=_form_words,
+        help=_FORM_HELP,
+    )
+    return form or offered[0]
+
+
+def _form_words(form: str) -> str:
+    return {TRAINED: "As trained", DEPLOYED: "As deployed"}[form]
 
 
 def _split(network: str, offered: tuple[str, ...]) -> str:

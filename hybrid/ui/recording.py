@@ -107,12 +107,12 @@ def record(network: str, variant: str, split: str, gate: Turns, report: Report) 
         HybridError: what `zoo.load` and `data.load` raise; a TraceError where the folder of the
             networks cannot be written.
     """
+    from hybrid.deploy.network import load_variant
     from hybrid.inference import record  # torch: only where a network is really run
 
     jobs.spare_a_core()
-    card = zoo.card(network)
-    chosen = card.variants[variant]
-    loaded = zoo.load_variant(network, chosen)
+    chosen = zoo.card(network).recorded[variant]
+    loaded = load_variant(network, chosen)
 
     def step(done: int, total: int) -> None:
         with gate.paused():

@@ -21,6 +21,7 @@ from hybrid.ui.cache import cached, card_file
 from hybrid.ui.jobs import Turns, spare_a_core
 
 if TYPE_CHECKING:
+    from hybrid.deploy.network import FormNetwork
     from hybrid.models import Network
 
 __all__ = ["gate", "image_run", "network"]
@@ -37,17 +38,19 @@ def _weights(name: str, variant: str) -> tuple[Path, ...]:
 
 
 @cached(entries=6, files=_weights)
-def network(name: str, variant: str) -> "Network":
+def network(name: str, variant: str) -> "Network | FormNetwork":
     """The variant's network, run once already so that its first answer is as fast as the next.
 
     Raises:
-        UnknownNameError, WeightsError: as `zoo.load`.
+        UnknownNameError, WeightsError, FormError: as `load_variant`.
     """
     import torch
 
+    from hybrid.deploy.network import load_variant
+
     spare_a_core()
-    chosen = zoo.card(name).variants[variant]
-    loaded = zoo.load_variant(name, chosen)
+    chosen = zoo.card(name).recorded[variant]
+    loaded = load_variant(name, chosen, engine="torch")  # nothing to compile first
     spec = loaded.spec
     with gate():
         blank = torch.zeros(1, spec.channels, spec.size, spec.size)
@@ -74,7 +77,7 @@ def image_run(
             loaded,
             pixels,
             card=card,
-            variant=card.variants[variant],
+            variant=card.recorded[variant],
             thresholds=thresholds,
             measure=measure,
         )

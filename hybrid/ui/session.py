@@ -212,7 +212,8 @@ def move_sliders() -> tuple[str, ...] | None:
     if page != _page() or any(state.get(key) not in {None, value} for key, value in others):
         return None  # the fragments are another page's, or something else changed too
     bits = state.get("bits", now.view.bits)
-    if cache.offers().early_exits[now.view.network].get(bits) != now.view.early_exits:
+    widths = cache.offers().widths(now.view.network, now.view.form)
+    if widths.get(bits) != now.view.early_exits:
         return None  # this bit width needs other sliders
     values = tuple(on_grid(state[key]) for key in slider_keys(now.view))
     values *= now.view.early_exits // len(values)
@@ -263,7 +264,8 @@ def undo() -> None:
 
 def reset() -> None:
     """Set bit width and sliders to what a link without them opens; only from a callback."""
-    start = View.read({"network": current().network}, cache.offers()).view
+    now = current()
+    start = View.read({"network": now.network, "form": now.form}, cache.offers()).view
     change(bits=start.bits, sliders=start.sliders, thresholds=start.thresholds)
 
 

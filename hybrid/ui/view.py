@@ -17,8 +17,10 @@ __all__ = [
     "DEFAULT_BITS",
     "DEFAULT_SPLIT",
     "DEFAULT_THRESHOLD",
+    "DEPLOYED",
     "SAME_AS_DEVICE",
     "STEPS",
+    "TRAINED",
     "Choice",
     "Offers",
     "Reading",
@@ -32,6 +34,7 @@ __all__ = [
 DEFAULT_THRESHOLD = 0.8
 DEFAULT_BITS = 4  # if offered: few bits, and nearly as accurate as the twin
 DEFAULT_SPLIT = "test"  # a link names a split only if it is one of the user's
+TRAINED, DEPLOYED = "trained", "deployed"  # forms of the edge: as trained, or as a device has it
 SAME_AS_DEVICE = "same"  # the cloud's profile if it is priced like the device
 STEPS = CODES  # a slider moves in steps of 1 / STEPS, the grid of confidence codes
 
@@ -42,6 +45,7 @@ class Offers:
 
     early_exits: network → bit width of its hybrid variants → number of early exits.
     splits: network → the splits that the user made.
+    deployed: as early_exits, of the deployment forms.
     """
 
     early_exits: Mapping[str, Mapping[int, int]]
@@ -50,6 +54,15 @@ class Offers:
     measures: tuple[str, ...] = tuple(MEASURES)
     scopes: tuple[str, ...] = SCOPES
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deployed: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def widths(self, network: str, form: str) -> Mapping[int, int]:
+        """Bit width → number of early exits, of the trained network or of its deployment forms."""
+        return (self.deployed if form == DEPLOYED else self.early_exits)[network]
+
+    def forms_of(self, network: str) -> tuple[str, ...]:
+        """Whether the network can be shown as trained alone, or as deployed too."""
+        return (TRAINED, DEPLOYED) if self.deployed.get(network) else (TRAINED,)
 
     def splits_of(self, network: str) -> tuple[str, ...]:
         """The splits that figures can be computed on, the default first."""
@@ -60,12 +73,12 @@ class Offers:
 class Choice:
     """A field of a view that has one of several values.
 
-    offered: the values for a network. error: makes the error for any other value, from that value
-    and the offered ones. preferred: the value in a link without the field, if it is offered; else
-    the first one.
+    offered: the values, from the fields chosen before. error: makes the error for any other value,
+    from that value and the offered ones. preferred: the value in a link without the field, if it is
+    offered; else the first one.
     """
 
-    offered: Callable[[Offers, str], Sequence[Any]]
+    offered: Callable[[Offers, Mapping[str, Any]], Sequence[Any]]
     error: Callable[[str, Sequence[Any]], HybridError]
     preferred: object = None
 
@@ -83,13 +96,17 @@ def _unknown(kind: str) -> Callable[[str, Sequence[Any]], HybridError]:
 
 
 # Each key is a field of View, the key of its widget and its name in a link. The network comes
-# first, because the values offered for the others depend on it.
+# first, because the values offered for the others depend on it; so do the bit widths on the form.
 CHOICES: Mapping[str, Choice] = {
     "network": Choice(
         offered=lambda offers, _: tuple(offers.early_exits), error=_unknown("network")
     ),
+    "form": Choice(
+        offered=lambda offers, chosen: offers.forms_of(chosen["network"]),
+        error=_unknown("form of the edge"),
+    ),
     "bits": Choice(
-        offered=lambda offers, network: tuple(offers.early_exits[network]),
+        offered=lambda offers, chosen: tuple(offers.widths(chosen["network"], chosen["form"])),
         error=BitWidthError,
         preferred=DEFAULT_BITS,
     ),
@@ -113,7 +130,7 @@ CHOICES: Mapping[str, Choice] = {
     "scope": Choice(offered=lambda offers, _: offers.scopes, error=_unknown("scope")),
     "sliders": Choice(offered=lambda *_: ("each", "one"), error=_unknown("slider mode")),
     "split": Choice(
-        offered=lambda offers, network: offers.splits_of(network),
+        offered=lambda offers, chosen: offers.splits_of(chosen["network"]),
         error=_unknown("split"),
         preferred=DEFAULT_SPLIT,
     ),
@@ -126,6 +143,7 @@ class View:
 
     thresholds: one number per early exit, all equal if one slider moves them all.
     sliders: "each" for a slider per exit, "one" for a shared one.
+    form: of the edge, TRAINED or DEPLOYED.
     """
 
     network: str
@@ -138,11 +156,22 @@ class View:
     link: str = DEFAULT_LINK
     scope: str = SCOPES[0]
     split: str = DEFAULT_SPLIT
+    form: str = TRAINED
 
     @property
     def variant(self) -> str:
         """Name of the folder with this bit width's weights and traces."""
+        return f"deployed-{self.bits}bit" if self.deployed else self.trained_variant
+
+    @property
+    def trained_variant(self) -> str:
+        """The same of the trained network, whatever the form."""
         return f"hybrid-{self.bits}bit"
+
+    @property
+    def deployed(self) -> bool:
+        """Whether the deployment form is shown."""
+        return self.form == DEPLOYED
 
     @property
     def early_exits(self) -> int:
@@ -167,8 +196,9 @@ class View:
     def write(self) -> dict[str, str]:
         """The view as the query of a link."""
         written = {key: str(value) for key, value in self.widgets.items()}
-        if self.split == DEFAULT_SPLIT:
-            del written["split"]
+        for key, default in (("split", DEFAULT_SPLIT), ("form", TRAINED)):
+            if written[key] == default:
+                del written[key]
         return written
 
     @staticmethod
@@ -184,9 +214,9 @@ class View:
         query = {"sliders": sliders} | dict(query)
         chosen: dict[str, Any] = {}
         for name, choice in CHOICES.items():
-            offered = choice.offered(offers, chosen.get("network", ""))
+            offered = choice.offered(offers, chosen)
             chosen[name] = choice.read(query.get(name), offered, problems)
-        exits = offers.early_exits[chosen["network"]][chosen["bits"]]
+        exits = offers.widths(chosen["network"], chosen["form"])[chosen["bits"]]
         together = chosen["sliders"] == "one"
         thresholds = _read_thresholds(query, exits, together=together, problems=problems)
         return Reading(view=View(thresholds=thresholds, **chosen), problems=tuple(problems))

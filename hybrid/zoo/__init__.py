@@ -6,6 +6,7 @@ A network's splits are those of its data set and the user's own, which are kept 
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +63,7 @@ __all__ = [
 SPLITS = ("tune", "certify", "test")
 WEIGHTS = "weights.safetensors"
 MAX_BYTES = 100_000_000_000  # of all networks in a folder, before another one is made
+_MOST_NAME_BYTES = 255  # that file systems take
 TWIN = "static-32bit"  # the variant that is the full-precision twin
 
 
@@ -112,10 +114,10 @@ def card(network: str) -> Card:
         UnknownNameError: no network has that name.
         WeightsError: its card cannot be read.
     """
-    if network not in networks():
-        raise UnknownNameError("network", network, networks())
     path = pretrained_folder() / network / "card.toml"
     try:
+        if not _is_plain(network) or not path.exists():
+            raise UnknownNameError("network", network, networks())
         changed_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise WeightsError(f"The card {path} cannot be read ({error.strerror}).") from error
@@ -125,9 +127,17 @@ def card(network: str) -> Card:
     return found
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of one folder, which leads nowhere else."""
+    return Path(name).name == name != ".." and len(os.fsencode(name)) <= _MOST_NAME_BYTES
+
+
 @lru_cache(maxsize=32)
 def _cached_card(path: Path, _changed_ns: int) -> Card:
-    return load_card(path)
+    """A wheel may leave out forms, which are then not offered."""
+    known = load_card(path)
+    here = {name: one for name, one in known.forms.items() if (path.parent / name).is_dir()}
+    return replace(known, forms=here)
 
 
 def variant_name(bits: int, *, static: bool = False, deployed: bool = False) -> str:

@@ -12,11 +12,13 @@ from hybrid.energy import Layer
 from hybrid.errors import WeightsError
 from hybrid.files import read_toml, replacing
 from hybrid.quant.levels import FULL_PRECISION
+from hybrid.zoo.checking import check_types
 
 __all__ = ["FORMAT", "Card", "Variant", "exit_labels", "load_card", "save_card"]
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # no `/`, and not `..`
+_KINDS = ("hybrid", "static", "deployed")
 _MAY_BE_ABSENT = ("sources", "seen", "module_folder", "fit", "forms")
 
 
@@ -146,8 +148,9 @@ class Card:
 def save_card(card: Card, path: Path) -> None:
     """Write a card as TOML."""
     values = {"format": FORMAT} | asdict(card)
-    for kind in ("variants", "forms"):
-        values[kind] = list(values[kind].values())
+    variants = values["variants"]
+    values["forms"] = [_without_shared(one, variants) for one in values["forms"].values()]
+    values["variants"] = list(variants.values())
     values = {k: v for k, v in values.items() if v or k not in _MAY_BE_ABSENT}
     with replacing(path) as draft:
         draft.write_text(tomli_w.dumps(_without_none(values)), encoding="utf-8")
@@ -164,9 +167,11 @@ def load_card(path: Path) -> Card:
         version = values.pop("format")
         if version != FORMAT:
             raise ValueError(f"format {version}, not {FORMAT}")
+        rows = {row["name"]: row for row in values.pop("variants", ())}
+        made = [rows.get(_trained_name(row), {}) | row for row in values.pop("forms", ())]
         variants, forms = (
-            {v.name: v for v in sorted(map(_variant, values.pop(kind, ())), key=_place)}
-            for kind in ("variants", "forms")
+            {v.name: v for v in sorted(map(_variant, some), key=_place)}
+            for some in (rows.values(), made)
         )
         return _checked(Card(**_tuples(values), variants=variants, forms=forms))
     except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
@@ -189,12 +194,63 @@ def _checked(card: Card) -> Card:
     for name in (card.network, *card.recorded):
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"{str(name)[:60]!r} cannot name a network or variant")
-    for key in ("title", "description", "dataset", "architecture"):
-        if not isinstance(getattr(card, key), str):
-            raise TypeError(f"{key} is not a text")
-    if not card.classes or not all(isinstance(name, str) for name in card.classes):
-        raise ValueError("its classes are not a list of texts")
+    check_types(card, "the card")
+    if not card.classes or not card.stage_names or not card.variants:
+        raise ValueError("it has no classes, stages or variants")
+    if card.size < 1 or card.channels < 1 or not 0 <= card.cut < len(card.stage_names):
+        raise ValueError("its size, channels or cut are impossible")
+    for variant in card.recorded.values():
+        _check_variant(variant, stages=len(card.stage_names))
     return card
+
+
+def _check_variant(variant: Variant, *, stages: int) -> None:
+    """Refuse values of other kinds, and numbers that do not fit together."""
+    what = f"the variant {variant.name}"
+    check_types(variant, what)
+    exits = variant.early_exits + 1
+    lists = (variant.temperatures, variant.exit_names, *variant.accuracy.values())
+    if any(len(one) != exits for one in (*lists, *variant.auroc.values())):
+        raise ValueError(f"{what} has {exits} exits, but a list of another length")
+    if not all(0 <= stage < stages for stage in variant.exit_stages):
+        raise ValueError(f"{what} has exits at stages that there are not")
+    _check_spec(variant.spec, what, stages=stages)
+    if variant.kind not in _KINDS or not 1 <= variant.bits <= FULL_PRECISION:
+        raise ValueError(f"{what} has an impossible kind or bit width")
+    for layer in variant.layers:
+        check_types(layer, f"a layer of {what}")
+        numbers = (layer.macs, layer.weights, layer.inputs, layer.outputs, layer.packed_bytes)
+        if min(numbers) < 0 or layer.fan_in < 1 or not -1 <= layer.stage < stages:
+            raise ValueError(f"a layer of {what} has impossible numbers")
+        if not all(
+            1 <= bits <= FULL_PRECISION for bits in (layer.weight_bits, layer.activation_bits)
+        ):
+            raise ValueError(f"a layer of {what} has an impossible bit width")
+
+
+def _check_spec(spec: Mapping[str, Any], what: str, *, stages: int) -> None:
+    """Refuse numbers of a description that tables and figures could not show."""
+    numbers = {"cut": (0, stages - 1), "cloud_bits": (1, FULL_PRECISION)}
+    for key, (least, most) in numbers.items():
+        value = spec.get(key, least)
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"{key} of {what} is impossible")
+    lists = [spec.get(key, ()) for key in ("branch_blocks", "branch_bits")]
+    if not all(isinstance(one, tuple) and all(type(n) is int for n in one) for one in lists):
+        raise ValueError(f"the branches of {what} are no lists of whole numbers")
+    if len(lists[0]) != len(lists[1]):
+        raise ValueError(f"the branches of {what} have lists of different lengths")
+
+
+def _trained_name(form: Mapping[str, Any]) -> str:
+    """The trained variant that a form was made of."""
+    return f"hybrid-{form['name'].rpartition('-')[2]}"
+
+
+def _without_shared(form: dict[str, Any], variants: Mapping[str, Any]) -> dict[str, Any]:
+    """A form without what it has in common with its trained variant, such as the census."""
+    shared = variants.get(_trained_name(form), {})
+    return {key: value for key, value in form.items() if key == "name" or shared.get(key) != value}
 
 
 def _place(variant: Variant) -> tuple[bool, bool, int]:
@@ -202,8 +258,8 @@ def _place(variant: Variant) -> tuple[bool, bool, int]:
 
 
 def _variant(row: dict[str, Any]) -> Variant:
-    layers = tuple(Layer(**{"exit": None} | _tuples(layer)) for layer in row.pop("layers"))
-    return Variant(**_tuples(row), layers=layers)
+    layers = tuple(Layer(**{"exit": None} | _tuples(layer)) for layer in row["layers"])
+    return Variant(**_tuples(row) | {"layers": layers})
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

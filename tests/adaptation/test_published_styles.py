@@ -12,15 +12,15 @@ from torch import nn
 from hybrid import zoo
 from hybrid.adaptation.adapt import adapt
 from hybrid.adaptation.fitting import quantize
-from hybrid.adaptation.preparing import prepare
+from hybrid.adaptation.preparing import Preparation, prepare
 from hybrid.adaptation.request import AdaptRequest
 from hybrid.data.preprocess import normalise
 from hybrid.evaluation import evaluate
 from hybrid.models import build
+from hybrid.models.adapted import stage_cuts
 from hybrid.models.census import census
-from hybrid.models.checkpoints import load_network, save_network
 from hybrid.models.cutting import Cut, cuts
-from hybrid.models.tracing import trace
+from hybrid.models.tracing import Outline, trace
 from hybrid.models.user_models import answer_of, load_model, materialise
 from tests.published_models import OUTPUTS, STYLES
 
@@ -54,9 +54,8 @@ def saved(style: str, path: Path, shape: tuple[int, int, int]) -> nn.Module:
     return model
 
 
-def offered(style: str, model: nn.Module, shape: tuple[int, int, int]) -> list[tuple[Cut, Cut]]:
+def offered(outline: Outline) -> list[tuple[Cut, Cut]]:
     """Every cut that is offered, with the first place for an exit, which may be the cut itself."""
-    outline = trace(model, shape=shape, reference=style, output=OUTPUTS.get(style, ""))
     found = [cut for cut in cuts(outline) if not cut.unusable]
     first = next(cut for cut in found if cut.clean)
     return [
@@ -70,7 +69,8 @@ def request(style: str, folder: Path, photographs: Path, height: int, width: int
     """To adapt a style at the middle one of its cuts, with an exit at its first clean place."""
     shape = (3, height, width)
     model = saved(style, folder / "w.pth", shape)
-    places = offered(style, model, shape)
+    outline = trace(model, shape=shape, reference=style, output=OUTPUTS.get(style, ""))
+    places = offered(outline)
     cut, exit_at = places[len(places) // 2]
     return AdaptRequest(
         model=f"tests.published_models:{style.replace(' ', '_')}",
@@ -124,26 +124,34 @@ def test_the_middle_cut_of_every_style_can_be_adapted(
 def test_every_cut_that_is_offered_becomes_a_network_that_answers_like_the_model(
     style: str, tmp_path: Path, photographs: Path
 ):
-    """All that `adapt` does with the cut, but for training exits and recording traces."""
-    asked = request(style, tmp_path, photographs, 16, 16)
-    model = saved(style, tmp_path / "w.pth", (3, 16, 16))
+    """What `adapt` does with each cut, but for training exits and recording traces."""
+    prepared = prepare(request(style, tmp_path, photographs, 16, 16), lambda _: None)
+    images = torch.from_numpy(normalise(prepared.tune.images, prepared.tune.name))
+    with torch.no_grad():
+        exact = prepared.outline.graph(images)
 
-    places = offered(style, model, (3, 16, 16))
+    places = offered(prepared.outline)
     assert places
     for cut, exit_at in places:
-        at = replace(asked, cut=cut.name, exit_modules=(exit_at.name,))
-        prepared = prepare(at, lambda _: None)
-        network = build(prepared.spec(bits=8, static=False), prepared.outline).eval()
-        quantize(network, prepared.train)
-        save_network(network, tmp_path / "made" / "weights.safetensors")
-        again = load_network(tmp_path / "made" / "weights.safetensors")
-
-        assert any(layer.weight_bits == 8 for layer in census(network))
-        images = torch.from_numpy(normalise(prepared.tune.images, prepared.tune.name))
+        network = build(at(prepared, cut, exit_at).spec(bits=8, static=False), prepared.outline)
+        quantize(network.eval(), prepared.train)
         with torch.no_grad():
-            exact, early, ours = prepared.outline.graph(images), *again(images)
+            early, ours = network(images)
+        assert any(layer.weight_bits == 8 for layer in census(network))
         assert early.shape == exact.shape
         assert float((ours - exact).norm() / exact.norm()) < 0.2
+
+
+def at(prepared: Preparation, cut: Cut, exit_at: Cut) -> Preparation:
+    """The same preparation with another cut and exit."""
+    stages, exits, number = stage_cuts(
+        cuts(prepared.outline), cut=cut.name, exits=(exit_at.name,), reference="style"
+    )
+    recipe = replace(
+        prepared.recipe, exits=tuple(exits), cut=number, stages=len(stages) + 1, plans=()
+    )
+    reference = replace(prepared.reference, stages=tuple(stage.name for stage in stages))
+    return replace(prepared, recipe=recipe, reference=reference)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize(
-    "name", ["choose", "try_image", "your_data", "live", "monitor", "networks"]
+    "name", ["choose", "try_image", "your_data", "live", "deploy", "monitor", "networks"]
 )
 def test_a_link_to_any_page_is_the_first_request_of_a_fresh_server(
     chromium: Any, serve: Callable[[Path], str], pretrained: Path, name: str

@@ -102,6 +102,8 @@ def shown(connection: "ClientConnection", kind: str, words: str) -> list[str]:
         message = ForwardMsg()
         message.ParseFromString(connection.recv())
         if message.WhichOneof("type") == "script_finished":
+            if message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                continue  # another run follows at once
             return found
         element = message.delta.new_element
         if element.HasField(kind):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hybrid import certificates, choosing, energy, evaluation
 from hybrid.choosing import MODES, Answer, Field, Limits, search
 from hybrid.choosing.candidates import Candidate, see
+from hybrid.choosing.choosing import priced_field
 from hybrid.choosing.curves import pareto_sets
 from hybrid.evaluation import Prices
 from hybrid.text.candidate import reason
@@ -329,6 +330,62 @@ def exits_of(seen: Any, thresholds: tuple[float, ...]) -> Any:
     for i in reversed(range(len(thresholds))):
         taken[seen.confidences[MEASURE][:, i] >= np.float32(thresholds[i])] = i
     return taken
+
+
+def loss_without_cloud(seen: Any, thresholds: tuple[float, ...], delta: float) -> float:
+    """The bound of the loss in points while the cloud is down, image by image."""
+    gaps = []
+    for n in range(seen.samples):
+        sure = [float(seen.confidences[MEASURE][n, i]) for i in range(len(thresholds))]
+        at_exit = [i for i, limit in enumerate(thresholds) if sure[i] >= np.float32(limit)]
+        answers = at_exit[0] if at_exit else sure.index(max(sure))
+        reference = int(seen.reference_classes[n] == seen.labels[n])
+        gaps.append(reference - int(seen.correct[n, answers]))
+    low, high = float(np.mean(gaps)), 1.0
+    order = np.random.default_rng(0).permutation(len(gaps))
+    halves = [(gaps[n] + 1) / 2 for n in order]
+    while high - low > 1e-7:  # the largest mean at which the bets do not win 1 / delta
+        middle = (low + high) / 2
+        if most_won(halves, (middle + 1) / 2, delta) < 1 / delta:
+            low = middle
+        else:
+            high = middle
+    return 100 * high
+
+
+def most_won(halves: list[float], mean: float, delta: float) -> float:
+    """The most that bets against this mean have won at any time: the formula, sample by sample."""
+    wealth = most = 1.0
+    total, squares, variance = 0.0, 0.0, 0.25
+    for t, x in enumerate(halves, 1):
+        wealth *= 1 - min(1.0, np.sqrt(2 * np.log(1 / delta) / (len(halves) * variance))) * (
+            x - mean
+        )
+        most = max(most, wealth)
+        total += x
+        squares += (x - (0.5 + total) / (t + 1)) ** 2
+        variance = (0.25 + squares) / (t + 1)
+    return most
+
+
+@pytest.mark.parametrize("limit", [None, 30.0])
+def test_the_loss_without_the_cloud_is_that_of_a_loop_over_images(limit: float | None) -> None:
+    field = drawn(600, 2)
+    some = [one for one in field.candidates if one.mode.name != "edge"]
+    field = replace(field, candidates=tuple(some))
+    limits = Limits(max_loss_points=limit, confidence=0.9, min_accuracy_percent=20)
+    answer = choosing.choose(field, limits)
+    assert answer.best is not None
+    assert answer.proof is not None
+    assert answer.best.mode == "hybrid"
+
+    # found among all points of the paths where a limit of loss was certified, else alone
+    paths = priced_field(field, Prices()).paths if limit else ()
+    points = sum(len(path.rows) for path in paths) or 1
+    seen = by_mode(field)["hybrid"].seen["certify"]
+    expected = loss_without_cloud(seen, answer.best.thresholds, 0.1 / points)
+
+    assert answer.proof.without_cloud_points == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_loss_that_holds_on_tune_and_not_on_certify_is_left_out_with_its_bound() -> None:

@@ -45,8 +45,8 @@ def test_a_point_that_was_written_is_read_back(point: PointFile, tmp_path: Path)
     [
         ("bound_points", "much"), ("bound_points", float("nan")), ("observed_points", True),
         ("confidence", 1.0), ("confidence", [0.95]), ("samples", 1.5), ("samples", 10**400),
-        ("comparisons", 0), ("reference", "trees-toy"), ("reference", ["trees-toy", 1]),
-        ("reference", {"a": "b"}),
+        ("comparisons", -1), ("samples", 0), ("reference", "trees-toy"),
+        ("reference", ["trees-toy", 1]), ("reference", {"a": "b"}),
     ],
 )  # fmt: skip
 def test_a_certificate_with_values_of_other_kinds_is_refused(
@@ -57,6 +57,13 @@ def test_a_certificate_with_values_of_other_kinds_is_refused(
 
     with pytest.raises(PointError, match="has a certificate with values of other kinds"):
         load_point(tmp_path / "point.toml")
+
+
+def test_the_twin_is_certified_without_a_comparison(point: PointFile, tmp_path: Path) -> None:
+    alone = replace(point, certificate={**point.certificate, "comparisons": 0})
+    save_point(alone, tmp_path / "point.toml")
+
+    assert load_point(tmp_path / "point.toml").certificate["comparisons"] == 0
 
 
 @pytest.mark.parametrize(

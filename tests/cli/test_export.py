@@ -3,14 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from hybrid import zoo
 from hybrid.cli.main import app
+from hybrid.traces import trace
 from tests.deploy.frozen import frozen, frozen_once
+from tests.own_images import pngs, write_folder
 
 __all__ = ["frozen", "frozen_once"]
 
@@ -93,6 +97,40 @@ def test_predict_answers_with_the_form(run: Run, tmp_path: Path):
     recorded = zoo.trace("digits-vgg", "deployed-4bit", "test")
     first = recorded.confidences["max_probability"][0, 0]
     assert answer["exits"][0]["confidence"] == pytest.approx(float(first), abs=0)
+
+
+COMPILED = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch", pytest.param("c", marks=COMPILED)])
+def test_every_engine_records_the_trace_that_freeze_recorded(run: Run, tmp_path: Path, engine: str):
+    result = run("trace", *FORM, "--engine", engine, "--split", "tune", "--out", "tune.parquet")
+
+    assert result.exit_code == 0, result.stderr
+    again = trace.load(tmp_path / "tune.parquet", expect_variant="deployed-4bit")
+    recorded = zoo.trace("digits-vgg", "deployed-4bit", "tune")
+    assert np.array_equal(again.classes, recorded.classes)
+    for measure, sure in recorded.confidences.items():
+        assert np.array_equal(again.confidences[measure][:, :-1], sure[:, :-1])
+
+
+@pytest.mark.parametrize("engine", ["torch", pytest.param("c", marks=COMPILED)])
+def test_your_own_images_are_recorded_as_deployed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+):
+    monkeypatch.setenv("HYBRID_TRACES", str(tmp_path / "own"))
+    test = zoo.images("digits-vgg", "test")
+    some = replace(test, images=test.images[:30], labels=test.labels[:30])
+    write_folder(tmp_path / "photos", pngs(some))
+
+    words = ["--images", "photos", "--name", "mine", "--bits", "4", "--engine", engine]
+    result = run("import-images", "digits-vgg", *words)
+
+    assert result.exit_code == 0, result.stderr
+    found = zoo.trace("digits-vgg", "deployed-4bit", "mine")
+    by_label = np.argsort(some.labels, kind="stable")  # as files in folders are
+    recorded = zoo.trace("digits-vgg", "deployed-4bit", "test").classes[:30][by_label]
+    assert np.array_equal(found.classes, recorded)
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,9 @@ def test_every_former_name_leads_to_one_that_there_is_and_is_none_itself():
 def test_the_changelog_lists_the_former_names(root: Path):
     rows = (root / "CHANGELOG.md").read_text().split("new names. The old")[1].split("Some keys")[0]
 
-    for old, new in [
-        *COMMANDS.items(),
-        *(pair for one in OPTIONS.values() for pair in one.items()),
-    ]:
+    renamed = [*COMMANDS.items(), *(pair for one in OPTIONS.values() for pair in one.items())]
+    assert renamed
+    for old, new in renamed:
         line = next(row for row in rows.splitlines() if f"{old}`" in row)
         assert f"{new}`" in line
 

@@ -430,6 +430,7 @@ def test_every_command_has_an_example_in_its_help_that_runs(
     monkeypatch.setattr("hybrid.monitor.plans.plan_of", ends_well)  # this network is never sure
     monkeypatch.setattr("hybrid.deploy.freezing.widths", ends_well)  # it has no useful logits
     monkeypatch.setattr("hybrid.cli.export._point", ends_well)  # this network is not frozen
+    monkeypatch.setattr("hybrid.deploy.edge.bundle.load_bundle", ends_well)  # so there is none
     monkeypatch.setattr("hybrid.data.cifar.download", lambda *_, **__: tmp_path)
     monkeypatch.setattr("hybrid.ui.server.serve.serve", lambda *_, **__: None)
 

@@ -95,6 +95,13 @@ def test_an_image_on_stdin_is_classified(files: dict[str, bytes]) -> None:
     assert row["file"] == "-"
 
 
+def test_nothing_on_stdin_is_said() -> None:
+    result = run("-", "--csv")
+
+    assert result.exit_code == 2
+    assert result.stderr == "Nothing came on stdin; send an image, a zip or a list of paths.\n"
+
+
 def test_what_cannot_be_read_is_named_and_costs_no_row(folder: Path) -> None:
     write_folder(folder, {"bad.png": b"words", "notes.txt": b"words", "0/.DS_Store": b""})
 

@@ -107,12 +107,39 @@ def test_a_test_folder_may_spell_its_classes_in_another_case(tmp_path: Path):
     assert [one.name for one in inside.refused] == ["other/cat/1.png"]
 
 
-def test_rows_of_a_table_say_the_classes_where_there_is_one(tmp_path: Path):
-    files = {"a/1.png": GREY, "a/2.png": GREY, "b/3.png": GREY}
-    table = b"file,label\na/1.png,dog\na/2.png,cat\n"
-    pixels = read(write_folder(tmp_path, files | {"labels.csv": table}))
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("training_set", "test_set", "single_prediction"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("train2017", "val2017"),
+        ("Train-Images", "Valid-Images", "Testing Images"),
+        ("train", "test_data"),
+    ],
+)
+def test_parts_may_have_the_names_that_data_sets_give_them(parts: tuple[str, ...], tmp_path: Path):
+    files = {f"{part}/{name}/1.png": GREY for part in parts for name in ("cat", "dog")}
+    inside = found(write_folder(tmp_path, files))
 
-    assert pixels.labels.tolist() == [1, 0]
+    assert inside.classes == ("cat", "dog")
+    assert "train" in inside.pools
+    assert len(inside.pools) == len(parts) - ("single_prediction" in parts)
+
+
+def test_a_name_of_several_words_beside_other_classes_is_one(tmp_path: Path):
+    files = {f"{name}/1.png": GREY for name in ("train set", "doll", "ball")}
+
+    assert found(write_folder(tmp_path, files)).classes == ("ball", "doll", "train set")
+
+
+def test_rows_of_a_table_say_the_classes_where_there_is_one(tmp_path: Path):
+    files = {"a/1.png": GREY, "a/2.png": GREY, "a/4.png": GREY, "b/3.png": GREY}
+    table = b"file,label\na/1.png,dog\na/2.png,cat\na/4.png,dog\n"
+    where = write_folder(tmp_path, files | {"labels.csv": table})
+    pixels = read(where)
+
+    assert found(where).classes == ("cat", "dog")
+    assert pixels.labels.tolist() == [1, 0, 1]
     assert "b/3.png has no row in labels.csv" in pixels.skipped[0].sentence
 
 

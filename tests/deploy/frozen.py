@@ -1,25 +1,28 @@
-"""The digits' network with a deployment form, frozen once for all tests that only read it."""
+"""The digits' network with one of its deployment forms, for all tests that only read it."""
 
-import os
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hybrid import zoo
-from hybrid.deploy.freezing import freeze
-from hybrid.deploy.torch_engine import Engine
 
 
-def copy_of_digits(folder: Path) -> Path:
-    """A folder of networks with the digits' one, whose card can be written."""
+def copy_of_digits(folder: Path, *, forms: Collection[str] = ()) -> Path:
+    """A folder of networks with the digits' one, whose card can be written.
+
+    Args:
+        forms: the deployment forms that it has, of those that ship.
+    """
     source, there = zoo.pretrained_folder() / "digits-vgg", folder / "digits-vgg"
-    for path in source.rglob("*"):
-        place = there / path.relative_to(source)
-        if path.is_dir():
-            place.mkdir(parents=True)
-        elif path.name != "card.toml":
-            place.symlink_to(path)
-    (there / "card.toml").write_bytes((source / "card.toml").read_bytes())
+    card = zoo.load_card(source / "card.toml")
+    for variant in (*card.variants, *forms):
+        (there / variant).mkdir(parents=True)
+        for path in (source / variant).iterdir():
+            (there / variant / path.name).symlink_to(path)
+    kept = {name: card.forms[name] for name in forms}
+    zoo.save_card(replace(card, forms=kept), there / "card.toml")
     return folder
 
 
@@ -33,12 +36,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def frozen_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = copy_of_digits(tmp_path_factory.mktemp("frozen"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "HYBRID_PRETRAINED", str(folder))
-        patch.setattr("hybrid.deploy.freezing.fastest", Engine)  # compiling takes seconds
-        freeze("digits-vgg", 4)
-    return folder
+    return copy_of_digits(tmp_path_factory.mktemp("frozen"), forms=["deployed-4bit"])
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Every engine gives the whole numbers of the interpreter, bit for bit."""
 
 import shutil
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -103,9 +104,25 @@ UNOPTIMISED = (*FLAGS, "-O0")  # compiles in a fifth of the time
 
 
 @cache
+def uncertain(bits: int) -> Form:
+    """`one_form` with five classes, at a temperature at which its confidences differ."""
+    form, rng = one_form(bits), np.random.default_rng(bits)
+    (head,) = form.heads
+    wider = replace(
+        head,
+        weights=rng.integers(-99, 100, (5, head.weights.shape[1])).astype(np.int32),
+        bias=rng.integers(-99, 100, 5),
+    )
+    steps = tuple(wider if step is head else step for step in form.steps)
+    form = replace(form, steps=steps, classes=5)
+    logits = interpreter.run(form, pixels(form, 8)).logits[0]
+    return replace(form, temperatures=(head.scale * float(logits.std()), 1.0))
+
+
+@cache
 def library_of(bits: int) -> Library:
-    """The C engine of `one_form`, compiled once."""
-    return Library(one_form(bits), flags=UNOPTIMISED)
+    """The C engine of `uncertain`, compiled once."""
+    return Library(uncertain(bits), flags=UNOPTIMISED)
 
 
 def every_kernel_equals(library: Library, images: np.ndarray) -> bool:
@@ -187,7 +204,7 @@ def test_c_packs_the_codes_that_it_sends():
 
 @compiled
 def test_c_tests_an_exit_as_the_specification_does():
-    form, rng = one_form(4), np.random.default_rng(0)
+    form, rng = uncertain(4), np.random.default_rng(0)
     logits = rng.integers(-(2**34), 2**34, (200, form.classes)) >> rng.integers(0, 20, (200, 1))
     library = library_of(4)
     (head,) = form.heads
@@ -195,3 +212,73 @@ def test_c_tests_an_exit_as_the_specification_does():
     for number, measure in enumerate(MEASURES):
         expected = confidences(logits, multiplier(head.scale, form.temperatures[0]), measure)
         assert np.array_equal(library.confidences(logits, exit_=0, measure=number), expected)
+
+
+def left_as(one: interpreter.Left, other: interpreter.Left) -> bool:
+    pairs = [(one.exit_taken, other.exit_taken), (one.steps, other.steps), (one.sent, other.sent)]
+    pairs += zip(one.logits, other.logits, strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def limits_between(form: Form, images: np.ndarray, measure: str) -> list[int]:
+    """A confidence that one of the images has: it leaves, and others do not."""
+    logits, (multiply,) = interpreter.run(form, images).logits[0], interpreter.multipliers(form)
+    return [int(np.sort(confidences(logits, multiply, measure))[len(images) // 2])]
+
+
+def test_an_image_leaves_where_its_confidence_reaches_the_limit():
+    form = uncertain(4)
+    images = pixels(form, 8)
+    limits = limits_between(form, images, "margin")
+
+    left = interpreter.leave(form, images, limits, "margin")
+
+    whole = interpreter.run(form, images)
+    head = next(n for n, step in enumerate(form.steps, 1) if step is form.heads[0])
+    stays = []
+    for i in range(8):  # one image after the other, by the words of `exits`
+        logits = whole.logits[0][i : i + 1]
+        goes = confidences(logits, interpreter.multipliers(form)[0], "margin")[0] >= limits[0]
+        assert left.exit_taken[i] == (0 if goes else 1)
+        assert left.steps[i] == (head if goes else len(form.steps))
+        stays += [] if goes else [i]
+    assert np.array_equal(left.sent, whole.sent[stays])
+    assert 0 < len(stays) < 8
+
+
+@settings(max_examples=10)
+@given(forms(), st.sampled_from(MEASURES))
+def test_torch_leaves_images_early_as_the_interpreter_does(form: Form, measure: str):
+    images = pixels(form, 6)
+
+    for limits in (limits_between(form, images, measure), [0], [2**24 + 1]):
+        expected = interpreter.leave(form, images, limits, measure)
+        assert left_as(Engine(form).leave(images, limits, measure), expected)
+
+
+@compiled
+@pytest.mark.parametrize("measure", MEASURES)
+def test_c_leaves_images_early_as_the_interpreter_does(measure: str):
+    library, images = library_of(4), pixels(one_form(4), 6)
+
+    for limits in (limits_between(library.form, images, measure), [0], [2**24 + 1]):
+        expected = interpreter.leave(library.form, images, limits, measure)
+        assert left_as(library.leave(images, limits, measure), expected)
+
+
+@pytest.mark.parametrize("engine", [Engine, pytest.param(Library, marks=compiled)])
+def test_an_image_of_another_size_is_one_sentence(engine: type):
+    form = one_form(4)
+    made = library_of(4) if engine is Library else engine(form)
+    wrong = np.zeros((1, 99, 4, 3), np.uint8)
+
+    for run in (made.run, lambda images: interpreter.run(form, images)):
+        with pytest.raises(FormError, match="resize them first"):
+            run(wrong)
+
+
+def test_without_a_compiler_one_sentence_tells_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("hybrid.deploy.library.shutil.which", lambda _: None)
+
+    with pytest.raises(FormError, match="no C compiler here; install gcc or clang"):
+        Library(one_form(4))

@@ -157,7 +157,7 @@ def test_a_profile_of_ones_own_is_loaded_by_path(tmp_path: Path) -> None:
         ("mac_pj_per_bit = 0.5", "mac_pj_per_bit = 0", "no energy for a MAC"),
         ("32 = 1e9", "32 = 0", "at_bits.32 is 0; a rate must be more"),
         ("32 = 1e9", "wide = 1e9", "must be a table from bit widths"),
-        ('mac_pj_per_bit = "read: my meter"', "", "was read, computed, assumed"),
+        ('mac_pj_per_bit = "read: my meter"', "", "was read, computed, measured, assumed"),
         ("[basis]", "[basis", "cannot be read as TOML"),
     ],
 )

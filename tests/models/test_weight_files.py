@@ -1,10 +1,13 @@
 """Weights in the files that people have, and what is said of those that cannot be read."""
 
 import argparse
+import zipfile
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -131,6 +134,8 @@ def test_weights_that_do_not_fit_are_refused_by_their_keys(tmp_path: Path):
         (b"\n<!DOCTYPE html><html>", "is a web page, not the file behind it"),
         (b"\x89HDF\r\n", "is an HDF5 file, as Keras writes it"),
         (b'{"weight_map": {}}', "is JSON, perhaps the index of several files"),
+        (b"\x1f\x8b\x08", "is compressed; unpack it and name the file inside"),
+        (b"\x08\x07\x12\x07pytorch", "neither an intact safetensors file nor an intact PyTorch"),
         (b"", "neither an intact safetensors file nor an intact PyTorch checkpoint"),
         (b"PK\x03\x04" + bytes(30), "neither an intact safetensors file nor an intact PyTorch"),
         (b"\x40" + bytes(7) + b'{"a": 1}', "is not an intact safetensors file; copy or download"),
@@ -152,11 +157,22 @@ def test_there_must_be_a_file_with_tensors(tmp_path: Path):
         fit_weights(model(), tmp_path / "w.pth")
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_python_objects_are_refused_with_three_lines_that_work(whole: bool, tmp_path: Path):
-    trained = model(of_ones=True)
-    held = {"state_dict": trained.state_dict(), "hyper_parameters": argparse.Namespace(a=1)}
-    torch.save(trained if whole else held, tmp_path / "old.ckpt")
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda trained: trained,
+        lambda trained: {"model": trained, "epoch": 3},
+        lambda trained: {
+            "state_dict": trained.state_dict(),
+            "hyper_parameters": {"on": date(2024, 1, 2)},
+        },
+        lambda trained: {"state_dict": trained.state_dict(), "loss": nn.CrossEntropyLoss()},
+    ],
+)
+def test_python_objects_are_refused_with_three_lines_that_work(
+    held: Callable[[nn.Module], Any], tmp_path: Path
+):
+    torch.save(held(model(of_ones=True)), tmp_path / "old.ckpt")
 
     with pytest.raises(WeightsError, match="not only tensors, and reading that could run") as found:
         fit_weights(model(), tmp_path / "old.ckpt")
@@ -166,3 +182,34 @@ def test_python_objects_are_refused_with_three_lines_that_work(whole: bool, tmp_
     code = "\n".join(line.strip() for line in lines)
     exec(code.replace("weights.pth", str(tmp_path / "new.pth")), {"torch": torch})
     assert_fits(tmp_path / "new.pth")
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda state: {
+            "state_dict": prefixed("model.", state),
+            "hyper_parameters": {"args": argparse.Namespace(lr=0.1), "data": Path("photos")},
+            "callbacks": {"best": {"score": np.float64(0.5), "last": torch.ones(1)}},
+        },
+        lambda state: {name: value.numpy() for name, value in state.items()},
+        lambda state: [state, {"epoch": 3}],
+        lambda state: (3, state),
+        lambda state: {"state_dict": state, "state_dict_ema": {k: 2 * v for k, v in state.items()}},
+        lambda state: {"n_averaged": torch.tensor(3), **prefixed("module.", state)},
+        lambda state: {**state, "total_ops": torch.ones(1), "stem.total_params": torch.ones(1)},
+    ],
+)
+def test_what_comes_with_the_weights_does_not_matter(held: Callable[[State], Any], tmp_path: Path):
+    torch.save(held(model(of_ones=True).state_dict()), tmp_path / "w.ckpt")
+
+    assert_fits(tmp_path / "w.ckpt")
+
+
+def test_a_zip_of_other_files_is_no_checkpoint(tmp_path: Path):
+    torch.save(model().state_dict(), tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.write(tmp_path / "w.pth", "w.pth")
+
+    with pytest.raises(WeightsError, match="is a zip of other files; unpack it and name the wei"):
+        fit_weights(model(), tmp_path / "w.zip")

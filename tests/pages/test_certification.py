@@ -249,7 +249,7 @@ def test_a_point_that_choose_certified_is_certified_in_explore(explore: Explore)
         certificate={"bound_points": 2.0},
     )
     app.session_state["choose_certified"] = {
-        ("trees-toy", 2, (0.8, 0.61), "max_probability", "test"): point
+        ("trees-toy", "trained", 2, (0.8, 0.61), "max_probability", "test"): point
     }
 
     app.run()

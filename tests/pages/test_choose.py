@@ -260,7 +260,7 @@ def test_the_certificate_of_a_point_that_is_opened_in_explore_is_kept(opened: Op
     app.button(key="choose_open").click().run()
 
     kept = app.session_state["choose_certified"]
-    at = (point.network, point.bits, point.thresholds, point.measure)
+    at = (point.network, "trained", point.bits, point.thresholds, point.measure)
     assert set(kept) == {(*at, split) for split in ("tune", "certify", "test")}
     assert {one.sentence for one in kept.values()} == {sentence}
 

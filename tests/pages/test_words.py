@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from hybrid.text import glossary
 
-PAGES = ("explore", "choose", "try_image", "your_data", "live", "monitor", "networks")
+PAGES = ("explore", "choose", "try_image", "your_data", "live", "deploy", "monitor", "networks")
 SHOWN = ("label", "body", "delta", "caption", "title", "placeholder")
 DATA = {"json", "code"}  # names in files and commands, not words of a sentence
 COMMAND = re.compile(r"`[^`]*`")  # the same inside a sentence

@@ -1,9 +1,13 @@
 """Names in cards and splits become names of files: none leads out of its folder."""
 
 import shutil
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -13,6 +17,7 @@ from hybrid.cli.main import app
 from hybrid.data import user_splits
 from hybrid.errors import SourceError, TraceError, WeightsError
 from hybrid.ui import cache
+from hybrid.ui.networks import cards
 from tests.own_images import write_user_split
 
 NETWORK = "digits-vgg"
@@ -44,8 +49,6 @@ def test_one_unreadable_card_takes_no_other_network_away(pretrained: Path) -> No
 def test_no_name_of_a_network_leads_elsewhere(
     tmp_path_factory: pytest.TempPathFactory, start: str, rest: str
 ) -> None:
-    import tomli_w
-
     name = start + rest
     path = tmp_path_factory.mktemp("card") / "card.toml"
     path.write_text(
@@ -99,3 +102,50 @@ def test_a_split_that_names_another_place_is_refused() -> None:
 
     with pytest.raises(SourceError, match="it is of another split"):
         user_splits.split(NETWORK, "mine")
+
+
+ODD = (0, -1, 1e308, float("nan"), 10**18, "x", [], [1.0], [[]], {}, True)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a card has a list or a single value; of a list, its first too."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from places(part, (*path, name))
+        return
+    yield path
+    if isinstance(value, list) and value:
+        yield from places(value[0], (*path, 0))
+
+
+def with_value(values: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of a card's values with another one at a place."""
+    first, *rest = path
+    copy = values.copy()
+    copy[first] = with_value(values[first], tuple(rest), value) if rest else value
+    return copy
+
+
+def test_a_card_with_any_odd_value_is_refused_or_can_be_shown(tmp_path: Path) -> None:
+    values = tomllib.loads(CARD)
+    values["variants"] = [
+        one | {"layers": one["layers"][:1], "history": one["history"][:1]}
+        for one in values["variants"]
+        if one["name"] == "hybrid-4bit"
+    ]
+    path, refused = tmp_path / "card.toml", 0
+
+    for number, place in enumerate(places(values)):
+        for odd in ODD[number % 4 :: 4]:  # not all at each place, to be quick
+            path.write_text(tomli_w.dumps(with_value(values, place, odd)))
+            try:
+                card = zoo.load_card(path)
+            except WeightsError:
+                refused += 1
+                continue
+            (variant,) = card.hybrids or card.recorded.values()
+            words = [cards.describe(variant), cards.cut(card), *cards.exit_names(variant)]
+            assert all(words)
+            assert len(cards.variants_table(card, split="test")) == 1
+
+    assert refused > 50

@@ -70,17 +70,21 @@ def take_exits(folder: Path, network: str, *, bits: int) -> None:
     shutil.rmtree(folder / "other")
 
 
-def add_form(folder: Path, network: str, *, bits: int) -> None:
-    """Give a network a deployment form, which answers like the variant that it was made of."""
+def add_form(folder: Path, network: str, *, bits: int, of: int = 0) -> None:
+    """Give a network a deployment form, which answers like a variant.
+
+    Args:
+        of: the variant's bit width, if it is another.
+    """
     path = folder / network / "card.toml"
     card, name = zoo.load_card(path), f"deployed-{bits}bit"
-    trained = card.variants[f"hybrid-{bits}bit"]
+    trained = card.variants[f"hybrid-{of or bits}bit"]
     for split in zoo.SPLITS:
         recorded = trace.load(folder / network / trained.name / f"trace-{split}.parquet")
         trace.save(
             replace(recorded, variant=name), folder / network / name / f"trace-{split}.parquet"
         )
-    form = replace(trained, name=name, kind="deployed")
+    form = replace(trained, name=name, kind="deployed", bits=bits)
     zoo.save_card(replace(card, forms={**card.forms, name: form}), path)
 
 

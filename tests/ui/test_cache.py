@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hybrid import energy
 from hybrid.ui import cache
 from hybrid.ui.cache import cached
+from hybrid.ui.view import SAME_AS_DEVICE
 
 
 class Calls:
@@ -122,3 +124,32 @@ def test_sessions_that_ask_at_once_wait_for_one_computation() -> None:
 
 def test_a_missing_file_has_no_time_of_change(tmp_path: Path) -> None:
     assert cache.changed_ns(tmp_path / "none") == 0
+
+
+def test_what_is_derived_is_made_once_from_the_same_objects_and_equal_words() -> None:
+    data, same = [1], [1]
+    made = [
+        cache.derived("test", object, *inputs)
+        for inputs in ((data, "a"), (data, "a"), (same, "a"), (data, "b"))
+    ]
+
+    assert made[0] is made[1]
+    assert len(set(made)) == 3
+    assert cache.derived("other", object, data, "a") is not made[0]
+
+
+def test_a_hardware_profile_of_ones_own_is_offered_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYBRID_PROFILES", str(tmp_path / "own"))
+    before = cache.offers().profiles
+    shipped = Path(energy.__file__).parent / "hardware" / "gap9.toml"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.toml").write_text(shipped.read_text())
+
+    after = cache.offers().profiles
+
+    assert after == (*before, "mine")
+    assert cache.profile_title("mine") == energy.load_profile("gap9").title
+    priced = cache.prices_at("mine", energy.DEFAULT_LINK, "compute", SAME_AS_DEVICE)
+    assert priced.profile.mac_pj(8, 8) == energy.load_profile("gap9").mac_pj(8, 8)

@@ -11,13 +11,15 @@ OFFERS = Offers(
     profiles=("purdue-45nm", "other"),
     links=("ble-nrf52840", "lora"),
     splits={"pine": ("mine", "yours")},
+    deployed={"pine": {1: 2}, "larch": {}},
 )
 
 
 @st.composite
 def views(draw: st.DrawFn) -> View:
     network = draw(st.sampled_from(list(OFFERS.early_exits)))
-    bits = draw(st.sampled_from(list(OFFERS.early_exits[network])))
+    form = draw(st.sampled_from(OFFERS.forms_of(network)))
+    bits = draw(st.sampled_from(list(OFFERS.widths(network, form))))
     exits = OFFERS.early_exits[network][bits]
     together = draw(st.booleans())
     steps = draw(st.lists(st.integers(0, 10_000), min_size=exits, max_size=exits))
@@ -33,6 +35,7 @@ def views(draw: st.DrawFn) -> View:
         link=draw(st.sampled_from(OFFERS.links)),
         scope=draw(st.sampled_from(OFFERS.scopes)),
         split=draw(st.sampled_from(OFFERS.splits_of(network))),
+        form=form,
     )
 
 
@@ -52,6 +55,19 @@ def test_a_link_names_a_split_only_where_it_is_an_own_one() -> None:
     assert View.read({"network": "pine", "split": "mine"}, OFFERS).view.split == "mine"
     assert View.read({"network": "larch", "split": "mine"}, OFFERS).problems == (
         "No split is called 'mine'; there are: test.",
+    )
+
+
+def test_a_link_names_the_form_only_where_it_is_the_deployed_one() -> None:
+    deployed = View.read({"network": "pine", "form": "deployed"}, OFFERS).view
+
+    assert "form" not in View.read({"network": "pine"}, OFFERS).view.write()
+    assert (deployed.bits, deployed.variant) == (1, "deployed-1bit")
+    assert View.read({"network": "pine", "form": "deployed", "bits": "4"}, OFFERS).problems == (
+        "'4' bits are not offered here; choose one of 1.",
+    )
+    assert View.read({"network": "larch", "form": "deployed"}, OFFERS).problems == (
+        "No form of the edge is called 'deployed'; there are: trained.",
     )
 
 

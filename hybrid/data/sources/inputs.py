@@ -81,7 +81,10 @@ def _of_source(given: Given, around: str, note: Callable[[str], None]) -> Iterat
 
 def _of_stream(stdin: Stream, note: Callable[[str], None]) -> Iterator[ImageInput]:
     head = stdin.read1(HEAD_BYTES)  # what is there, so that a list is answered as it is written
-    if head.startswith(_ZIP):
+    if not head:
+        sentence = "Nothing came on stdin; send an image, a zip or a list of paths."
+        yield ImageInput(name=STDIN, sentence=sentence)
+    elif head.startswith(_ZIP):
         data = head + stdin.read(MAX_STDIN_BYTES)
         if len(data) > MAX_STDIN_BYTES:
             most = f"{MAX_STDIN_BYTES // 1_000_000} MB"

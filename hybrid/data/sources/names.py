@@ -3,6 +3,7 @@
 Only names go in; nothing here opens a file.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -24,10 +25,12 @@ _KINDS_NAMED = 6
 # What systems and programs add to folders and zips; beside these, all names that begin with a dot.
 _CLUTTER = frozenset(
     {
-        "__macosx", "icon\r",  # macOS
+        "__macosx", "icon\r", "network trash folder", "temporary items",  # macOS
+        "thevolumesettingsfolder",
         "@eadir", "#recycle", "#snapshot", "@recycle", "@tmp",  # Synology and QNAP disks
+        "@recently-snapshot", "@sharebin", "@snapshot",
         "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",
-        "lost+found", "__pycache__",
+        "lost+found", "recycler", "__pycache__", "node_modules",
     }
 )  # fmt: skip
 
@@ -41,6 +44,12 @@ ROLES: Mapping[str, str] = {
     "test": "test",
     "testing": "test",
 }
+
+# What data sets write beside these: `training_set`, `seg_train`, `val2017`.
+_BESIDE = frozenset(
+    {"set", "sets", "data", "dataset", "images", "image", "imgs", "img", "split", "seg"}
+)
+_WORD = re.compile(r"[a-z]+|[0-9]{4}(?![0-9])|.")
 
 Folders = tuple[str, ...]
 
@@ -65,10 +74,24 @@ def role_of(folder: str) -> str | None:
     return ROLES.get(folder.strip().casefold())
 
 
+def _compound_role(folder: str) -> str | None:
+    """The part that a name of several words means, if it means one.
+
+    >>> _compound_role("training_set"), _compound_role("val2017"), _compound_role("train_val")
+    ('train', 'val', None)
+    """
+    words = [word for word in _WORD.findall(folder.strip().casefold()) if word not in " _-."]
+    roles = [ROLES[word] for word in words if word in ROLES]
+    others = [word for word in words if word not in ROLES and word not in _BESIDE]
+    alone = len(roles) == 1 and all(word.isdecimal() and len(word) > 1 for word in others)
+    return roles[0] if alone else None
+
+
 def without_splits(paths: Iterable[Folders]) -> dict[Folders, tuple[str, Folders]]:
     """The folders of each path without those that divide images, and the part they mean.
 
-    A folder `train` beside classes that holds images and no folder is a class, of trains.
+    A folder `train` beside classes that holds images and no folder is a class, of trains. Names
+    such as `training_set` mean a part only beside another part, or beside no other folder.
 
     >>> without_splits([("data", "Train", "cat"), ("data", "val", "cat")])[("data", "val", "cat")]
     ('val', ('data', 'cat'))
@@ -78,7 +101,7 @@ def without_splits(paths: Iterable[Folders]) -> dict[Folders, tuple[str, Folders
     inside: dict[Folders, set[str]] = {}
     for prefix in prefixes:
         inside.setdefault(prefix[:-1], set()).add(prefix[-1])
-    divides = {p for p in prefixes if role_of(p[-1]) and not _is_a_class(p, inside)}
+    divides = {p for p in prefixes if _divides(p, inside)}
     return {path: _divided(path, divides) for path in paths}
 
 
@@ -106,6 +129,14 @@ def _is_clutter(part: str) -> bool:
     return (part.startswith(".") and part not in {".", ".."}) or part.casefold() in _CLUTTER
 
 
+def _divides(path: Folders, inside: Mapping[Folders, set[str]]) -> bool:
+    if role_of(path[-1]):
+        return not _is_a_class(path, inside)
+    roles = [role_of(name) or _compound_role(name) for name in inside[path[:-1]]]
+    together = all(roles) or len({role for role in roles if role}) > 1
+    return together and _compound_role(path[-1]) is not None
+
+
 def _is_a_class(path: Folders, inside: Mapping[Folders, set[str]]) -> bool:
     beside = inside[path[:-1]]
     return (
@@ -118,7 +149,8 @@ def _is_a_class(path: Folders, inside: Mapping[Folders, set[str]]) -> bool:
 
 def _divided(path: Folders, divides: set[Folders]) -> tuple[str, Folders]:
     here = [path[: end + 1] in divides for end in range(len(path))]
-    roles = [role_of(name) for name, divide in zip(path, here, strict=True) if divide]
+    divided = (name for name, divide in zip(path, here, strict=True) if divide)
+    roles = [role_of(name) or _compound_role(name) for name in divided]
     rest = tuple(name for name, divide in zip(path, here, strict=True) if not divide)
     return (roles[0] or "") if roles else "", rest
 

@@ -45,6 +45,7 @@ FILE_HEADINGS: tuple[frozenset[str], ...] = (
 LABEL_HEADINGS: tuple[frozenset[str], ...] = (
     frozenset({"label", "labels", "class", "classes", "category", "categories", "truth"}),
     frozenset({"target", "groundtruth", "species", "breed", "diagnosis", "level", "grade"}),
+    frozenset({"classname", "labelname", "categoryname"}),
 )
 
 

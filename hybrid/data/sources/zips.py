@@ -9,6 +9,7 @@ Nothing is unpacked to disk, and no stated size is trusted.
 
 import io
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -75,7 +76,9 @@ def in_zip(archive: zipfile.ZipFile, title: str) -> tuple[Found, Callable[[Entry
             found.refused.append(refused(member.orig_filename, OUTSIDE))
             continue
         path = PurePosixPath(name)
-        if (what := clutter(name)) is not None:
+        if stat.S_ISLNK(member.external_attr >> 16):
+            found.refused.append(refused(name, "is only a link to a file; pack the file itself"))
+        elif (what := clutter(name)) is not None:
             place = "/".join(path.parts[: path.parts.index(what) + 1])
             if place not in seen_clutter:  # a folder of clutter counts once, whatever it holds
                 seen_clutter.add(place)

@@ -21,6 +21,7 @@ from hybrid import zoo
 from hybrid.data.preprocess import CROP, mean_and_deviation
 from hybrid.deploy import exits, interpreter
 from hybrid.deploy.bundles import serving, sources
+from hybrid.deploy.bundles.adapted import adapted_files
 from hybrid.deploy.bundles.manifest import MANIFEST, VECTORS, to_text
 from hybrid.deploy.c_code import c_files, test_files
 from hybrid.deploy.files import load_form
@@ -29,6 +30,7 @@ from hybrid.deploy.graphs.cloud import cloud_graph
 from hybrid.deploy.graphs.edge import edge_graphs
 from hybrid.errors import BundleError, DataMissingError, UnknownNameError
 from hybrid.models import Network
+from hybrid.models.user_models import is_reference
 from hybrid.policy import check_thresholds
 from hybrid.quant.packing import pack, packed_bytes
 from hybrid.traces.confidence import MEASURES
@@ -85,14 +87,20 @@ def write_bundle(network: str, bits: int, out: Path, point: Point | None = None)
 
 
 def bundle_files(network: str, bits: int, point: Point | None = None) -> Files:
-    """All files of a bundle by name, the manifest too. Equal input gives equal bytes."""
+    """All files of a bundle by name, the manifest too. Equal input gives equal bytes.
+
+    A user's model has no exact form: its bundle has ONNX graphs alone.
+    """
+    if is_reference(zoo.card(network).architecture):
+        return _without_form(network, bits, point or Point())
     card, variant = zoo.card(network), zoo.variant(network, bits, deployed=True)
     form = load_form(
         zoo.weights_path(network, variant.name), expect_sha256=variant.files[zoo.WEIGHTS]
     )
     trained = zoo.load_variant(network, card.variants[form.variant])
     point = _checked(point or Point(), form)
-    pixels, split = _vector_images(network, form)
+    channels, height, width = form.shapes[PIXELS]
+    pixels, split = _vector_images(network, (height, width, channels))
     files = _c(card, form, point, pixels) | _onnx(card, variant, form, trained, point)
     files[VECTORS] = _vectors(form, trained, point, pixels)
     manifest = _manifest(card, variant, form, point) | {
@@ -100,6 +108,18 @@ def bundle_files(network: str, bits: int, point: Point | None = None) -> Files:
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     return files | {MANIFEST: to_text(manifest).encode()}
+
+
+def _without_form(network: str, bits: int, point: Point) -> Files:
+    card, variant = zoo.card(network), zoo.variant(network, bits)
+    thresholds = point.thresholds or (_NOTHING_LEAVES,) * variant.early_exits
+    check_thresholds(thresholds, variant.early_exits)
+    if point.measure not in MEASURES:
+        raise UnknownNameError("confidence measure", point.measure, MEASURES)
+    pixels, split = _vector_images(network, (card.size, card.size, card.channels))
+    return adapted_files(
+        card, variant, thresholds=thresholds, measure=point.measure, pixels=pixels, split=split
+    )
 
 
 def zipped(files: Mapping[str, bytes], *, folder: str) -> bytes:
@@ -175,14 +195,13 @@ def _sent_bytes(form: Form) -> int:
     return packed_bytes(form.shapes[SENT], bits=form.codes[SENT].bits)
 
 
-def _vector_images(network: str, form: Form) -> tuple[NDArray[np.uint8], str]:
+def _vector_images(network: str, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], str]:
     """The first images of test, or random ones where the data set is not on this machine."""
     try:
         return zoo.images(network, "test").images[:_IMAGES], "test"
     except DataMissingError:
-        channels, height, width = form.shapes[PIXELS]
-        shape = (_IMAGES, height, width, channels)
-        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), "random"
+        rng = np.random.default_rng(0)
+        return rng.integers(0, 256, (_IMAGES, *shape), dtype=np.uint8), "random"
 
 
 def _vectors(form: Form, trained: Network, point: Point, pixels: NDArray[np.uint8]) -> bytes:

@@ -72,7 +72,7 @@ class Auditor:
         self._policy, self._spool, self._link, self._weights = policy, spool, link, weights
         self._write, self._now, self._rng = write, now, rng or np.random.default_rng()
         self._changed = threading.Condition()
-        self._closed, self._tries = False, 0
+        self._closed, self._tries, self._held = False, 0, 0
         self.sent = self.lost = 0
         self._thread = threading.Thread(target=self._run, name="audits", daemon=True)
         self._thread.start()
@@ -83,11 +83,22 @@ class Auditor:
         return float(chance), bool(drawn)
 
     def keep(self, image: str, packed: bytes) -> None:
-        """Put a drawn image into the spool; one for which there is no room is counted as lost."""
+        """Put a drawn image into the spool; one for which there is no room is counted as lost.
+
+        It is sent after `release`: a reader of the lines must meet the answer before its audit.
+        """
         audit = Audit(image=image, weights=self._weights, packed=packed)
         with self._changed:
-            self.lost += not self._spool.put(audit)
-            self._changed.notify_all()
+            kept = self._spool.put(audit)
+            self._held += kept
+            self.lost += not kept
+
+    def release(self) -> None:
+        """The answers of all audits in the spool are written."""
+        with self._changed:
+            if self._held:
+                self._held = 0
+                self._changed.notify_all()
 
     def waiting(self) -> int:
         """How many audits are in the spool."""
@@ -95,6 +106,7 @@ class Auditor:
 
     def finish(self, wait_s: float) -> int:
         """Wait until all audits are sent, but not longer than this; how many are left."""
+        self.release()
         with self._changed:
             self._changed.wait_for(lambda: not len(self._spool), wait_s)
             return len(self._spool)
@@ -116,27 +128,30 @@ class Auditor:
             else:
                 self._answered(audit, int(reply.logits.argmax()))
 
+    def _answered(self, audit: Audit, cloud_class: int) -> None:
+        line = AuditLine(
+            bundle=audit.weights, image=audit.image, time_s=self._now(), cloud_class=cloud_class
+        )
+        try:
+            self._write(line)
+        except (OSError, ValueError):  # no room on the disk, or a file that was closed
+            self._pause(_PAUSE_S)
+            return
+        with self._changed:
+            self.sent, self._tries = self.sent + 1, 0
+            self._spool.drop_first()
+            self._changed.notify_all()
+
     def _next(self) -> Audit | None:
         """The oldest audit, once there is one; None when closed."""
         with self._changed:
             while not self._closed:
-                audit = self._spool.first()
+                audit = self._spool.first() if len(self._spool) > self._held else None
                 if audit is not None:
                     return audit
                 self._changed.notify_all()
                 self._changed.wait()
         return None
-
-    def _answered(self, audit: Audit, cloud_class: int) -> None:
-        self._write(
-            AuditLine(
-                bundle=audit.weights, image=audit.image, time_s=self._now(), cloud_class=cloud_class
-            )
-        )
-        with self._changed:
-            self.sent, self._tries = self.sent + 1, 0
-            self._spool.drop_first()
-            self._changed.notify_all()
 
     def _failed(self, error: LinkError) -> None:
         """Wait before the next attempt; give up an audit that alone is refused."""
@@ -145,5 +160,8 @@ class Auditor:
             if self._tries >= _TRIES:
                 self.lost, self._tries = self.lost + 1, 0
                 self._spool.drop_first()
-            pause = max(_PAUSE_S, self._link.breaker.wait_s())
-            self._changed.wait_for(lambda: self._closed, pause)
+        self._pause(max(_PAUSE_S, self._link.breaker.wait_s()))
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)

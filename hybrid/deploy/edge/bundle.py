@@ -57,6 +57,11 @@ def load_bundle(folder: Path) -> EdgeBundle:
         BundleError: no bundle, a damaged or changed one, or one of another format.
     """
     manifest = read_manifest(folder)
+    if not manifest["exact"]:
+        raise BundleError(
+            f"{folder} has ONNX graphs alone, since its model has no exact form; run them with "
+            "ONNX Runtime, or export a network that has a form."
+        )
     try:
         found = _edge(folder, manifest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -111,11 +111,11 @@ class Guarded:
         *,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] = time.sleep,
-        rng: np.random.Generator | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self._link, self._bundle, self._clock, self._wait = link, bundle, clock, wait
         self._budget = RetryBudget()
-        self.breaker = Breaker(clock=clock, rng=rng)
+        self.breaker = breaker or Breaker(clock=clock)
 
     def ask(self, packed: bytes, *, deadline: float) -> Reply:
         """As `Link.ask`, for this bundle; one deadline for both attempts."""

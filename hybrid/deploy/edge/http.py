@@ -4,27 +4,20 @@ One persistent connection. All attempts, look-ups and handshakes of a call share
 SHA-256 of the body goes along in both directions, so that a flipped bit is an error.
 """
 
-import base64
-import hashlib
 import http.client
-import json
 import math
 import ssl
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-
+from hybrid.deploy import wire
 from hybrid.deploy.edge.bundle import EdgeBundle
 from hybrid.deploy.edge.links import LinkError, Reply, checked
 from hybrid.deploy.edge.sockets import Resolver, TimedSocket, connected
 from hybrid.errors import CloudError
-from hybrid.files import parse_json
 
 __all__ = ["Http", "trusting"]
 
@@ -33,8 +26,6 @@ _STATUS = {401: "token", 403: "token", 404: "version", 409: "version"}
 _BUSY = {408, 429, 503}
 _AGAIN = {429, 503}  # the cloud has not begun, so nothing is done twice
 _OK, _CLIENT, _SERVER = 200, 400, 500
-_LENGTH = "Inference-Header-Content-Length"
-_DIGEST = "Content-Digest"  # RFC 9530
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +75,8 @@ class Http:
         before = socket.sent_bytes
         request = self._request(bundle, packed, deadline)
         try:
-            link.request("POST", request.path, request.body, request.headers)
+            with socket.together():
+                link.request("POST", request.path, request.body, request.headers)
             response = link.getresponse()
             body = response.read(_MOST_BYTES + 1)
             if len(body) > _MOST_BYTES or not response.isclosed():
@@ -146,17 +138,17 @@ class Http:
     def _request(self, bundle: EdgeBundle, packed: bytes, deadline: float) -> _Request:
         left_ms = max(1, int(1000 * (deadline - time.monotonic())))
         name = uuid.uuid4().hex
-        header = _header(name, len(packed), left_ms)
+        header = wire.request_header(name, len(packed), left_ms)
         body = header + packed
         headers = {
             "Content-Type": "application/octet-stream",
-            _LENGTH: str(len(header)),
-            _DIGEST: _digest(body),
-            "X-Deadline-Ms": str(left_ms),
+            wire.LENGTH: str(len(header)),
+            wire.DIGEST: wire.digest(body),
+            wire.DEADLINE: str(left_ms),
         }
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        path = f"/v2/models/{bundle.model}/versions/{bundle.weights}/infer"
+        path = wire.infer_path(bundle.model, bundle.weights)
         return _Request(path=path, body=body, headers=headers, name=name)
 
 
@@ -206,19 +198,6 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
-def _header(name: str, payload_bytes: int, left_ms: int) -> bytes:
-    given = {
-        "name": "packed",
-        "shape": [1, payload_bytes],
-        "datatype": "UINT8",
-        "parameters": {"binary_data_size": payload_bytes},
-    }
-    wanted = {"name": "logits", "parameters": {"binary_data": True}}
-    timeout = {"timeout": left_ms * 1000}  # in microseconds, as Triton's extension has it
-    whole = {"id": name, "parameters": timeout, "inputs": [given], "outputs": [wanted]}
-    return json.dumps(whole, separators=(",", ":")).encode()
-
-
 def _reply(
     response: http.client.HTTPResponse, body: bytes, name: str, bundle: EdgeBundle, sent_bytes: int
 ) -> Reply:
@@ -226,10 +205,9 @@ def _reply(
     if response.status != _OK:
         raise _refusal(response, sent_bytes)
     try:
-        _check_digest(response.headers.get(_DIGEST, ""), body)
-        length = int(response.headers[_LENGTH])
-        about = parse_json(body[:length])
-        logits = _logits(about, body[length:], name, bundle)
+        wire.check_digest(response.headers.get(wire.DIGEST, ""), body)
+        length = int(response.headers[wire.LENGTH])
+        logits = wire.read_logits(body, length, name=name, version=bundle.weights)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise LinkError("answer", sent_bytes=sent_bytes) from None
     return Reply(
@@ -237,18 +215,6 @@ def _reply(
         cloud_ms=_cloud_ms(response.headers.get("Server-Timing", "")),
         sent_bytes=sent_bytes,
     )
-
-
-def _logits(about: Mapping[str, Any], data: bytes, name: str, bundle: EdgeBundle) -> Any:
-    if about["id"] != name or about["model_version"] != bundle.weights:
-        raise ValueError("of another request or other weights")
-    (output,) = about["outputs"]
-    shape = [int(one) for one in output["shape"]]
-    if (output["name"], output["datatype"]) != ("logits", "FP32") or min(shape) < 0:
-        raise ValueError("of another kind")
-    if not output["parameters"]["binary_data_size"] == len(data) == 4 * math.prod(shape):
-        raise ValueError("of another length")
-    return np.frombuffer(data, "<f4").reshape(shape)
 
 
 def _refusal(response: http.client.HTTPResponse, sent_bytes: int) -> LinkError:
@@ -267,15 +233,6 @@ def _refusal(response: http.client.HTTPResponse, sent_bytes: int) -> LinkError:
 def _seconds(text: str) -> float | None:
     """A Retry-After in seconds; None for a date or anything else."""
     return float(text) if text.isdecimal() and len(text) < 9 else None
-
-
-def _digest(body: bytes) -> str:
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
-
-
-def _check_digest(given: str, body: bytes) -> None:
-    if given.replace(" ", "") != _digest(body):
-        raise ValueError("damaged on the way, or without a digest")
 
 
 def _cloud_ms(timing: str) -> float | None:

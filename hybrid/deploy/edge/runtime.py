@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hybrid.deploy.edge.audits import Auditor
 from hybrid.deploy.edge.bundle import CLOUD_DOWN, CLOUD_THERE, EdgeBundle, load_bundle
 from hybrid.deploy.edge.device import Device, Exited
-from hybrid.deploy.edge.guard import Guarded
+from hybrid.deploy.edge.guard import Breaker, Guarded
 from hybrid.deploy.edge.links import Link, LinkError, Reply
 from hybrid.deploy.edge.metrics import Metrics
 from hybrid.deploy.edge.spool import Spool
@@ -49,6 +49,7 @@ class EdgeRuntime:
         spool: folder for audits that wait; needed for a policy.
         write: called with each audit that the cloud answered, from another thread.
         cache: see `Device`.
+        breaker: of the answers; by default one of its own.
         now: the time that lines have, in seconds since 1970; nothing is computed from it.
 
     Raises:
@@ -66,6 +67,7 @@ class EdgeRuntime:
         spool: Path | None = None,
         write: Callable[[AuditLine], None] | None = None,
         cache: Path | None = None,
+        breaker: Breaker | None = None,
         now: Callable[[], float] = time.time,
         rng: np.random.Generator | None = None,
     ) -> None:
@@ -73,7 +75,7 @@ class EdgeRuntime:
         self.device = Device(self.bundle, cache=cache)
         self.metrics = Metrics(self.bundle)
         self._deadline_s, self._now = deadline_ms / 1000, now
-        self._link = Guarded(link, self.bundle, rng=rng) if link is not None else None
+        self._link = Guarded(link, self.bundle, breaker=breaker) if link is not None else None
         self._boot, self._images = secrets.token_hex(4), 0
         self._one_at_a_time = threading.Lock()
         self.auditor: Auditor | None = None
@@ -100,6 +102,7 @@ class EdgeRuntime:
             ImageError: pixels of another shape or kind.
         """
         self._check(pixels)
+        self.written()
         with self._one_at_a_time:
             started = time.monotonic()
             exits = self.device.run(pixels)
@@ -110,6 +113,14 @@ class EdgeRuntime:
             line = replace(line, file=file)
             self.metrics.count(line)
             return line
+
+    def written(self) -> None:
+        """The last answer is where its readers find it, so its audit may be sent.
+
+        The next call of `answer` says the same.
+        """
+        if self.auditor is not None:
+            self.auditor.release()
 
     def gauges(self) -> dict[str, float]:
         """What is so now, for the metrics: the breaker's state and the audits that wait."""

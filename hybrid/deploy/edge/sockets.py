@@ -6,7 +6,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["Resolver", "TimedSocket", "connected"]
@@ -65,11 +66,26 @@ class TimedSocket:
     ) -> None:
         self._socket, self._clock = plain, clock
         self._readers, self._closing = 0, False
+        self._held: list[bytes] | None = None
         self.deadline = deadline
         self.sent_bytes = 0
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send what is given in this block at its end, in as few packets as it fits into."""
+        held: list[bytes] = []
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+        self.sendall(b"".join(held))
+
     def sendall(self, data: bytes) -> None:
         """Send all bytes; TimeoutError at the deadline."""
+        if self._held is not None:
+            self._held.append(data)
+            return
         view = memoryview(data)
         while view:
             sent = self._ready().send(view)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid.deploy.form import PIXELS
 
-__all__ = ["PACKED", "CloudSession", "EdgeSessions", "ExitAnswers"]
+__all__ = ["PACKED", "CloudSession", "EdgeSessions", "ExitAnswers", "float_answers"]
 
 PACKED = "packed"
 _QUIET = 3  # errors only
@@ -77,6 +77,22 @@ class CloudSession:
         (logits,) = self._session.run(["logits"], {PACKED: packed})
         found: NDArray[np.float32] = logits
         return found
+
+
+def float_answers(
+    graphs: Sequence[bytes], pixels: NDArray[np.uint8]
+) -> tuple[list[NDArray[np.float32]], NDArray[np.uint8]]:
+    """Logits of every exit and the bytes for the cloud, of a model without exact form."""
+    registers: dict[str, Any] = {PIXELS: pixels}
+    logits = []
+    for graph in graphs:
+        session = _session(graph, optimized=True)
+        given = {one.name: registers[one.name] for one in session.get_inputs()}
+        names = [one.name for one in session.get_outputs()]
+        registers |= zip(names, session.run(names, given), strict=True)
+        if "logits" in names:
+            logits.append(registers["logits"])
+    return logits, registers[PACKED]
 
 
 def _session(graph: bytes, *, optimized: bool) -> onnxruntime.InferenceSession:

@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from hybrid.ui.guard import callback
-from hybrid.ui.view import View
+from hybrid.ui.view import TRAINED, View
 
 __all__ = ["CertifiedPoint", "at", "keep"]
 
@@ -28,6 +28,7 @@ class CertifiedPoint:
         splits: those of Explore whose images the certificate is about.
         sentence: the certificate in words.
         certificate: the fields of `choosing.Proof`.
+        form: of the edge, as in a view.
     """
 
     network: str
@@ -37,6 +38,7 @@ class CertifiedPoint:
     splits: tuple[str, ...]
     sentence: str
     certificate: Mapping[str, Any]
+    form: str = TRAINED
 
 
 @callback
@@ -46,10 +48,10 @@ def keep(point: CertifiedPoint | None) -> None:
         return
     kept: dict[tuple[Any, ...], CertifiedPoint] = st.session_state.setdefault(_KEY, {})
     for split in point.splits:
-        kept[point.network, point.bits, point.thresholds, point.measure, split] = point
+        kept[point.network, point.form, point.bits, point.thresholds, point.measure, split] = point
 
 
 def at(view: View) -> CertifiedPoint | None:
     """The certificate that Choose gave to the point a view shows; None if it gave none."""
     kept: dict[tuple[Any, ...], CertifiedPoint] = st.session_state.get(_KEY, {})
-    return kept.get((view.network, view.bits, view.thresholds, view.measure, view.split))
+    return kept.get((view.network, view.form, view.bits, view.thresholds, view.measure, view.split))

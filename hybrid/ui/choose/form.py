@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from hybrid.data import user_splits
+from hybrid.text import glossary
 from hybrid.text.plain import plain
 from hybrid.ui import cache, session
 from hybrid.ui.choose.query import NUMBERS, Query
@@ -99,8 +100,11 @@ def _widgets(view: View, known: Offers) -> Query:
             "As deployed",
             key="choose_deployed",
             persist_state="session",
-            help="Choose among deployment forms, whose answers are those of a device, bit for bit; "
-            "`hybrid freeze` makes them. Such a point can be exported as a bundle.",
+            help=glossary.define(
+                "deployment form",
+                note="Choose among these; `hybrid freeze` makes them. Such a point can be exported "
+                "as a bundle.",
+            ),
         )
         begun = any(st.session_state.get(f"choose_{key}") is not None for key in BATTERY)
         battery = st.expander("Battery", icon=":material/battery_full:", expanded=begun)

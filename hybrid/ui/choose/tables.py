@@ -10,7 +10,7 @@ from hybrid.text import candidate, choice, decision, glossary, intervals, number
 from hybrid.ui.charts import Box
 from hybrid.ui.choose import figures
 from hybrid.ui.choose.certified import CertifiedPoint
-from hybrid.ui.view import View
+from hybrid.ui.view import DEPLOYED, TRAINED, View
 
 __all__ = [
     "MarkedPoint",
@@ -46,12 +46,16 @@ _LABELS = {
 
 @dataclass(frozen=True, kw_only=True)
 class MarkedPoint:
-    """A network at some thresholds; early_exits is False if it is static or all in the cloud."""
+    """A network at some thresholds; early_exits is False if it is static or all in the cloud.
+
+    deployed: whether it is a deployment form.
+    """
 
     network: str
     mode: str
     bits: int
     thresholds: tuple[float, ...]
+    deployed: bool = False
 
     @property
     def early_exits(self) -> bool:
@@ -122,22 +126,21 @@ def in_explore(one: MarkedPoint, view: View) -> dict[str, Any]:
         "thresholds": one.thresholds,
         "sliders": "each",
         "split": view.split,
+        "form": DEPLOYED if one.deployed else TRAINED,
     }
 
 
 def certified(answer: Answer) -> CertifiedPoint | None:
-    """The best point with its certificate; None if it has none or Explore cannot show it.
-
-    Explore shows the trained network, to which a certificate of its deployment form does not apply.
-    """
+    """The best point with its certificate; None if it has none or Explore cannot show it."""
     best = answer.best
-    if best is None or answer.proof is None or best.mode not in _EARLY or answer.deployed:
+    if best is None or answer.proof is None or best.mode not in _EARLY:
         return None
     return CertifiedPoint(
         network=best.network,
         bits=best.bits,
         thresholds=best.thresholds,
         measure=best.measure,
+        form=DEPLOYED if answer.deployed else TRAINED,
         splits=tuple(taken_from(answer.images).values()),
         sentence=choice.certificate(answer.proof, best, answer.limits),
         certificate=asdict(answer.proof),
@@ -215,8 +218,14 @@ def under_models(checks: Sequence[ProfileCheck]) -> list[dict[str, str]]:
     return [{"Energy model": one.profile, "Choice": choice.verdict(one)} for one in checks]
 
 
-def marked(points: Sequence[Any], sets: Sequence[ParetoSet]) -> MarkedPoint | None:
-    """The candidate that was clicked in the figure; None for anything unexpected."""
+def marked(
+    points: Sequence[Any], sets: Sequence[ParetoSet], *, deployed: bool = False
+) -> MarkedPoint | None:
+    """The candidate that was clicked in the figure; None for anything unexpected.
+
+    Args:
+        deployed: the candidates are deployment forms.
+    """
     if not points or "customdata" not in points[0]:
         return None
     number, row = (int(value) for value in list(points[0]["customdata"])[:2])
@@ -228,4 +237,5 @@ def marked(points: Sequence[Any], sets: Sequence[ParetoSet]) -> MarkedPoint | No
         mode=one.mode,
         bits=one.bits,
         thresholds=tuple(one.thresholds[row].tolist()),
+        deployed=deployed,
     )

@@ -6,8 +6,9 @@
     bands.certified(view)          # the point's own certificate, if it was asked for
 
 The bounds of all networks that ship hold together, at every bit width, measure and threshold, with
-a chance of DELTA that any does not. A network that was added, and images of the user's, have a
-DELTA of their own, so they change nothing for the others. The parts of DELTA are fixed numbers.
+a chance of DELTA that any does not. The same holds of all their deployment forms, with a DELTA of
+their own. A network that was added, and images of the user's, have one each too, so they change
+nothing for the others. The parts of DELTA are fixed numbers.
 """
 
 import base64
@@ -26,7 +27,7 @@ from hybrid.traces.trace import Trace
 from hybrid.ui.cache import cached, card_file, trace, trace_file
 from hybrid.ui.explore import load
 from hybrid.ui.explore.follower.payload import SWEEP_POINTS
-from hybrid.ui.view import DEFAULT_BITS, DEFAULT_SPLIT, View
+from hybrid.ui.view import DEFAULT_BITS, DEFAULT_SPLIT, DEPLOYED, TRAINED, View
 
 __all__ = [
     "DELTA",
@@ -122,9 +123,9 @@ def packed(one: certificates.Band) -> dict[str, Any]:
 
 def holds_together(view: View) -> str:
     """The networks whose bounds hold together with those of a view, in words."""
-    if _shares_delta(view.network, certify_split(view) or ""):
-        return f"the {len(SHIPPED)} networks that ship"
-    return view.network
+    shipped = _shares_delta(view.network, certify_split(view) or "")
+    whose = f"the {len(SHIPPED)} networks that ship" if shipped else view.network
+    return f"the deployment forms of {whose}" if view.deployed else whose
 
 
 def along_common(view: View) -> npt.NDArray[np.float64]:
@@ -140,7 +141,7 @@ def along_common(view: View) -> npt.NDArray[np.float64]:
 
 def _all_widths(view: View) -> Iterator[tuple[int, certificates.Band]]:
     split = certify_split(view)
-    for variant in zoo.card(view.network).hybrids if split else ():
+    for variant in load.variants(view) if split else ():
         try:
             yield variant.bits, _band(view.network, variant.name, split or "", view.measure)
         except HybridError:
@@ -162,7 +163,7 @@ def _certified(
 ) -> evaluation.Certified | None:
     return evaluation.certified_before(
         network,
-        zoo.card(network).variants[variant],
+        zoo.card(network).recorded[variant],
         thresholds,
         measure=measure,
         split=split,
@@ -174,7 +175,7 @@ def _certified(
 @cached(entries=64, files=_files)
 def _band(network: str, variant: str, split: str, measure: str) -> certificates.Band:
     recorded, tune = trace(network, variant, split), trace(network, variant, "tune")
-    path = _path(network, zoo.card(network).variants[variant], measure)
+    path = _path(network, zoo.card(network).recorded[variant], measure)
     return certificates.band(
         recorded,
         certificates.slider_cells(tune, path, measure),
@@ -201,10 +202,16 @@ def _path(network: str, variant: zoo.Variant, measure: str) -> npt.NDArray[np.fl
 
     It was found on `tune`. A click in the chart of accuracy and energy leads to one of them.
     """
-    widths = {one.bits: one for one in zoo.card(network).hybrids}
+    deployed = variant.kind == "deployed"
+    known = zoo.card(network)
+    widths = {one.bits: one for one in (known.deployed if deployed else known.hybrids)}
     bits = DEFAULT_BITS if DEFAULT_BITS in widths else min(widths)
     start = View(
-        network=network, bits=bits, thresholds=(0.0,) * widths[bits].early_exits, measure=measure
+        network=network,
+        bits=bits,
+        thresholds=(0.0,) * widths[bits].early_exits,
+        measure=measure,
+        form=DEPLOYED if deployed else TRAINED,
     )  # the view that the page opens with, which has its frontiers already
     found = (one.thresholds for one in load.frontiers(start) if one.bits == variant.bits)
     return next(found, np.empty((0, variant.early_exits)))

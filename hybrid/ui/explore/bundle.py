@@ -3,11 +3,11 @@
 import streamlit as st
 
 from hybrid import policy, zoo
-from hybrid.errors import CertificateError, DataMissingError
-from hybrid.text import numbers
-from hybrid.ui import cache
+from hybrid.errors import CertificateError, DataMissingError, HybridError
+from hybrid.quant.levels import FULL_PRECISION
+from hybrid.text import glossary, numbers
+from hybrid.ui.cache import counted, trace
 from hybrid.ui.explore import bands
-from hybrid.ui.explore.data import ExploreData
 from hybrid.ui.view import View
 
 __all__ = ["as_deployed", "button"]
@@ -15,29 +15,33 @@ __all__ = ["as_deployed", "button"]
 _LABEL, _ICON = "This point as a bundle (zip)", ":material/memory:"
 
 
-def as_deployed(view: View, data: ExploreData) -> None:
-    """Accuracy and edge share of the deployment form at the view's point, if there is a form."""
+def as_deployed(view: View) -> None:
+    """Accuracy and edge share at the view's point, as deployed and as trained, if known."""
     name = zoo.variant_name(view.bits, deployed=True)
     if name not in zoo.card(view.network).forms:
         return
     try:
-        form = _outcome(view, name)
-    except DataMissingError:
+        form, trained = _outcome(view, name), _outcome(view, view.trained_variant)
+    except HybridError:
         return  # of your own images; `hybrid trace --deployed` records it
-    trained = policy.outcome(data.trace, view.thresholds, view.measure)
-    correct = "correct" if data.labelled else "answered like the cloud"
+    labelled = trace(view.network, view.variant, view.split).labelled
+    correct = "correct" if labelled else "answered like the cloud"
     st.caption(
         f"**As deployed**, in whole numbers on a device: {numbers.percent(form.accuracy, 2)} "
         f"{correct} (as trained {numbers.percent(trained.accuracy, 2)}), "
         f"{numbers.percent(form.edge_fraction, 2)} at the edge "
         f"(as trained {numbers.percent(trained.edge_fraction, 2)}).",
-        help="The deployment form of this bit width at the same thresholds, from its own trace.",
+        help=glossary.define(
+            "deployment form",
+            note="Here it and the trained network have the same thresholds, each with its own "
+            "trace. The figures above and below are those "
+            f"{'as deployed' if view.deployed else 'as trained'}; the sidebar changes it.",
+        ),
     )
 
 
 def _outcome(view: View, variant: str) -> policy.Outcome:
-    recorded = cache.counted(view.network, variant, view.split)
-    return policy.outcome(recorded, view.thresholds, view.measure)
+    return policy.outcome(counted(view.network, variant, view.split), view.thresholds, view.measure)
 
 
 def button(view: View) -> None:
@@ -48,8 +52,7 @@ def button(view: View) -> None:
             disabled=True,
             icon=_ICON,
             key="explore_no_bundle",
-            help=f"{view.network} has no deployment form at {view.bits} bits; make it with "
-            f"`hybrid freeze {view.network} --bits {view.bits}`.",
+            help=_why_not(view),
         )
         return
     st.download_button(
@@ -63,6 +66,22 @@ def button(view: View) -> None:
         help="The edge in C and ONNX, the cloud in ONNX, thresholds and two certificates: with "
         "the cloud there, and with the cloud down. These are questions to the images that "
         "certify, like those of the button above.",
+    )
+
+
+def _why_not(view: View) -> str:
+    """Why there is no bundle to download, and what to do."""
+    words = f"{view.network} --bits {view.bits}"
+    if view.bits == FULL_PRECISION:
+        return "An edge of 32 bits has no deployment form; choose 8 bits or fewer."
+    if ":" in zoo.card(view.network).architecture:  # a user's model
+        return (
+            f"{view.network} has no exact deployment form; `hybrid export {words} --out bundle` "
+            "writes it as ONNX alone."
+        )
+    return (
+        f"{view.network} has no deployment form at {view.bits} bits; make it with "
+        f"`hybrid freeze {words}`."
     )
 
 

@@ -146,7 +146,7 @@ def _certify(view: View, split: str) -> None:
     try:
         evaluation.certified(
             view.network,
-            zoo.variant(view.network, view.bits),
+            zoo.variant(view.network, view.bits, deployed=view.deployed),
             view.thresholds,
             measure=view.measure,
             split=split,

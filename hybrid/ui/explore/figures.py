@@ -29,7 +29,9 @@ Figure = go.Figure
 Figures = dict[str, go.Figure]
 
 _RING = {"color": palette.INK, "width": 2}
-_QUIET = palette.AXES
+# Fixed margins: where plotly.js finds them itself, it draws a figure twice.
+_QUIET = palette.AXES | {"automargin": False}
+_LEFT, _BELOW = 56, 48  # pixels for three digits or a title, and both below
 
 
 def tradeoff(
@@ -51,7 +53,7 @@ def tradeoff(
         scale_pj, unit: of the energy axis.
         labelled: if False, accuracy is agreement with the final exit.
     """
-    figure = plots.empty(height=330, margin={"l": 8, "r": 16, "t": 28, "b": 8})
+    figure = plots.empty(height=330, margin={"l": _LEFT, "r": 16, "t": 28, "b": _BELOW})
     for frontier in frontiers:
         figure.add_trace(_frontier(frontier, scale_pj, unit))
     figure.add_trace(_labels(frontiers, scale_pj))
@@ -100,7 +102,8 @@ def over_threshold(
         area: from `certified_area`; drawn below the curves.
     """
     figure = go.Figure().set_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.06)
-    figure.update_layout(plots.empty(height=330).layout)
+    margin = {"l": _LEFT, "r": 16, "t": 36, "b": _BELOW}
+    figure.update_layout(plots.empty(height=330, margin=margin).layout)
     if area is not None:
         figure.add_trace(area, row=1, col=1)
     values = (("accuracy", accuracy), ("edge_fraction", edge_fraction))

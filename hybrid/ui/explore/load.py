@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd  # 0.3 s to import, which the figures need not wait for
 
 __all__ = [
+    "all_files",
     "energy_unit",
     "explore_data",
     "follower_settings",
@@ -62,6 +63,7 @@ __all__ = [
     "searched_split",
     "statics",
     "sweep_together",
+    "variants",
     "when_changed",
 ]
 
@@ -90,16 +92,17 @@ def _shown_files(view: View) -> tuple[Path, ...]:
     return trace_files(view.network, view.split)
 
 
-def _all_files(view: View) -> tuple[Path, ...]:
+def all_files(view: View) -> tuple[Path, ...]:
+    """The card, and the traces that are shown or that the frontier is searched on."""
     return _shown_files(view) + trace_files(view.network, searched_split(view))
 
 
 def when_changed(view: View) -> tuple[int, ...]:
     """When the traces that are shown, or those used to search the frontier, last changed."""
-    return tuple(map(changed_ns, _all_files(view)))
+    return tuple(map(changed_ns, all_files(view)))
 
 
-@cached(entries=32, files=_all_files, of=without_thresholds)
+@cached(entries=32, files=all_files, of=without_thresholds)
 def explore_data(view: View) -> ExploreData:
     """The data of Explore that do not depend on the sliders and need no search.
 
@@ -119,7 +122,7 @@ def explore_data(view: View) -> ExploreData:
     )
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def follower_settings(view: View) -> dict[str, Any]:
     """What the script in the browser is told of all bit widths: prices and texts."""
     known = statics(view)
@@ -147,7 +150,13 @@ def follower_traces(view: View) -> dict[int, bytes]:
 
 def bit_widths(view: View) -> list[int]:
     """The bit widths of the view's network, in the order of the slider."""
-    return sorted(variant.bits for variant in zoo.card(view.network).hybrids)
+    return [variant.bits for variant in variants(view)]
+
+
+def variants(view: View) -> tuple[zoo.Variant, ...]:
+    """The network's variants in the view's form of the edge, by rising bit width."""
+    known = zoo.card(view.network)
+    return known.deployed if view.deployed else known.hybrids
 
 
 @cached(entries=64, files=lambda network, variant, split, _: trace_file(network, variant, split))
@@ -203,7 +212,7 @@ def _labelled(view: View) -> bool:
     return True
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def frontier_table(view: View) -> "pd.DataFrame":
     """The frontiers and the static networks as a table."""
     return tables.frontier(frontiers(view), statics(view), scope=view.scope)
@@ -212,7 +221,8 @@ def frontier_table(view: View) -> "pd.DataFrame":
 @cached(entries=64, files=_shown_files, of=without_thresholds)
 def prices(view: View) -> ExplorePrices:
     """Costs of the view's network on its hardware and link, in its scope."""
-    known, variant = zoo.card(view.network), zoo.variant(view.network, view.bits)
+    known = zoo.card(view.network)
+    variant = zoo.variant(view.network, view.bits, deployed=view.deployed)
     asked = prices_at(view.profile, view.link, view.scope, view.cloud)
     by_exit = _parts_by_exit(variant, asked)
     twin_energy_pj, twin_parts = _twin(variant, known, asked)
@@ -239,11 +249,11 @@ def statics(view: View) -> tuple[StaticPoint, ...]:
     return tuple(found)
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def frontiers(view: View) -> tuple[Frontier, ...]:
     """The frontier of each bit width that has a trace."""
     found = []
-    for variant in zoo.card(view.network).hybrids:
+    for variant in variants(view):
         try:
             points = _points(view.network, variant.name, searched_split(view), view.measure)
             shown = counted(view.network, variant.name, view.split)
@@ -255,7 +265,7 @@ def frontiers(view: View) -> tuple[Frontier, ...]:
     return tuple(found)
 
 
-@cached(entries=32, files=_all_files, of=any_point)
+@cached(entries=32, files=all_files, of=any_point)
 def known_alternatives(view: View) -> tuple[Alternative, ...]:
     """The points of the chart that no other beats; none if accuracy is unknown."""
     return alternatives(frontiers(view), statics(view)) if _labelled(view) else ()

@@ -1,8 +1,10 @@
 """What Explore shows a visitor without a link, computed before the first one comes."""
 
+from dataclasses import replace
+
 from hybrid.ui import cache
-from hybrid.ui.explore import load
-from hybrid.ui.view import View
+from hybrid.ui.explore import drawing, load
+from hybrid.ui.view import DEPLOYED, View
 
 __all__ = ["compute"]
 
@@ -24,3 +26,8 @@ def compute() -> None:
     load.frontiers(view)
     load.follower_settings(view)
     load.follower_traces(view)
+    for key in drawing.FOLLOWS:
+        drawing.figure(key, view)
+    if view.bits in offers.deployed.get(view.network, {}):
+        deployed = replace(view, form=DEPLOYED)
+        cache.counted(view.network, deployed.variant, view.split)  # the headlines name its figures

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hybrid.inference import live
 from hybrid.inference.live import (
@@ -51,8 +52,12 @@ class LiveRun:
         return replace(self, view=priced)
 
 
-def request_of(view: View, batch: int = 1) -> LiveRequest:
-    """The view's network over the test split at the view's thresholds."""
+def request_of(view: View, batch: int = 1, engine: str = "") -> LiveRequest:
+    """The view's network over the test split at the view's thresholds.
+
+    Args:
+        engine: of a deployment form, by its name; empty for the fastest.
+    """
     return LiveRequest(
         network=view.network,
         variant=view.variant,
@@ -60,12 +65,13 @@ def request_of(view: View, batch: int = 1) -> LiveRequest:
         thresholds=view.thresholds,
         measure=view.measure,
         batch=batch,
+        engine=engine if view.deployed else "",
     )
 
 
-def start(view: View, batch: int) -> LiveRun:
+def start(view: View, batch: int, engine: str = "") -> LiveRun:
     """Submit a run to the pool."""
-    request, gate = request_of(view, batch), running.gate()
+    request, gate = request_of(view, batch, engine), running.gate()
     job = jobs.pool().start(
         lambda report: _work(request, gate, report),
         key=(KIND, setting(view), uuid.uuid4().hex),
@@ -93,7 +99,9 @@ def elsewhere_words(settings: str, job: Job) -> str:
 
 def _work(request: LiveRequest, gate: Turns, report: Report) -> None:
     jobs.spare_a_core()
-    network, dataset = live.load(request)
+    from hybrid.deploy.network import load_variant  # torch: only where a network is really run
+
+    network, dataset = live.load(request, partial(load_variant, engine=request.engine))
     for progress in live.run(network, dataset, request, gate=gate):
         report(progress)
 
@@ -107,7 +115,8 @@ def setting(view: View) -> str:
     bits = "1 bit" if view.bits == 1 else f"{view.bits} bits"
     limits = _listed([numbers.fixed(threshold, 4) for threshold in view.thresholds])
     noun = "threshold" if view.early_exits == 1 else "thresholds"
-    return f"{view.network} at {bits}, {noun} {limits} of {view.measure}"
+    network = f"{view.network} as deployed" if view.deployed else view.network
+    return f"{network} at {bits}, {noun} {limits} of {view.measure}"
 
 
 def counts_words(counts: Sequence[int]) -> str:
@@ -152,10 +161,21 @@ def measurement(progress: Progress, request: LiveRequest) -> str:
         "with early exits and through the whole network with all heads, in alternating order: "
         f"{numbers.significant(progress.full_images_seconds)} s against "
         f"{numbers.significant(progress.full_seconds)} s, {request.batch} at a time, on "
-        f"{threads} thread{'s' * (threads > 1)}. Reading and normalizing images is not counted. "
-        f"Energy and uplink of all {numbers.count(progress.done)} images are computed, not "
-        "measured: the layers that ran, at the hardware profile's prices."
+        f"{threads} thread{'s' * (threads > 1)}{_engine_words(request)}. Reading and normalizing "
+        f"images is not counted. Energy and uplink of all {numbers.count(progress.done)} images "
+        "are computed, not measured: the layers that ran, at the hardware profile's prices."
     )
+
+
+def _engine_words(request: LiveRequest) -> str:
+    """The engine, where it was chosen.
+
+    >>> view = View(network="digits-vgg", bits=1, thresholds=(0.5, 0.8), form="deployed")
+    >>> _engine_words(request_of(view, engine="c"))
+    ', the edge segment by the engine c on one'
+    """
+    one = " on one" if request.engine == "c" else ""
+    return f", the edge segment by the engine {request.engine}{one}" if request.engine else ""
 
 
 def savings(against: AgainstEverything, *, scope: str) -> tuple[Box, ...]:

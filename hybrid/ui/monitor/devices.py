@@ -99,8 +99,7 @@ def made_up(plan: Plan, corruption: str, strength: int) -> Status:
 @cached(entries=32, files=lambda network, variant, *_: (zoo.weights_path(network, variant),))
 def corrupted(network: str, variant: str, corruption: str, strength: int) -> Trace:
     """The trace of some corrupted test images; other sessions run in between."""
-    from hybrid.inference.record import exit_logits
-    from hybrid.traces.trace import build_in_parts
+    from hybrid.inference.record import exit_logits, trace_of
 
     card, loaded = zoo.card(network), running.network(network, variant)
     test = data.load(card.dataset, DEFAULT_SPLIT, size=card.size, channels=card.channels)
@@ -113,11 +112,11 @@ def corrupted(network: str, variant: str, corruption: str, strength: int) -> Tra
         with running.gate():
             some = replace(test, images=images[part], labels=test.labels[rows[part]])
             parts.append(exit_logits(loaded, some))
-    return build_in_parts(
-        parts=parts,
+    return trace_of(
+        loaded,
+        parts,
         labels=test.labels[rows],
-        temperatures=loaded.temperatures,
-        network=network,
+        name=network,
         variant=variant,
         split=DEFAULT_SPLIT,
         weights_sha256=trace(network, variant, DEFAULT_SPLIT).weights_sha256,

@@ -215,8 +215,12 @@ def promise(samples: int) -> str:
 
 
 def variants(card: Card, first: str) -> list[str]:
-    """The variants that can be recorded here: the current one, the twin, then the others."""
-    here = [name for name in card.variants if zoo.weights_path(card.network, name).is_file()]
+    """The variants that can be recorded here: the current one, the twin, then the others.
+
+    Of the deployment forms, only the current one.
+    """
+    named = dict.fromkeys((*card.variants, *([first] if first in card.forms else [])))
+    here = [name for name in named if zoo.weights_path(card.network, name).is_file()]
     return sorted(here, key=lambda name: (name != first, name != zoo.TWIN, here.index(name)))
 
 

@@ -52,7 +52,7 @@ def start(
             for number, plan in enumerate(made):
                 step = _reporter(report, f"Reading {plan.about.name}", number, steps)
                 kept.append(ingest.ingest(plan, source.read, progress=step))
-        _record(kept, [card.variants[n] for n in names], gate, report, (len(made), steps))
+        _record(kept, [card.recorded[n] for n in names], gate, report, (len(made), steps))
 
     for plan in made:
         access.note_own(*split_key(card.network, plan.about.name))
@@ -64,7 +64,7 @@ def record_more(about: UserSplit, card: Card, names: Sequence[str], gate: Turns)
 
     def work(report: Report) -> None:
         jobs.spare_a_core()
-        _record([about], [card.variants[n] for n in names], gate, report, (0, len(names)))
+        _record([about], [card.recorded[n] for n in names], gate, report, (0, len(names)))
 
     return _start(work, card.network, about.name, *names)
 
@@ -114,13 +114,14 @@ def _record(
     place: tuple[int, int],
 ) -> None:
     """Every variant's trace on every split, the first variant on all of them first."""
+    from hybrid.deploy.network import load_variant
     from hybrid.inference.record import (
         record_user_split,  # torch: only where a network is really run
     )
 
     number, steps = place
     for variant in chosen:
-        network = zoo.load_variant(kept[0].network, variant)
+        network = load_variant(kept[0].network, variant)
         for about in kept:
             words = f"{cards.variant_title(variant)} on {about.name}"
             step = _reporter(report, words, number, steps)

@@ -85,7 +85,7 @@ def actions(about: UserSplit, view: View, card: Card) -> None:
             name
             for name in images.variants(card, view.variant)
             if not user_splits.trace_path(
-                about.network, about.name, name, card.variants[name].files[WEIGHTS]
+                about.network, about.name, name, card.recorded[name].files[WEIGHTS]
             ).is_file()
         ]
         if missing:

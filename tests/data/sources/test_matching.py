@@ -99,6 +99,7 @@ HEADINGS = [
     (KAGGLE, "'Label'", "'Path'"),
     (b"Filename;Width;Roi.X1;Category\n1.png;5;1;2\n", "'Category'", "'Filename'"),
     (b"id,breed\n1,2\n", "'breed'", "'id'"),
+    (b"path,class_id,class_name\n1,7,2\n", "'class_name'", "'path'"),
     (b"image,level\n1,2\n", "'level'", "'image'"),
     (b"image_id,whatever\n1,2\n", "'whatever'", "'image_id'"),
     (b",file,label\n0,1.png,2\n", "'label'", "'file'"),

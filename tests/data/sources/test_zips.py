@@ -1,6 +1,7 @@
 """Zips as Windows, macOS and old tools write them: the same images as the folder they are of."""
 
 import io
+import stat
 import zipfile
 from collections.abc import Callable
 
@@ -127,3 +128,18 @@ def test_names_are_those_that_zipfile_opens() -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert zips.name_of(archive.infolist()[0]) == "a/b.png"
         assert zips.member_bytes(archive, archive.infolist()[0]) == b"x"
+
+
+def test_a_link_in_a_zip_is_named_and_not_read():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("cat/1.png", b"one")
+        link = zipfile.ZipInfo("cat/2.png")
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "1.png")
+
+    with sources.opened(buffer.getvalue()) as source:
+        assert [entry.name for entry in source.entries] == ["cat/1.png"]
+        assert source.refused[0].sentence == (
+            "cat/2.png is only a link to a file; pack the file itself."
+        )

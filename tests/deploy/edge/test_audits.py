@@ -94,6 +94,22 @@ def test_edge_to_monitor_every_audit_is_drawn_answered_and_counted(
     assert set(vars(status.refused).values()) == {0}
 
 
+def test_no_audit_is_answered_before_its_answer_was_given(
+    edge: Edge, vectors: dict[str, np.ndarray], cloud: Cloud
+):
+    with edge.started(Loopback(cloud)) as runtime:
+        assert runtime.auditor is not None
+        lines = [runtime.answer(pixels) for pixels in vectors["pixels"]]
+        last = next(line for line in reversed(lines) if line.audited)
+        assert last is lines[-1]
+        assert last.image not in {line.image for line in edge.lines}
+
+        runtime.written()
+        assert runtime.auditor.finish(LONG_S) == 0
+
+    assert edge.lines[-1].image == last.image
+
+
 def test_the_audits_of_a_cloud_that_is_down_are_sent_after_a_restart(
     edge: Edge, plan: Plan, vectors: dict[str, np.ndarray], cloud: Cloud
 ):

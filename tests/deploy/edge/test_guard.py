@@ -96,7 +96,7 @@ def test_the_machines_clock_has_no_part_in_it(monkeypatch: pytest.MonkeyPatch, j
 
 
 def guarded(link: FailingLink, bundle: EdgeBundle, clock: Waiting) -> Guarded:
-    return Guarded(link, bundle, clock=clock, wait=clock.wait, rng=np.random.default_rng(0))
+    return Guarded(link, bundle, clock=clock, wait=clock.wait, breaker=breaker(clock))
 
 
 def test_where_nothing_was_sent_it_is_tried_once_more(bundle: EdgeBundle):

@@ -184,6 +184,20 @@ def test_pixels_of_any_memory_order_give_the_same_answer(
     assert (first.class_index, first.confidence) == (second.class_index, second.confidence)
 
 
+def test_a_clock_that_jumps_moves_the_time_of_a_line_alone(
+    staying: EdgeBundle, vectors: Vectors, cloud: Cloud, cache: Path
+):
+    times = iter([1e9, 0.0, 4e9, -1e9])
+    with EdgeRuntime(staying, Loopback(cloud), cache=cache, now=lambda: next(times)) as edge:
+        lines = [edge.answer(pixels) for pixels in vectors["pixels"][:4]]
+
+    assert [line.time_s for line in lines] == [1e9, 0.0, 4e9, -1e9]
+    assert {line.source for line in lines} == {"cloud"}
+    assert all(
+        0 <= (line.wire_ms or 0) < 1e4 and 0 <= (line.device_ms or 0) < 1e4 for line in lines
+    )
+
+
 def test_an_edge_is_compiled_once_and_found_again(
     bundle: EdgeBundle, vectors: Vectors, cache: Path, monkeypatch: pytest.MonkeyPatch
 ):

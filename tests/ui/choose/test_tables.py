@@ -23,7 +23,7 @@ def test_a_candidate_sets_explores_network_bits_sliders_and_images() -> None:
 
     assert tables.in_explore(one, replace(VIEW, split="mine-tune")) == {
         "network": "oaks", "bits": 4, "thresholds": (0.1235, 0.5, 1.0), "sliders": "each",
-        "split": "mine-tune",
+        "split": "mine-tune", "form": "trained",
     }  # fmt: skip
 
 

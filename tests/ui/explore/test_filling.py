@@ -194,7 +194,7 @@ def literals(text: str) -> list[str]:
     return [re.sub(r"\$\{[^}]*\}", "", double or tick) for double, tick in found]
 
 
-@pytest.mark.parametrize("name", sorted({*follower.FILES, *follower.RECEIVER}))
+@pytest.mark.parametrize("name", follower.FILES)
 def test_no_sentence_and_no_unit_stands_in_the_scripts(name: str) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
     code = re.sub(r"(?m)^\s*//.*$|\s// .*$", "", text)
@@ -207,9 +207,8 @@ def test_no_sentence_and_no_unit_stands_in_the_scripts(name: str) -> None:
         assert not any(literal.endswith(suffix) for suffix in suffixes), literal
 
 
-@pytest.mark.parametrize("files", [follower.FILES, follower.RECEIVER])
-def test_the_files_of_a_component_are_one_module_without_imports(files: tuple[str, ...]) -> None:
-    script = follower.script(files)
+def test_the_files_of_the_component_are_one_module_without_imports() -> None:
+    script = follower.script()
 
     assert not re.search(r"(?m)^(import|export (?!default))", script)
     assert script.count("export default") == 1
@@ -219,5 +218,4 @@ def test_the_files_of_a_component_are_one_module_without_imports(files: tuple[st
 
 
 def test_every_file_beside_the_component_is_part_of_it() -> None:
-    files = {*follower.FILES, *follower.RECEIVER}
-    assert {path.name for path in FOLDER.glob("*.js")} == files
+    assert {path.name for path in FOLDER.glob("*.js")} == set(follower.FILES)

@@ -9,12 +9,12 @@ it is running, and which point of the frontier was clicked.
     certifying.js bounds of every setting of the sliders
     internals.js  all that Streamlit and plotly.js do not promise
     store.js      the traces and bounds in the browser
-    follower.js   joins these, once per animation frame
     receiver.js   puts traces and bounds into the store
+    follower.js   joins these, once per animation frame
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from hybrid.ui.view import STEPS, View
 __all__ = [
     "FILES",
     "KEY",
-    "RECEIVER",
     "clicked_point",
     "is_alive",
     "mount",
@@ -44,9 +43,9 @@ FILES = (
     "certifying.js",
     "internals.js",
     "store.js",
+    "receiver.js",
     "follower.js",
 )
-RECEIVER = ("counting.js", "certifying.js", "store.js", "receiver.js")
 
 _HTML = """
 <div class="follower">
@@ -61,12 +60,12 @@ _IMPORT = re.compile(r'^import \{[^}]*\} from "\./\w+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const |function\*? \w)", re.MULTILINE)
 
 
-def script(files: Sequence[str] = FILES) -> str:
+def script() -> str:
     """The files as one module: Streamlit loads a component's script from one text.
 
     Imports between the files go, so no two files may define the same name.
     """
-    texts = [(_FOLDER / name).read_text(encoding="utf-8") for name in files]
+    texts = [(_FOLDER / name).read_text(encoding="utf-8") for name in FILES]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
 
 
@@ -76,7 +75,8 @@ _COMPONENT = st.components.v2.component(
     css=_CSS,
     js=script(),
 )
-_RECEIVER = st.components.v2.component("hybrid_traces", js=script(RECEIVER))
+# Without the element of the first: its script receives, and does not follow.
+_RECEIVER = st.components.v2.component("hybrid_traces", js=script())
 
 
 def mount(data: dict[str, Any], *, on_click: Callable[[], None]) -> None:

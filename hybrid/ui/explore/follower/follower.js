@@ -32,6 +32,7 @@ import {
   sliderValue,
   standsStill,
 } from "./internals.js";
+import { receive } from "./receiver.js";
 import { held } from "./store.js";
 
 const STATES = new WeakMap();
@@ -41,6 +42,7 @@ const KEPT_FRAMES = 2000;
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component;
   const root = parentElement.querySelector(".follower");
+  if (!root) return receive(data); // one script for both: a browser takes 30 ms to start another
   const state = STATES.get(root) ?? begin(root);
   state.report = { setStateValue, setTriggerValue };
   if (state.data?.id !== data.id) load(state, data);

@@ -88,7 +88,7 @@ def identity(sent: bytes) -> str:
 
 def bounds_id(view: View) -> str:
     """Id of the bounds in the browser, which are sent apart from the settings."""
-    return f"{view.network}/{view.split}/{view.measure}/bounds"
+    return f"{view.network}/{view.form}/{view.split}/{view.measure}/bounds"
 
 
 def settings(

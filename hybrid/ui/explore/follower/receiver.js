@@ -4,7 +4,7 @@ import { unpackBand } from "./certifying.js";
 import { traces } from "./counting.js";
 import { held, hold } from "./store.js";
 
-export default function ({ data }) {
+export function receive(data) {
   if (data instanceof Uint8Array) {
     for (const trace of traces(data, held)) hold(trace);
   } else {

@@ -34,7 +34,7 @@ def listed(kept: KeptPoint, found: Evaluated | None) -> dict[str, Any]:
     view = kept.view
     row: dict[str, Any] = {
         "Name": kept.name,
-        "Network": view.network,
+        "Network": f"{view.network} (as deployed)" if view.deployed else view.network,
         "Bits": view.bits,
         "Thresholds": ", ".join(f"{one:g}" for one in view.thresholds),
     }

@@ -93,14 +93,15 @@ def record(view: View, point: policy.OperatingPoint) -> dict[str, Any]:
         bits=view.bits,
         thresholds=view.thresholds,
         measure=view.measure,
-        weights_sha256=zoo.card(view.network).variants[view.variant].files[WEIGHTS],
+        weights_sha256=zoo.card(view.network).recorded[view.variant].files[WEIGHTS],
         profile=view.profile,
         cloud_profile="" if view.cloud == SAME_AS_DEVICE else view.cloud,
         link=view.link,
         scope=view.scope,
         split=view.split,
     )
-    return to_json(written) | {"sliders": view.sliders} | point.as_row()
+    shown = {"sliders": view.sliders} | ({"form": view.form} if view.deployed else {})
+    return to_json(written) | shown | point.as_row()
 
 
 def as_json(found: Sequence[Evaluated]) -> str:
