@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deploy.exits import LOG2, POWERS, confidences, multiplier
-from hybrid.deploy.form import INT32, PIXELS, SENT, Codes, Conv, Form, Head, bound, weight_rule
+from hybrid.deploy.form import INT32, PIXELS, SENT, Codes, Conv, Form, Head, weight_rule
 from hybrid.deploy.interpreter import run
 from hybrid.deploy.memory import LANES, Place, Working, plan
 from hybrid.quant.packing import pack, packed_bytes
@@ -26,6 +26,8 @@ ENGINE = (
     "hybrid_portable.c",
     "hybrid_x86.c",
     "hybrid_vector.h",
+    "hybrid_vector_narrow.h",
+    "hybrid_vector_fine.h",
 )
 _INT16 = 2**15 - 1
 _KINDS = {"floats": 0, "wide": 1, "codes": 2, "signs": 3}
@@ -67,11 +69,17 @@ def _bits(conv: Conv) -> bytes:
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()
 
 
-def _three_digits(conv: Conv, source: Codes, place: Place) -> bool:
-    """Whether sums fit 32 bits, and weights three digits of -128 to 127 to the base of 256."""
+def _digits(conv: Conv, source: Codes, place: Place) -> int:
+    """Digits of -128 to 127 to the base of 256 of the weights, where two digits' sums fit 32 bits.
+
+    0 where they do not, or where the source is not stored as bytes.
+    """
     largest = int(np.abs(conv.weights).max())
-    small = largest <= 127 * (1 + 2**8 + 2**16)
-    return place.kind == "codes" and small and bound(conv, source) < INT32
+    pair = conv.weights[0].size * source.largest * 128 * (1 + 256)
+    for digits in (3, 4):
+        if place.kind == "codes" and pair < INT32 and largest <= 127 * (256**digits // 255):
+            return digits
+    return 0
 
 
 def _pixel(conv: Conv, place: Place) -> NDArray[np.uint8]:
@@ -129,7 +137,7 @@ class _Tables:
         if conv.bits > 8:
             fine = conv.weights.transpose(2, 3, 1, 0)
             fields["fine"] = self._put("int32_t", f"{name}_fine", fine.ravel())
-            fields["digits"] = int(_three_digits(conv, self.codes[conv.source], place))
+            fields["digits"] = _digits(conv, self.codes[conv.source], place)
         elif place.kind == "signs":
             fields["binary"], fields["packed"] = (
                 1,

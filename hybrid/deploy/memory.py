@@ -58,7 +58,7 @@ class Working:
         window, vectors = kernel**2 * place.stored, -(-channels // LANES) * LANES
         if conv.bits > 8:
             self.x86 = max(self.x86, _aligned(8 * kernel * wide * place.stored))
-            each = max(8 * inputs, 3 * place.stored)  # as double, or three digits of stored ones
+            each = max(8 * inputs, 4 * place.stored)  # as double, or four digits of stored ones
             self.weight_bytes += _aligned(kernel**2 * each * vectors)
             return
         self.window = max(self.window, window)
@@ -75,7 +75,7 @@ class Working:
 
     def head(self, inputs: int) -> None:
         """An exit of so many inputs."""
-        self.x86 = max(self.x86, _aligned(8 * inputs))
+        self.x86 = max(self.x86, _aligned(8 * (inputs + LANES)))
 
 
 def plan(form: Form) -> tuple[dict[str, Place], int]:

@@ -13,22 +13,23 @@ static void fill_run(uint8_t *to, int32_t pixels, int32_t stored, const uint8_t 
         memset(to, 0, (size_t)(pixels * stored));
         return;
     }
-    for (int32_t i = 0; i < pixels; i++) memcpy(to + i * stored, fill, (size_t)stored);
+    memcpy(to, fill, (size_t)stored);
+    for (int32_t done = 1; done < pixels; done *= 2) { /* what is there already, once more */
+        const int32_t more = done < pixels - done ? done : pixels - done;
+        memcpy(to + done * stored, to, (size_t)(more * stored));
+    }
 }
 
+/* A border's right and its next row's left follow each other. */
 static void fill_border(const hybrid_conv_t *conv, unsigned char *arena, const hybrid_output_t *out)
 {
-    const int32_t border = out->border, stored = out->stored;
-    const int32_t wide = conv->width + 2 * border, high = conv->height + 2 * border;
+    const int32_t border = out->border, stored = out->stored, wide = conv->width + 2 * border;
+    const int32_t above = border * wide + border;
     uint8_t *to = arena + out->offset;
-    for (int32_t y = 0; y < high; y++, to += wide * stored) {
-        if (y < border || y >= high - border) {
-            fill_run(to, wide, stored, out->fill);
-        } else {
-            fill_run(to, border, stored, out->fill);
-            fill_run(to + (wide - border) * stored, border, stored, out->fill);
-        }
-    }
+    fill_run(to, above, stored, out->fill);
+    for (int32_t y = 1; y < conv->height; y++)
+        fill_run(to + (above + y * wide - 2 * border) * stored, 2 * border, stored, out->fill);
+    fill_run(to + (above + conv->height * wide - 2 * border) * stored, above, stored, out->fill);
 }
 
 /* ---- the exit's test ---- */
@@ -157,9 +158,12 @@ static void pack_bytes(const uint8_t *codes, uint8_t *out)
     uint8_t bytes[HYBRID_SENT_CHANNELS];
     for (uint32_t i = 0; i < row; i++) {
         memset(bytes, 0, sizeof bytes);
-        for (uint32_t j = 0; j < IN_A_BYTE; j++, codes += HYBRID_SENT_STORED)
+        for (uint32_t j = IN_A_BYTE; j > 0; j--) { /* the last one is the highest */
+            const uint8_t *from = codes + (j - 1u) * HYBRID_SENT_STORED;
             for (uint32_t c = 0; c < HYBRID_SENT_CHANNELS; c++)
-                bytes[c] = (uint8_t)(bytes[c] | codes[c] << j * HYBRID_SENT_BITS);
+                bytes[c] = (uint8_t)(bytes[c] * (1u << HYBRID_SENT_BITS % 8u) + from[c]);
+        }
+        codes += IN_A_BYTE * HYBRID_SENT_STORED;
         for (uint32_t c = 0; c < HYBRID_SENT_CHANNELS; c++) out[c * row + i] = bytes[c];
     }
 }

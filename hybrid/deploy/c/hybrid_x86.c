@@ -21,8 +21,10 @@ ALWAYS int32_t word(const void *from)
 #define VM __m256i
 #define v_mask(n) mask8(n)
 #define v_load(from, m) _mm256_maskload_ps(from, m)
-#define v_store(to, v, m) _mm256_maskstore_ps(to, m, v)
-#define v_store_whole(to, v, m) _mm256_maskstore_epi32((int *)(to), m, v)
+#define v_store(to, v) _mm256_storeu_ps(to, v)
+#define v_store_some(to, v, m) _mm256_maskstore_ps(to, m, v)
+#define v_store_whole(to, v) _mm256_storeu_si256((VI *)(void *)(to), v)
+#define v_store_whole_some(to, v, m) _mm256_maskstore_epi32((int *)(to), m, v)
 #define v_full(from) _mm256_load_si256((const VI *)(const void *)(from))
 #define v_zero() _mm256_setzero_si256()
 #define v_broadcast(w) _mm256_set1_epi32(w)
@@ -42,7 +44,7 @@ ALWAYS int32_t word(const void *from)
 #define v_signs(a, b, m)                                                                       \
     (uint32_t)_mm256_movemask_ps(_mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ),               \
                                                _mm256_castsi256_ps(m)))
-#define v_bytes(to, v, m, n) bytes8(to, v, n)
+#define v_bytes(to, v, n) bytes8(to, v, n)
 #define VD __m256d
 #define HALF 4
 #define d_zero() _mm256_setzero_pd()
@@ -51,6 +53,8 @@ ALWAYS int32_t word(const void *from)
 #define d_store(to, v) _mm256_storeu_pd(to, v)
 #define d_add(a, b) _mm256_add_pd(a, b)
 #define d_fma(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define d_low(v) _mm256_cvtepi32_pd(_mm256_castsi256_si128(v))
+#define d_high(v) _mm256_cvtepi32_pd(_mm256_extracti128_si256(v, 1))
 #define d_join(a, b) _mm256_set_m128(_mm256_cvtpd_ps(b), _mm256_cvtpd_ps(a))
 #define d_of(from, m) _mm256_cvtepi32_pd(_mm_maskload_epi32((const int *)(from), m))
 #define DM __m128i
@@ -98,7 +102,9 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #undef v_mask
 #undef v_load
 #undef v_store
+#undef v_store_some
 #undef v_store_whole
+#undef v_store_whole_some
 #undef v_full
 #undef v_zero
 #undef v_broadcast
@@ -124,6 +130,8 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #undef d_store
 #undef d_add
 #undef d_fma
+#undef d_low
+#undef d_high
 #undef d_join
 #undef d_of
 #undef DM
@@ -135,8 +143,10 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #define VM __mmask16
 #define v_mask(n) (__mmask16)((n) < 16 ? (1u << (n)) - 1u : 0xFFFFu)
 #define v_load(from, m) _mm512_maskz_loadu_ps(m, from)
-#define v_store(to, v, m) _mm512_mask_storeu_ps(to, m, v)
-#define v_store_whole(to, v, m) _mm512_mask_storeu_epi32(to, m, v)
+#define v_store(to, v) _mm512_storeu_ps(to, v)
+#define v_store_some(to, v, m) _mm512_mask_storeu_ps(to, m, v)
+#define v_store_whole(to, v) _mm512_storeu_si512(to, v)
+#define v_store_whole_some(to, v, m) _mm512_mask_storeu_epi32(to, m, v)
 #define v_full(from) _mm512_load_si512((const void *)(from))
 #define v_zero() _mm512_setzero_si512()
 #define v_broadcast(w) _mm512_set1_epi32(w)
@@ -154,7 +164,7 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #define v_rising(a, b) \
     _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GE_OQ), a)
 #define v_signs(a, b, m) (uint32_t)_mm512_mask_cmp_ps_mask(m, a, b, _CMP_GE_OQ)
-#define v_bytes(to, v, m, n) _mm_mask_storeu_epi8(to, m, _mm512_cvtepi32_epi8(v))
+#define v_bytes(to, v, n) bytes16(to, v, n)
 #define VD __m512d
 #define HALF 8
 #define d_zero() _mm512_setzero_pd()
@@ -163,6 +173,8 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #define d_store(to, v) _mm512_storeu_pd(to, v)
 #define d_add(a, b) _mm512_add_pd(a, b)
 #define d_fma(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define d_low(v) _mm512_cvtepi32_pd(_mm512_castsi512_si256(v))
+#define d_high(v) _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(v, 1))
 #define d_join(a, b) \
     _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a)), _mm512_cvtpd_ps(b), 1)
 #define d_of(from, m) _mm512_cvtepi32_pd(_mm256_maskz_loadu_epi32(m, from))
@@ -172,6 +184,17 @@ TARGET ALWAYS void bytes8(uint8_t *to, VI v, int32_t n)
 #define ONES(v) _mm512_popcnt_epi32(v)
 #define TARGET \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vpopcntdq")))
+TARGET ALWAYS void bytes16(uint8_t *to, VI v, int32_t n)
+{
+    const __m128i bytes = _mm512_cvtepi32_epi8(v);
+    uint8_t all[16];
+    if (n >= 16) {
+        _mm_storeu_si128((__m128i *)(void *)to, bytes);
+        return;
+    }
+    _mm_storeu_si128((__m128i *)(void *)all, bytes);
+    memcpy(to, all, (size_t)n);
+}
 #undef PLACE
 #undef WHILE
 #define NAME(x) avx512_##x
