@@ -72,10 +72,10 @@ def test_an_edge_that_ends_is_one_sentence(stand: Stand) -> None:
         stand.answer(pixels[1])
 
 
-def test_a_cloud_that_does_not_start_is_one_sentence(
-    demanding: EdgeBundle, tmp_path: Path, portable: None
-) -> None:
-    (demanding.folder / "manifest.json").write_text("{}")
+def test_a_cloud_that_does_not_start_is_one_sentence(tmp_path: Path, portable: None) -> None:
+    bundle, images = tmp_path / "bundle", tmp_path / "images"
+    bundle.mkdir()
+    (bundle / "manifest.json").write_text("{}")
 
-    with pytest.raises(CloudError, match="cloud did not start"), Stand(demanding.folder, tmp_path):
+    with pytest.raises(CloudError, match="cloud did not start"), Stand(bundle, images):
         pass
