@@ -57,7 +57,7 @@ def test_an_unknown_user_without_a_home_folder_can_evaluate_and_predict(open_to_
     [
         ({}, "name a folder that it can write to in HYBRID_TRACES"),
         ({"HOME": "/"}, "cannot be saved in /.local/share/hybrid/traces (Permission denied)"),
-        ({"HYBRID_TRACES": "/root/traces"}, "cannot be saved in /root/traces (Permission denied)"),
+        ({"HYBRID_TRACES": "/traces"}, "cannot be saved in /traces (Permission denied)"),
     ],
 )
 def test_an_unknown_user_who_records_is_told_what_to_set(

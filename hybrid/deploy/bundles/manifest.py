@@ -25,7 +25,7 @@ from typing import Any
 from hybrid.errors import BundleError
 from hybrid.files import parse_json, read_text, sha256_of
 
-__all__ = ["FORMAT", "MANIFEST", "VECTORS", "check_files", "read_manifest", "to_text"]
+__all__ = ["FORMAT", "MANIFEST", "VECTORS", "check_file", "check_files", "read_manifest", "to_text"]
 
 FORMAT = 1
 MANIFEST, VECTORS = "manifest.json", "vectors.safetensors"
@@ -86,6 +86,19 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> int:
             raise BundleError(f"{folder / name} is missing; {_AGAIN}.")
         if name not in listed:
             raise BundleError(f"{folder / name} is not part of this bundle; remove it.")
-        if sha256_of(folder / name) != listed[name]:
-            raise BundleError(f"{folder / name} was changed (SHA-256 differs); {_AGAIN}.")
+        check_file(folder / name, listed[name])
     return len(listed)
+
+
+def check_file(path: Path, sha256: str) -> None:
+    """Check that a file is the one that the manifest has.
+
+    Raises:
+        BundleError: it cannot be read, or was changed.
+    """
+    try:
+        same = sha256_of(path) == sha256
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); {_AGAIN}.") from None
+    if not same:
+        raise BundleError(f"{path} was changed (SHA-256 differs); {_AGAIN}.")

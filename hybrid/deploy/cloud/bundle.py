@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deploy.bundles.checking import check_cloud, read_vectors
-from hybrid.deploy.bundles.manifest import VECTORS, read_manifest
+from hybrid.deploy.bundles.manifest import VECTORS, check_file, read_manifest
 from hybrid.deploy.graphs.sessions import CloudSession
 from hybrid.errors import BundleError
-from hybrid.files import sha256_of
 
 __all__ = ["CloudBundle", "load_cloud"]
 
@@ -49,7 +48,7 @@ def load_cloud(folder: Path) -> CloudBundle:
     """
     manifest = read_manifest(folder)
     for name in (_GRAPH, VECTORS):
-        _check(folder / name, manifest["files"].get(name, ""))
+        check_file(folder / name, manifest["files"].get(name, ""))
     session = CloudSession((folder / _GRAPH).read_bytes())
     check_cloud(folder, session, read_vectors(folder))
     try:
@@ -73,14 +72,3 @@ def _cloud(manifest: dict[str, Any], session: CloudSession) -> CloudBundle:
         payload_bytes=int(payload["bytes"]),
         run=session.run,
     )
-
-
-def _check(path: Path, sha256: str) -> None:
-    try:
-        same = sha256_of(path) == sha256
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}); export it again.") from None
-    if not same:
-        raise BundleError(
-            f"{path} was changed (SHA-256 differs); export it again with `hybrid export`."
-        )

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.deploy.bundles.manifest import read_manifest
+from hybrid.deploy.bundles.manifest import check_file, read_manifest
 from hybrid.errors import BundleError
-from hybrid.files import sha256_of
 
 __all__ = ["CLOUD_DOWN", "CLOUD_THERE", "EdgeBundle", "load_bundle"]
 
@@ -70,7 +69,7 @@ def load_bundle(folder: Path) -> EdgeBundle:
             "`hybrid export`."
         ) from None
     for name, sha256 in found.c_files.items():
-        _check(folder / "c" / name, sha256)
+        check_file(folder / "c" / name, sha256)
     return found
 
 
@@ -100,14 +99,3 @@ def _engine(files: dict[str, str]) -> dict[str, str]:
     names = [name.removeprefix("c/") for name in files if name.startswith("c/hybrid_")]
     plain = {name for name in names if "/" not in name} - {"hybrid_point.h", "hybrid_vectors.h"}
     return {name: files[f"c/{name}"] for name in sorted(plain)}
-
-
-def _check(path: Path, sha256: str) -> None:
-    try:
-        same = sha256_of(path) == sha256
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read ({error.strerror}); export it again.") from None
-    if not same:
-        raise BundleError(
-            f"{path} was changed (SHA-256 differs); export it again with `hybrid export`."
-        )
