@@ -30,6 +30,7 @@ from hybrid.deploy.measuring.toxics import (
 __all__ = ["Proxy", "RunningProxy", "link_toxics", "running"]
 
 _READ_BYTES = 1 << 16
+_ROUNDS = 30
 _AT_ONCE = 64  # pieces that wait in one direction
 _BITS = 8e-6  # of a byte, in mega
 
@@ -66,11 +67,14 @@ class Proxy:
         """Listen no more, and end all connections."""
         assert self._server is not None
         self._server.close()
-        await asyncio.sleep(0)  # what was just accepted begins, so that it can be ended
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # what was just ended is closed
+        # Connections that were just accepted become tasks, and those that were aborted close, in
+        # the next rounds of the loop.
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
