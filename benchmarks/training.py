@@ -4,13 +4,17 @@
 
 Forward, loss and backward of one batch of random images on one thread, in the precision that
 `hybrid train` takes, times the batches of an epoch of 45,000 images. The optimizer's step (1 % with
-Adam) and the data (0.3 %) are left out. Rounds alternate between the four ways, after one round
+Adam) and the data (0.3 %) are left out. Rounds alternate between the ways, after one round
 that is not counted; the seconds are of this process, so other load distorts them little:
 
-    plain      quantizers as single operations, teachers run live
-    compiled   quantizers compiled, teachers run live
-    now        quantizers compiled, the teachers' answers read from disk
-    blockwise  as now, while each stage learns its twin's output by itself
+    plain      quantizers and norms as single operations, teachers run live
+    compiled   both compiled, teachers run live
+    saved      compiled, the teachers' answers read from disk
+    blockwise  as saved, while each stage learns its twin's output by itself
+
+Then, because it cannot be undone in a process:
+
+    now        as saved, and memory that a step frees is kept for the next, as `hybrid train` does
 """
 
 import sys
@@ -28,6 +32,7 @@ from benchmarks.rows import format_row, machine
 from hybrid.models import Network, Spec, build
 from hybrid.quant.fusing import fused
 from hybrid.quant.layers import calibrating
+from hybrid.training.memory import keep_freed_memory
 from hybrid.training.module import blockwise_loss, exits_loss
 from hybrid.training.recipe import Plan, Recipe, load_recipe
 from hybrid.training.run import precision
@@ -55,14 +60,22 @@ def epoch_seconds(recipe: Recipe, plan: Plan, *, rounds: int) -> dict[str, float
     """CPU seconds of an epoch for each way to train it."""
     with tempfile.TemporaryDirectory() as folder:
         ways = steps(recipe, plan, Path(folder))
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds + 1):
-            for name, step in ways.items():
-                with fused(wanted=name != "plain"):
-                    start = time.process_time()
-                    step()
-                    times[name].append(time.process_time() - start)
-    return {name: median(own[1:]) * (IMAGES // plan.batch) for name, own in times.items()}
+        times = measured(ways, rounds)
+        keep_freed_memory()
+        times |= measured({"now": ways["saved"]}, rounds)
+    return {name: seconds * (IMAGES // plan.batch) for name, seconds in times.items()}
+
+
+def measured(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """CPU seconds of a step in each way: the median of some rounds, after one that warms up."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, step in ways.items():
+            with fused(wanted=name != "plain"):
+                start = time.process_time()
+                step()
+                times[name].append(time.process_time() - start)
+    return {name: median(own[1:]) for name, own in times.items()}
 
 
 def steps(recipe: Recipe, plan: Plan, folder: Path) -> dict[str, Callable[[], None]]:
@@ -79,7 +92,7 @@ def steps(recipe: Recipe, plan: Plan, folder: Path) -> dict[str, Callable[[], No
         return exits_loss(network(images), labels, plan, answers)
 
     ways: dict[str, Callable[[], Tensor]] = {"plain": lambda: loss(live)}
-    ways |= {"compiled": lambda: loss(live), "now": lambda: loss(saved)}
+    ways |= {"compiled": lambda: loss(live), "saved": lambda: loss(saved)}
     if plan.blockwise:
         reference = prepared(recipe.spec(recipe.plan(plan.start))).eval()
         ways["blockwise"] = lambda: blockwise_loss(

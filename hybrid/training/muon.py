@@ -28,7 +28,7 @@ def orthogonalized(matrix: Tensor, *, steps: int = 3, dtype: torch.dtype = torch
             multiplies it.
     """
     tall = matrix.shape[0] > matrix.shape[1]
-    x = ((matrix.T if tall else matrix) / (matrix.norm() + 1e-7)).to(dtype)
+    x: Tensor = ((matrix.T if tall else matrix) / (matrix.norm() + 1e-7)).to(dtype)
     a, b, c = QUINTIC
     for _ in range(steps):
         gram = x @ x.T
