@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees; does nothing where malloc is not glibc's.
 
     Otherwise each step gives its large tensors back to the system and gets them again, page by
-    page, as zeros: a fifth of a small network's step (`python -m benchmarks.training`).
+    page, as zeros: up to 5 % of a small network's step (`python -m benchmarks.training`).
 
     Source: mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD.
     """
