@@ -18,12 +18,23 @@ ROOT = Path(__file__).resolve().parent.parent
 WORKERS = (os.cpu_count() or 1) + 1
 IN_PARALLEL = ("-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
 SLOWEST = ("--durations=20", "--durations-min=1")
+# What a test looks for, and the packages that bring it.
+DEBIAN = {
+    "chromium-headless-shell": ["chromium-headless-shell"],
+    "cc": ["gcc", "libc6-dev"],
+    "make": ["make"],
+    "cmake": ["cmake"],
+    "arm-none-eabi-gcc": ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"],
+    "qemu-system-arm": ["qemu-system-arm"],
+}
+QUIETLY = ("-q", "-y", "--no-install-recommends")
+BUILD_TOOLS = ("platformio", "scons", "kconfiglib")
 CHROMIUM_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 def main(pytest_arguments: Sequence[str]) -> int:
     """Run every step, also after one failed, and name those that did."""
-    install_chromium()
+    install_missing()
     steps = {
         "style": ["ruff", "check", "."],
         "format": ["ruff", "format", "--check", "."],
@@ -46,21 +57,40 @@ def passes(name: str, command: Sequence[str]) -> bool:
     return finished.returncode == 0
 
 
-def install_chromium() -> None:
-    """Install Chromium for the browser tests, if there is none and this user may install it."""
+def install_missing() -> None:
+    """Install what tests need beside Python packages, as far as this user may."""
+    missing = {name: packages for name, packages in DEBIAN.items() if not shutil.which(name)}
     if any(shutil.which(name) for name in CHROMIUM_NAMES) or os.environ.get("HYBRID_CHROMIUM"):
-        return
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        print("No Chromium here and no right to install one: the browser tests skip.")
-        return
+        missing.pop(CHROMIUM_NAMES[0], None)
+    if missing and (shutil.which("apt-get") is None or os.geteuid() != 0):
+        names = ", ".join(missing)
+        print(f"No right to install {names} here: the tests that need them skip.")
+    elif missing:
+        apt_get("update", "-q")
+        for name, packages in missing.items():
+            # older Debians have no shell of Chromium
+            if not apt_get("install", *QUIETLY, *packages) and (
+                name != CHROMIUM_NAMES[0] or not apt_get("install", *QUIETLY, "chromium")
+            ):
+                print(f"{name} could not be installed: the tests that need it skip.")
+    install_build_tools()
+
+
+def apt_get(*words: str) -> bool:
+    """Run Debian's package manager, which asks nothing."""
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["install", "-q", "-y", "--no-install-recommends"]
-    subprocess.run(["apt-get", "update", "-q"], env=quiet, check=False)
-    for package in ("chromium-headless-shell", "chromium"):  # older Debians have no shell
-        command = ["apt-get", *install, package]
-        if subprocess.run(command, env=quiet, check=False).returncode == 0:
-            return
-    print("Chromium could not be installed: the browser tests skip.")
+    return subprocess.run(["apt-get", *words], env=quiet, check=False).returncode == 0
+
+
+def install_build_tools() -> None:
+    """Install PlatformIO and its kin next to this Python; they share no package with it."""
+    place = Path(sys.prefix) / "build-tools"
+    if (place / "bin" / "pio").exists() or sys.prefix == sys.base_prefix:
+        return
+    pip = [place / "bin" / "pip", "install", "-q", *BUILD_TOOLS]
+    tools = [sys.executable, "-m", "venv", place], pip
+    if any(subprocess.run(words, check=False).returncode for words in tools):
+        print("PlatformIO could not be installed: the tests that need it skip.")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Whether every engine gives the same whole numbers: shipped deployment forms, on test images.
 
-    python -m scripts.engines                            # all forms, 1,000 images each
+    python -m scripts.engines | tee -a benchmarks/results.txt    # about 40 minutes on two cores
     python -m scripts.engines cifar10-wide9 --bits 4 --images 100
 
-Logits of every early exit and the codes for the cloud are compared with those of the interpreter in
-numpy, which is the specification. The exit code is 1 if any number differs.
+A network's test images are dealt out to its forms in turn, so that 1,000 images are 125 for each of
+eight bit widths. Logits of every early exit and the codes for the cloud are compared with those of
+the interpreter in numpy, which is the specification. A row per form goes to the standard output, a
+line per engine to the standard error. The exit code is 1 if any number differs.
 """
 
 import argparse
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.rows import format_row, machine
 from hybrid import zoo
 from hybrid.deploy import interpreter
 from hybrid.deploy.files import load_form
@@ -27,8 +32,9 @@ from hybrid.deploy.library import Library
 from hybrid.deploy.torch_engine import Engine
 from hybrid.quant.packing import unpack
 
-__all__ = ["Compared", "compared"]
+__all__ = ["KINDS", "Compared", "compared"]
 
+KINDS = ("torch", "onnx", "c")
 _AT_ONCE = 250  # images, which bounds the memory
 
 Pixels = NDArray[np.uint8]
@@ -43,27 +49,54 @@ class Compared:
     numbers: int
     different: int
 
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` the engine is."""
+        return next(kind for kind in KINDS if self.engine.lower().startswith(kind))
+
 
 def main() -> None:
-    """Compare the forms of the networks that are named, and print a line for each engine."""
+    """Compare the forms of the networks that are named, and print a row for each."""
     asked = _asked()
+    ran = machine("numpy", "torch", "onnxruntime")
     different = 0
     for network in asked.networks or zoo.networks():
         images = zoo.images(network, "test").images
-        for variant in zoo.card(network).deployed:
-            if asked.bits not in (None, variant.bits):
-                continue
-            form = load_form(
-                zoo.weights_path(network, variant.name), expect_sha256=variant.files[zoo.WEIGHTS]
-            )
-            for one in compared(form, images[: asked.images]):
-                print(
-                    f"{network} {variant.name}  {one.engine:<33}"
-                    f"{one.different:>8} of {one.numbers:,} numbers differ",
-                    flush=True,
-                )
-                different += one.different
+        forms = [one for one in zoo.card(network).deployed if asked.bits in (None, one.bits)]
+        for first, variant in enumerate(forms):
+            # a network with fewer test images shows some of them to several forms
+            dealt = np.arange(first, asked.images, len(forms)) % len(images)
+            row = _row(network, variant, images[dealt])
+            print(format_row({"benchmark": "engines", **ran, **row}), flush=True)
+            different += sum(int(row[f"{kind}_different"]) for kind in KINDS)
     raise SystemExit(bool(different))
+
+
+def _row(network: str, variant: zoo.Variant, images: Pixels) -> dict[str, str | int]:
+    path = zoo.weights_path(network, variant.name)
+    form = load_form(path, expect_sha256=variant.files[zoo.WEIGHTS])
+    different = Counter[str]()
+    engines: list[str] = []
+    numbers = 0
+    for one in compared(form, images):
+        print(
+            f"{network} {variant.name}  {one.engine:<33}"
+            f"{one.different:>8} of {one.numbers:,} numbers differ",
+            file=sys.stderr,
+            flush=True,
+        )
+        different[one.kind] += one.different
+        engines.append(one.engine)
+        numbers = one.numbers
+    return {
+        "network": network,
+        "bits": variant.bits,
+        "images": len(images),
+        "engines": len(engines),
+        "kernels": "/".join(name.split()[1] for name in engines if name.startswith("C ")),
+        "numbers": numbers,
+        **{f"{kind}_different": different[kind] for kind in KINDS},
+    }
 
 
 def compared(form: Form, images: Pixels) -> Iterator[Compared]:
@@ -78,7 +111,7 @@ def _asked() -> argparse.Namespace:
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("networks", nargs="*", help="all by default")
     asked.add_argument("--bits", type=int, help="only this bit width")
-    asked.add_argument("--images", type=int, default=1000)
+    asked.add_argument("--images", type=int, default=1000, help="of each network")
     return asked.parse_args()
 
 
@@ -119,9 +152,9 @@ def _in_c(form: Form, images: Pixels, expected: Answers) -> Iterator[Compared]:
     library = Library(form)
     for kernel in library.kernels:
         library.use(kernel)
-        yield _counted(f"C, {kernel}", library.run(images), expected)
+        yield _counted(f"C {kernel}", library.run(images), expected)
     library.use("plain", packed=True)
-    yield _counted("C, plain, packed weights", library.run(images), expected)
+    yield _counted("C packed", library.run(images), expected)
 
 
 def _in_parts(run: Runs, images: Pixels) -> Answers:

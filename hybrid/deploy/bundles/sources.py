@@ -119,7 +119,7 @@ def _platformio(name: str, version: str) -> str:
             "srcDir": ".",
             "includeDir": ".",
             "srcFilter": ["+<hybrid_*.c>"],
-            "flags": ["-ffp-contract=off"],
+            "flags": ["-O2", "-ffp-contract=off"],
         },
     }
     return json.dumps(values, indent=2) + "\n"
@@ -149,7 +149,7 @@ project(hybrid_edge C)
 add_library(hybrid_edge STATIC {sources})
 target_include_directories(hybrid_edge PUBLIC ${{CMAKE_CURRENT_SOURCE_DIR}})
 set_target_properties(hybrid_edge PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON)
-target_compile_options(hybrid_edge PRIVATE -O3 -ffp-contract=off)
+target_compile_options(hybrid_edge PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O3> -ffp-contract=off)
 
 if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
   enable_testing()
@@ -163,7 +163,7 @@ _ZEPHYR = """\
 if(CONFIG_HYBRID_EDGE)
   zephyr_library_named(hybrid_edge)
   zephyr_library_sources({sources})
-  zephyr_library_compile_options(-O3 -ffp-contract=off)
+  zephyr_library_compile_options(-O2 -ffp-contract=off)
   zephyr_include_directories(..)
 endif()
 """
