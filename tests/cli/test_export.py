@@ -57,7 +57,7 @@ def test_without_a_compiler_the_rest_is_compared_and_one_sentence_tells_why(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ):
     run("export", *POINT, "--out", "bundle")
-    monkeypatch.setattr("hybrid.deploy.library.shutil.which", lambda _: None)
+    monkeypatch.setattr("hybrid.deploy.compiling.shutil.which", lambda _: None)
 
     result = run("export", "--check", "bundle")
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.deploy import interpreter
+from hybrid.deploy.compiling import FLAGS
 from hybrid.deploy.exits import confidences, multiplier
 from hybrid.deploy.form import PIXELS, SENT, Codes, Conv, Form, Output, bound, check
-from hybrid.deploy.library import FLAGS, Library
+from hybrid.deploy.library import Library
 from hybrid.deploy.torch_engine import Engine
 from hybrid.errors import FormError
 from hybrid.quant.packing import pack
@@ -278,7 +279,7 @@ def test_an_image_of_another_size_is_one_sentence(engine: type):
 
 
 def test_without_a_compiler_one_sentence_tells_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("hybrid.deploy.library.shutil.which", lambda _: None)
+    monkeypatch.setattr("hybrid.deploy.compiling.shutil.which", lambda _: None)
 
     with pytest.raises(FormError, match="no C compiler here; install gcc or clang"):
         Library(one_form(4))

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
 from hybrid.deploy.bundles.manifest import VECTORS, check_files, read_manifest
+from hybrid.deploy.compiling import FLAGS, compiler
 from hybrid.deploy.graphs.sessions import CloudSession, EdgeSessions, float_answers
-from hybrid.deploy.library import FLAGS, compiler
 from hybrid.errors import BundleError
 
 __all__ = ["CLOUD_TOLERANCE", "check_bundle", "check_cloud", "read_vectors"]
