@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hybrid.deploy.form import EXACT_DOUBLE, Codes, Output
 from hybrid.errors import FormError
-from hybrid.models.blocks import ShiftedPReLU
+from hybrid.models.norm_act import ShiftedPReLU
 from hybrid.quant.layers import ActivationQuantizer, QuantConv2d
 from hybrid.quant.levels import FULL_PRECISION, weight_levels
 

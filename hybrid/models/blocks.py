@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hybrid.quant.fusing import fusible
+from hybrid.models.norm_act import ShiftedPReLU, norm_act
 from hybrid.quant.layers import QuantConv2d
 from hybrid.quant.levels import FULL_PRECISION
 
@@ -16,7 +16,6 @@ __all__ = [
     "ExitHead",
     "PooledHead",
     "ResidualBlock",
-    "ShiftedPReLU",
     "Stem",
     "WhiteningStem",
     "WideConv",
@@ -30,10 +29,11 @@ class Stem(nn.Module):
         super().__init__()
         self.conv = QuantConv2d(channels, width, 3, bits=bits, padding=1)
         self.norm = nn.BatchNorm2d(width)
+        self.act = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, width, h, w)."""
-        return functional.relu(self.norm(self.conv(x)))
+        return norm_act(self.conv(x), self.norm, self.act)
 
 
 class WhiteningStem(nn.Module):
@@ -95,32 +95,7 @@ class WideConv(nn.Module):
         inner = self.conv(x)
         if self.pools:
             inner = functional.max_pool2d(inner, 2)
-        inner = self.norm(inner)
-        result: Tensor = self.act(inner + x if self.adds else inner)
-        return result
-
-
-class ShiftedPReLU(nn.Module):
-    """PReLU between two learned shifts per channel, for 1-bit stages.
-
-    Source: Liu et al., "ReActNet", ECCV 2020, equation 4.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.before = nn.Parameter(torch.zeros(1, channels, 1, 1))
-        self.after = nn.Parameter(torch.zeros(1, channels, 1, 1))
-        self.slope = nn.Parameter(torch.full((channels,), 0.25))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape out."""
-        return _shifted_prelu(x, self.before, self.slope.view(1, -1, 1, 1), self.after)
-
-
-@fusible
-def _shifted_prelu(x: Tensor, before: Tensor, slope: Tensor, after: Tensor) -> Tensor:
-    moved = x - before
-    return torch.where(moved >= 0, moved, slope * moved) + after
+        return norm_act(inner, self.norm, self.act, x if self.adds else None)
 
 
 class ResidualBlock(nn.Module):
@@ -149,11 +124,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h / stride, w / stride)."""
         shortcut = self.shortcut(x)
-        inner = self.norm1(self.conv1(x))
-        inner = self.act1(inner + shortcut if self.bits == 1 else inner)
-        outer = self.norm2(self.conv2(inner))
-        result: Tensor = self.act2(outer + (inner if self.bits == 1 else shortcut))
-        return result
+        binary = self.bits == 1
+        inner = norm_act(self.conv1(x), self.norm1, self.act1, shortcut if binary else None)
+        return norm_act(self.conv2(inner), self.norm2, self.act2, inner if binary else shortcut)
 
 
 class ConvGroup(nn.Module):
@@ -173,10 +146,9 @@ class ConvGroup(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h // 2, w // 2)."""
-        x = self.act1(self.norm1(self.conv1(x)))
+        x = norm_act(self.conv1(x), self.norm1, self.act1)
         x = functional.max_pool2d(self.conv2(x), 2)
-        result: Tensor = self.act2(self.norm2(x))
-        return result
+        return norm_act(x, self.norm2, self.act2)
 
 
 class ExitHead(nn.Module):
@@ -238,8 +210,7 @@ class _Rectified(nn.Module):
         self.act = ShiftedPReLU(outputs) if bits == 1 else nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.act(self.norm(self.conv(x)))
-        return result
+        return norm_act(self.conv(x), self.norm, self.act)
 
 
 class ExitBranch(nn.Module):

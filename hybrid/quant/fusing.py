@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 
-__all__ = ["can_compile", "fused", "fusible"]
+__all__ = ["can_compile", "fused", "fusible", "is_fusing"]
 
 # A function is compiled again for each type, layout and kind of gradient; torch's own limit of 8
 # is passed by a blockwise start, and what comes after it would run uncompiled.
@@ -56,6 +56,11 @@ def can_compile() -> bool:
 
 def _plus_one(x: torch.Tensor) -> torch.Tensor:
     return x + 1
+
+
+def is_fusing() -> bool:
+    """Whether this is inside a `fused` block of a machine that can compile."""
+    return bool(_switch.on)
 
 
 @contextmanager

@@ -189,7 +189,9 @@ class ExitTraining(lightning_.LightningModule):
     def configure_optimizers(self) -> Any:
         """The plan's optimizer; its rate rises and falls linearly: blockwise, then by cycle."""
         plan, steps = self.plan, int(self.trainer.estimated_stepping_batches)
-        optimizer = _optimizer(self.network, plan)
+        half = str(self.trainer.precision).startswith("bf16")
+        products = torch.bfloat16 if half else torch.float32
+        optimizer = _optimizer(self.network, plan, products)
         start = steps * plan.blockwise // max(1, plan.epochs)
         length = max(1, (steps - start) // plan.cycles)
 
@@ -212,7 +214,7 @@ def _rise_and_fall(step: int, length: int, warmup: float) -> float:
     return min((step + 1) / rise, (length - step) / max(1, length - rise))
 
 
-def _optimizer(network: Network, plan: Plan) -> torch.optim.Optimizer:
+def _optimizer(network: Network, plan: Plan, products: torch.dtype) -> torch.optim.Optimizer:
     module: nn.Module = network.heads if plan.heads_only else network
     learned = [p for p in module.parameters() if p.requires_grad]
     if plan.optimizer == "muon":
@@ -222,6 +224,7 @@ def _optimizer(network: Network, plan: Plan) -> torch.optim.Optimizer:
             _without(learned, filters),
             filter_rate=plan.learning_rate,
             rest_rate=plan.rest_rate,
+            dtype=products,
         )
     # No weight decay on norms, shifts and steps (LSQ: none on steps).
     decayed = [p for p in learned if p.ndim >= 2 and p.numel() > max(p.shape)]

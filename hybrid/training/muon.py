@@ -16,7 +16,7 @@ MOMENTUM = 0.6
 BETAS, EPSILON = (0.9, 0.99), 1e-8
 
 
-def orthogonalized(matrix: Tensor, *, steps: int = 3) -> Tensor:
+def orthogonalized(matrix: Tensor, *, steps: int = 3, dtype: torch.dtype = torch.float32) -> Tensor:
     """The matrix with singular values near 1, by Newton–Schulz iteration.
 
     X ← aX + (bA + cA²)X with A = XXᵀ, from X = matrix / ‖matrix‖.
@@ -24,14 +24,16 @@ def orthogonalized(matrix: Tensor, *, steps: int = 3) -> Tensor:
     Args:
         matrix: (rows, columns), float32.
         steps: of the iteration; three bring all but tiny singular values to about 0.5–1.3.
+        dtype: of the products; bfloat16 is enough, and several times faster where the hardware
+            multiplies it.
     """
     tall = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = (matrix.T if tall else matrix) / (matrix.norm() + 1e-7)
+    x: Tensor = ((matrix.T if tall else matrix) / (matrix.norm() + 1e-7)).to(dtype)
     a, b, c = QUINTIC
     for _ in range(steps):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.T if tall else x).to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -44,6 +46,7 @@ class Muon(torch.optim.Optimizer):
         filters: convolution weights (out, in, kh, kw), each followed by a batch norm.
         rest: everything else that is trained.
         filter_rate, rest_rate: learning rates of the two.
+        dtype: see `orthogonalized`.
     Source: Jordan et al., 2024, and arXiv 2404.00498's code for norm and momentum.
     """
 
@@ -54,7 +57,9 @@ class Muon(torch.optim.Optimizer):
         *,
         filter_rate: float,
         rest_rate: float,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.dtype = dtype
         groups: list[dict[str, Any]] = [
             {"params": list(filters), "lr": filter_rate, "muon": True},
             {"params": list(rest), "lr": rest_rate, "muon": False},
@@ -82,7 +87,7 @@ class Muon(torch.optim.Optimizer):
         state["momentum"].mul_(MOMENTUM).add_(grad)
         ahead = grad.add(state["momentum"], alpha=MOMENTUM)  # Nesterov
         weight.mul_(len(weight) ** 0.5 / weight.norm())
-        update = orthogonalized(ahead.flatten(1)).reshape(weight.shape)
+        update = orthogonalized(ahead.flatten(1), dtype=self.dtype).reshape(weight.shape)
         weight.add_(update, alpha=-rate)
 
     def _adam_step(self, weight: Tensor, grad: Tensor, rate: float) -> None:

@@ -28,6 +28,7 @@ from hybrid.quant.fusing import fused
 from hybrid.quant.layers import QuantConv2d, calibrating
 from hybrid.quant.levels import FULL_PRECISION
 from hybrid.training.batches import Batches
+from hybrid.training.memory import keep_freed_memory
 from hybrid.training.module import ExitTraining
 from hybrid.training.publish import Training, publish, renew
 from hybrid.training.recipe import Plan, Recipe, plan_of
@@ -49,7 +50,7 @@ class TrainingRun:
         limit: only this many training images, for a trial run that publishes nothing.
         callbacks: more of Lightning's, such as a progress bar.
         precision: Lightning's name of it; None for the hardware's fastest.
-        compiled: run the quantizers through torch.compile if there is a C++ compiler, which takes
+        compiled: compile quantizers and norms if there is a C++ compiler, which takes
             some minutes of the first epoch off every later one (`python -m benchmarks.training`).
             The order of sums differs.
     """
@@ -312,6 +313,7 @@ def _fit(module: ExitTraining, folder: Path, run: TrainingRun) -> None:
         reload_dataloaders_every_n_epochs=1,
     )
     resume = checkpoint if _continues(checkpoint, module) else None
+    keep_freed_memory()
     try:
         trainer.fit(module, ckpt_path=resume, weights_only=False)
     except SystemExit:  # in place of which Lightning ends the process with code 1

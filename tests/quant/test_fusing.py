@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hybrid.models.blocks import ShiftedPReLU
+from hybrid.models.norm_act import ShiftedPReLU
 from hybrid.quant.fusing import can_compile, fused, fusible
 from hybrid.quant.levels import activation_levels, weight_levels
 from hybrid.quant.quantizers import binarize_activations, quantize
