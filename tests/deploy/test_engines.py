@@ -157,7 +157,10 @@ def test_c_equals_the_interpreter_at_the_widths_that_pack_differently(bits: int)
 def test_c_equals_the_interpreter_with_320_channels_and_the_largest_sums(bits: int):
     form = extreme(bits, channels=320)
 
-    assert every_kernel_equals(Library(form), np.full((1, 6, 6, 1), 255, np.uint8))
+    # -O1 compiles in half the time of -O3, and kernels are as fast
+    library = Library(form, flags=(*FLAGS, "-O1"))
+
+    assert every_kernel_equals(library, np.full((1, 6, 6, 1), 255, np.uint8))
 
 
 @compiled
