@@ -19,7 +19,7 @@ from pathlib import Path
 from hybrid.errors import FileError, FormError
 from hybrid.files import expanded, home_folder
 
-__all__ = ["FLAGS", "cached_path", "compiled", "compiler", "loaded"]
+__all__ = ["FLAGS", "cached_path", "compiled", "compiler", "loaded", "reason_of"]
 
 FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")
 
@@ -46,10 +46,17 @@ def compiled(folder: Path, made: Path, flags: Sequence[str] = FLAGS) -> Path:
     words = [compiler(), *flags, "-shared", "-fPIC", "-o", str(made), *sources]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        reason = next((line for line in lines if "error" in line), lines[0])
-        raise FormError(f"The C compiler refused the edge: {reason}")
+        raise FormError(f"The C compiler refused the edge: {reason_of(done.stderr)}")
     return made
+
+
+def reason_of(said: str) -> str:
+    """The line of a compiler's words that tells why it failed."""
+    lines = said.strip().splitlines() or ["no reason given"]
+    telling = (
+        line for word in ("No space left", "error", "Error") for line in lines if word in line
+    )
+    return next(telling, lines[0])
 
 
 def loaded(

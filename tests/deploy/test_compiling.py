@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid.deploy.compiling import cached_path, loaded
+from hybrid.deploy.compiling import cached_path, loaded, reason_of
 from hybrid.errors import FileError, FormError
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
@@ -64,3 +64,16 @@ def test_other_flags_or_parts_are_kept_elsewhere(tmp_path: Path):
     places = {cached_path(one, flags=flags, cache=tmp_path) for one in parts for flags in ("x", "")}
 
     assert len(places) == 8
+
+
+@pytest.mark.parametrize(
+    "said, reason",
+    [
+        ("a.c: In function f:\na.c:3: error: no g\n", "a.c:3: error: no g"),
+        ("a.s: Assembler messages:\na.s: Error: x\nb: No space left on device", "b: No space left"),
+        ("killed\n", "killed"),
+        ("", "no reason given"),
+    ],
+)
+def test_a_refusal_gives_the_line_that_tells_why(said: str, reason: str):
+    assert reason_of(said).startswith(reason)
