@@ -2,7 +2,7 @@
 
 | key          | holds                                                                        |
 |--------------|------------------------------------------------------------------------------|
-| format       | the version of this table                                                    |
+| format       | the version of this table and of the C interface                             |
 | network, variant, bits, version | of what, and the version of `hybrid` that wrote it        |
 | weights      | SHA-256 of the form, and of the trained weights that it was made of           |
 | exact        | whether every engine gives the same bits; else `not_promised` gives the limit |
@@ -27,7 +27,7 @@ from hybrid.files import parse_json, read_text, sha256_of
 
 __all__ = ["FORMAT", "MANIFEST", "VECTORS", "check_file", "check_files", "read_manifest", "to_text"]
 
-FORMAT = 1
+FORMAT = 2  # 2: the C interface takes the size of the arena
 MANIFEST, VECTORS = "manifest.json", "vectors.safetensors"
 _KEYS = {
     "format", "network", "variant", "bits", "version", "weights", "exact", "input", "classes",

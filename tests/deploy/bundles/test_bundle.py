@@ -86,13 +86,13 @@ def test_wrong_vectors_are_found_even_if_the_manifest_agrees(bundle: Path):
 
 def test_a_newer_format_is_refused(bundle: Path):
     path = bundle / "manifest.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 9'))
 
-    with pytest.raises(BundleError, match="format 9, and this version reads format 1"):
+    with pytest.raises(BundleError, match="format 9, and this version reads format 2"):
         read_manifest(bundle)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', "\x00", '{"format": 1, "files": 3}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', "\x00", '{"format": 2, "files": 3}'])
 def test_a_damaged_manifest_is_refused(tmp_path: Path, text: str):
     (tmp_path / "manifest.json").write_text(text)
 
