@@ -8,6 +8,7 @@ the alternatives compute the same edge, cut and exits:
     torch_float32   the float network, eager
     ort_float32     the float network exported to ONNX, ONNX Runtime
     ort_int8        the same, statically quantized, 8 bits, per channel (QDQ)
+    openvino_int8   that graph in OpenVINO, if it is installed (pip install openvino)
     plain …         our C, each kernel that this processor has; plain is C99 without intrinsics
 
 Every round asks each engine ten times in turn, so that other load on the machine affects all. The
@@ -62,7 +63,7 @@ def shipped_form(network: str, bits: int) -> Form:
 
 def row(network: str, form: Form, times: dict[str, float]) -> dict[str, object]:
     """Machine, milliseconds of every engine, and the ratios of our kernels to the others."""
-    others = [name for name in times if name.startswith(("torch", "ort", "four"))]
+    others = [name for name in times if name.startswith(("torch", "ort", "openvino", "four"))]
     ours = [name for name in times if name not in others]
     made: dict[str, object] = {"benchmark": "device", **machine("torch", "onnxruntime")}
     made |= {"network": network, "bits": form.bits, "mmacs": megamacs(form)}
@@ -132,7 +133,7 @@ def eager(edge: Edge, image: Tensor) -> Callable[[], object]:
 
 
 def onnx_sessions(edge: Edge, given: Tensor, folder: Path) -> dict[str, Callable[[], object]]:
-    """ONNX Runtime on the float network, and on its 8-bit form."""
+    """ONNX Runtime on the float network and on its 8-bit form, which OpenVINO runs too."""
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -150,7 +151,19 @@ def onnx_sessions(edge: Edge, given: Tensor, folder: Path) -> dict[str, Callable
     quant_pre_process(path, ready, skip_symbolic_shape=True)
     quantize_static(ready, small, Images(), per_channel=True, activation_type=QuantType.QUInt8)
     image = {"x": given[:1].numpy()}
-    return {"ort_float32": session(path, image), "ort_int8": session(small, image)}
+    made = {"ort_float32": session(path, image), "ort_int8": session(small, image)}
+    return made | openvino(small, image)
+
+
+def openvino(path: Path, image: dict[str, NDArray[np.float32]]) -> dict[str, Callable[[], object]]:
+    """A graph in OpenVINO on one thread; nothing where it is not installed."""
+    try:
+        from openvino import Core  # not in any extra: only this row needs it
+    except ModuleNotFoundError:
+        return {}
+    options = {"INFERENCE_NUM_THREADS": "1", "PERFORMANCE_HINT": "LATENCY"}
+    request = Core().compile_model(str(path), "CPU", options).create_infer_request()
+    return {"openvino_int8": lambda: request.infer(image, share_inputs=True)}
 
 
 def session(path: Path, image: dict[str, NDArray[np.float32]]) -> Callable[[], object]:

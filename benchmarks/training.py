@@ -118,7 +118,7 @@ def prepared(spec: Spec) -> Network:
 def teacher_spec(recipe: Recipe, name: str) -> Spec:
     """The network of "static-32bit", or of "cifar10-wide9/static-32bit"."""
     network, _, variant = name.rpartition("/")
-    theirs = load_recipe(network) if network else recipe
+    theirs = load_recipe(network.rpartition("/")[2]) if network else recipe
     return theirs.spec(theirs.plan(variant))
 
 

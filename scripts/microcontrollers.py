@@ -26,7 +26,14 @@ __all__ = ["PROCESSORS", "TOOLS", "Measured", "measure"]
 
 SUPPORT = Path(__file__).parent / "mcu"
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
-SOURCES = ("hybrid_edge.c", "hybrid_portable.c", "hybrid_x86.c", "hybrid_net.c", "start.c")
+SOURCES = (
+    "hybrid_edge.c",
+    "hybrid_finish.c",
+    "hybrid_portable.c",
+    "hybrid_x86.c",
+    "hybrid_net.c",
+    "start.c",
+)
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-ffp-contract=off")
 
 

@@ -23,6 +23,7 @@ ENGINE = (
     "hybrid_edge.h",
     "hybrid_edge.c",
     "hybrid_steps.h",
+    "hybrid_finish.c",
     "hybrid_portable.c",
     "hybrid_x86.c",
     "hybrid_vector.h",

@@ -142,7 +142,11 @@ class Library:
         edge, arena, weights = map(_pointer, (self._edge, self._arena, self._weights))
         number = ctypes.c_int32(KERNELS.index(kernel))
         self._library.hybrid_edge_unpack(weights, number)
-        self._library.hybrid_edge_init(edge, arena, None if packed else weights, number)
+        size = ctypes.c_uint32(self._arena.size)
+        refused = self._library.hybrid_edge_init(
+            edge, arena, size, None if packed else weights, number
+        )
+        assert not refused
 
     def run(self, pixels: NDArray[np.uint8]) -> Answers:
         """The same as `hybrid.deploy.interpreter.run`."""

@@ -49,6 +49,7 @@ class Plan:
             of another one of the same data set ("cifar100-wide7/static-32bit"); for several, their
             mean; empty for none.
         teacher_weight: the teachers' share of the loss, 0 to 1.
+        mirrored: the teachers answer for each image and its mirror image; the mean is the target.
         views: how many epochs have different batches; after them the same orders, crops and flips
             are repeated, and so are the teachers' saved answers. 0: every epoch has its own.
         blockwise: epochs at the start in which each edge stage alone learns, on the student's own
@@ -82,6 +83,7 @@ class Plan:
     exit_weight: float | tuple[float, ...] = 0.5
     teacher: str | tuple[str, ...] = ""
     teacher_weight: float = 0.5
+    mirrored: bool = False
     views: int = 0
     blockwise: int = 0
     heads_only: bool = False

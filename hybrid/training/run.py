@@ -256,10 +256,11 @@ def _teaching(recipe: Recipe, plan: Plan, run: TrainingRun, batches: Batches) ->
         dataset=recipe.dataset,
         teachers=[sha256_of(_path(recipe, name)) for name in plan.teachers],
         precision=run.precision or precision(),
+        mirrored=plan.mirrored,
         **about_batches(batches),
     )
     teachers = [_teacher(recipe, name) for name in plan.teachers]
-    return Teaching(teachers, run.folder / "teaching" / key)
+    return Teaching(teachers, run.folder / "teaching" / key, mirrored=plan.mirrored)
 
 
 def _reference(recipe: Recipe, plan: Plan) -> Network:

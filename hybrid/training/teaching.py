@@ -45,14 +45,18 @@ class Teaching:
     Args:
         teachers: networks in evaluation mode; their final exits answer.
         folder: of the answers, one file per epoch; None keeps nothing.
+        mirrored: answer with the mean over each image and its mirror image.
 
     Attributes:
         computed: how many batches the teachers were actually run on.
     """
 
-    def __init__(self, teachers: Sequence[Network], folder: Path | None = None) -> None:
+    def __init__(
+        self, teachers: Sequence[Network], folder: Path | None = None, *, mirrored: bool = False
+    ) -> None:
         self.teachers = [teacher.eval() for teacher in teachers]
         self.folder = folder
+        self.mirrored = mirrored
         self.computed = 0
         self._kept: Answers | None = None
         self._new: list[Answers] = []
@@ -82,7 +86,8 @@ class Teaching:
     def _compute(self, images: Tensor) -> Tensor:
         """float16 (n, classes)."""
         self.computed += 1
-        each = [teacher(images)[-1].float().softmax(1) for teacher in self.teachers]
+        views = [images, images.flip(3)] if self.mirrored else [images]
+        each = [t(view)[-1].float().softmax(1) for t in self.teachers for view in views]
         return torch.stack(each).mean(0).half()
 
     def _read(self, epoch: int) -> Answers | None:

@@ -94,7 +94,7 @@ static void run(void)
     SYSTICK_VALUE = 0;
     SYSTICK_CONTROL = 5;
     rate = per_thousand_ticks();
-    hybrid_edge_init(&edge, arena, 0, HYBRID_PLAIN);
+    if (hybrid_edge_init(&edge, arena, sizeof arena, 0, HYBRID_PLAIN) != HYBRID_OK) leave(1);
     for (int32_t image = 0; image < HYBRID_VECTORS; image++) wrong += differences(image, rate);
     write_number("wrong ", (uint32_t)wrong);
     for (at = bottom; *at == PAINT; at++) {}

@@ -25,8 +25,8 @@ def written(form: Form, folder: Path) -> Path:
     return folder
 
 
-def make(folder: Path, flags: str) -> subprocess.CompletedProcess[str]:
-    words = ["make", "-C", str(folder), "test", f"CFLAGS={flags}"]
+def make(folder: Path, flags: str, *more: str) -> subprocess.CompletedProcess[str]:
+    words = ["make", "-C", str(folder), "test", f"CFLAGS={flags}", *more]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -46,6 +46,58 @@ def test_sanitizers_find_nothing(tmp_path: Path, bits: int):
     done = make(written(one_form(bits), tmp_path), flags)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("clang"), reason="clang is not installed")
+@pytest.mark.parametrize("bits", [1, 4, 8])
+def test_clang_makes_the_same_of_it(bits: int, tmp_path: Path):
+    done = make(written(one_form(bits), tmp_path), "-O2", "CC=clang")
+
+    assert done.returncode == 0, done.stderr
+    assert "plain: 4 images" in done.stdout
+
+
+REFUSALS = """
+#include <stdio.h>
+#include "hybrid_edge.h"
+static unsigned char arena[HYBRID_ARENA_BYTES + 64] __attribute__((aligned(64)));
+static uint8_t pixels[HYBRID_HEIGHT * HYBRID_WIDTH * HYBRID_CHANNELS], sent[HYBRID_SENT_BYTES];
+static hybrid_edge_t edge;
+static void tried(void *at, uint32_t bytes, int32_t kernel)
+{
+    hybrid_answer_t answer;
+    int32_t exits = 0, refused = hybrid_edge_init(&edge, at, bytes, 0, kernel);
+    hybrid_edge_begin(&edge, pixels);
+    while (hybrid_edge_step(&edge, &answer)) exits++;
+    printf("%d %d %d\\n", refused, exits, hybrid_edge_pack(&edge, sent) == HYBRID_SENT_BYTES);
+}
+int main(void)
+{
+    tried(arena, HYBRID_ARENA_BYTES, HYBRID_PLAIN);
+    tried(arena, HYBRID_ARENA_BYTES - 1, HYBRID_PLAIN);
+    tried(0, HYBRID_ARENA_BYTES, HYBRID_PLAIN);
+    tried(arena + 4, HYBRID_ARENA_BYTES, HYBRID_PLAIN);
+    tried(arena + 8, HYBRID_ARENA_BYTES, HYBRID_PLAIN);
+    tried(arena, HYBRID_ARENA_BYTES, HYBRID_AVX2);
+    tried(arena, HYBRID_ARENA_BYTES, HYBRID_KERNELS);
+    return 0;
+}
+"""
+
+
+def test_an_arena_too_small_is_refused_and_then_nothing_runs(tmp_path: Path):
+    form = one_form(2)
+    (written(form, tmp_path) / "main.c").write_text(REFUSALS)
+    sources = map(str, tmp_path.glob("*.c"))
+    program = tmp_path / "refusals"
+    flags = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+    subprocess.run(["cc", "-std=c99", *flags, "-o", str(program), *sources], check=True)
+
+    told = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+
+    runs = f"0 {len(form.heads)} 1"
+    assert told.splitlines() == [runs, "1 0 0", "1 0 0", "2 0 0", runs, "3 0 0", "3 0 0"]
 
 
 @pytest.mark.slow

@@ -83,6 +83,18 @@ def test_the_answers_are_the_mean_of_the_teachers_probabilities():
     assert torch.allclose(answers, (each[0] + each[1]) / 2, atol=5e-4)  # float16: 11 bits
 
 
+def test_mirrored_answers_are_the_mean_over_an_image_and_its_mirror_image():
+    answers = all_answers(Teaching([network()], mirrored=True))[0]
+
+    rows = batches()[0].numpy()
+    with torch.no_grad():
+        each = [
+            network()(torch.from_numpy(view.copy()))[-1].softmax(1)
+            for view in (rows, rows[..., ::-1])
+        ]
+    assert torch.allclose(answers, (each[0] + each[1]) / 2, atol=5e-4)
+
+
 def test_half_an_epoch_is_not_kept(tmp_path: Path):
     teaching = Teaching([network()], tmp_path)
     teaching.answers(batches()[0], epoch=0, step=0, steps=STEPS)

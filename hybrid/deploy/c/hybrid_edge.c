@@ -96,21 +96,30 @@ void hybrid_edge_unpack(void *weights, int32_t kernel)
     }
 }
 
-void hybrid_edge_init(hybrid_edge_t *edge, void *arena, const void *weights, int32_t kernel)
+int32_t hybrid_edge_init(hybrid_edge_t *edge, void *arena, uint32_t arena_bytes,
+                         const void *weights, int32_t kernel)
 {
+    const uintptr_t alignment = kernel == HYBRID_PLAIN ? 8u : 64u;
     memset(edge, 0, sizeof *edge);
+    edge->next_step = HYBRID_STEPS;
+    if (!hybrid_edge_has_kernel(kernel) || (!weights && kernel != HYBRID_PLAIN))
+        return HYBRID_NO_KERNEL;
+    if (!arena || arena_bytes < HYBRID_ARENA_BYTES) return HYBRID_ARENA_TOO_SMALL;
+    if (((uintptr_t)arena | (uintptr_t)weights) % alignment) return HYBRID_NOT_ALIGNED;
     edge->arena = (unsigned char *)arena;
     edge->weights = (const unsigned char *)weights;
     edge->kernel = kernel;
     memcpy(edge->multipliers, hybrid_multipliers, sizeof edge->multipliers);
     for (int32_t i = 0; i < HYBRID_EXITS; i++) edge->thresholds[i] = HYBRID_ONE + 1u;
-    edge->next_step = HYBRID_STEPS;
+    return HYBRID_OK;
 }
 
 void hybrid_edge_begin(hybrid_edge_t *edge, const uint8_t *pixels)
 {
     const int32_t border = HYBRID_PIXEL_BORDER, wide = HYBRID_WIDTH + 2 * border;
-    uint8_t *to = edge->arena + HYBRID_PIXELS;
+    uint8_t *to;
+    if (!edge->arena) return;
+    to = edge->arena + HYBRID_PIXELS;
     memset(to, 0, (size_t)(wide * (HYBRID_HEIGHT + 2 * border) * HYBRID_PIXEL_STORED));
     for (int32_t y = 0; y < HYBRID_HEIGHT; y++)
         for (int32_t x = 0; x < HYBRID_WIDTH; x++)
@@ -170,9 +179,11 @@ static void pack_bytes(const uint8_t *codes, uint8_t *out)
 
 uint32_t hybrid_edge_pack(const hybrid_edge_t *edge, uint8_t *out)
 {
-    const uint8_t *codes = edge->arena + HYBRID_SENT;
+    const uint8_t *codes;
     uint32_t held = 0, bits = 0;
     uint8_t *to = out;
+    if (!edge->arena) return 0;
+    codes = edge->arena + HYBRID_SENT;
     if (8 % HYBRID_SENT_BITS == 0 && HYBRID_SENT_PIXELS % IN_A_BYTE == 0) {
         pack_bytes(codes, out);
         return HYBRID_SENT_BYTES;

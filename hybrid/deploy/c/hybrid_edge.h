@@ -1,6 +1,6 @@
 /* An edge segment with early exits in whole numbers: C99, no heap, no libc but stdint and string.
  *
- *     hybrid_edge_init(&edge, arena, 0, HYBRID_PLAIN);
+ *     hybrid_edge_init(&edge, arena, sizeof arena, 0, HYBRID_PLAIN);    0 if all is well
  *     hybrid_edge_begin(&edge, pixels);
  *     while (hybrid_edge_step(&edge, &answer)) if (answer.leaves) return answer.class_index;
  *     length = hybrid_edge_pack(&edge, bytes);      send these to the cloud
@@ -22,6 +22,14 @@ extern "C" {
 
 /* The kernels, all of them equal to the bit; the first is there on every processor. */
 enum { HYBRID_PLAIN = 0, HYBRID_AVX2 = 1, HYBRID_AVX_VNNI = 2, HYBRID_AVX512 = 3, HYBRID_KERNELS = 4 };
+
+/* What hybrid_edge_init answers. */
+enum {
+    HYBRID_OK = 0,
+    HYBRID_ARENA_TOO_SMALL = 1, /* less than HYBRID_ARENA_BYTES */
+    HYBRID_NOT_ALIGNED = 2,     /* the arena or the weights */
+    HYBRID_NO_KERNEL = 3        /* not on this processor, or not without unpacked weights */
+};
 
 enum { HYBRID_MAX_PROBABILITY = 0, HYBRID_MARGIN = 1, HYBRID_ENTROPY = 2 };
 
@@ -53,8 +61,11 @@ int32_t hybrid_edge_best_kernel(void);
  * weights as it goes. */
 void hybrid_edge_unpack(void *weights, int32_t kernel);
 
-/* arena: HYBRID_ARENA_BYTES, aligned to 64. weights: unpacked for this kernel; or 0 if plain. */
-void hybrid_edge_init(hybrid_edge_t *edge, void *arena, const void *weights, int32_t kernel);
+/* arena: HYBRID_ARENA_BYTES or more, aligned to 64, or to 8 if plain. weights: unpacked for this
+ * kernel, aligned as the arena; or 0 if plain. After an answer other than HYBRID_OK the other
+ * functions do nothing. */
+int32_t hybrid_edge_init(hybrid_edge_t *edge, void *arena, uint32_t arena_bytes,
+                         const void *weights, int32_t kernel);
 
 /* pixels: height, width, channels, as they are in an image file. */
 void hybrid_edge_begin(hybrid_edge_t *edge, const uint8_t *pixels);

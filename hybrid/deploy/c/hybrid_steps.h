@@ -92,6 +92,10 @@ typedef struct {
 extern const hybrid_kernel_t hybrid_portable;
 const hybrid_kernel_t *hybrid_x86(int32_t kernel); /* 0 where this processor has no such kernel */
 
+/* The sums of one position, changed on the way, to all outputs of a convolution. */
+void hybrid_finish(const hybrid_conv_t *conv, unsigned char *arena, float *result,
+                   const float *add, int32_t y, int32_t x);
+
 /* The weights of an output channel as int16, `stored` of each pixel of the kernel. */
 void hybrid_unpack_channel(const hybrid_conv_t *conv, int32_t channel, int16_t *to);
 

@@ -2,6 +2,7 @@
 #include "hybrid_steps.h"
 
 #if !defined(HYBRID_PORTABLE) && defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -202,6 +203,12 @@ TARGET ALWAYS void bytes16(uint8_t *to, VI v, int32_t n)
 
 #define HAS(feature) __builtin_cpu_supports(feature)
 
+static int has_avxvnni(void) /* the builtin of clang 14 does not know the name */
+{
+    unsigned int a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1u);
+}
+
 const hybrid_kernel_t *hybrid_x86(int32_t kernel)
 {
     static const hybrid_kernel_t avx2 = {avx2_convolve, avx2_head, avx2_unpack};
@@ -209,7 +216,7 @@ const hybrid_kernel_t *hybrid_x86(int32_t kernel)
     static const hybrid_kernel_t avx512 = {avx512_convolve, avx512_head, avx512_unpack};
     const int small = HAS("avx2") && HAS("fma");
     if (kernel == HYBRID_AVX2 && small) return &avx2;
-    if (kernel == HYBRID_AVX_VNNI && small && HAS("avxvnni")) return &avxvnni;
+    if (kernel == HYBRID_AVX_VNNI && small && has_avxvnni()) return &avxvnni;
     if (kernel == HYBRID_AVX512 && HAS("avx512bw") && HAS("avx512vl") && HAS("avx512dq")
         && HAS("avx512vnni") && HAS("avx512vpopcntdq"))
         return &avx512;

@@ -36,7 +36,7 @@ static int differences(int32_t image)
 static int compared(int32_t kernel, const char *name, const void *unpacked)
 {
     int wrong = 0;
-    hybrid_edge_init(&edge, arena, unpacked, kernel);
+    if (hybrid_edge_init(&edge, arena, sizeof arena, unpacked, kernel) != HYBRID_OK) return 1;
     for (int32_t image = 0; image < HYBRID_VECTORS; image++) wrong += differences(image);
     printf("%s: %d images, every exit's logits and confidence, the bytes sent: %s\n", name,
            HYBRID_VECTORS, wrong ? "DIFFERENT" : "equal");

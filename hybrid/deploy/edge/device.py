@@ -40,7 +40,7 @@ void hybrid_start(hybrid_edge_t *edge, void *arena, void *weights, const uint32_
 {
     int32_t kernel = hybrid_edge_best_kernel();
     hybrid_edge_unpack(weights, kernel);
-    hybrid_edge_init(edge, arena, weights, kernel);
+    (void)hybrid_edge_init(edge, arena, HYBRID_ARENA_BYTES, weights, kernel);
     for (int32_t i = 0; i < HYBRID_EXITS; i++) edge->thresholds[i] = thresholds[i];
     edge->measure = measure;
 }
