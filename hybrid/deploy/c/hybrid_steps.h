@@ -56,7 +56,7 @@ typedef struct {
     int32_t kinds;        /* of columns, in `add` */
     int32_t binary;       /* whether the source is signs, and so are the weights */
     int32_t bits, spread, lowest;
-    int32_t pairs;        /* how many sums of two products 16 bits hold; 0: none */
+    int32_t pairs;        /* how many sums of two products 16 bits hold; 0: of half weights, one */
     int32_t digits;       /* to the base of 256 of fine weights, whose sums fit 32 bits; or 0 */
     int32_t weights;      /* offset of the unpacked weights */
     const uint8_t *packed;

@@ -167,9 +167,10 @@ TARGET static void NAME(unpack)(const hybrid_conv_t *conv, void *weights)
             const int32_t kx = i / stored / conv->kernel, ky = i / stored % conv->kernel;
             const int32_t place = (ky * conv->kernel + kx) * stored + i % stored;
 #ifndef DOT
-            if (!conv->pairs) { /* pairs of 16 bits: the even inputs of four, then the odd */
-                const int32_t block = place / 4 * 2 + place % 2;
-                memcpy(to + block * 4 * LANES + place % 4 / 2 * 2, own + i, 2);
+            if (!conv->pairs) { /* two halves, so that two products fit 16 bits */
+                const int32_t half = own[i] >= 0 ? own[i] / 2 : (own[i] - 1) / 2;
+                to[(place / 4 * 2) * 4 * LANES + place % 4] = (int8_t)half;
+                to[(place / 4 * 2 + 1) * 4 * LANES + place % 4] = (int8_t)(own[i] - half);
                 continue;
             }
 #endif

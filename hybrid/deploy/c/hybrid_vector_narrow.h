@@ -38,19 +38,17 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI 
             }
         }
 #else
-        if (!conv->pairs) { /* products of 8 bits: by even and odd inputs, weights of 16 bits */
-            for (int32_t k = 0; k < quads; k++, in += 4, weights += 2 * LANES * 4)
+        if (!conv->pairs) { /* products of 8 bits: the weights are there in two halves */
+            for (int32_t k = 0; k < 2 * quads; k++, weights += LANES * 4)
                 UNROLL
                 for (int32_t p = 0; p < count; p++) {
-                    const VI codes = v_broadcast(word(in + PLACE(p)));
-                    const VI even = _mm256_and_si256(codes, _mm256_set1_epi16(255));
-                    const VI odd = _mm256_srli_epi16(codes, 8);
+                    const VI codes = v_broadcast(word(in + k / 2 * 4 + PLACE(p)));
                     UNROLL
                     for (int32_t t = 0; t < across; t++) {
-                        const int8_t *w = weights + t * tile_bytes;
-                        VI *to = sums + p * across + t;
-                        *to = v_plus(*to, _mm256_madd_epi16(even, v_full(w)));
-                        *to = v_plus(*to, _mm256_madd_epi16(odd, v_full(w + LANES * 4)));
+                        const VI w = v_full(weights + t * tile_bytes);
+                        const VI two = _mm256_maddubs_epi16(codes, w);
+                        sums[p * across + t] =
+                            v_plus(sums[p * across + t], _mm256_madd_epi16(two, one));
                     }
                 }
             continue;
