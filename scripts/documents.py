@@ -25,9 +25,10 @@ from hybrid.text import numbers
 from hybrid.text import published as paper
 from hybrid.text.glossary import TERMS
 from hybrid.ui.networks import cards
+from scripts.deploy_tables import ENGINES, engines, microcontrollers
+from scripts.records import last, results, table
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results.txt"
 THRESHOLD = 0.8  # where the dashboard's sliders start
 OVERVIEW_BITS = 4  # of the hybrid and the static network in the README's table
 NOT_TRAINED = "not trained"
@@ -52,7 +53,7 @@ def renewed(text: str) -> str:
 
 def overview() -> str:
     """A row per network: what it reaches, and how often a static network does better."""
-    return _table(OVERVIEW_COLUMNS, map(_overview_row, zoo.networks()))
+    return table(OVERVIEW_COLUMNS, map(_overview_row, zoo.networks()))
 
 
 def _overview_row(network: str) -> list[str]:
@@ -97,13 +98,13 @@ def points() -> str:
     for network in zoo.networks():
         card = zoo.card(network)
         rows = [_point_row(network, variant) for variant in card.variants.values()]
-        parts.append(f"**{card.title}** (`{network}`)\n\n" + _table(POINT_COLUMNS, rows))
+        parts.append(f"**{card.title}** (`{network}`)\n\n" + table(POINT_COLUMNS, rows))
     return "\n".join(parts)
 
 
 def published() -> str:
     """The published figures and what the networks here reach."""
-    return _table(paper.COLUMNS, paper.table(published_rows())) + f"\n{paper.NOTE}\n"
+    return table(paper.COLUMNS, paper.table(published_rows())) + f"\n{paper.NOTE}\n"
 
 
 def baselines() -> str:
@@ -114,7 +115,7 @@ def baselines() -> str:
         names = [static.variant.name for static in found[0].statics]
         columns = ("scope, profile", *names)
         rows = [(f"{one.scope}, {one.profile}", *map(_verdict, comparisons(one))) for one in found]
-        parts.append(f"**{zoo.card(network).title}**\n\n" + _table(columns, rows))
+        parts.append(f"**{zoo.card(network).title}**\n\n" + table(columns, rows))
         parts.append(_summary(_quantized(_compared(network))))
         parts.append(_beside(network))
         parts.append(_memory(network))
@@ -157,12 +158,12 @@ def _summary(quantized: Sequence[Comparison]) -> str:
 
 def _beside(network: str) -> str:
     """Other figures that may matter, at the prices with which the dashboard opens."""
-    table, _ = cards.baselines_table(network, evaluation.Prices())
-    cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in table.to_numpy()]
+    beside, _ = cards.baselines_table(network, evaluation.Prices())
+    cells = [[str(cell).replace(" | ", " / ") for cell in row] for row in beside.to_numpy()]
     return (
         "Everything that may decide, the static network first, then the hybrid (`compute`, "
         f"`{energy.DEFAULT_PROFILE}`, `{energy.DEFAULT_LINK}`):\n\n"
-        + _table(list(table.columns), cells)
+        + table(list(beside.columns), cells)
     )
 
 
@@ -205,19 +206,19 @@ def benchmarks() -> str:
     """The last row of each benchmark of speed."""
     others = (
         line
-        for line in _results()
-        if not line.startswith((CERTIFICATES, MONITOR, FAULTS, MEASURED))
+        for line in results()
+        if not line.startswith((CERTIFICATES, MONITOR, FAULTS, MEASURED, ENGINES))
     )
-    last = {line.partition(",")[0]: line for line in others}
-    return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in last.values())
+    newest = {line.partition(",")[0]: line for line in others}
+    return "".join(f"```\n{line.replace(', ', chr(10))}\n```\n" for line in newest.values())
 
 
 def faults() -> str:
     """A row per kind of fault, the seldom answered by the cloud first, and their sum."""
-    rows = [*_last("benchmark=fault_kind", "kind").values()]
+    rows = [*last("benchmark=fault_kind", "kind").values()]
     rows.sort(key=lambda row: (int(row["cloud"]) / int(row["faults"]), row["kind"]))
-    total = [{"kind": "all"} | row for row in _last("benchmark=faults", "network").values()]
-    return _table(FAULT_COLUMNS, map(_fault_row, [*rows, *total]))
+    total = [{"kind": "all"} | row for row in last("benchmark=faults", "network").values()]
+    return table(FAULT_COLUMNS, map(_fault_row, [*rows, *total]))
 
 
 def _fault_row(row: dict[str, str]) -> list[str]:
@@ -228,8 +229,8 @@ def _fault_row(row: dict[str, str]) -> list[str]:
 
 def measured() -> str:
     """Both processes over a split, a row per line and exit."""
-    rows = _last(MEASURED, "network", "link", "exit").values()
-    return _table(MEASURED_COLUMNS, map(_measured_row, rows))
+    rows = last(MEASURED, "network", "link", "exit").values()
+    return table(MEASURED_COLUMNS, map(_measured_row, rows))
 
 
 def _measured_row(row: dict[str, str]) -> list[str]:
@@ -247,27 +248,27 @@ def _measured_row(row: dict[str, str]) -> list[str]:
 
 def certificates() -> str:
     """How often each kind of certificate was violated, from each network's last row."""
-    last = _last(CERTIFICATES, "network")
-    table = [
+    newest = last(CERTIFICATES, "network")
+    rows = [
         _certificate_row(row, key, name)
-        for row in last.values()
+        for row in newest.values()
         for key, name in KINDS.items()
         if f"{key}_broken" in row
     ]
-    return _table(CERTIFICATE_COLUMNS, table)
+    return table(CERTIFICATE_COLUMNS, rows)
 
 
 def monitor_false_alarms() -> str:
     """Alarms of devices that keep the promise, as it was and with other exit shares."""
-    kept = _last(f"{MONITOR}_false_alarms", "network")
-    moved = _last(f"{MONITOR}_benign", "network", "change")
+    kept = last(f"{MONITOR}_false_alarms", "network")
+    moved = last(f"{MONITOR}_benign", "network", "change")
     rows = [
         _false_alarm_row(row, alpha, f"alarms_at_{alpha}", "as in the trace")
         for row in kept.values()
         for alpha in ("0.01", "0.05")
     ]
     rows += [_false_alarm_row(row, row["alpha"], "alarms", row["change"]) for row in moved.values()]
-    return _table(FALSE_ALARM_COLUMNS, rows)
+    return table(FALSE_ALARM_COLUMNS, rows)
 
 
 def _false_alarm_row(row: dict[str, str], alpha: str, key: str, change: str) -> list[str]:
@@ -285,8 +286,8 @@ def _false_alarm_row(row: dict[str, str], alpha: str, key: str, change: str) -> 
 
 def monitor_delay() -> str:
     """Images to the alarm when the disagreement doubles, by share of audits."""
-    found = _last(f"{MONITOR}_delay", "network", "audited")
-    return _table(
+    found = last(f"{MONITOR}_delay", "network", "audited")
+    return table(
         DELAY_COLUMNS,
         (
             [
@@ -303,8 +304,8 @@ def monitor_delay() -> str:
 
 def monitor_drift() -> str:
     """Corrupted images: how often answers differ, and how soon that is found."""
-    found = _last(f"{MONITOR}_drift", "network", "corruption", "strength")
-    return _table(DRIFT_COLUMNS, map(_drift_row, found.values()))
+    found = last(f"{MONITOR}_drift", "network", "corruption", "strength")
+    return table(DRIFT_COLUMNS, map(_drift_row, found.values()))
 
 
 def _drift_row(row: dict[str, str]) -> list[str]:
@@ -323,17 +324,17 @@ def _drift_row(row: dict[str, str]) -> list[str]:
 
 def monitor_mapie() -> str:
     """All labels, beside MAPIE."""
-    found = _last(f"{MONITOR}_mapie", "network")
+    found = last(f"{MONITOR}_mapie", "network")
     rows = (
         [row["network"], *(f"{float(row[key]):,.0f}" for key in ("images", "mapie"))]
         for row in found.values()
     )
-    return _table(("network", "monitor", "MAPIE"), rows)
+    return table(("network", "monitor", "MAPIE"), rows)
 
 
 def first_questions() -> str:
     """The answers to the first questions at the sliders' start, by the question's number."""
-    return _table(questions.COLUMNS, questions.rows())
+    return table(questions.COLUMNS, questions.rows())
 
 
 OVERVIEW_COLUMNS = (
@@ -397,20 +398,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
         monitor_mapie,
         faults,
         measured,
+        engines,
+        microcontrollers,
     )
 } | {"help": help_texts}
-
-
-def _results(kind: str = "benchmark=") -> list[str]:
-    lines = RESULTS.read_text().splitlines() if RESULTS.is_file() else []
-    return [line for line in lines if line.startswith(kind)]
-
-
-def _last(kind: str, *keys: str) -> dict[tuple[str, ...], dict[str, str]]:
-    """The last row of a kind for each combination of these fields."""
-    lines = (line for line in _results() if line.partition(",")[0] == kind)
-    rows = [dict(pair.split("=", 1) for pair in line.split(", ")) for line in lines]
-    return {tuple(row[key] for key in keys): row for row in rows}
 
 
 def _certificate_row(row: dict[str, str], kind: str, name: str) -> list[str]:
@@ -454,11 +445,6 @@ def _help(*command: str) -> str:
     shown = CliRunner().invoke(app, [*command, "--help"], prog_name="hybrid", env=plain).output
     lines = [line.rstrip() for line in shown.strip().splitlines()]
     return "```\n" + "\n".join(lines) + "\n```\n"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    ruler = ["---", *["---:"] * (len(columns) - 1)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (columns, ruler, *rows))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""Build an edge for emulated Cortex-M processors, run its test vectors there, count instructions.
+"""Build edges for emulated Cortex-M processors, run test vectors there, count instructions.
 
-    python -m scripts.microcontrollers [network] [bits,bits] [processor,processor]
+    python -m scripts.microcontrollers                  # the edges of docs/deploying.md
+    python -m scripts.microcontrollers digits-vgg 3,5   # others
+    python -m scripts.documents                         # then renews the table
 
-Prints one line for each bit width and processor: differences from the vectors, flash, RAM and
-stack in bytes, and instructions per multiply-accumulate. QEMU counts instructions, not cycles.
-Needs gcc-arm-none-eabi, libnewlib-arm-none-eabi and qemu-system-arm.
+Records flash, RAM and stack in bytes and instructions per multiply-accumulate, which the table and
+every bundle's REPORT.md show. QEMU counts instructions, not cycles. A number that differs from the
+specification is an error, and nothing is recorded. Needs gcc-arm-none-eabi,
+libnewlib-arm-none-eabi and qemu-system-arm.
 """
 
 import shutil
@@ -17,12 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
+import hybrid.deploy
 from hybrid import zoo
+from hybrid.deploy.bundles.measured import FILE, Measured, engine_of, measured, save
+from hybrid.deploy.bundles.sources import macs
 from hybrid.deploy.c_code import c_files, test_files
 from hybrid.deploy.files import load_form
 from hybrid.deploy.form import PIXELS, Form
 
-__all__ = ["PROCESSORS", "TOOLS", "Measured", "measure"]
+__all__ = ["PROCESSORS", "TOOLS", "Ran", "measure"]
 
 SUPPORT = Path(__file__).parent / "mcu"
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm")
@@ -64,42 +70,62 @@ PROCESSORS: Mapping[str, Processor] = {
 }
 
 
+EDGES: Mapping[str, tuple[int, ...]] = {"digits-vgg": (1, 2, 4, 8), "cifar10-resnet32": (1, 2, 4)}
+
+
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Ran:
     """What a run gave.
 
     Args:
         wrong: differences from the test vectors.
-        code, constants: bytes of flash; the engine, and weights with all tables.
-        ram: bytes of the arena and the engine's state.
-        stack: bytes.
+        code_bytes, table_bytes: of flash; the engine, and weights with all tables.
+        ram_bytes: of the arena and the engine's state.
         instructions: of one image, to the last exit.
-        macs: multiply-accumulates of all convolutions.
+        macs: multiply-accumulates of all convolutions and heads.
     """
 
     wrong: int
-    code: int
-    constants: int
-    ram: int
-    stack: int
+    code_bytes: int
+    table_bytes: int
+    ram_bytes: int
+    stack_bytes: int
     instructions: int
     macs: int
 
 
-def main(network: str = "digits-vgg", bits: str = "4", processors: str = "") -> None:
-    """Print the table."""
-    for width in map(int, bits.split(",")):
-        form = load_form(zoo.weights_path(network, zoo.variant_name(width, deployed=True)))
-        for name in processors.split(",") if processors else PROCESSORS:
-            found = measure(form, name)
-            print(
-                f"{network} {width} bit, {name}: {found.wrong} wrong, code {found.code}, "
-                f"constants {found.constants}, RAM {found.ram}, stack {found.stack} bytes, "
-                f"{found.instructions / found.macs:.2f} instructions per MAC"
-            )
+def main(network: str = "", bits: str = "") -> None:
+    """Run edges, and add what they took to the recorded file."""
+    edges = {network: tuple(map(int, bits.split(",")))} if network else EDGES
+    place = Path(hybrid.deploy.__path__[0]) / FILE
+    for name, widths in edges.items():
+        for width in widths:
+            form = load_form(zoo.weights_path(name, zoo.variant_name(width, deployed=True)))
+            found = [_recorded(form, processor) for processor in PROCESSORS]
+            others = [one for one in measured() if (one.network, one.bits) != (name, width)]
+            save([*others, *found], place)
 
 
-def measure(form: Form, processor: str, *, images: int = 2) -> Measured:
+def _recorded(form: Form, processor: str) -> Measured:
+    found = measure(form, processor)
+    if found.wrong:
+        raise SystemExit(f"{form.network} at {form.bits} bits on {processor}: wrong numbers.")
+    row = Measured(
+        network=form.network,
+        bits=form.bits,
+        processor=processor,
+        code_bytes=found.code_bytes,
+        table_bytes=found.table_bytes,
+        ram_bytes=found.ram_bytes,
+        stack_bytes=found.stack_bytes,
+        instructions_per_mac=round(found.instructions / found.macs, 2),
+        engine=engine_of(c_files(form)),
+    )
+    print(row, flush=True)
+    return row
+
+
+def measure(form: Form, processor: str, *, images: int = 2) -> Ran:
     """Build a form for a processor, run random images there, and compare with the specification."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -113,17 +139,14 @@ def measure(form: Form, processor: str, *, images: int = 2) -> Measured:
             else:
                 words[name] = int(values[0])
         sizes = {name: _size(folder / f"{name[:-2]}.o") for name in SOURCES}
-    return Measured(
+    return Ran(
         wrong=words["wrong"],
-        code=sum(sizes[name].text for name in SOURCES[:-2]),
-        constants=sizes["hybrid_net.c"].text,
-        ram=sizes["start.c"].bss,
-        stack=words["stack"],
+        code_bytes=sum(sizes[name].text for name in SOURCES[:-2]),
+        table_bytes=sizes["hybrid_net.c"].text,
+        ram_bytes=sizes["start.c"].bss,
+        stack_bytes=words["stack"],
         instructions=instructions,
-        macs=sum(
-            conv.weights.size * conv.rows.size * conv.columns.size * conv.pool**2
-            for conv in form.convolutions
-        ),
+        macs=sum(map(macs, form.steps)),
     )
 
 

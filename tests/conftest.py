@@ -94,6 +94,17 @@ def without_network(refused_connections: list[str]) -> Iterator[None]:
         pytest.fail(refused_connections[0])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Equal C code is compiled once in a run, whichever test and worker comes first."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of all workers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hybrid.deploy.compiling._cache_folder", lambda: folder / "compiled")
+        yield
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The folder of the project, wherever the tests were started."""

@@ -126,18 +126,21 @@ def _answered(
 ) -> "tuple[list[AnswerLine], float]":
     """All lines, from both processes and the line between them; and the seconds it took."""
     from hybrid.cli.edge import link_to
-    from hybrid.deploy.edge.runtime import EdgeRuntime
-    from hybrid.deploy.measuring.measure import answered
+    from hybrid.deploy.measuring.asking import answered
     from hybrid.deploy.measuring.processes import cloud_of, slowed
 
+    if cloud and (link := link_to(cloud, token_file, ca)):  # its sentences come before any process
+        link.close()
+    given = {"--token-file": token_file, "--ca": ca}
+    words = [word for name, path in given.items() if path for word in (name, str(path))]
     with ExitStack() as stack:
         there = cloud or stack.enter_context(cloud_of(bundle.folder))
         url = stack.enter_context(slowed(there, slow))
-        edge = stack.enter_context(
-            EdgeRuntime(bundle, link_to(url, token_file, ca), deadline_ms=deadline_ms)
-        )
         shown = stack.enter_context(progress("Measuring"))
-        return answered(edge, images, report=lambda done: shown(done, len(images)))
+        return answered(
+            bundle.folder, images, url, deadline_ms=deadline_ms, words=words,
+            report=lambda done: shown(done, len(images)),
+        )  # fmt: skip
 
 
 def _save(

@@ -1,9 +1,6 @@
 """The C engine of a form, compiled on this machine and called from Python; needs no torch."""
 
 import ctypes
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deploy.c_code import c_files
+from hybrid.deploy.compiling import FLAGS, loaded
 from hybrid.deploy.form import SENT, Form, check_pixels
 from hybrid.deploy.interpreter import Answers, Left
-from hybrid.errors import FormError
 from hybrid.quant.packing import packed_bytes
 
-__all__ = ["FLAGS", "KERNELS", "Library", "compiled", "compiler"]
+__all__ = ["KERNELS", "Library"]
 
-FLAGS = ("-std=c99", "-O3", "-ffp-contract=off")
 MEASURES = ("max_probability", "margin", "entropy")  # numbered as in hybrid_edge.h
 KERNELS = ("plain", "avx2", "avx-vnni", "avx-512")  # numbered as in hybrid_edge.h
 _HOOKS = """
@@ -84,41 +80,12 @@ void hybrid_confidences(hybrid_edge_t *edge, const int64_t *logits, int64_t imag
 """
 
 
-def compiler() -> str:
-    """The machine's C compiler.
-
-    Raises:
-        FormError: there is none.
-    """
-    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if found is None:
-        raise FormError("There is no C compiler here; install gcc or clang, or use another engine.")
-    return found
-
-
-def compiled(folder: Path, made: Path, flags: tuple[str, ...] = FLAGS) -> Path:
-    """A shared library of all C files in a folder, which hold an edge and nothing else.
-
-    Raises:
-        FormError: there is no compiler, or it refuses them.
-    """
-    sources = sorted(str(path) for path in folder.glob("*.c"))
-    words = [compiler(), *flags, "-shared", "-fPIC", "-o", str(made), *sources]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        reason = next((line for line in lines if "error" in line), lines[0])
-        raise FormError(f"The C compiler refused the edge: {reason}")
-    return made
-
-
 class Library:
     """A form as a shared library, that computes with the fastest kernel of this processor."""
 
     def __init__(self, form: Form, *, flags: tuple[str, ...] = FLAGS) -> None:
         self.form = form
-        with tempfile.TemporaryDirectory(prefix="hybrid-edge-") as folder:  # not needed once loaded
-            self._library = ctypes.CDLL(str(_compiled(form, Path(folder), flags)))
+        self._library = _loaded(form, flags)
         for name in ("edge", "arena", "weights"):
             getattr(self._library, f"hybrid_{name}_size").restype = ctypes.c_size_t
         self._library.hybrid_leave.restype = ctypes.c_int64
@@ -214,11 +181,14 @@ class Library:
         return whole[start : start + size]
 
 
-def _compiled(form: Form, folder: Path, flags: tuple[str, ...]) -> Path:
+def _loaded(form: Form, flags: tuple[str, ...]) -> ctypes.CDLL:
     files = c_files(form) | {"hybrid_hooks.c": _HOOKS}
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return compiled(folder, folder / "hybrid_edge.so", flags)
+
+    def write(folder: Path) -> None:
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+    return loaded([part for item in files.items() for part in item], write, flags=flags)
 
 
 def _sent_bytes(form: Form) -> int:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 
 from hybrid.deploy.c_code import c_files, test_files
+from hybrid.deploy.compiling import FLAGS
 from hybrid.deploy.form import Conv, Form, Head
-from hybrid.deploy.library import FLAGS, Library
+from hybrid.deploy.library import Library
 from hybrid.deploy.memory import plan
 from hybrid.errors import FormError
 from tests.deploy.forms import forms, one_form, pixels

@@ -24,5 +24,5 @@ def test_an_edge_on_a_processor_equals_the_specification(processor: str, bits: i
     found = measure(one_form(bits), processor)
 
     assert found.wrong == 0
-    assert found.code <= 12_000  # bytes beside weights and tables
-    assert 0 < found.stack < 4_000
+    assert found.code_bytes <= 12_000  # bytes beside weights and tables
+    assert 0 < found.stack_bytes < 4_000

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
 from hybrid.deploy.bundles.manifest import VECTORS, check_files, read_manifest
+from hybrid.deploy.compiling import FLAGS, compiler, reason_of
 from hybrid.deploy.graphs.sessions import CloudSession, EdgeSessions, float_answers
-from hybrid.deploy.library import FLAGS, compiler
 from hybrid.errors import BundleError
 
 __all__ = ["CLOUD_TOLERANCE", "check_bundle", "check_cloud", "read_vectors"]
@@ -126,8 +126,8 @@ def _c_lines(folder: Path) -> list[str]:
         words = [compiler(), *FLAGS, "-o", str(program), *found]
         made = subprocess.run(words, capture_output=True, text=True, check=False)
         if made.returncode:
-            reason = (made.stderr.strip().splitlines() or ["no reason given"])[0]
-            raise BundleError(f"The C compiler refused the edge of {folder}: {reason}")
+            why = reason_of(made.stderr)
+            raise BundleError(f"The C compiler refused the edge of {folder}: {why}")
         done = subprocess.run(
             [str(program)], capture_output=True, text=True, check=False, timeout=_WAIT_S
         )

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from hybrid.deploy.bundles.measured import Measured, engine_of, measured
 from hybrid.deploy.exits import whole_threshold
 from hybrid.deploy.form import SENT, Conv, Form, Head
 from hybrid.quant.packing import packed_bytes
@@ -48,7 +49,7 @@ def build_files(sources: Sequence[str], *, name: str, version: str) -> dict[str,
 
 
 def report(form: Form, files: Mapping[str, str], stages: Sequence[str]) -> str:
-    """REPORT.md: flash, RAM, multiply-accumulates and bytes sent, by stage.
+    """REPORT.md: flash, RAM, multiply-accumulates and bytes sent, by stage; what was measured.
 
     Args:
         files: the engine's C files, whose tables are measured.
@@ -69,7 +70,7 @@ def report(form: Form, files: Mapping[str, str], stages: Sequence[str]) -> str:
     lines = [
         f"# {form.network} {form.variant} on a device",
         "",
-        "Counted from the tables in this folder; nothing here was measured on a device.",
+        "## Counted from the tables in this folder",
         "",
         "| stage | exit | multiply-accumulates | flash for tables, bytes |",
         "|---|---|---:|---:|",
@@ -80,8 +81,31 @@ def report(form: Form, files: Mapping[str, str], stages: Sequence[str]) -> str:
         f"- Sent per image that stays: {sent}, {'x'.join(map(str, shape))} codes of {bits} bits.",
         "- `make test` compares every exit and the bytes sent with the test vectors.",
         "",
+        "## Measured on emulated processors",
+        "",
+        *_measured(form, files),
+        "",
     ]
     return "\n".join(lines)
+
+
+def _measured(form: Form, files: Mapping[str, str]) -> list[str]:
+    rows = [one for one in measured() if (one.network, one.bits) == (form.network, form.bits)]
+    if not rows:
+        return [_NOT_MEASURED.format(network=form.network, bits=form.bits)]
+    lines = [
+        *_MEASURED,
+        *map(_measured_row, rows),
+    ]
+    if {one.engine for one in rows} != {engine_of(files)}:
+        lines += ["", "Measured with an earlier version of this code."]
+    return lines
+
+
+def _measured_row(one: Measured) -> str:
+    sizes = (one.code_bytes, one.table_bytes, one.ram_bytes, one.stack_bytes)
+    cells = [one.processor, *(f"{size:,}" for size in sizes), f"{one.instructions_per_mac:.2f}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def macs(step: Conv | Head) -> int:
@@ -124,6 +148,18 @@ def _platformio(name: str, version: str) -> str:
     }
     return json.dumps(values, indent=2) + "\n"
 
+
+_NOT_MEASURED = (
+    "This edge was not run there: code size, stack and instructions are not known. "
+    "`python -m scripts.microcontrollers {network} {bits}` in a clone of `hybrid` runs it."
+)
+_MEASURED = """\
+Built by `arm-none-eabi-gcc -O2` and run in QEMU, which counts instructions, not cycles; every
+number equals the specification. RAM is static: the arena and the engine's state.
+
+| processor | code, bytes | tables, bytes | RAM, bytes | stack, bytes | instructions per MAC |
+|---|---:|---:|---:|---:|---:|
+""".splitlines()
 
 _POINT = """\
 /* The operating point of this bundle: call hybrid_point_apply after hybrid_edge_init. */

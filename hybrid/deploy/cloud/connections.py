@@ -1,15 +1,45 @@
 """Connections of uvicorn with bounds: how many there are, and how long a head may take."""
 
 import asyncio
+import json
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["Bounded"]
+__all__ = ["MOST_CONNECTIONS", "Bounded", "bounded_files"]
+
+MOST_CONNECTIONS = 1000
+# Files of the model, and connections that are counted nowhere yet: just accepted, or in a
+# handshake of TLS.
+_OTHER_FILES = 400
+_SENTENCE = json.dumps({"error": "There are too many connections; try again later."}).encode()
+_NO_ROOM = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_SENTENCE), _SENTENCE)
+)
+
+
+def bounded_files(most: int = MOST_CONNECTIONS) -> int:
+    """Let this process open as many files as so many connections need, and no more.
+
+    Beyond that the system refuses, and asyncio waits for a second before it accepts again.
+
+    Returns:
+        `most`, or fewer connections where the system allows fewer files.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return most
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + _OTHER_FILES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(1, allowed - _OTHER_FILES)
 
 
 class Bounded(H11Protocol):
-    """A connection that is closed at once where it is one too many, or its head takes too long.
+    """A connection that is closed where it is one too many, with 503, or its head takes too long.
 
     Args:
         most: connections at a time.
@@ -25,7 +55,8 @@ class Bounded(H11Protocol):
         """As in asyncio."""
         super().connection_made(transport)
         if len(self.connections) > self._most:
-            transport.abort()
+            transport.write(_NO_ROOM)
+            transport.close()
         else:
             self._watch_head()
 

@@ -17,13 +17,13 @@ from typing import Any, cast
 import uvicorn
 
 from hybrid.deploy.cloud.app import CloudApp
-from hybrid.deploy.cloud.connections import Bounded
+from hybrid.deploy.cloud.connections import Bounded, bounded_files
 from hybrid.errors import AddressError, CloudError
 
-__all__ = ["MOST_CONNECTIONS", "Tls", "check_safe", "listening", "serve"]
+__all__ = ["Tls", "check_safe", "listening", "serve"]
 
-MOST_CONNECTIONS = 1000
 _BACKLOG = 1024
+_AT_ONCE = 128  # connections that asyncio accepts before it looks at the first of them
 _KEEP_ALIVE_S = 60
 _END_S = 5
 _HANDSHAKE_S = 5.0  # of TLS; until it is over a connection is counted nowhere
@@ -124,7 +124,7 @@ def serve(
     """
     config = uvicorn.Config(
         app,
-        http=cast("Any", partial(Bounded, most=MOST_CONNECTIONS, head_s=timeout_s)),
+        http=cast("Any", partial(Bounded, most=bounded_files(), head_s=timeout_s)),
         ws="none",
         lifespan="on",
         loop="asyncio",
@@ -132,7 +132,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
+        backlog=_AT_ONCE,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_END_S,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
@@ -154,6 +154,8 @@ class _Server(uvicorn.Server):
                 loop.create_server, ssl_handshake_timeout=self._handshake_s
             )
         await super().startup(sockets)
+        for one in sockets or []:  # asyncio has made it as short as what it accepts at once
+            one.listen(_BACKLOG)
         self._on_start()
 
 

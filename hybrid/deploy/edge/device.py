@@ -5,22 +5,16 @@ under the hash of everything that it was made of.
 """
 
 import ctypes
-import hashlib
-import os
-import platform
 import shutil
-import tempfile
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.deploy.compiling import FLAGS, cached_path, loaded
 from hybrid.deploy.edge.bundle import EdgeBundle
 from hybrid.deploy.exits import ONE, whole_threshold
-from hybrid.deploy.library import FLAGS, compiled
-from hybrid.files import expanded, home_folder
 from hybrid.traces.confidence import MEASURES
 
 __all__ = ["Device", "Exited", "is_compiled"]
@@ -103,7 +97,7 @@ class Device:
 
     def __init__(self, bundle: EdgeBundle, *, cache: Path | None = None) -> None:
         self.bundle = bundle
-        self._library = ctypes.CDLL(str(_kept(bundle, cache)))
+        self._library = _loaded(bundle, cache)
         for name in ("edge", "arena", "weights"):
             getattr(self._library, f"hybrid_{name}_size").restype = ctypes.c_size_t
         self._edge, self._arena, self._weights = map(self._buffer, ("edge", "arena", "weights"))
@@ -147,40 +141,20 @@ class Device:
 
 def is_compiled(bundle: EdgeBundle, *, cache: Path | None = None) -> bool:
     """Whether the edge was compiled on this machine before."""
-    return _place(bundle, cache).is_file()
+    return cached_path(_made_of(bundle), flags=FLAGS, cache=cache).is_file()
 
 
-def _kept(bundle: EdgeBundle, cache: Path | None) -> Path:
-    """The compiled library, whole, from the cache or made now."""
-    place = _place(bundle, cache)
-    if place.is_file():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix="hybrid-edge-") as name:
-        folder = Path(name)
+def _loaded(bundle: EdgeBundle, cache: Path | None) -> ctypes.CDLL:
+    def write(folder: Path) -> None:
         for one in bundle.c_files:
             shutil.copyfile(bundle.folder / "c" / one, folder / one)
         (folder / "hybrid_hooks.c").write_text(_HOOKS, encoding="utf-8")
-        draft = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
-        try:
-            compiled(folder, draft, FLAGS)
-            draft.replace(place)
-        finally:
-            draft.unlink(missing_ok=True)
-    return place
+
+    return loaded(_made_of(bundle), write, flags=FLAGS, cache=cache)
 
 
-def _place(bundle: EdgeBundle, cache: Path | None) -> Path:
-    made_of = [_HOOKS, *FLAGS, platform.machine(), platform.platform()]
-    made_of += [f"{name} {sha256}" for name, sha256 in bundle.c_files.items()]
-    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-    return (cache or _cache_folder()) / f"{key}.so"
-
-
-def _cache_folder() -> Path:
-    named = os.environ.get("XDG_CACHE_HOME")
-    cache = expanded(named) if named else home_folder("XDG_CACHE_HOME") / ".cache"
-    return cache / "hybrid" / "edge"
+def _made_of(bundle: EdgeBundle) -> list[str]:
+    return [_HOOKS, *(f"{name} {sha256}" for name, sha256 in bundle.c_files.items())]
 
 
 def _thresholds(bundle: EdgeBundle) -> NDArray[np.uint32]:

@@ -1,14 +1,11 @@
-"""A split through a running edge: what it answered and took, beside what its trace promises."""
+"""Lines of a split beside its trace: what was answered and took, and what was promised."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hybrid.deploy.edge.runtime import EdgeRuntime
 from hybrid.energy import ExitCosts
 from hybrid.errors import BundleError, DataMissingError
 from hybrid.monitor import AnswerLine
@@ -16,7 +13,7 @@ from hybrid.policy import exits_taken
 from hybrid.policy.points import early_confidences
 from hybrid.traces.trace import Trace
 
-__all__ = ["LIMITS_MS", "AtExit", "Measured", "Spread", "answered", "check_trace", "measured"]
+__all__ = ["LIMITS_MS", "AtExit", "Measured", "Spread", "check_trace", "measured"]
 
 # Upper limits of the histograms: 0.01, 0.02, 0.05, 0.1 … 10,000.
 LIMITS_MS = (*(step * 10.0**power for power in range(-2, 4) for step in (1, 2, 5)), 10_000.0)
@@ -103,21 +100,6 @@ def check_trace(trace: Trace, weights: str, images: int) -> None:
             f"The trace of {trace.split} has {trace.samples:,} images, and the split {images:,}; "
             "record it again with `hybrid trace`."
         )
-
-
-def answered(
-    edge: EdgeRuntime,
-    pixels: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
-    *,
-    report: Callable[[int], None] = lambda _: None,
-) -> tuple[list[AnswerLine], float]:
-    """The lines of all images, one after the other, and the seconds that it took."""
-    lines = []
-    began = time.monotonic()
-    for number, one in enumerate(pixels, 1):
-        lines.append(edge.answer(one))
-        report(number)
-    return lines, time.monotonic() - began
 
 
 def measured(

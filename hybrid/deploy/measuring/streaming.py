@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.deploy.measuring.asking import ENDED, write_image
 from hybrid.deploy.measuring.processes import COMMAND, child, cloud_of
 from hybrid.deploy.measuring.proxy import Proxy, RunningProxy, link_toxics
 from hybrid.energy import Link
@@ -104,10 +105,8 @@ class Stand:
         Raises:
             CloudError: the edge has ended, or gives no line.
         """
-        from PIL import Image
-
         path = self._images / f"{self._answered:07}.png"
-        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(path)
+        write_image(pixels, path)
         try:
             assert self.edge.stdin is not None
             self.edge.stdin.write(f"{path}\n")
@@ -119,9 +118,7 @@ class Stand:
         finally:
             path.unlink(missing_ok=True)
         if not text:
-            raise CloudError(
-                "The edge ended, or answers no more; `hybrid edge` on its own says why."
-            )
+            raise CloudError(ENDED)
         self._answered += 1
         line = parse_line(text)
         assert isinstance(line, AnswerLine)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from hybrid.evaluation import Prices
 
 NETWORK, LIMITS = "digits-vgg", (0.9, 0.8)
 POINT = Point(thresholds=LIMITS)
-compiled = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
 
 
 @pytest.fixture
@@ -47,16 +45,6 @@ def test_a_manifest_names_network_exits_payload_and_every_file(bundle: Path):
 
 def test_equal_input_gives_equal_bytes(frozen: Path):
     assert bundle_files(NETWORK, 4, POINT) == bundle_files(NETWORK, 4, POINT)
-
-
-@compiled
-@pytest.mark.slow
-def test_a_check_compares_onnx_and_c_and_says_so(bundle: Path):
-    compared = " ".join(check_bundle(bundle))
-
-    assert "files have the SHA-256" in compared
-    assert "ONNX Runtime, optimized and not: 16 images" in compared
-    assert "C library, plain" in compared
 
 
 @pytest.mark.parametrize("name", ["c/hybrid_net.c", "onnx/edge-1.onnx", "vectors.safetensors"])

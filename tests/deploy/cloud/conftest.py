@@ -16,6 +16,8 @@ from tests.deploy.edge.conftest import bundle, bundle_folder, cache
 from tests.deploy.frozen import frozen, frozen_once
 from tests.loops import apart
 
+collect_ignore = ["foreign"]  # what runs in environments of its own
+
 __all__ = [
     "Answered", "asked", "binary", "bundle", "bundle_folder", "cache", "cloud", "frozen",
     "frozen_once", "vectors",

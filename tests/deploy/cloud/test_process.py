@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,22 @@ from tests.deploy.cloud.conftest import binary
 from tests.deploy.edge.conftest import PORTABLE
 
 SCRIPT = "from hybrid.cli.main import app; app()"
+ROOM = 100
+FEW_FILES = f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, ({ROOM + 400}, {ROOM + 400}))"
 EDGE = "import sys, hybrid.deploy.edge.device as d; d.FLAGS = eval(sys.argv.pop(1)); " + SCRIPT
 
 
 @contextmanager
-def running(folder: Path, *words: object) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A cloud in a process of its own, and its port."""
-    command = [sys.executable, "-c", SCRIPT, "cloud", str(folder), "--port", "0"]
+def running(
+    folder: Path, *words: object, few_files: bool = False
+) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """A cloud in a process of its own, and its port.
+
+    Args:
+        few_files: the system allows it so many files that there is room for `ROOM` connections.
+    """
+    script = f"{FEW_FILES}; {SCRIPT}" if few_files else SCRIPT
+    command = [sys.executable, "-c", script, "cloud", str(folder), "--port", "0"]
     with subprocess.Popen(
         [*command, *map(str, words)], text=True, stderr=subprocess.PIPE
     ) as process:
@@ -138,16 +147,39 @@ def test_a_body_without_end_is_cut_off(served: int, bundle: EdgeBundle):
             connection.sendall(chunk * 300)  # 20 MB
 
 
-def test_many_connections_that_say_nothing_do_not_stop_it(
-    served: int, bundle: EdgeBundle, vectors: dict[str, np.ndarray]
+def test_more_connections_than_it_takes_are_refused_and_those_that_it_has_are_answered(
+    bundle_folder: Path, vectors: dict[str, np.ndarray]
 ):
-    idle = [socket.create_connection(("127.0.0.1", served)) for _ in range(300)]
+    with running(bundle_folder, "--timeout-s", 1, few_files=True) as (process, port):
+        with socket.create_connection(("127.0.0.1", port)) as kept:
+            idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
+            ready = asked_on(kept)
+            ends = [ended(one) for one in idle]
+        found = answer_to(port, vectors, bundle_folder)
+        assert process.poll() is None
 
-    answer_to(served, vectors, bundle.folder)
+    assert ready.startswith(b"HTTP/1.1 200")
+    refused = [one for one in ends if one.startswith(b"HTTP/1.1 503")]
+    assert len(refused) == 300 - (ROOM - 1)
+    assert all(b"Retry-After: 1" in one for one in refused)
+    assert ends.count(b"") == ROOM - 1  # they said nothing for too long
+    np.testing.assert_allclose(found, vectors["cloud_logits"][0], rtol=0, atol=1e-4)
 
-    assert [one.recv(1) for one in idle] == [b""] * 300  # each was closed in its time
-    for one in idle:
-        one.close()
+
+def asked_on(connection: socket.socket) -> bytes:
+    """The beginning of an answer to a request over a connection that is there already."""
+    connection.sendall(b"GET /v2/health/ready HTTP/1.1\r\nHost: a\r\n\r\n")
+    return connection.recv(65536)
+
+
+def ended(connection: socket.socket) -> bytes:
+    """What a connection got until it ended; it is closed."""
+    with connection:
+        found = bytearray()
+        with suppress(ConnectionResetError):
+            while data := connection.recv(65536):
+                found += data
+        return bytes(found)
 
 
 def run(folder: Path, *words: object) -> Result:

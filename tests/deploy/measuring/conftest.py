@@ -11,9 +11,11 @@ import pytest
 
 from hybrid import zoo
 from hybrid.deploy.bundles.writing import Point, write_bundle
+from hybrid.deploy.edge import device
 from hybrid.deploy.edge.bundle import EdgeBundle, load_bundle
 from hybrid.deploy.edge.device import Device
-from tests.deploy.edge.conftest import bundle, bundle_folder, cache
+from hybrid.deploy.measuring import asking, streaming
+from tests.deploy.edge.conftest import PORTABLE, bundle, bundle_folder, cache
 from tests.deploy.edge.servers import Served, serving
 from tests.deploy.frozen import frozen, frozen_once
 
@@ -36,18 +38,37 @@ def demanding(frozen: Path, bundle: EdgeBundle, demanding_folder: Path) -> EdgeB
 
 
 @pytest.fixture
+def portable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The edge's process has the portable code, which is compiled already."""
+    flags = f"import hybrid.deploy.edge.device as device; device.FLAGS = {PORTABLE!r}"
+    for module in (asking, streaming):
+        monkeypatch.setattr(module, "COMMAND", f"{flags}; {module.COMMAND}")
+
+
+@pytest.fixture(scope="session")
+def answers(frozen_once: Path, demanding_folder: Path, cache: Path) -> dict[bytes, np.ndarray]:
+    """Logits with the trace's answer, by the bytes of an image of test."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRID_PRETRAINED", str(frozen_once))
+        patch.setattr(device, "FLAGS", PORTABLE)
+        edge = Device(load_bundle(demanding_folder), cache=cache)
+        classes = zoo.trace("digits-vgg", "deployed-4bit", "test").classes[:, -1]
+        for pixels, answer in zip(zoo.images("digits-vgg", "test").images, classes, strict=True):
+            edge.run(pixels)
+            found[edge.packed()] = np.eye(10, dtype=np.float32)[answer]
+    return found
+
+
+@pytest.fixture
 def served(
-    demanding: EdgeBundle, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Served]:
+    demanding: EdgeBundle, answers: dict[bytes, np.ndarray], cache: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Served]:  # fmt: skip
     """A cloud that gives each image of test the answer of the trace."""
     (tmp_path / "cache" / "hybrid").mkdir(parents=True)
     (tmp_path / "cache" / "hybrid" / "edge").symlink_to(cache)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    device, known = Device(demanding, cache=cache), {}
-    answers = zoo.trace("digits-vgg", "deployed-4bit", "test").classes[:, -1]
-    for pixels, answer in zip(zoo.images("digits-vgg", "test").images, answers, strict=True):
-        device.run(pixels)
-        known[device.packed()] = np.eye(10, dtype=np.float32)[answer]
-    one = Served(known, demanding.weights)
+    one = Served(dict(answers), demanding.weights)
     with serving(one):
         yield one

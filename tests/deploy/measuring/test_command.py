@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from hybrid import energy
+from hybrid import energy, policy
 from hybrid.cli.main import app
 from hybrid.deploy.edge.bundle import EdgeBundle
+from hybrid.deploy.measuring import asking
+from hybrid.policy.points import early_confidences
+from hybrid.zoo import trace
 from tests.deploy.edge.servers import Served
 
-pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here"),
+    pytest.mark.usefixtures("portable"),
+]
 IMAGES = 359  # all, of which five go on to the cloud
 
 
@@ -52,10 +58,24 @@ def test_a_link_takes_its_time_and_a_profile_is_written(
 def test_an_answer_that_is_not_the_traces_is_exit_code_1(served: Served, demanding: EdgeBundle):
     served.logits = dict.fromkeys(served.logits, np.eye(10, dtype=np.float32)[0])
 
-    result = run(demanding, "--cloud", served.url)
+    confidences = early_confidences(trace("digits-vgg", "deployed-4bit", "test"), "max_probability")
+    first = int((policy.exits_taken(confidences, demanding.thresholds) == 2).argmax())
+
+    result = run(demanding, "--cloud", served.url, "--max-images", first + 1)
 
     assert result.exit_code == 1
     assert "have another answer than in the trace" in result.stdout
+
+
+def test_an_edge_that_ends_is_one_sentence(
+    served: Served, demanding: EdgeBundle, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(asking, "COMMAND", "raise SystemExit(2)")
+
+    result = run(demanding, "--cloud", served.url)
+
+    assert result.exit_code == 2
+    assert "The edge ended, or answers no more" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -64,6 +84,7 @@ def test_an_answer_that_is_not_the_traces_is_exit_code_1(served: Served, demandi
         (["--save-profile", "a/b"], "a/b is no name of a profile"),
         (["--save-profile", "gap9"], "gap9 is a profile that comes with hybrid"),
         (["--link", "pigeon"], "No link profile is called 'pigeon'"),
+        (["--cloud", "nowhere"], "nowhere is no address of a cloud"),
         (["--cloud", "https://localhost:1", "--link", "lora-sf7"], "a cloud without TLS"),
     ],
 )

@@ -10,21 +10,12 @@ import pytest
 
 from hybrid import energy, policy, zoo
 from hybrid.deploy.edge.bundle import EdgeBundle
-from hybrid.deploy.measuring import streaming
 from hybrid.deploy.measuring.streaming import Stand
 from hybrid.errors import CloudError
 from hybrid.policy.points import early_confidences
-from tests.deploy.edge.conftest import PORTABLE
 from tests.deploy.edge.servers import Served
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
-
-
-@pytest.fixture
-def portable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The edge's process has the portable code, which is compiled already."""
-    flags = f"import hybrid.deploy.edge.device as device; device.FLAGS = {PORTABLE!r}"
-    monkeypatch.setattr(streaming, "COMMAND", f"{flags}; {streaming.COMMAND}")
 
 
 @pytest.fixture
