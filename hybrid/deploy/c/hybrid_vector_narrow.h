@@ -13,6 +13,13 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI 
     const int32_t kernel = conv->kernel, stored = conv->stored, quads = kernel * stored / 4;
     const int32_t right = conv->pool * at->column_bytes, tile_bytes = at->tile_bytes;
     const uint8_t *row = at->rows;
+#ifndef DOT
+    const VI one = _mm256_set1_epi16(1);
+    VI some[MOST]; /* in 16 bits, over the rows of the kernel, while there is room */
+    int32_t room = conv->pairs;
+    UNROLL
+    for (int32_t i = 0; i < count * across; i++) some[i] = v_zero();
+#endif
     UNROLL
     for (int32_t i = 0; i < count * across; i++) sums[i] = v_zero();
     for (int32_t ky = 0; ky < kernel; ky++, row += conv->source_width * stored) {
@@ -31,7 +38,6 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI 
             }
         }
 #else
-        const VI one = _mm256_set1_epi16(1);
         if (!conv->pairs) { /* products of 8 bits: the weights are there in two halves */
             for (int32_t k = 0; k < 2 * quads; k++, weights += LANES * 4)
                 UNROLL
@@ -47,11 +53,9 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI 
                 }
             continue;
         }
-        for (int32_t left = quads; left > 0; left -= conv->pairs) {
-            VI some[MOST];
-            UNROLL
-            for (int32_t i = 0; i < count * across; i++) some[i] = v_zero();
-            for (int32_t k = left < conv->pairs ? left : conv->pairs; k > 0; k--) {
+        for (int32_t left = quads; left > 0;) {
+            const int32_t now = left < room ? left : room;
+            for (int32_t k = now; k > 0; k--, in += 4, weights += LANES * 4) {
                 VI w[4];
                 UNROLL
                 for (int32_t t = 0; t < across; t++) w[t] = v_full(weights + t * tile_bytes);
@@ -63,15 +67,24 @@ TARGET ALWAYS void NAME(products)(const NAME(at) *at, const int8_t *weights, VI 
                         some[p * across + t] = _mm256_add_epi16(
                             some[p * across + t], _mm256_maddubs_epi16(codes, w[t]));
                 }
-                in += 4;
-                weights += LANES * 4;
             }
+            left -= now;
+            room -= now;
+            if (room) continue;
+            room = conv->pairs;
             UNROLL
-            for (int32_t i = 0; i < count * across; i++)
+            for (int32_t i = 0; i < count * across; i++) {
                 sums[i] = v_plus(sums[i], _mm256_madd_epi16(some[i], one));
+                some[i] = v_zero();
+            }
         }
 #endif
     }
+#ifndef DOT
+    UNROLL
+    for (int32_t i = 0; i < count * across; i++)
+        sums[i] = v_plus(sums[i], _mm256_madd_epi16(some[i], one));
+#endif
 }
 
 /* ---- weights of 1 bit by signs: how many differ ---- */
