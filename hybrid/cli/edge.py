@@ -61,6 +61,13 @@ def edge(
         Path | None,
         typer.Option(help="PEM file of the authority to trust, in place of the system's."),
     ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of this device's certificate, for a cloud with --client-ca."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM file of its key, without a password.")
+    ] = None,
     plan: Annotated[
         Path | None,
         typer.Option(help="Plan of `hybrid monitor --save-plan`: which answers are audited."),
@@ -99,7 +106,9 @@ def edge(
     with ExitStack() as stack:
         lines = stack.enter_context(_Lines(out))
         runtime = stack.enter_context(
-            _runtime(bundle, cloud, deadline_ms, token_file, ca, plan, spool, lines)
+            _runtime(
+                bundle, link_to(cloud, token_file, ca, cert, key), deadline_ms, plan, spool, lines
+            )
         )
         reader = Reader(runtime.bundle)
         if metrics_port is not None:
@@ -147,10 +156,8 @@ class _Lines:
 
 def _runtime(
     folder: Path,
-    cloud: str,
+    link: "Link | None",
     deadline_ms: float,
-    token_file: Path | None,
-    ca: Path | None,
     plan: Path | None,
     spool: Path | None,
     lines: _Lines,
@@ -160,14 +167,13 @@ def _runtime(
     from hybrid.deploy.edge.device import is_compiled
     from hybrid.deploy.edge.runtime import EdgeRuntime
 
-    if plan is not None and (spool is None or not cloud):
+    if plan is not None and (spool is None or link is None):
         raise LineError(
             "Audits need a cloud and a folder in which they wait; add --cloud and --spool, or "
             "leave out --plan."
         )
     bundle = load_bundle(folder)
     policy = load_policy(plan, bundle) if plan is not None else None
-    link = link_to(cloud, token_file, ca)
     if not is_compiled(bundle):
         say(f"Compiling {folder} for this machine, once.", err=True)
     return EdgeRuntime(
@@ -175,14 +181,24 @@ def _runtime(
     )
 
 
-def link_to(cloud: str, token_file: Path | None, ca: Path | None) -> "Link | None":
+def link_to(
+    cloud: str,
+    token_file: Path | None,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+) -> "Link | None":
     """The link to a cloud at an address; None for an empty one."""
     if not cloud:
         return None
     from hybrid.deploy.edge.http import Http, trusting
 
     secure = cloud.startswith("https:")
-    return Http(cloud, token=read_token(token_file), tls=trusting(ca) if secure else None)
+    return Http(
+        cloud,
+        token=read_token(token_file),
+        tls=trusting(ca, cert=cert, key=key) if secure else None,
+    )
 
 
 def read_token(path: Path | None) -> str:

@@ -12,6 +12,8 @@ from hybrid.cli.output import print_json, print_wide_table, progress, say
 from hybrid.errors import ProfileError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hybrid.deploy.edge.bundle import EdgeBundle
     from hybrid.monitor import AnswerLine
     from hybrid.zoo import Variant
@@ -47,6 +49,13 @@ def measure(
     ca: Annotated[
         Path | None,
         typer.Option(help="PEM file of the authority to trust, in place of the system's."),
+    ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of this device's certificate, for a cloud with --client-ca."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM file of its key, without a password.")
     ] = None,
     max_images: Annotated[
         int, typer.Option(min=1, help="Measure the first so many images only.")
@@ -85,7 +94,8 @@ def measure(
     trace = zoo.trace(edge.network, variant.name, split)
     check_trace(trace, edge.weights, len(images))
     slow = radio if link else None
-    found, seconds = _answered(edge, images[:max_images], slow, cloud, token_file, ca, deadline_ms)
+    secrets = {"--token-file": token_file, "--ca": ca, "--cert": cert, "--key": key}
+    found, seconds = _answered(edge, images[:max_images], slow, cloud, secrets, deadline_ms)
     prices = evaluation.Prices(profile=energy.load_profile(profile), link=radio)
     result = measured(
         found, seconds, trace, edge.thresholds, edge.measure, evaluation.costs(variant, prices)
@@ -120,8 +130,7 @@ def _answered(
     images: Any,
     slow: "energy.Link | None",
     cloud: str,
-    token_file: Path | None,
-    ca: Path | None,
+    secrets: "Mapping[str, Path | None]",
     deadline_ms: float,
 ) -> "tuple[list[AnswerLine], float]":
     """All lines, from both processes and the line between them; and the seconds it took."""
@@ -129,10 +138,11 @@ def _answered(
     from hybrid.deploy.measuring.asking import answered
     from hybrid.deploy.measuring.processes import cloud_of, slowed
 
-    if cloud and (link := link_to(cloud, token_file, ca)):  # its sentences come before any process
+    if cloud and (
+        link := link_to(cloud, *secrets.values())
+    ):  # its sentences come before any process
         link.close()
-    given = {"--token-file": token_file, "--ca": ca}
-    words = [word for name, path in given.items() if path for word in (name, str(path))]
+    words = [word for name, path in secrets.items() if path for word in (name, str(path))]
     with ExitStack() as stack:
         there = cloud or stack.enter_context(cloud_of(bundle.folder))
         url = stack.enter_context(slowed(there, slow))

@@ -88,6 +88,9 @@ class Http:
             raise
         except TimeoutError:
             raise self._broken("deadline", socket.sent_bytes - before) from None
+        except ssl.SSLError as error:  # with TLS 1.3 our certificate is looked at after our request
+            reason = "certificate" if _is_of_certificate(error) else "reset"
+            raise self._broken(reason, socket.sent_bytes - before) from None
         except http.client.HTTPException as error:
             reason = "reset" if isinstance(error, http.client.RemoteDisconnected) else "answer"
             raise self._broken(reason, socket.sent_bytes - before) from None
@@ -129,8 +132,9 @@ class Http:
             raise LinkError("deadline") from None
         except ssl.SSLCertVerificationError:
             raise LinkError("certificate") from None
-        except ssl.SSLError:
-            raise LinkError("refused") from None
+        except ssl.SSLError as error:
+            reason = "certificate" if _is_of_certificate(error) else "refused"
+            raise LinkError(reason) from None
         except (OSError, ValueError):
             self._resolver.forget()
             raise LinkError("refused", again_s=0.0) from None
@@ -152,18 +156,45 @@ class Http:
         return _Request(path=path, body=body, headers=headers, name=name)
 
 
-def trusting(authority: Path | None) -> ssl.SSLContext:
+def trusting(
+    authority: Path | None, *, cert: Path | None = None, key: Path | None = None
+) -> ssl.SSLContext:
     """A context that trusts the certificates of a file, or those of the system.
 
+    Args:
+        cert, key: shown to a cloud that wants to know who asks; both or none.
+
     Raises:
-        CloudError: it has none.
+        CloudError: a file has none, or only one of `cert` and `key` is given.
     """
     try:
-        return ssl.create_default_context(cafile=str(authority) if authority else None)
+        context = ssl.create_default_context(cafile=str(authority) if authority else None)
     except (OSError, ssl.SSLError) as error:
         raise CloudError(
             f"{authority} holds no certificates ({error.strerror or error}); give a PEM file."
         ) from None
+    if (cert is None) != (key is None):
+        raise CloudError("A certificate of this device needs its key; give --cert and --key.")
+    if cert is not None and key is not None:
+        try:
+            context.load_cert_chain(cert, key, password=_no_password)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise CloudError(
+                f"{cert} and {key} are not a certificate and its key ({reason}); give PEM files, "
+                "the key without a password."
+            ) from None
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")
+
+
+def _is_of_certificate(error: ssl.SSLError) -> bool:
+    """Whether the other side refused our certificate, or missed one."""
+    reason = error.reason or ""
+    return "CERTIFICATE" in reason or "UNKNOWN_CA" in reason
 
 
 def _parts(url: str) -> tuple[str, str, int]:

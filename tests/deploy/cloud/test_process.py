@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,9 +19,13 @@ from typer.testing import CliRunner, Result
 
 from hybrid.cli.main import app
 from hybrid.deploy.cloud.serving import listening
-from hybrid.deploy.edge.bundle import EdgeBundle
+from hybrid.deploy.edge.bundle import EdgeBundle, load_bundle
+from hybrid.deploy.edge.http import Http, trusting
+from hybrid.deploy.edge.links import LinkError
 from hybrid.deploy.edge.runtime import EdgeRuntime
 from hybrid.errors import AddressError
+from tests.deploy.certificates import certificate as certificate_of
+from tests.deploy.certificates import needs_openssl
 from tests.deploy.cloud.conftest import binary
 from tests.deploy.edge.conftest import PORTABLE
 
@@ -268,6 +273,42 @@ def test_with_tls_and_a_token_only_who_has_them_is_answered(
         _, said = process.communicate()
 
     assert said == ""
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    "shown, reasons",
+    [
+        ("own", {""}),
+        ("foreign", {"certificate", "reset"}),  # whether the reason comes through is a race
+        ("expired", {"certificate", "reset"}),
+        (None, {"certificate", "reset"}),
+    ],
+)
+def test_a_device_shows_a_certificate_that_is_trusted_and_valid(
+    bundle_folder: Path, tmp_path: Path, shown: str | None, reasons: set[str]
+):
+    for name in ("server", "own", "foreign", "expired"):
+        (tmp_path / name).mkdir()
+        end = "20200102000000Z" if name == "expired" else "20991231000000Z"
+        certificate_of(tmp_path / name, "localhost", begin="20200101000000Z", end=end)
+    known = [(tmp_path / name / "cert.pem").read_text() for name in ("own", "expired")]
+    (tmp_path / "known.pem").write_text("".join(known))
+    server = tmp_path / "server"
+    words = ["--tls-cert", server / "cert.pem", "--tls-key", server / "key.pem"]
+    mine = {} if shown is None else {n: tmp_path / shown / f"{n}.pem" for n in ("cert", "key")}
+    bundle = load_bundle(bundle_folder)
+
+    with running(bundle_folder, *words, "--client-ca", tmp_path / "known.pem") as (_, port):
+        link = Http(f"https://localhost:{port}", tls=trusting(server / "cert.pem", **mine))
+        reason = ""
+        try:
+            link.ask(bundle, bytes(bundle.payload_bytes), deadline=time.monotonic() + 20)
+        except LinkError as error:
+            reason = error.reason
+        link.close()
+
+    assert reason in reasons
 
 
 def status(port: int, context: ssl.SSLContext, token: str) -> int:

@@ -2,7 +2,6 @@
 
 import shutil
 import ssl
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from hybrid.deploy.measuring.toxics import (
     Timeout,
 )
 from hybrid.monitor import AnswerLine
+from tests.deploy.certificates import certificate, needs_openssl
 from tests.deploy.edge.servers import Served, serving
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler here")
@@ -151,37 +151,7 @@ def test_a_cloud_that_comes_back_is_used_again(world: World):
     assert reasons(world.answers(Http(world.served.url), LONG_MS)) == {""}
 
 
-CONFIG = """
-[ca]
-default_ca = own
-[own]
-dir = .
-new_certs_dir = .
-database = index.txt
-serial = serial
-default_md = sha256
-policy = any
-copy_extensions = copy
-[any]
-commonName = supplied
-"""
-
-
-def certificate(folder: Path, name: str, *, begin: str, end: str) -> None:
-    """A key and a certificate that signs itself, cert.pem and key.pem."""
-    (folder / "ca.conf").write_text(CONFIG)
-    (folder / "index.txt").write_text("")
-    (folder / "serial").write_text("01")
-    made = f"-keyout key.pem -out request.pem -subj /CN={name} -addext subjectAltName=DNS:{name}"
-    signed = f"-in request.pem -out cert.pem -notext -startdate {begin} -enddate {end}"
-    for words in (
-        f"req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes {made}",
-        f"ca -batch -config ca.conf -selfsign -keyfile key.pem {signed}",
-    ):
-        subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
-
-
-@pytest.mark.skipif(not shutil.which("openssl"), reason="there is no openssl here")
+@needs_openssl
 @pytest.mark.parametrize(
     "name, end, trusted, reason",
     [

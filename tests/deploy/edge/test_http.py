@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hybrid.deploy.edge.bundle import EdgeBundle
 from hybrid.deploy.edge.http import Http, trusting
 from hybrid.deploy.edge.links import LinkError
 from hybrid.errors import CloudError
+from tests.deploy.certificates import certificate, needs_openssl
 from tests.deploy.edge.servers import Answer, Served, digest, serving
 
 Vectors = dict[str, np.ndarray]
@@ -295,6 +297,26 @@ def test_a_file_without_certificates_is_refused(tmp_path: Path, content: str | N
 
     with pytest.raises(CloudError, match=r"ca\.pem holds no certificates"):
         trusting(tmp_path / "ca.pem")
+
+
+@needs_openssl
+def test_half_a_certificate_or_a_wrong_one_is_one_sentence(tmp_path: Path):
+    certificate(tmp_path, "device", begin="20200101000000Z", end="20991231000000Z")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    (tmp_path / "other").mkdir()
+    certificate(tmp_path / "other", "device", begin="20200101000000Z", end="20991231000000Z")
+
+    with pytest.raises(CloudError, match="give --cert and --key"):
+        trusting(None, cert=cert)
+    for wrong in (tmp_path / "other" / "key.pem", tmp_path / "absent.pem", cert):
+        with pytest.raises(CloudError, match=r"are not a certificate and its key \(.+\); give PEM"):
+            trusting(None, cert=cert, key=wrong)
+    subprocess.run(
+        ["openssl", "ec", "-aes128", "-passout", "pass:x", "-in", key, "-out", tmp_path / "c.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with pytest.raises(CloudError, match="the key has a password"):
+        trusting(None, cert=cert, key=tmp_path / "c.pem")
 
 
 def test_plain_http_on_a_port_of_tls_and_the_reverse_are_errors(
