@@ -105,10 +105,9 @@ def edge(
         raise LineError("Name images or folders, a folder with --watch, or a --camera.")
     with ExitStack() as stack:
         lines = stack.enter_context(_Lines(out))
+        secrets = (token_file, ca, cert, key)
         runtime = stack.enter_context(
-            _runtime(
-                bundle, link_to(cloud, token_file, ca, cert, key), deadline_ms, plan, spool, lines
-            )
+            _runtime(bundle, cloud, secrets, deadline_ms, plan, spool, lines)
         )
         reader = Reader(runtime.bundle)
         if metrics_port is not None:
@@ -156,7 +155,8 @@ class _Lines:
 
 def _runtime(
     folder: Path,
-    link: "Link | None",
+    cloud: str,
+    secrets: tuple[Path | None, ...],
     deadline_ms: float,
     plan: Path | None,
     spool: Path | None,
@@ -167,13 +167,14 @@ def _runtime(
     from hybrid.deploy.edge.device import is_compiled
     from hybrid.deploy.edge.runtime import EdgeRuntime
 
-    if plan is not None and (spool is None or link is None):
+    if plan is not None and (spool is None or not cloud):
         raise LineError(
             "Audits need a cloud and a folder in which they wait; add --cloud and --spool, or "
             "leave out --plan."
         )
     bundle = load_bundle(folder)
     policy = load_policy(plan, bundle) if plan is not None else None
+    link = link_to(cloud, *secrets)
     if not is_compiled(bundle):
         say(f"Compiling {folder} for this machine, once.", err=True)
     return EdgeRuntime(
