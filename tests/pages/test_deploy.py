@@ -18,10 +18,11 @@ from hybrid.ui import jobs
 from tests.deploy.edge.conftest import PORTABLE, bundle, bundle_folder, cache
 from tests.deploy.edge.servers import Served
 from tests.deploy.frozen import frozen, frozen_once
-from tests.deploy.measuring.conftest import demanding, demanding_folder, served
+from tests.deploy.measuring.conftest import answers, demanding, demanding_folder, served
 from tests.ui.waiting import SOON_S, ReportingJob
 
 __all__ = [
+    "answers",
     "bundle",
     "bundle_folder",
     "cache",
